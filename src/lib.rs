@@ -1,0 +1,4 @@
+//! Tellal: an end-to-end encrypted voice and text messenger whose messages can all be heard.
+
+pub mod model;
+pub mod protocol;

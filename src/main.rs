@@ -1,0 +1,3 @@
+//! The `tellal` program.
+
+fn main() {}

@@ -1,0 +1,26 @@
+//! Sizes that client and server hold each other to. `docs/protocol.md` explains each.
+
+use std::time::Duration;
+
+/// Plaintext bytes in one chunk of a blob.
+pub const CHUNK: usize = 64 * 1024;
+/// Content larger than this goes in chunks, outside the envelope's own token.
+pub const INLINE_CONTENT: usize = 48 * 1024;
+/// The largest frame, its length prefix not counted, wraps not counted.
+pub const FRAME: usize = 128 * 1024;
+/// The largest frame head beside its wraps.
+pub const HEAD: usize = 4 * 1024;
+/// Wraps in one submission.
+pub const WRAPS: usize = 512;
+/// The largest frame from a connection that has not logged in.
+pub const FRAME_BEFORE_LOGIN: usize = 16 * 1024;
+/// Blob bytes that one message may refer to, sealed.
+pub const BLOB: u64 = 70 * 1024 * 1024;
+/// Bits of an RSA modulus.
+pub const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
+/// How long the server keeps what not every device has fetched.
+pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a message key may be sent to.
+pub const MESSAGE_KEY_LIFE: Duration = Duration::from_secs(37 * 24 * 3600);
+/// How old a message key grows before an online client replaces it.
+pub const MESSAGE_KEY_RENEWAL: Duration = Duration::from_secs(7 * 24 * 3600);

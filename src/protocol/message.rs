@@ -1,0 +1,395 @@
+//! The heads of frames: requests of a client, and what a server answers or pushes.
+//!
+//! A request carries a number of the client's choosing; its reply carries the same number. Replies may
+//! come in another order than their requests. Heads are CBOR (RFC 8949); bulky bytes travel as the
+//! frame's body, of which each variant says what it is.
+
+use minicbor::bytes::{ByteArray, ByteVec};
+use minicbor::{Decode, Encode};
+
+use crate::model::{
+    AccountId, BlobId, DeviceId, DirectoryEntry, MessageId, Millis, Nickname, Position, Recipient, ServerId,
+    Signed, Wrap,
+};
+
+/// The head of a frame from a client.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct Request {
+    /// Repeated in the reply.
+    #[n(0)]
+    pub number: u32,
+    /// What is asked.
+    #[n(1)]
+    pub verb: Verb,
+}
+
+/// What a client asks.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum Verb {
+    /// Begin an account, and log its first device in. Repeating a registration that succeeded succeeds.
+    /// Reply: [`Answer::LoggedIn`].
+    #[n(0)]
+    Register {
+        /// An [`AccountRecord`](crate::model::AccountRecord) of kind `Registration`.
+        #[n(0)]
+        record: Signed,
+        /// The device's first [`MessageKeyRecord`](crate::model::MessageKeyRecord).
+        #[n(1)]
+        message_key: Signed,
+        /// By the device key, over [`SessionProof`].
+        #[n(2)]
+        signature: ByteVec,
+    },
+    /// Log a device in. Reply: [`Answer::LoggedIn`].
+    #[n(1)]
+    Login {
+        /// The account.
+        #[n(0)]
+        account: AccountId,
+        /// One of its devices.
+        #[n(1)]
+        device: DeviceId,
+        /// By the device key, over [`SessionProof`].
+        #[n(2)]
+        signature: ByteVec,
+    },
+    /// One account by name. Reply: [`Answer::Directory`] with one entry or none.
+    #[n(2)]
+    LookUpName {
+        /// In any case.
+        #[n(0)]
+        nickname: Nickname,
+    },
+    /// One account by id. Reply: [`Answer::Directory`] with one entry or none.
+    #[n(3)]
+    LookUpAccount {
+        /// The account.
+        #[n(0)]
+        account: AccountId,
+    },
+    /// Accounts in order of folded nickname. Reply: [`Answer::Directory`], at most one page.
+    #[n(4)]
+    ListAccounts {
+        /// Start behind this name; absent for the first page.
+        #[n(0)]
+        after: Option<Nickname>,
+    },
+    /// Publish a message key of the session's device. Reply: [`Answer::Done`].
+    #[n(5)]
+    PublishMessageKey {
+        /// A [`MessageKeyRecord`](crate::model::MessageKeyRecord).
+        #[n(0)]
+        record: Signed,
+    },
+    /// Put an envelope into mailboxes; the frame's body is the envelope. Reply: [`Answer::Accepted`], once
+    /// it is durable for every recipient. Repeating is harmless.
+    #[n(6)]
+    Submit {
+        /// Together with the session's device the envelope's name.
+        #[n(0)]
+        message: MessageId,
+        /// The account written to.
+        #[n(1)]
+        conversation: AccountId,
+        /// The mailboxes and their wraps.
+        #[n(2)]
+        recipients: Vec<Recipient>,
+        /// Blobs that the content refers to.
+        #[n(3)]
+        blobs: Vec<BlobId>,
+    },
+    /// From now on push this account's mailbox, from behind a position. Reply: [`Answer::Subscribed`], then
+    /// [`Push::Delivery`] frames, and [`Push::Drained`] each time the mailbox's end is reached anew.
+    #[n(7)]
+    Subscribe {
+        /// The last entry that the device has stored; absent for all there is. One of another epoch
+        /// counts as absent.
+        #[n(0)]
+        after: Option<Position>,
+    },
+    /// The device has stored everything up to here, for good. No reply.
+    #[n(8)]
+    Acknowledge {
+        /// The device's cursor.
+        #[n(0)]
+        position: Position,
+    },
+    /// Add a sealed chunk to a blob; the frame's body is the chunk. Chunks come in order. Repeating the
+    /// newest is harmless. Reply: [`Answer::Done`] (written, not yet durable).
+    #[n(9)]
+    PutChunk {
+        /// The blob, of this device's making.
+        #[n(0)]
+        blob: BlobId,
+        /// From 0.
+        #[n(1)]
+        index: u32,
+    },
+    /// Make a blob durable and readable. Reply: [`Answer::Done`].
+    #[n(10)]
+    SealBlob {
+        /// The blob.
+        #[n(0)]
+        blob: BlobId,
+        /// How many chunks it has.
+        #[n(1)]
+        chunks: u32,
+    },
+    /// How much of a blob of one's own the server has. Reply: [`Answer::Blob`].
+    #[n(11)]
+    StatBlob {
+        /// The blob.
+        #[n(0)]
+        blob: BlobId,
+    },
+    /// One chunk of a sealed blob. Reply: [`Answer::Chunk`].
+    #[n(12)]
+    FetchChunk {
+        /// The blob.
+        #[n(0)]
+        blob: BlobId,
+        /// From 0.
+        #[n(1)]
+        index: u32,
+    },
+    /// From now on push who comes and goes. Reply: [`Answer::Online`].
+    #[n(13)]
+    WatchPresence,
+    /// Nothing but an answer. Reply: [`Answer::Done`].
+    #[n(14)]
+    Ping,
+}
+
+/// What a device signs to log in or to register, under a purpose tag for each. The server's nonce and the
+/// TLS exporter make a signature worthless on any other connection.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct SessionProof {
+    /// As in [`Push::Hello`].
+    #[n(0)]
+    pub server: ServerId,
+    /// The account.
+    #[n(1)]
+    pub account: AccountId,
+    /// The device.
+    #[n(2)]
+    pub device: DeviceId,
+    /// As in [`Push::Hello`].
+    #[n(3)]
+    pub nonce: ByteArray<32>,
+    /// 32 bytes of the TLS exporter, without context.
+    #[n(4)]
+    pub exporter: ByteArray<32>,
+}
+
+/// The head of a frame from a server.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum Push {
+    /// The first frame of a connection.
+    #[n(0)]
+    Hello {
+        /// Protocol versions that the server speaks.
+        #[n(0)]
+        versions: Vec<u16>,
+        /// The server's id.
+        #[n(1)]
+        server: ServerId,
+        /// Fresh random bytes, to be signed.
+        #[n(2)]
+        nonce: ByteArray<32>,
+        /// The server's clock.
+        #[n(3)]
+        time: Millis,
+    },
+    /// The answer to a request.
+    #[n(1)]
+    Reply {
+        /// The request's number.
+        #[n(0)]
+        number: u32,
+        /// The answer.
+        #[n(1)]
+        answer: Answer,
+    },
+    /// The refusal of a request.
+    #[n(2)]
+    Refusal {
+        /// The request's number.
+        #[n(0)]
+        number: u32,
+        /// Why.
+        #[n(1)]
+        code: RefusalCode,
+        /// When to try again, in milliseconds; absent where trying again is no use.
+        #[n(2)]
+        retry_after: Option<u32>,
+    },
+    /// An envelope from the mailbox; the frame's body is the envelope.
+    #[n(3)]
+    Delivery {
+        /// Its place in the mailbox.
+        #[n(0)]
+        position: Position,
+        /// The sender, as the server's session had it.
+        #[n(1)]
+        sender: AccountId,
+        /// The sender's device, likewise.
+        #[n(2)]
+        device: DeviceId,
+        /// The message id.
+        #[n(3)]
+        message: MessageId,
+        /// The account written to.
+        #[n(4)]
+        conversation: AccountId,
+        /// The wrap for this device, if it was sealed for it.
+        #[n(5)]
+        wrap: Option<Wrap>,
+        /// When the server accepted it.
+        #[n(6)]
+        accepted_at: Millis,
+    },
+    /// Everything in the mailbox up to here has been pushed.
+    #[n(4)]
+    Drained {
+        /// The newest entry, or one before the first.
+        #[n(0)]
+        position: Position,
+    },
+    /// Someone came or went.
+    #[n(5)]
+    Presence {
+        /// Who.
+        #[n(0)]
+        account: AccountId,
+        /// Whether a device of theirs is connected now.
+        #[n(1)]
+        online: bool,
+    },
+    /// The last frame of a connection.
+    #[n(6)]
+    Goodbye {
+        /// Why it ends.
+        #[n(0)]
+        reason: GoodbyeReason,
+    },
+}
+
+/// The answer to a request.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum Answer {
+    /// Done; there is nothing to add.
+    #[n(0)]
+    Done,
+    /// The session belongs to a device now.
+    #[n(1)]
+    LoggedIn,
+    /// Accounts of the directory.
+    #[n(2)]
+    Directory {
+        /// The accounts.
+        #[n(0)]
+        entries: Vec<DirectoryEntry>,
+        /// Whether there are more behind the last one.
+        #[n(1)]
+        more: bool,
+    },
+    /// The envelope is durable for every recipient.
+    #[n(3)]
+    Accepted {
+        /// When, by the server's clock.
+        #[n(0)]
+        at: Millis,
+    },
+    /// Deliveries follow.
+    #[n(4)]
+    Subscribed {
+        /// Before the oldest entry that is kept: what was between the device's cursor and this is gone.
+        #[n(0)]
+        oldest: Position,
+    },
+    /// What the server has of a blob.
+    #[n(5)]
+    Blob {
+        /// Chunks written so far.
+        #[n(0)]
+        chunks: u32,
+        /// Whether it is sealed.
+        #[n(1)]
+        sealed: bool,
+    },
+    /// A chunk; the frame's body is its bytes.
+    #[n(6)]
+    Chunk,
+    /// Who is connected now; [`Push::Presence`] follows for each change.
+    #[n(7)]
+    Online {
+        /// The accounts.
+        #[n(0)]
+        accounts: Vec<AccountId>,
+    },
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum RefusalCode {
+    /// The request says what can't be: a record that does not verify, a chunk out of order.
+    #[n(0)]
+    Invalid,
+    /// Only registration and login come before login.
+    #[n(1)]
+    NotLoggedIn,
+    /// Another account has this name.
+    #[n(2)]
+    NicknameTaken,
+    /// The account exists with another registration.
+    #[n(3)]
+    AccountExists,
+    /// No such account, or no such device of it, or the signature is not its.
+    #[n(4)]
+    LoginRefused,
+    /// A recipient's account is not in the directory.
+    #[n(5)]
+    UnknownRecipient,
+    /// The device has used this message id for another envelope.
+    #[n(6)]
+    NameReused,
+    /// A wrap is for a message key that has been replaced or has run out: look up the recipient, wrap anew.
+    #[n(7)]
+    KeySuperseded,
+    /// A blob that the envelope refers to is not sealed here.
+    #[n(8)]
+    BlobMissing,
+    /// Over a size that `docs/protocol.md` names.
+    #[n(9)]
+    TooLarge,
+    /// The server's disk is full, or its store fails; nothing was kept.
+    #[n(10)]
+    StorageFailed,
+    /// The server is about to stop.
+    #[n(11)]
+    ShuttingDown,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum GoodbyeReason {
+    /// The server stops.
+    #[n(0)]
+    ShuttingDown,
+    /// A frame was not one.
+    #[n(1)]
+    Malformed,
+    /// A frame was over its limit.
+    #[n(2)]
+    TooLarge,
+    /// No login within the time for it, or nothing heard for too long.
+    #[n(3)]
+    TimedOut,
+    /// The same device has logged in again.
+    #[n(4)]
+    Replaced,
+}
