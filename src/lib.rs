@@ -2,3 +2,6 @@
 
 pub mod model;
 pub mod protocol;
+
+#[cfg(feature = "client")]
+pub mod client;

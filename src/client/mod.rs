@@ -1,0 +1,20 @@
+//! The client core: a task that owns connection, keys and local store, takes [`Command`]s, emits [`Event`]s.
+//!
+//! Front ends, one-shot commands, the terminal and bots alike, hold a [`Client`] and know nothing below it.
+//! One process owns a profile at a time; a [`Client`] opened on a profile that another process owns speaks
+//! through that process, and its user can't tell the difference.
+//!
+//! - [`command`]: what can be asked, and the replies
+//! - [`event`]: what is told unasked
+//! - [`message`]: a message as front ends see it
+//! - [`error`]: what can go wrong, in words for the person who reads it
+
+pub mod command;
+pub mod error;
+pub mod event;
+pub mod message;
+
+pub use command::{Command, Contact, MessageRef, Reply, Status};
+pub use error::ClientError;
+pub use event::Event;
+pub use message::{Body, Delivery, Message};
