@@ -16,6 +16,8 @@ pub use private::PrivateKey;
 pub use public::PublicKey;
 
 #[cfg(all(test, feature = "client"))]
+mod tests;
+#[cfg(all(test, feature = "client"))]
 mod vector_tests;
 
 /// Why bytes are not a key that is accepted here.
