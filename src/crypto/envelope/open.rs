@@ -210,14 +210,17 @@ impl Verified {
     /// # Errors
     /// [`CannotOpen`], whatever the reason.
     pub fn open(&self, key: &PrivateKey, wrap: &Wrap) -> Result<Opened, CannotOpen> {
+        let secret = self.unwrap_key(key, wrap)?;
+        let content = Content::decode(&secret.open(&self.parsed.token)?)?;
+        Ok(Opened { content, secret })
+    }
+
+    /// The Fernet key, if it is the one that the header commits to.
+    pub(super) fn unwrap_key(&self, key: &PrivateKey, wrap: &Wrap) -> Result<MessageSecret, CannotOpen> {
         if wrap.device != self.me.device || wrap.key != key.public().id() {
             return Err(CannotOpen);
         }
         let secret = key.unwrap_key(&self.parsed.header_hash, &wrap.ciphertext)?;
-        if secret.commitment() != self.parsed.header.commit {
-            return Err(CannotOpen);
-        }
-        let content = Content::decode(&secret.open(&self.parsed.token)?)?;
-        Ok(Opened { content, secret })
+        if secret.commitment() == self.parsed.header.commit { Ok(secret) } else { Err(CannotOpen) }
     }
 }
