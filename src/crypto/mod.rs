@@ -71,5 +71,6 @@ pub enum SealError {
     Token,
 }
 
-#[cfg(all(test, feature = "client"))]
+#[cfg(test)]
+#[cfg(feature = "client")]
 pub(crate) mod test_keys;

@@ -36,7 +36,8 @@ pub fn sign(
     device.sign(purpose, &[&to_cbor(proof)])
 }
 
-#[cfg(all(test, feature = "client"))]
+#[cfg(test)]
+#[cfg(feature = "client")]
 mod tests {
     use super::*;
     use crate::crypto::test_keys::{AYŞE, BURAK};

@@ -34,7 +34,7 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError::Bits`] for another size.
     pub fn generate(bits: usize) -> Result<Self, KeyError> {
-        if !limits::RSA_BITS.contains(&bits) || bits % 8 != 0 {
+        if !limits::RSA_BITS.contains(&bits) || !bits.is_multiple_of(8) {
             return Err(KeyError::Bits(bits));
         }
         let key = RsaPrivateKey::new(&mut rand::rng(), bits).map_err(|_| KeyError::Inconsistent)?;
