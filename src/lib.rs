@@ -3,3 +3,7 @@
 pub mod crypto;
 pub mod model;
 pub mod protocol;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+pub mod store;
