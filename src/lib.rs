@@ -4,4 +4,6 @@ pub mod model;
 pub mod protocol;
 
 #[cfg(feature = "client")]
+pub mod audio;
+#[cfg(feature = "client")]
 pub mod client;
