@@ -7,3 +7,5 @@ pub mod protocol;
 pub mod audio;
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "client")]
+pub mod terminal;
