@@ -1,5 +1,6 @@
 //! Tellal: an end-to-end encrypted voice and text messenger whose messages can all be heard.
 
+pub mod crypto;
 pub mod model;
 pub mod protocol;
 

@@ -1,0 +1,37 @@
+//! One sealed message: header, signature and token.
+//!
+//! ```text
+//! body  = header length: u16 || header || signature length: u16 || signature || token     (big-endian)
+//! ```
+//!
+//! - header: deterministic CBOR, readable by its carrier ([`Header`])
+//! - signature: RSASSA-PSS by the sender's device key over `tag || 0 || SHA-256(header) || SHA-256(token)`;
+//!   the SHA-256 of the same bytes is the envelope's hash
+//! - token: a Fernet token of the content ([`Content`]) under a key made for this message alone
+//!
+//! Beside the body travel the wraps, one for each device that may open it: the Fernet key under RSA-OAEP,
+//! the label being `tag || 0 || SHA-256(header)`. The signature does not cover them, so the same body can be
+//! wrapped anew when a message key has been replaced.
+//!
+//! A receiver goes through states, and each is a type: [`parse`] (size, decoding, version) makes a
+//! [`Parsed`]; [`Parsed::check`] (addressed to me, certified device, signature) makes a [`Verified`]; then the
+//! caller refuses what it has stored before; [`Verified::open`] (unwrap, compare the commitment, open the
+//! token) makes an [`Opened`]. Nobody without a directory identity can bring a receiver to decrypt.
+//!
+//! Not here: replay (only the receiver's store knows what it has seen), counters and gaps, and who may be
+//! written to.
+
+mod content;
+mod header;
+mod open;
+mod seal;
+
+pub use content::{Content, VoiceData, VoiceManifest};
+pub use header::{Conversation, Header};
+pub use open::{CheckError, Delivered, Opened, ParseError, Parsed, Recipient, Verified, parse};
+pub use seal::{Draft, SealedEnvelope, seal, wrap};
+
+#[cfg(test)]
+mod tamper_tests;
+#[cfg(test)]
+mod tests;

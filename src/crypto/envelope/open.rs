@@ -1,0 +1,223 @@
+//! Opening envelopes: each step a type, so that none can be left out.
+
+use bytes::{Buf as _, Bytes};
+use sha2::{Digest as _, Sha256};
+
+use super::header::VERSION;
+use super::{Content, Conversation, Header};
+use crate::crypto::record::Account;
+use crate::crypto::{CannotOpen, MessageSecret, PrivateKey, Purpose};
+use crate::model::{AccountId, DeviceId, Entry, EnvelopeHash, MessageId, Wrap, from_canonical_cbor, limits};
+
+/// Headers of version 1 stay below 256 bytes.
+const HEADER_LIMIT: usize = 1024;
+
+/// Bytes that are no envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseError {
+    /// Over the size of a frame.
+    #[error("an envelope over the size limit")]
+    TooLarge,
+    /// Parts that don't fit, or a header that is not the deterministic encoding of one.
+    #[error("not an envelope")]
+    Malformed,
+    /// Made by a newer program.
+    #[error("an envelope of version {0}, which is not known here")]
+    Version(u8),
+}
+
+/// Why an envelope is refused before anything of it is decrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The server delivered it under another name, sender or conversation than its header says.
+    #[error("the envelope's header and its delivery differ")]
+    Delivery,
+    /// This very device made it.
+    #[error("this device's own envelope came back")]
+    Reflected,
+    /// It is for someone else.
+    #[error("the envelope is addressed to someone else")]
+    NotForMe,
+    /// The sender's identity key has not certified the device.
+    #[error("the sender does not have the device")]
+    UncertifiedDevice,
+    /// The device has not signed it.
+    #[error("the envelope's signature does not verify")]
+    Signature,
+}
+
+/// What the frame's head says of an envelope: the server's word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Delivered {
+    /// The sender.
+    pub sender: AccountId,
+    /// The sender's device.
+    pub device: DeviceId,
+    /// The message id.
+    pub message: MessageId,
+    /// The account written to.
+    pub conversation: AccountId,
+}
+
+impl From<&Entry> for Delivered {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            sender: entry.sender,
+            device: entry.device,
+            message: entry.message,
+            conversation: entry.conversation,
+        }
+    }
+}
+
+/// Who is about to open an envelope.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Recipient {
+    /// One's own account.
+    pub account: AccountId,
+    /// This device.
+    pub device: DeviceId,
+}
+
+/// An envelope of the right size, shape and version. Nothing that it says is known to be true.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    header: Header,
+    header_hash: [u8; 32],
+    token_hash: [u8; 32],
+    signature: Bytes,
+    token: Bytes,
+}
+
+/// An envelope for this device that its sender's device has signed. Not decrypted yet: first the caller
+/// looks whether it has stored it before.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    parsed: Parsed,
+    me: Recipient,
+}
+
+/// An opened envelope.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// What it says.
+    pub content: Content,
+    /// Its key, for the chunks of its content.
+    pub secret: MessageSecret,
+}
+
+/// Takes a body apart: size, decoding, version, in this order.
+///
+/// # Errors
+/// [`ParseError`] for anything but an envelope of version 1 with no byte too many.
+pub fn parse(body: &Bytes) -> Result<Parsed, ParseError> {
+    if body.len() > limits::FRAME {
+        return Err(ParseError::TooLarge);
+    }
+    let mut token = body.clone();
+    let header_bytes = take(&mut token)?;
+    let signature = take(&mut token)?;
+    if header_bytes.len() > HEADER_LIMIT || token.is_empty() {
+        return Err(ParseError::Malformed);
+    }
+    let header: Header = from_canonical_cbor(&header_bytes).map_err(|_| ParseError::Malformed)?;
+    if header.version != VERSION {
+        return Err(ParseError::Version(header.version));
+    }
+    let header_hash = Sha256::digest(&header_bytes).into();
+    let token_hash = Sha256::digest(&token).into();
+    Ok(Parsed { header, header_hash, token_hash, signature, token })
+}
+
+/// Takes a part with its length in front off the beginning.
+fn take(bytes: &mut Bytes) -> Result<Bytes, ParseError> {
+    let length = usize::from(bytes.try_get_u16().map_err(|_| ParseError::Malformed)?);
+    if length > bytes.len() { Err(ParseError::Malformed) } else { Ok(bytes.split_to(length)) }
+}
+
+impl Parsed {
+    /// What the header claims.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The envelope's hash: what chains and forks compare.
+    pub fn hash(&self) -> EnvelopeHash {
+        EnvelopeHash::new(Purpose::Envelope.hash(&[&self.header_hash, &self.token_hash]))
+    }
+
+    /// Checks, in this order: that the server's word and the header agree, that it is addressed to this
+    /// device and not made by it, that the sender's pinned identity has certified the device, and the
+    /// device's signature.
+    ///
+    /// Addressed to me is what is written to my account, and what another device of mine has written to
+    /// anyone.
+    ///
+    /// # Errors
+    /// [`CheckError`]: the first check that failed.
+    pub fn check(
+        self,
+        delivered: &Delivered,
+        me: Recipient,
+        sender: &Account,
+    ) -> Result<Verified, CheckError> {
+        let header = &self.header;
+        let Conversation::Account(recipient) = header.recipient;
+        let said = Delivered {
+            sender: header.account,
+            device: header.device,
+            message: header.message,
+            conversation: recipient,
+        };
+        if said != *delivered {
+            return Err(CheckError::Delivery);
+        }
+        if header.device == me.device {
+            return Err(CheckError::Reflected);
+        }
+        if recipient != me.account && header.account != me.account {
+            return Err(CheckError::NotForMe);
+        }
+        if sender.id != header.account {
+            return Err(CheckError::UncertifiedDevice);
+        }
+        let device = sender.device(&header.device).ok_or(CheckError::UncertifiedDevice)?;
+        device
+            .key
+            .verify(Purpose::Envelope, &[&self.header_hash, &self.token_hash], &self.signature)
+            .map_err(|_| CheckError::Signature)?;
+        Ok(Verified { parsed: self, me })
+    }
+}
+
+impl Verified {
+    /// What the header says, vouched for by the sender's device.
+    pub fn header(&self) -> &Header {
+        self.parsed.header()
+    }
+
+    /// The envelope's hash.
+    pub fn hash(&self) -> EnvelopeHash {
+        self.parsed.hash()
+    }
+
+    /// Unwraps the Fernet key, compares it with the header's commitment, and only then opens the token.
+    ///
+    /// Takes milliseconds of computation: not for an async worker.
+    ///
+    /// # Errors
+    /// [`CannotOpen`], whatever the reason.
+    pub fn open(&self, key: &PrivateKey, wrap: &Wrap) -> Result<Opened, CannotOpen> {
+        if wrap.device != self.me.device || wrap.key != key.public().id() {
+            return Err(CannotOpen);
+        }
+        let secret = key.unwrap_key(&self.parsed.header_hash, &wrap.ciphertext)?;
+        if secret.commitment() != self.parsed.header.commit {
+            return Err(CannotOpen);
+        }
+        let content = Content::decode(&secret.open(&self.parsed.token)?)?;
+        Ok(Opened { content, secret })
+    }
+}

@@ -1,0 +1,85 @@
+//! The tag in front of everything that is signed, hashed or used as a label, so that no signature or hash
+//! made for one purpose can stand for another.
+
+use sha2::{Digest as _, Sha256};
+
+/// What a signature, a hash or a label is for.
+///
+/// The input is always `tag || 0x00 || parts`. Tags contain no zero byte, and of the parts only the last may
+/// vary in length, so that no two inputs coincide.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Purpose {
+    /// SHA-256(header), SHA-256(token): signed by the device key; its SHA-256 is the envelope's hash.
+    Envelope,
+    /// SHA-256(header): the OAEP label of a wrap.
+    Wrap,
+    /// The Fernet key: hashed into the header's `commit`.
+    Commitment,
+    /// A [`SessionProof`](crate::protocol::message::SessionProof) that logs a device in.
+    Login,
+    /// A [`SessionProof`](crate::protocol::message::SessionProof) that comes with a registration.
+    Registration,
+    /// The body of an [`AccountRecord`](crate::model::AccountRecord).
+    AccountRecord,
+    /// The body of a [`MessageKeyRecord`](crate::model::MessageKeyRecord).
+    MessageKey,
+}
+
+impl Purpose {
+    /// The tag: ASCII, without a zero byte.
+    pub const fn tag(self) -> &'static [u8] {
+        match self {
+            Self::Envelope => b"tellal envelope v1",
+            Self::Wrap => b"tellal wrap v1",
+            Self::Commitment => b"tellal commitment v1",
+            Self::Login => b"tellal login v1",
+            Self::Registration => b"tellal registration v1",
+            Self::AccountRecord => b"tellal account record v1",
+            Self::MessageKey => b"tellal message key v1",
+        }
+    }
+
+    /// `tag || 0x00 || parts`.
+    pub(crate) fn input(self, parts: &[&[u8]]) -> Vec<u8> {
+        let mut input = [self.tag(), &[0]].concat();
+        parts.iter().for_each(|part| input.extend_from_slice(part));
+        input
+    }
+
+    /// SHA-256 of `tag || 0x00 || parts`.
+    pub(crate) fn hash(self, parts: &[&[u8]]) -> [u8; 32] {
+        let start = Sha256::new_with_prefix(self.tag()).chain_update([0]);
+        parts.iter().fold(start, |hash, part| hash.chain_update(part)).finalize().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Purpose; 7] = [
+        Purpose::Envelope,
+        Purpose::Wrap,
+        Purpose::Commitment,
+        Purpose::Login,
+        Purpose::Registration,
+        Purpose::AccountRecord,
+        Purpose::MessageKey,
+    ];
+
+    #[test]
+    fn no_tag_is_another_and_none_holds_a_zero_byte() {
+        for (place, purpose) in ALL.iter().enumerate() {
+            assert!(!purpose.tag().contains(&0));
+            assert!(ALL[..place].iter().all(|other| other.tag() != purpose.tag()));
+        }
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_input() {
+        let parts: [&[u8]; 2] = [b"one", b"two"];
+        let input = Purpose::Login.input(&parts);
+        assert_eq!(input, b"tellal login v1\0onetwo");
+        assert_eq!(Purpose::Login.hash(&parts), <[u8; 32]>::from(Sha256::digest(&input)));
+    }
+}
