@@ -6,6 +6,7 @@ pub mod protocol;
 
 #[cfg(feature = "client")]
 pub mod audio;
+pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "client")]

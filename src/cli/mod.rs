@@ -1,0 +1,133 @@
+//! The command line: one file for each verb, each with its `Args` and its `run`.
+//!
+//! A contract that scripts rely on: what is asked for goes to stdout, everything said beside it to stderr;
+//! exit code 0 is done, 1 failed (one line says what happened and what to do), 2 wrong usage. With `--json`
+//! stdout holds one object a line, described in `docs/json.md`.
+//!
+//! - [`app`]: the global options, and what they make of the world
+//! - [`output`]: stdout for people and for programs
+//! - [`failure`]: how an error is reported
+//! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
+//! - [`file`]: new files that never overwrite
+//! - the verbs: `register`, `users`, `send`, `voice`, `receive`, `history`, `play`, `server`
+
+#[cfg(feature = "client")]
+pub mod app;
+#[cfg(feature = "client")]
+pub mod deliver;
+pub mod failure;
+#[cfg(feature = "client")]
+pub mod file;
+#[cfg(feature = "client")]
+pub mod history;
+#[cfg(feature = "client")]
+pub mod output;
+#[cfg(feature = "client")]
+pub mod play;
+#[cfg(feature = "client")]
+pub mod receive;
+#[cfg(feature = "client")]
+pub mod register;
+#[cfg(feature = "client")]
+pub mod send;
+#[cfg(feature = "client")]
+pub mod users;
+#[cfg(feature = "client")]
+pub mod voice;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An end-to-end encrypted voice and text messenger whose messages can all be heard.
+#[derive(Debug, Parser)]
+#[command(name = "tellal", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Root {
+    /// Options that every verb takes.
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    pub globals: app::Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What the program can be asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a profile: keys, and a nickname in the server's directory
+    #[cfg(feature = "client")]
+    Register(register::Args),
+    /// Who there is: nickname, online, fingerprint, verified
+    #[cfg(feature = "client")]
+    Users(users::Args),
+    /// Send a text; returns when the server has accepted it, and prints the message's id
+    #[cfg(feature = "client")]
+    Send(send::Args),
+    /// Send a voice note
+    #[cfg(feature = "client")]
+    Voice(voice::Args),
+    /// Show what is new
+    #[cfg(feature = "client")]
+    Receive(receive::Args),
+    /// Show what was said before
+    #[cfg(feature = "client")]
+    History(history::Args),
+    /// Save a voice note as a WAV file
+    #[cfg(feature = "client")]
+    Play(play::Args),
+}
+
+/// Runs the program on the process's own arguments.
+pub fn main() -> ExitCode {
+    let root = Root::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::report(&anyhow::anyhow!("can't start threads: {error}"), false),
+    };
+    let code = runtime.block_on(run(root));
+    // A thread that reads stdin can't be stopped, and must not hold up the end.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(root: Root) -> ExitCode {
+    match root.verb {
+        #[cfg(feature = "client")]
+        verb => client(verb, root.globals).await,
+    }
+}
+
+#[cfg(feature = "client")]
+async fn client(verb: Verb, globals: app::Globals) -> ExitCode {
+    let json = globals.json;
+    let own_color = match (&verb, globals.color) {
+        (Verb::Register(_), app::ColorOption::Own(color)) => Some(color),
+        (_, app::ColorOption::Own(_)) => {
+            let what = "--color takes auto, always or never; only `register` takes a person's colour";
+            app::usage(clap::error::ErrorKind::InvalidValue, what).exit();
+        }
+        _ => None,
+    };
+    // Following ends when it is told to: that is no failure.
+    let interrupted = if matches!(&verb, Verb::Receive(args) if args.follow) { 0 } else { 130 };
+    let work = async {
+        let app = app::App::new(globals)?;
+        match verb {
+            Verb::Register(args) => register::run(args, app, own_color).await,
+            Verb::Users(args) => users::run(args, app).await,
+            Verb::Send(args) => send::run(args, app).await,
+            Verb::Voice(args) => voice::run(args, app).await,
+            Verb::Receive(args) => receive::run(args, app).await,
+            Verb::History(args) => history::run(args, app).await,
+            Verb::Play(args) => play::run(args, app).await,
+        }
+    };
+    tokio::select! {
+        result = work => match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failure::report(&error, json),
+        },
+        Ok(()) = tokio::signal::ctrl_c() => ExitCode::from(interrupted),
+    }
+}
