@@ -58,7 +58,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// The word for an error that programs go by.
 #[cfg(feature = "client")]
-fn code(error: &anyhow::Error) -> String {
+pub(super) fn code(error: &anyhow::Error) -> String {
     use crate::client::ClientError;
 
     if let Some(failure) = error.downcast_ref::<Failure>() {

@@ -51,11 +51,9 @@ pub async fn run(args: Args, app: App) -> Result<()> {
             file.flush()
         })?;
         let file = path.display().to_string();
-        let messages = Some(messages.len() as u64);
-        let saved = Saved { kind: "saved", file, size, messages, id: None };
-        app.out.put(&saved, || {
-            format!("{} messages saved in {}", messages.unwrap_or(0), sanitize::line(&saved.file))
-        })?;
+        let count = messages.len() as u64;
+        let saved = Saved { kind: "saved", file, size, messages: Some(count), id: None };
+        app.out.put(&saved, || format!("{count} messages saved in {}", sanitize::line(&saved.file)))?;
     } else {
         let lines = Lines { numbers: true, ..app.out.lines.clone() };
         for message in &messages {
