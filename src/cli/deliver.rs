@@ -1,4 +1,4 @@
-//! Waiting for the server's word on a message. It is safe in the outbox before the wait begins.
+//! Waiting for the server's word on messages. They are safe in the outbox before the wait begins.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the server refuses it, or can't be reached: then the message waits in the outbox.
-pub async fn accepted(client: &Client, mut events: Events, message: &Message) -> Result<Message> {
+pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -> Result<Message> {
     tokio::select! {
         accepted = client.accepted(message.id) => accepted?,
-        reason = unreachable(client, &mut events) => {
+        reason = unreachable(client, events) => {
             let message = Failure {
                 code: "queued",
                 message: format!(
@@ -31,6 +31,20 @@ pub async fn accepted(client: &Client, mut events: Events, message: &Message) ->
         }
     };
     Ok(client.message(MessageRef::Id(message.id)).await?)
+}
+
+/// Gives what waits in the outbox from earlier the time to leave, as long as it moves; then closes the profile.
+pub async fn close(client: Client, mut events: Events) {
+    while let Ok(status) = client.status().await
+        && status.connected
+        && status.queued > 0
+    {
+        match tokio::time::timeout(PATIENCE, events.next()).await {
+            Ok(Some(Event::Disconnected { .. }) | None) | Err(_) => break,
+            Ok(Some(_)) => {}
+        }
+    }
+    client.close().await;
 }
 
 /// Ends once the server can't be reached, with the reason.

@@ -72,7 +72,8 @@ pub(super) fn code(error: &anyhow::Error) -> String {
     "failed".to_owned()
 }
 
-#[cfg(all(test, feature = "client"))]
+#[cfg(test)]
+#[cfg(feature = "client")]
 mod tests {
     use super::*;
     use crate::client::ClientError;

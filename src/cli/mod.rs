@@ -20,7 +20,8 @@ pub mod failure;
 pub mod file;
 #[cfg(feature = "client")]
 pub mod history;
-#[cfg(all(test, feature = "client"))]
+#[cfg(test)]
+#[cfg(feature = "client")]
 mod json_tests;
 #[cfg(feature = "client")]
 pub mod output;

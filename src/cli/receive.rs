@@ -6,6 +6,7 @@ use anyhow::Result;
 use tokio::time::{Instant, timeout_at};
 
 use super::app::App;
+use super::deliver;
 use crate::client::{Client, ClientError, Event, Events};
 
 /// How long to let be after the server could not be asked, if nothing happens.
@@ -28,22 +29,22 @@ pub struct Args {
 /// When the server can't be reached; what had arrived before is shown all the same.
 pub async fn run(args: Args, app: App) -> Result<()> {
     let client = app.open().await?;
-    let events = client.events();
+    let mut events = client.events();
     let done = if args.follow {
-        follow(&client, events, &app).await
+        follow(&client, &mut events, &app).await
     } else if let Some(wait) = args.wait {
-        wait_for_one(&client, events, &app, Instant::now() + wait).await
+        wait_for_one(&client, &mut events, &app, Instant::now() + wait).await
     } else {
         let drained = client.drain().await;
         show(&client, &app).await?;
         drained.map_err(Into::into)
     };
-    client.close().await;
+    deliver::close(client, events).await;
     done
 }
 
 /// Until at least one message came and nothing more waits on the server, or until the time is over.
-async fn wait_for_one(client: &Client, mut events: Events, app: &App, deadline: Instant) -> Result<()> {
+async fn wait_for_one(client: &Client, events: &mut Events, app: &App, deadline: Instant) -> Result<()> {
     let mut trouble = None;
     loop {
         match timeout_at(deadline, client.drain()).await {
@@ -56,7 +57,7 @@ async fn wait_for_one(client: &Client, mut events: Events, app: &App, deadline: 
         if shown == 0 && Instant::now() < deadline {
             let pause = if trouble.is_some() { Instant::now() + PAUSE } else { deadline };
             // That the time is over is seen above.
-            let _ = timeout_at(pause.min(deadline), arrival(&mut events)).await;
+            let _ = timeout_at(pause.min(deadline), arrival(events)).await;
             continue;
         }
         return match trouble {
@@ -78,7 +79,7 @@ async fn arrival(events: &mut Events) {
 }
 
 /// Until interrupted. A lost connection is said, and waited for.
-async fn follow(client: &Client, mut events: Events, app: &App) -> Result<()> {
+async fn follow(client: &Client, events: &mut Events, app: &App) -> Result<()> {
     show(client, app).await?;
     let mut lost = false;
     while let Some(event) = events.next().await {

@@ -40,14 +40,14 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         return Err(Failure::new("empty_text", "the text is empty: nothing was sent").into());
     }
     let client = app.open().await?;
-    let events = client.events();
+    let mut events = client.events();
     let queued = client.send_text(&to, &text).await?;
-    let sent = deliver::accepted(&client, events, &queued).await;
+    let sent = deliver::accepted(&client, &mut events, &queued).await;
     if let Ok(sent) = &sent {
         app.out.put(sent, || sent.id.to_string())?;
         app.out.flush()?;
     }
-    client.close().await;
+    deliver::close(client, events).await;
     sent.map(drop)
 }
 

@@ -4,6 +4,7 @@ use anyhow::Result;
 use unicode_width::UnicodeWidthStr;
 
 use super::app::App;
+use super::deliver;
 use crate::client::Contact;
 use crate::terminal::{Palette, sanitize};
 
@@ -17,13 +18,14 @@ pub struct Args {}
 /// When the server can't be reached.
 pub async fn run(_: Args, app: App) -> Result<()> {
     let client = app.open().await?;
+    let events = client.events();
     let users = client.users().await?;
     let width = users.iter().map(|user| user.nickname.as_str().width()).max().unwrap_or(0);
     for user in &users {
         app.out.put(user, || line(user, width, app.out.lines.palette))?;
     }
     app.out.flush()?;
-    client.close().await;
+    deliver::close(client, events).await;
     Ok(())
 }
 

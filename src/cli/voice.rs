@@ -37,16 +37,16 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     let how = converted.as_deref().unwrap_or("sent as it is");
     let shown = args.file.display();
     let client = app.open().await?;
-    let events = client.events();
+    let mut events = client.events();
     let Note { wav, duration_ms, sample_rate, peaks, .. } = note;
     let queued = client.send_voice(&to, VoiceNote { wav, duration_ms, sample_rate, peaks }).await?;
     app.out.note(&format!("{shown}: {}, {sample_rate} Hz, {how}", line::duration(duration_ms)));
-    let sent = deliver::accepted(&client, events, &queued).await;
+    let sent = deliver::accepted(&client, &mut events, &queued).await;
     if let Ok(message) = &sent {
         app.out.put(&SentVoice { message, converted }, || message.id.to_string())?;
         app.out.flush()?;
     }
-    client.close().await;
+    deliver::close(client, events).await;
     sent.map(drop)
 }
 
