@@ -1,5 +1,10 @@
 //! Tellal: an end-to-end encrypted voice and text messenger whose messages can all be heard.
 
+#[cfg(feature = "client")]
+pub mod audio;
+pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod crypto;
 pub mod model;
 pub mod protocol;
@@ -7,3 +12,5 @@ pub mod protocol;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "client")]
+pub mod terminal;

@@ -4,11 +4,13 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 use crate::server::{self, Options, tls};
 use crate::store::SqliteStore;
@@ -30,6 +32,19 @@ pub struct Args {
     tls_key: Option<PathBuf>,
 }
 
+/// Runs `tellal server` and reports how it ended. Logs go to stderr; `RUST_LOG` says how much of them.
+pub async fn main(args: Args) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber =
+        tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_env_filter(filter);
+    // Only a second start in the same process could fail.
+    let _ = subscriber.try_init();
+    match run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => super::failure::report(&error, false),
+    }
+}
+
 /// Serves until SIGINT or SIGTERM.
 ///
 /// # Errors
@@ -42,8 +57,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         (Some(certificate), Some(key)) => tls::from_files(certificate, key)?,
         _ => tls::from_folder(&data)?,
     };
-    let store = SqliteStore::open(&data)
-        .with_context(|| format!("can't open the store in {}: is there space and may I write?", data.display()))?;
+    let store = SqliteStore::open(&data).with_context(|| {
+        format!("can't open the store in {}: is there space and may I write?", data.display())
+    })?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!("can't listen on {}: end what uses it, or choose another port with --listen", args.listen)
     })?;

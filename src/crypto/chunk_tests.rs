@@ -121,7 +121,17 @@ fn a_members_own_chunks_are_refused() {
     assert_eq!(BLOB.fed([a, b, &empty_end]), Err(CannotOpen));
     let other_content = make(1, false, &[0; CHUNK]);
     assert_eq!(BLOB.fed([a, &other_content, c]), Err(CannotOpen));
+    // More than the manifest says is refused as it comes, not at the end.
+    let mut opener = BLOB.opener();
+    opener.push(a).unwrap();
+    assert_eq!(opener.push(&short), Err(CannotOpen));
+    opener.push(b).unwrap();
+    let longer_end = make(2, true, &[end, &[0]].concat());
+    assert_eq!(opener.push(&longer_end), Err(CannotOpen));
+    opener.push(c).unwrap();
     let more = make(3, true, end);
+    assert_eq!(opener.push(&more), Err(CannotOpen));
+    assert_eq!(opener.finish(), Ok(()));
     assert_eq!(BLOB.fed([a, b, c, &more]), Err(CannotOpen));
 }
 

@@ -66,6 +66,9 @@ mod tests {
             SessionProof { exporter: [9; 32].into(), ..proof.clone() },
             SessionProof { device: DeviceId::from(BURAK.device.public().id()), ..proof },
         ];
+        let for_another = &others[4];
+        let by_ayşe = sign(device, Purpose::Login, for_another).unwrap();
+        assert_eq!(verify(device.public(), Purpose::Login, for_another, &by_ayşe), refused);
         for other in others {
             assert_eq!(verify(device.public(), Purpose::Login, &other, &signature), refused);
         }

@@ -9,9 +9,6 @@ use crate::crypto::record::Account;
 use crate::crypto::{CannotOpen, MessageSecret, PrivateKey, Purpose};
 use crate::model::{AccountId, DeviceId, Entry, EnvelopeHash, MessageId, Wrap, from_canonical_cbor, limits};
 
-/// Headers of version 1 stay below 256 bytes.
-const HEADER_LIMIT: usize = 1024;
-
 /// Bytes that are no envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -119,7 +116,7 @@ pub fn parse(body: &Bytes) -> Result<Parsed, ParseError> {
     let mut token = body.clone();
     let header_bytes = take(&mut token)?;
     let signature = take(&mut token)?;
-    if header_bytes.len() > HEADER_LIMIT || token.is_empty() {
+    if token.is_empty() {
         return Err(ParseError::Malformed);
     }
     let header: Header = from_canonical_cbor(&header_bytes).map_err(|_| ParseError::Malformed)?;

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::crypto::test_keys::{AYŞE, BURAK, Person, THEN};
-use crate::crypto::{CannotOpen, MessageSecret, SealError};
+use crate::crypto::{CannotOpen, MessageSecret, SealError, record};
 use crate::model::{AccountId, BlobId, DeviceId, EnvelopeHash, MessageId, Millis, Wrap, limits, to_cbor};
 
 impl Person {
@@ -209,7 +209,7 @@ fn an_envelope_is_for_its_recipient_and_the_senders_other_devices() {
 
 #[test]
 fn only_a_certified_device_of_the_sender_counts() {
-    let check = |sender: &Person, draft: &Draft, account: &crate::crypto::record::Account| {
+    let check = |sender: &Person, draft: &Draft, account: &record::Account| {
         let sealed = seal(&sender.device, draft, &text(), MessageSecret::generate()).unwrap();
         let parsed = parse(&sealed.body).unwrap();
         let said = delivered(parsed.header());
@@ -220,6 +220,11 @@ fn only_a_certified_device_of_the_sender_counts() {
     // burak's device under ayşe's account, and ayşe's envelope held against another account.
     assert_eq!(check(&BURAK, &draft(), &AYŞE.account), Err(CheckError::UncertifiedDevice));
     assert_eq!(check(&AYŞE, &draft(), &BURAK.account), Err(CheckError::UncertifiedDevice));
+    // An account that claims ayşe's device as its own.
+    let name = "zoé".parse().unwrap();
+    let claim = record::register(&BURAK.identity, AYŞE.device.public(), name, None, THEN).unwrap();
+    let claimant = record::verify_account(&[claim]).unwrap();
+    assert_eq!(check(&AYŞE, &draft(), &claimant), Err(CheckError::UncertifiedDevice));
     let stolen = Draft { account: BURAK.account.id, ..draft() };
     assert_eq!(check(&AYŞE, &stolen, &BURAK.account), Err(CheckError::UncertifiedDevice));
 }
@@ -249,6 +254,17 @@ fn checks_come_in_their_order() {
     assert_eq!(verified.open(&AYŞE.message, &wrap).unwrap_err(), CannotOpen);
     // What failed leaves nothing behind: the good wrap opens afterwards.
     assert_eq!(verified.open(&BURAK.message, &wrap).unwrap().content, text());
+}
+
+#[test]
+fn a_body_over_the_size_of_a_frame_is_not_looked_at() {
+    let (sealed, _) = sealed(&draft(), &text());
+    let header = to_cbor(parse(&sealed.body).unwrap().header());
+    let body = |token| seal::assemble(&header, &[0; 256], &vec![0; token]).unwrap();
+    let room = limits::FRAME - body(0).len();
+    assert!(parse(&body(room)).is_ok());
+    assert_eq!(parse(&body(room + 1)).unwrap_err(), ParseError::TooLarge);
+    assert_eq!(parse(&body(0)).unwrap_err(), ParseError::Malformed);
 }
 
 #[test]

@@ -48,11 +48,16 @@ fn a_key_has_one_encoding() {
     trailing.push(0);
     // The outer length in three bytes instead of two.
     let long = [&[0x30, 0x83, 0x00], &der[2..]].concat();
-    // The same modulus under the name of RSASSA-PSS keys.
+    // The same modulus under the name of RSASSA-PSS keys (RFC 4055), with parameters and as it should be.
     let oid = der.windows(9).position(|at| at == [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1]).unwrap();
     let mut pss = der.clone();
     pss[oid + 8] = 10;
-    for wrong in [trailing, long, pss, der[..der.len() - 1].to_vec(), Vec::new(), vec![0x30; 2000]] {
+    let mut bare_pss = pss.clone();
+    bare_pss.drain(oid + 9..oid + 11);
+    bare_pss[3] -= 2;
+    bare_pss[5] -= 2;
+    for wrong in [trailing, long, pss, bare_pss, der[..der.len() - 1].to_vec(), Vec::new(), vec![0x30; 2000]]
+    {
         assert_eq!(PublicKey::from_spki(&wrong), Err(KeyError::Encoding));
     }
 }

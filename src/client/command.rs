@@ -1,0 +1,169 @@
+//! What the core can be asked, and its replies. Both travel between processes as JSON, bulk bytes beside it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{AccountId, Color, MessageId, Millis, Nickname};
+
+use super::{ClientError, Message};
+
+/// A request to the core.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Who this profile is and how it stands. Reply: [`Reply::Status`].
+    Status,
+    /// Everybody in the directory. Needs the server. Reply: [`Reply::Contacts`].
+    Users,
+    /// From now on tell who comes and goes. Reply: [`Reply::Contacts`], those online.
+    WatchPresence,
+    /// Store a text in the outbox. Repeating it with the same id is harmless. Reply: [`Reply::Message`]; then
+    /// [`Event::Accepted`](super::Event::Accepted) or [`Event::Refused`](super::Event::Refused).
+    SendText {
+        /// The new message's id.
+        id: MessageId,
+        /// To whom.
+        to: Nickname,
+        /// The words.
+        text: String,
+    },
+    /// Store a voice note, the bulk bytes: a WAV file as it is to arrive. Otherwise like `SendText`.
+    SendVoice {
+        /// The new message's id.
+        id: MessageId,
+        /// To whom.
+        to: Nickname,
+        /// Its length in time.
+        duration_ms: u64,
+        /// Samples per second.
+        sample_rate: u32,
+        /// Loudness over time, at most 64 values.
+        peaks: Vec<u8>,
+    },
+    /// Messages that no front end has shown yet, oldest first. Reply: [`Reply::Messages`].
+    Unshown,
+    /// A front end has shown these. Reply: [`Reply::Done`].
+    MarkShown {
+        /// Their numbers.
+        numbers: Vec<u64>,
+    },
+    /// Wait until everything that waits on the server is here, voice notes included. Reply: [`Reply::Done`].
+    Drain,
+    /// The newest messages of the history, oldest of them first. Reply: [`Reply::Messages`].
+    History {
+        /// Only with this person.
+        with: Option<Nickname>,
+        /// Only those with all these words.
+        search: Option<String>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Messages numbered above this one, oldest first. Reply: [`Reply::Messages`].
+    Since {
+        /// The last number that is known.
+        number: u64,
+    },
+    /// One message. Reply: [`Reply::Message`].
+    Message {
+        /// Which.
+        which: MessageRef,
+    },
+    /// The WAV file of a voice note. Reply: [`Reply::Audio`], the file as bulk bytes.
+    Audio {
+        /// Which.
+        which: MessageRef,
+    },
+    /// How many messages of each person no front end has shown. Reply: [`Reply::Unread`].
+    Unread,
+}
+
+/// A message as people name it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageRef {
+    /// By its id.
+    Id(MessageId),
+    /// By its number in this profile's history.
+    Number(u64),
+    /// The newest voice note, or for reading aloud the newest text, received.
+    Last,
+}
+
+impl std::str::FromStr for MessageRef {
+    type Err = ClientError;
+
+    fn from_str(text: &str) -> Result<Self, ClientError> {
+        if text == "last" {
+            return Ok(Self::Last);
+        }
+        let digits = text.strip_prefix('#').unwrap_or(text);
+        digits
+            .parse()
+            .map(Self::Number)
+            .or_else(|_| text.parse().map(Self::Id))
+            .map_err(|_| ClientError::NotAMessageRef { text: text.to_owned() })
+    }
+}
+
+/// The answer to a [`Command`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "reply", content = "value", rename_all = "snake_case")]
+pub enum Reply {
+    /// Done; there is nothing to add.
+    Done,
+    /// How things stand.
+    Status(Status),
+    /// People.
+    Contacts(Vec<Contact>),
+    /// One message.
+    Message(Message),
+    /// Messages.
+    Messages(Vec<Message>),
+    /// The message that the bulk bytes beside this belong to.
+    Audio(Message),
+    /// Unshown messages by person.
+    Unread(Vec<(Nickname, u64)>),
+}
+
+/// Who a profile is and how it stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The name it is registered under.
+    pub nickname: Nickname,
+    /// Its account.
+    pub account: AccountId,
+    /// The identity key's fingerprint, `SHA256:…`.
+    pub fingerprint: String,
+    /// Its colour.
+    pub color: Color,
+    /// The server, as HOST:PORT.
+    pub server: String,
+    /// The server's fingerprint, as pinned.
+    pub server_fingerprint: Option<String>,
+    /// Whether it is connected and logged in now.
+    pub connected: bool,
+    /// Messages in the outbox.
+    pub queued: u64,
+    /// How far the server's clock is ahead of this machine's, in milliseconds, at the last login.
+    pub clock_ahead_ms: Option<i64>,
+}
+
+/// Someone in the directory.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Contact {
+    /// The name.
+    pub nickname: Nickname,
+    /// Whether a device of theirs is connected now.
+    pub online: bool,
+    /// The identity key's fingerprint, `SHA256:…`.
+    pub fingerprint: String,
+    /// Whether that fingerprint was compared and found right.
+    pub verified: bool,
+    /// The colour.
+    pub color: Color,
+    /// When they registered, by their own clock.
+    pub since: Millis,
+    /// Whether this is oneself.
+    pub me: bool,
+    /// What there is to be wary of: a changed key, a name that looks like another's.
+    pub warning: Option<String>,
+}

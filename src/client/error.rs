@@ -1,0 +1,128 @@
+//! What can go wrong in the core, each in one line for a person: what happened, and what to do.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Nickname;
+
+/// An error of the client core. It can travel between processes, and never holds content or keys.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "error", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The profile has not been registered.
+    #[error("no profile in {home}: run `tellal register NICK --server HOST` first")]
+    NotRegistered {
+        /// The profile's folder.
+        home: String,
+    },
+    /// The profile has been registered already.
+    #[error(
+        "this profile is already registered as {nickname}: use another folder with --home to be someone else"
+    )]
+    AlreadyRegistered {
+        /// As whom.
+        nickname: Nickname,
+    },
+    /// The name belongs to someone else.
+    #[error("the nickname {nickname} is taken: choose another")]
+    NicknameTaken {
+        /// The name.
+        nickname: Nickname,
+    },
+    /// Nobody has this name.
+    #[error("nobody is called {nickname} on this server: `tellal users` lists who there is")]
+    UnknownNickname {
+        /// The name.
+        nickname: Nickname,
+    },
+    /// The server can't be reached.
+    #[error(
+        "can't reach {server}: {cause}; check the address and that the server runs (messages wait in the outbox)"
+    )]
+    Unreachable {
+        /// HOST:PORT.
+        server: String,
+        /// What the system says.
+        cause: String,
+    },
+    /// The server shows another key than the pinned one.
+    #[error(
+        "{server} shows the key {found}, not the expected {expected}: \
+         this may be another server or an attack; ask whoever runs it before you go on"
+    )]
+    WrongFingerprint {
+        /// HOST:PORT.
+        server: String,
+        /// `SHA256:…`
+        expected: String,
+        /// `SHA256:…`
+        found: String,
+    },
+    /// Another `chat` or `listen` runs on this profile.
+    #[error("{what} already runs on this profile: use it, or end it first")]
+    Busy {
+        /// Which.
+        what: String,
+    },
+    /// The message does not exist.
+    #[error("no such message: `tellal history` lists them with their numbers")]
+    NoSuchMessage,
+    /// The message has no sound.
+    #[error("that message is not a voice note: `tellal speak` reads texts aloud")]
+    NotVoice,
+    /// Text that names no message.
+    #[error("{text:?} names no message: give its number, its id, or `last`")]
+    NotAMessageRef {
+        /// What was typed.
+        text: String,
+    },
+    /// Over a limit.
+    #[error("{what} is over the limit of {limit}: nothing was sent")]
+    TooLarge {
+        /// What.
+        what: String,
+        /// The limit, in words.
+        limit: String,
+    },
+    /// The server refused.
+    #[error("the server refused: {reason}")]
+    Refused {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The identity key of a contact changed.
+    #[error(
+        "the key of {nickname} has changed: nothing is sent until you have compared fingerprints with them"
+    )]
+    KeyChanged {
+        /// Whose.
+        nickname: Nickname,
+    },
+    /// The profile's disk is full.
+    #[error("no space left for the profile in {home}: free some and try again; nothing was lost")]
+    DiskFull {
+        /// The profile's folder.
+        home: String,
+    },
+    /// The profile can't be read.
+    #[error(
+        "the profile is damaged: {what}; restore {path} from a backup, or register anew with another --home"
+    )]
+    Damaged {
+        /// What is wrong.
+        what: String,
+        /// The file.
+        path: String,
+    },
+    /// A file of the profile can't be used.
+    #[error("can't use {path}: {cause}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What the system says.
+        cause: String,
+    },
+    /// A fault of the program itself.
+    #[error("{0}: this is a fault of tellal, please report it")]
+    Internal(String),
+}

@@ -1,0 +1,58 @@
+//! What the core tells unasked.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{MessageId, Millis, Nickname};
+
+use super::Message;
+
+/// Something happened. Every subscriber gets every event from its subscription on, in order.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Connected and logged in.
+    Connected,
+    /// Not connected. Said once for each time the connection is lost or cannot be made.
+    Disconnected {
+        /// Why, and what to do if anything can be done.
+        reason: String,
+        /// When the next attempt is due, in milliseconds.
+        retry_in_ms: u64,
+    },
+    /// A message was received and stored, complete. In order for each sender.
+    Message(Message),
+    /// A message of one's own was stored in the outbox.
+    Queued(Message),
+    /// The server has a message of one's own, for good.
+    Accepted {
+        /// Which.
+        id: MessageId,
+        /// By the server's clock.
+        at: Millis,
+    },
+    /// The server will not take a message of one's own.
+    Refused {
+        /// Which.
+        id: MessageId,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// Parts of a voice note of one's own have left.
+    Uploading {
+        /// Which.
+        id: MessageId,
+        /// Chunks the server has.
+        sent: u32,
+        /// Chunks in all.
+        total: u32,
+    },
+    /// Someone came or went. Only after [`Command::WatchPresence`](super::Command::WatchPresence).
+    Presence {
+        /// Who.
+        nickname: Nickname,
+        /// Whether they are connected now.
+        online: bool,
+    },
+    /// Everything that waited on the server is here.
+    Drained,
+}

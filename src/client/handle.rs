@@ -1,0 +1,334 @@
+//! The handle that front ends hold: the same whether this process owns the profile or another one does.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+use crate::model::{MessageId, Millis, Nickname};
+
+use super::{ClientError, Command, Contact, Delivery, Event, Message, MessageRef, Reply, Status};
+
+/// How a profile is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The profile's folder.
+    pub home: PathBuf,
+    /// HOST or HOST:PORT, in place of the server remembered at registration. The pinned fingerprint stays.
+    pub server: Option<String>,
+    /// What the front end is.
+    pub role: Role,
+}
+
+impl Options {
+    /// The profile in a folder, for a one-shot command.
+    pub fn new(home: impl Into<PathBuf>) -> Self {
+        Self { home: home.into(), server: None, role: Role::Command }
+    }
+}
+
+/// What a front end is. Of `Chat` and `Listen` a profile has one at a time, since both show what arrives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A one-shot command: any number at a time.
+    Command,
+    /// A conversation on a terminal or in a window.
+    Chat,
+    /// Hands-free.
+    Listen,
+}
+
+/// A voice note to be sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VoiceNote {
+    /// A WAV file, as it is to arrive.
+    pub wav: Vec<u8>,
+    /// Its length in time.
+    pub duration_ms: u64,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Loudness over time, at most 64 values.
+    pub peaks: Vec<u8>,
+}
+
+/// An open profile. Clones are the same one.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+/// What is sent to subscribers.
+#[derive(Clone, Debug)]
+pub(super) enum Signal {
+    /// It happened.
+    Event(Event),
+    /// Something may have happened unseen: read again.
+    Resync,
+}
+
+struct Shared {
+    signals: broadcast::Sender<Signal>,
+}
+
+impl Client {
+    /// Opens a profile, whether or not its server can be reached: as its owner, or through the socket of
+    /// the process that is.
+    ///
+    /// # Errors
+    /// [`ClientError::NotRegistered`], [`ClientError::Busy`] for a second `Chat` or `Listen`,
+    /// [`ClientError::Damaged`] and [`ClientError::File`] for what can't be read.
+    pub async fn open(options: Options) -> Result<Self, ClientError> {
+        Err(ClientError::NotRegistered { home: options.home.display().to_string() })
+    }
+
+    /// Asks the core for something without bulk bytes.
+    ///
+    /// # Errors
+    /// Whatever the command can fail with.
+    pub async fn call(&self, command: Command) -> Result<Reply, ClientError> {
+        self.call_with(command, Vec::new()).await.map(|(reply, _)| reply)
+    }
+
+    /// Asks the core for something, bulk bytes beside it in either direction.
+    ///
+    /// # Errors
+    /// Whatever the command can fail with.
+    pub async fn call_with(&self, command: Command, bulk: Vec<u8>) -> Result<(Reply, Vec<u8>), ClientError> {
+        let _ = (command, bulk);
+        Err(unexpected())
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> Events {
+        Events {
+            signals: self.shared.signals.subscribe(),
+            shared: Arc::downgrade(&self.shared),
+            waiting: VecDeque::new(),
+            seen: 0,
+        }
+    }
+
+    /// Ends it: what others asked through this process is finished first. Without it, dropping the last
+    /// clone ends everything too, only less politely.
+    pub async fn close(self) {}
+
+    /// Who this profile is and how it stands.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        match self.call(Command::Status).await? {
+            Reply::Status(status) => Ok(status),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Everybody in the directory.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] and its like.
+    pub async fn users(&self) -> Result<Vec<Contact>, ClientError> {
+        match self.call(Command::Users).await? {
+            Reply::Contacts(contacts) => Ok(contacts),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// From now on [`Event::Presence`] tells who comes and goes; those who are online now.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] and its like.
+    pub async fn watch_presence(&self) -> Result<Vec<Contact>, ClientError> {
+        match self.call(Command::WatchPresence).await? {
+            Reply::Contacts(contacts) => Ok(contacts),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Stores a text in the outbox, from where it leaves as soon as it can. See [`Client::accepted`].
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNickname`] when the server can be asked and knows nobody of that name,
+    /// [`ClientError::KeyChanged`], [`ClientError::TooLarge`], [`ClientError::DiskFull`].
+    pub async fn send_text(&self, to: &Nickname, text: &str) -> Result<Message, ClientError> {
+        let id = MessageId::generate();
+        let command = Command::SendText { id, to: to.clone(), text: text.to_owned() };
+        one(self.call(command).await?)
+    }
+
+    /// Stores a voice note in the outbox. See [`Client::accepted`].
+    ///
+    /// # Errors
+    /// As for [`Client::send_text`]; [`ClientError::TooLarge`] over 10 minutes or 64 MiB.
+    pub async fn send_voice(&self, to: &Nickname, note: VoiceNote) -> Result<Message, ClientError> {
+        let VoiceNote { wav, duration_ms, sample_rate, peaks } = note;
+        let id = MessageId::generate();
+        let command = Command::SendVoice { id, to: to.clone(), duration_ms, sample_rate, peaks };
+        one(self.call_with(command, wav).await?.0)
+    }
+
+    /// Waits for the server's word about a message of one's own, for as long as that takes. When it came,
+    /// by the server's clock.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`]; [`ClientError::NoSuchMessage`].
+    pub async fn accepted(&self, id: MessageId) -> Result<Millis, ClientError> {
+        let mut events = self.events();
+        loop {
+            let message = self.message(MessageRef::Id(id)).await?;
+            match message.delivery {
+                Some(Delivery::Accepted) => return Ok(message.received_at.unwrap_or(message.sent_at)),
+                Some(Delivery::Refused { reason }) => return Err(ClientError::Refused { reason }),
+                Some(Delivery::Queued) => {}
+                None => return Err(ClientError::NoSuchMessage),
+            }
+            if !events.moved(id).await {
+                return Err(unexpected());
+            }
+        }
+    }
+
+    /// Waits until everything that waits on the server is here, voice notes included.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] and its like.
+    pub async fn drain(&self) -> Result<(), ClientError> {
+        self.call(Command::Drain).await.map(drop)
+    }
+
+    /// Messages that no front end has shown yet, oldest first.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn unshown(&self) -> Result<Vec<Message>, ClientError> {
+        many(self.call(Command::Unshown).await?)
+    }
+
+    /// Notes that messages have been shown, by their numbers.
+    ///
+    /// # Errors
+    /// When the profile can't be written.
+    pub async fn mark_shown(&self, numbers: &[u64]) -> Result<(), ClientError> {
+        self.call(Command::MarkShown { numbers: numbers.to_vec() }).await.map(drop)
+    }
+
+    /// The newest messages, oldest of them first: all of them, or those with one person, or with all
+    /// these words.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn history(
+        &self,
+        with: Option<&Nickname>,
+        search: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Message>, ClientError> {
+        let command = Command::History { with: with.cloned(), search: search.map(str::to_owned), limit };
+        many(self.call(command).await?)
+    }
+
+    /// Messages numbered above this one, oldest first.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn since(&self, number: u64) -> Result<Vec<Message>, ClientError> {
+        many(self.call(Command::Since { number }).await?)
+    }
+
+    /// One message.
+    ///
+    /// # Errors
+    /// [`ClientError::NoSuchMessage`].
+    pub async fn message(&self, which: MessageRef) -> Result<Message, ClientError> {
+        one(self.call(Command::Message { which }).await?)
+    }
+
+    /// A voice note and its WAV file.
+    ///
+    /// # Errors
+    /// [`ClientError::NoSuchMessage`], [`ClientError::NotVoice`].
+    pub async fn audio(&self, which: MessageRef) -> Result<(Message, Vec<u8>), ClientError> {
+        match self.call_with(Command::Audio { which }, Vec::new()).await? {
+            (Reply::Audio(message), wav) => Ok((message, wav)),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// How many messages of each person no front end has shown.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn unread(&self) -> Result<Vec<(Nickname, u64)>, ClientError> {
+        match self.call(Command::Unread).await? {
+            Reply::Unread(counts) => Ok(counts),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+/// A subscription to what happens. It loses no message, however slowly it is read.
+pub struct Events {
+    signals: broadcast::Receiver<Signal>,
+    shared: Weak<Shared>,
+    /// What was read again.
+    waiting: VecDeque<Event>,
+    /// The highest message number that came by.
+    seen: u64,
+}
+
+impl Events {
+    /// The next event; `None` once the client is closed. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(event);
+            }
+            match self.signals.recv().await {
+                Ok(Signal::Event(event)) => return Some(event),
+                Ok(Signal::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                    let client = Client { shared: self.shared.upgrade()? };
+                    let messages = client.since(self.seen).await.unwrap_or_default();
+                    self.waiting.extend(messages.into_iter().map(Event::Message));
+                }
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// Waits until something may have changed for a message. `false` once the client is closed.
+    async fn moved(&mut self, message: MessageId) -> bool {
+        loop {
+            match self.signals.recv().await {
+                Ok(Signal::Event(Event::Accepted { id, .. } | Event::Refused { id, .. }))
+                    if id == message =>
+                {
+                    return true;
+                }
+                Ok(Signal::Event(_)) => {}
+                Ok(Signal::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => return true,
+                Err(broadcast::error::RecvError::Closed) => return false,
+            }
+        }
+    }
+}
+
+fn one(reply: Reply) -> Result<Message, ClientError> {
+    match reply {
+        Reply::Message(message) => Ok(message),
+        _ => Err(unexpected()),
+    }
+}
+
+fn many(reply: Reply) -> Result<Vec<Message>, ClientError> {
+    match reply {
+        Reply::Messages(messages) => Ok(messages),
+        _ => Err(unexpected()),
+    }
+}
+
+fn unexpected() -> ClientError {
+    ClientError::Internal("the core gave a reply of another kind".to_owned())
+}

@@ -1,0 +1,77 @@
+//! A message as front ends see it. Its JSON form is the contract of `docs/json.md`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Color, MessageId, Millis, Nickname};
+
+/// A message of the local history, received or sent.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Message {
+    /// The id its sender gave it.
+    pub id: MessageId,
+    /// Its number in this profile's history: short enough to type, never used twice.
+    pub number: u64,
+    /// Who wrote it.
+    pub from: Nickname,
+    /// Who it was written to.
+    pub to: Nickname,
+    /// Its content, tagged by `kind`.
+    #[serde(flatten)]
+    pub body: Body,
+    /// When it was sent, by its sender's clock, which its signature covers.
+    pub sent_at: Millis,
+    /// When it was stored here; for a message of one's own, when the server accepted it.
+    pub received_at: Option<Millis>,
+    /// Whether the other person's identity was compared and found right.
+    pub verified: bool,
+    /// Its place in the mailbox it came from; absent for a message of one's own and for a notice.
+    pub seq: Option<u64>,
+    /// Where a message of one's own stands; absent for a received one.
+    pub delivery: Option<Delivery>,
+    /// Whether its date is far from when it arrived.
+    pub late: bool,
+    /// The sender's colour.
+    pub color: Color,
+}
+
+/// What a message says.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Body {
+    /// Words. As they came: front ends must not print them raw.
+    Text {
+        /// The words.
+        text: String,
+    },
+    /// A voice note, all of which is here and matches its hash.
+    Voice {
+        /// Its length in time.
+        duration_ms: u64,
+        /// Samples per second.
+        sample_rate: u32,
+        /// Bytes of the WAV file.
+        size: u64,
+        /// Loudness over time, 0 to 255, evenly spaced: for drawing.
+        peaks: Vec<u8>,
+    },
+    /// Something the client has to say about a conversation: a gap, a changed key, what could not be opened.
+    Notice {
+        /// In words.
+        text: String,
+    },
+}
+
+/// Where a message of one's own stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Delivery {
+    /// Stored here, and leaves when the server can be reached.
+    Queued,
+    /// The server has it, for good.
+    Accepted,
+    /// The server will not take it.
+    Refused {
+        /// Why, and what to do.
+        reason: String,
+    },
+}
