@@ -1,3 +1,5 @@
 //! The `tellal` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tellal::cli::main()
+}

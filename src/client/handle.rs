@@ -96,11 +96,7 @@ impl Client {
     ///
     /// # Errors
     /// Whatever the command can fail with.
-    pub async fn call_with(
-        &self,
-        command: Command,
-        bulk: Vec<u8>,
-    ) -> Result<(Reply, Vec<u8>), ClientError> {
+    pub async fn call_with(&self, command: Command, bulk: Vec<u8>) -> Result<(Reply, Vec<u8>), ClientError> {
         let _ = (command, bulk);
         Err(unexpected())
     }
@@ -306,7 +302,9 @@ impl Events {
     async fn moved(&mut self, message: MessageId) -> bool {
         loop {
             match self.signals.recv().await {
-                Ok(Signal::Event(Event::Accepted { id, .. } | Event::Refused { id, .. })) if id == message => {
+                Ok(Signal::Event(Event::Accepted { id, .. } | Event::Refused { id, .. }))
+                    if id == message =>
+                {
                     return true;
                 }
                 Ok(Signal::Event(_)) => {}

@@ -107,14 +107,13 @@ pub struct BlobOpener {
     expected: Expected,
     next: u32,
     size: u64,
-    ended: bool,
     hash: Sha256,
 }
 
 impl BlobOpener {
     /// Ready for the first chunk of a message's blob.
     pub fn new(secret: MessageSecret, message: MessageId, expected: Expected) -> Self {
-        Self { secret, message, expected, next: 0, size: 0, ended: false, hash: Sha256::new() }
+        Self { secret, message, expected, next: 0, size: 0, hash: Sha256::new() }
     }
 
     /// The index of the chunk that [`push`](Self::push) wants.
@@ -127,7 +126,7 @@ impl BlobOpener {
     /// # Errors
     /// [`CannotOpen`] when it is not the next chunk. The same place can be tried again with another copy.
     pub fn push(&mut self, token: &[u8]) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
-        if self.ended || self.next >= self.expected.chunks {
+        if self.next >= self.expected.chunks {
             return Err(CannotOpen);
         }
         let chunk = open_chunk(&self.secret, &self.message, self.next, token)?;
@@ -135,12 +134,11 @@ impl BlobOpener {
         let length = chunk.data.len() as u64;
         let size = self.size.saturating_add(length);
         let fits = if is_last { size == self.expected.size } else { length == limits::CHUNK as u64 };
-        if chunk.last != is_last || length == 0 || !fits {
+        if chunk.last != is_last || !fits {
             return Err(CannotOpen);
         }
         self.next += 1;
         self.size = size;
-        self.ended = is_last;
         self.hash.update(chunk.data.as_slice());
         Ok(chunk.data)
     }
@@ -151,7 +149,8 @@ impl BlobOpener {
     /// [`CannotOpen`] when chunks are missing, or size or SHA-256 differ.
     pub fn finish(self) -> Result<(), CannotOpen> {
         let sha256: [u8; 32] = self.hash.finalize().into();
-        let whole = self.ended && self.size == self.expected.size && sha256 == self.expected.sha256;
+        let all = self.next == self.expected.chunks;
+        let whole = all && self.size == self.expected.size && sha256 == self.expected.sha256;
         if whole { Ok(()) } else { Err(CannotOpen) }
     }
 }

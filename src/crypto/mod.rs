@@ -71,13 +71,6 @@ pub enum SealError {
     Token,
 }
 
-/// Keys for tests, made once: an RSA key pair takes a noticeable part of a second.
-#[cfg(all(test, feature = "client"))]
-pub(crate) mod test_keys {
-    use super::PrivateKey;
-    use std::sync::LazyLock;
-
-    /// Identity, device and message key of ayşe, of burak, and two keys to spare.
-    pub(crate) static KEYS: LazyLock<[PrivateKey; 8]> =
-        LazyLock::new(|| std::array::from_fn(|_| PrivateKey::generate(2048).unwrap()));
-}
+#[cfg(test)]
+#[cfg(feature = "client")]
+pub(crate) mod test_keys;

@@ -1,6 +1,7 @@
 //! The tag in front of everything that is signed, hashed or used as a label, so that no signature or hash
 //! made for one purpose can stand for another.
 
+#[cfg(any(test, feature = "client"))]
 use sha2::{Digest as _, Sha256};
 
 /// What a signature, a hash or a label is for.
@@ -47,6 +48,7 @@ impl Purpose {
     }
 
     /// SHA-256 of `tag || 0x00 || parts`.
+    #[cfg(any(test, feature = "client"))]
     pub(crate) fn hash(self, parts: &[&[u8]]) -> [u8; 32] {
         let start = Sha256::new_with_prefix(self.tag()).chain_update([0]);
         parts.iter().fold(start, |hash, part| hash.chain_update(part)).finalize().into()

@@ -262,6 +262,7 @@ fn sign(key: &PrivateKey, purpose: Purpose, body: Vec<u8>) -> Result<Signed, Sea
     Ok(Signed { body: body.into(), signature: signature.into() })
 }
 
-#[cfg(all(test, feature = "client"))]
+#[cfg(test)]
+#[cfg(feature = "client")]
 #[path = "record_tests.rs"]
 mod tests;

@@ -36,18 +36,19 @@ pub fn sign(
     device.sign(purpose, &[&to_cbor(proof)])
 }
 
-#[cfg(all(test, feature = "client"))]
+#[cfg(test)]
+#[cfg(feature = "client")]
 mod tests {
     use super::*;
-    use crate::crypto::test_keys::KEYS;
-    use crate::model::{AccountId, ServerId};
+    use crate::crypto::test_keys::{AYŞE, BURAK};
+    use crate::model::{AccountId, DeviceId, ServerId};
 
     #[test]
     fn a_proof_holds_for_one_purpose_one_device_and_one_connection() {
-        let device = &KEYS[1];
+        let device = &AYŞE.device;
         let proof = SessionProof {
             server: ServerId::new([1; 32]),
-            account: AccountId::from(KEYS[0].public().id()),
+            account: AYŞE.account.id,
             device: device.public().id().into(),
             nonce: [2; 32].into(),
             exporter: [3; 32].into(),
@@ -57,14 +58,17 @@ mod tests {
 
         let refused = Err(BadSignature);
         assert_eq!(verify(device.public(), Purpose::Registration, &proof, &signature), refused);
-        assert_eq!(verify(KEYS[2].public(), Purpose::Login, &proof, &signature), refused);
+        assert_eq!(verify(BURAK.device.public(), Purpose::Login, &proof, &signature), refused);
         let others = [
             SessionProof { server: ServerId::new([9; 32]), ..proof.clone() },
             SessionProof { account: AccountId::new([9; 32]), ..proof.clone() },
             SessionProof { nonce: [9; 32].into(), ..proof.clone() },
             SessionProof { exporter: [9; 32].into(), ..proof.clone() },
-            SessionProof { device: KEYS[2].public().id().into(), ..proof },
+            SessionProof { device: DeviceId::from(BURAK.device.public().id()), ..proof },
         ];
+        let for_another = &others[4];
+        let by_ayşe = sign(device, Purpose::Login, for_another).unwrap();
+        assert_eq!(verify(device.public(), Purpose::Login, for_another, &by_ayşe), refused);
         for other in others {
             assert_eq!(verify(device.public(), Purpose::Login, &other, &signature), refused);
         }

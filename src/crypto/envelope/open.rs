@@ -9,9 +9,6 @@ use crate::crypto::record::Account;
 use crate::crypto::{CannotOpen, MessageSecret, PrivateKey, Purpose};
 use crate::model::{AccountId, DeviceId, Entry, EnvelopeHash, MessageId, Wrap, from_canonical_cbor, limits};
 
-/// Headers of version 1 stay below 256 bytes.
-const HEADER_LIMIT: usize = 1024;
-
 /// Bytes that are no envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -119,7 +116,7 @@ pub fn parse(body: &Bytes) -> Result<Parsed, ParseError> {
     let mut token = body.clone();
     let header_bytes = take(&mut token)?;
     let signature = take(&mut token)?;
-    if header_bytes.len() > HEADER_LIMIT || token.is_empty() {
+    if token.is_empty() {
         return Err(ParseError::Malformed);
     }
     let header: Header = from_canonical_cbor(&header_bytes).map_err(|_| ParseError::Malformed)?;
@@ -210,14 +207,17 @@ impl Verified {
     /// # Errors
     /// [`CannotOpen`], whatever the reason.
     pub fn open(&self, key: &PrivateKey, wrap: &Wrap) -> Result<Opened, CannotOpen> {
+        let secret = self.unwrap_key(key, wrap)?;
+        let content = Content::decode(&secret.open(&self.parsed.token)?)?;
+        Ok(Opened { content, secret })
+    }
+
+    /// The Fernet key, if it is the one that the header commits to.
+    pub(super) fn unwrap_key(&self, key: &PrivateKey, wrap: &Wrap) -> Result<MessageSecret, CannotOpen> {
         if wrap.device != self.me.device || wrap.key != key.public().id() {
             return Err(CannotOpen);
         }
         let secret = key.unwrap_key(&self.parsed.header_hash, &wrap.ciphertext)?;
-        if secret.commitment() != self.parsed.header.commit {
-            return Err(CannotOpen);
-        }
-        let content = Content::decode(&secret.open(&self.parsed.token)?)?;
-        Ok(Opened { content, secret })
+        if secret.commitment() == self.parsed.header.commit { Ok(secret) } else { Err(CannotOpen) }
     }
 }

@@ -15,7 +15,11 @@ mod public;
 pub use private::PrivateKey;
 pub use public::PublicKey;
 
-#[cfg(all(test, feature = "client"))]
+#[cfg(test)]
+#[cfg(feature = "client")]
+mod tests;
+#[cfg(test)]
+#[cfg(feature = "client")]
 mod vector_tests;
 
 /// Why bytes are not a key that is accepted here.

@@ -6,9 +6,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use aws_lc_rs::signature::{RSA_PSS_SHA256, RsaKeyPair};
 use rsa::RsaPrivateKey;
-use rsa::pkcs8::{
-    DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding, SecretDocument,
-};
+use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use zeroize::Zeroizing;
 
 use super::{KeyError, PublicKey};
@@ -25,7 +23,7 @@ pub struct PrivateKey {
     public: PublicKey,
     signing: RsaKeyPair,
     opening: OaepPrivateDecryptingKey,
-    pkcs8: SecretDocument,
+    pem: Zeroizing<String>,
 }
 
 impl PrivateKey {
@@ -34,7 +32,7 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError::Bits`] for another size.
     pub fn generate(bits: usize) -> Result<Self, KeyError> {
-        if !limits::RSA_BITS.contains(&bits) || bits % 8 != 0 {
+        if !limits::RSA_BITS.contains(&bits) || !bits.is_multiple_of(8) {
             return Err(KeyError::Bits(bits));
         }
         let key = RsaPrivateKey::new(&mut rand::rng(), bits).map_err(|_| KeyError::Inconsistent)?;
@@ -57,13 +55,13 @@ impl PrivateKey {
         let opening =
             PrivateDecryptingKey::from_pkcs8(pkcs8.as_bytes()).map_err(|_| KeyError::Inconsistent)?;
         let opening = OaepPrivateDecryptingKey::new(opening).map_err(|_| KeyError::Inconsistent)?;
-        Ok(Self { public, signing, opening, pkcs8 })
+        let pem = pkcs8.to_pem(PEM_LABEL, LineEnding::LF).map_err(|_| KeyError::Encoding)?;
+        Ok(Self { public, signing, opening, pem })
     }
 
     /// The unencrypted PKCS#8 PEM: the secret itself, for a file that only its owner can read.
     pub fn to_pem(&self) -> Zeroizing<String> {
-        // It can fail only for a label that is not ASCII or a document of more than 256 MiB.
-        self.pkcs8.to_pem(PEM_LABEL, LineEnding::LF).unwrap_or_default()
+        self.pem.clone()
     }
 
     /// The public half.

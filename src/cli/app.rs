@@ -1,0 +1,127 @@
+//! The global options, and what they make of the world: a profile's folder, a server, an output.
+
+use std::io::{IsTerminal, stdout};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, ValueEnum};
+
+use super::Root;
+use super::failure::Failure;
+use super::output::Output;
+use crate::client::{Client, Options};
+use crate::model::{Color, Nickname};
+use crate::terminal::{Lines, Palette, When};
+
+/// Options that every verb takes.
+#[derive(Debug, clap::Args)]
+pub struct Globals {
+    /// Folder of the profile [default: in the platform's data folder]
+    #[arg(long, value_name = "DIR", env = "TELLAL_HOME", global = true, hide_env_values = true)]
+    pub home: Option<PathBuf>,
+    /// The server; remembered at registration, port 6000 if unnamed
+    #[arg(long, value_name = "HOST[:PORT]", env = "TELLAL_SERVER", global = true, hide_env_values = true)]
+    pub server: Option<String>,
+    /// Print one JSON object a line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Play no sounds
+    #[arg(long, global = true)]
+    pub mute: bool,
+    /// When to use colour: auto, always or never; with `register`: your own colour
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: ColorOption,
+    /// Tell on stderr what goes on; twice: in detail
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+}
+
+/// What `--color` can say: when to use colour, and for `register` alone, which one to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ColorOption {
+    /// When.
+    When(When),
+    /// Which.
+    Own(Color),
+}
+
+impl FromStr for ColorOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (When::from_str(text, false), text.parse()) {
+            (Ok(when), _) => Ok(Self::When(when)),
+            (_, Ok(color)) => Ok(Self::Own(color)),
+            _ => Err(format!("choose auto, always or never; with `register`: {}", Color::names())),
+        }
+    }
+}
+
+/// What a verb works with.
+pub struct App {
+    /// The profile's folder.
+    pub home: PathBuf,
+    /// The server, if one was named.
+    pub server: Option<String>,
+    /// stdout.
+    pub out: Output,
+}
+
+impl App {
+    /// Applies the options.
+    ///
+    /// # Errors
+    /// When no folder was named and the platform has none.
+    pub fn new(globals: Globals) -> Result<Self> {
+        trace(globals.verbose);
+        let home = match globals.home.filter(|home| !home.as_os_str().is_empty()) {
+            Some(home) => home,
+            None => directories::ProjectDirs::from("", "", "tellal")
+                .map(|folders| folders.data_dir().to_owned())
+                .context("this user has no home folder: name the profile's with --home DIR")?,
+        };
+        let when = match globals.color {
+            ColorOption::When(when) => when,
+            ColorOption::Own(_) => When::Auto,
+        };
+        let palette = Palette::detect(when, stdout().is_terminal(), |name| std::env::var(name).ok());
+        let out = Output::new(globals.json, Lines::here(palette));
+        Ok(Self { home, server: globals.server.filter(|server| !server.is_empty()), out })
+    }
+
+    /// Opens the profile.
+    ///
+    /// # Errors
+    /// See [`Client::open`].
+    pub async fn open(&self) -> Result<Client> {
+        let options = Options { server: self.server.clone(), ..Options::new(&self.home) };
+        Ok(Client::open(options).await?)
+    }
+}
+
+/// Reads a nickname that was typed. Not done by the option parser: a wrong name is a failure, not wrong usage.
+///
+/// # Errors
+/// With the rule that it breaks.
+pub fn nickname(text: &str) -> Result<Nickname> {
+    text.parse()
+        .map_err(|error| Failure::new("invalid_nickname", format!("{text:?} is not a name: {error}")).into())
+}
+
+/// Wrong usage that the option parser could not see. `exit` on it tells so, with code 2.
+pub fn usage(kind: ErrorKind, what: &str) -> clap::Error {
+    Root::command().error(kind, what)
+}
+
+fn trace(verbose: u8) {
+    let filter = match verbose {
+        0 => return,
+        1 => "tellal=debug",
+        _ => "trace",
+    };
+    let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    // Fails only when there is a subscriber already.
+    let _ = subscriber.try_init();
+}

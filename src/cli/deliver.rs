@@ -1,0 +1,73 @@
+//! Waiting for the server's word on messages. They are safe in the outbox before the wait begins.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::failure::Failure;
+use crate::client::{Client, Event, Events, Message, MessageRef};
+
+/// How often to ask whether there is a connection: another process may have lost it long ago, and said so then.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Waits until the server has accepted a message; how it stands then.
+///
+/// A connection that is lost on the way is waited for; one that can't be made is not.
+///
+/// # Errors
+/// When the server refuses it, or can't be reached: then the message waits in the outbox.
+pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -> Result<Message> {
+    tokio::select! {
+        accepted = client.accepted(message.id) => accepted?,
+        reason = unreachable(client, events) => {
+            let message = Failure {
+                code: "queued",
+                message: format!(
+                    "{reason}; the message waits in the outbox, and leaves when a command next reaches the server"
+                ),
+                id: Some(message.id),
+            };
+            return Err(message.into());
+        }
+    };
+    Ok(client.message(MessageRef::Id(message.id)).await?)
+}
+
+/// Gives what waits in the outbox from earlier the time to leave, as long as it moves; then closes the profile.
+pub async fn close(client: Client, mut events: Events) {
+    while let Ok(status) = client.status().await
+        && status.connected
+        && status.queued > 0
+    {
+        match tokio::time::timeout(PATIENCE, events.next()).await {
+            Ok(Some(Event::Disconnected { .. }) | None) | Err(_) => break,
+            Ok(Some(_)) => {}
+        }
+    }
+    client.close().await;
+}
+
+/// Ends once the server can't be reached, with the reason.
+async fn unreachable(client: &Client, events: &mut Events) -> String {
+    let mut was_connected = false;
+    let mut silent = 0;
+    loop {
+        match tokio::time::timeout(PATIENCE, events.next()).await {
+            Ok(Some(Event::Connected)) => was_connected = true,
+            Ok(Some(Event::Disconnected { reason, .. })) => {
+                if !was_connected {
+                    return reason;
+                }
+                was_connected = false;
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return "the profile was closed".to_owned(),
+            Err(_) => match client.status().await {
+                Ok(status) if status.connected => silent = 0,
+                Ok(status) if silent > 0 => return format!("can't reach {}", status.server),
+                Ok(_) => silent += 1,
+                Err(error) => return error.to_string(),
+            },
+        }
+    }
+}

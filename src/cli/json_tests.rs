@@ -1,0 +1,112 @@
+//! What `docs/json.md` says, held against values that are hard to come by in tests of the program.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::output::{Error, Registered, Saved, SentVoice, to_json};
+use crate::client::{Body, ClientError, Contact, Delivery, Message, Status};
+use crate::model::{AccountId, MessageId, Millis};
+
+#[path = "../../tests/support/schema.rs"]
+mod schema;
+
+fn json<T: Serialize>(value: &T) -> Value {
+    serde_json::from_str(&to_json(value).unwrap()).unwrap()
+}
+
+fn message(body: Body, delivery: Option<Delivery>) -> Message {
+    Message {
+        id: MessageId::from_bytes([1; 16]),
+        number: 1,
+        from: "ayşe".parse().unwrap(),
+        to: "小明".parse().unwrap(),
+        body,
+        sent_at: Millis(0),
+        received_at: None,
+        verified: true,
+        seq: None,
+        delivery,
+        late: false,
+        color: "red".parse().unwrap(),
+    }
+}
+
+#[test]
+fn messages_are_as_described() {
+    let text = || Body::Text { text: "merhaba".to_owned() };
+    let voice = Body::Voice { duration_ms: 1, sample_rate: 8_000, size: 44, peaks: vec![0; 64] };
+    let refused = Delivery::Refused { reason: "no".to_owned() };
+    schema::check_message(&json(&message(text(), None)));
+    schema::check_message(&json(&message(text(), Some(Delivery::Queued))));
+    schema::check_message(&json(&message(text(), Some(refused))));
+    schema::check_message(&json(&message(Body::Notice { text: "the key changed".to_owned() }, None)));
+    schema::check_message(&json(&message(voice.clone(), None)));
+    let message = message(voice, Some(Delivery::Accepted));
+    for converted in [None, Some("converted from 8-bit to 16-bit".to_owned())] {
+        schema::check_message(&json(&SentVoice { message: &message, converted }));
+    }
+}
+
+#[test]
+fn other_results_are_as_described() {
+    let nickname: crate::model::Nickname = "zoé".parse().unwrap();
+    let status = Status {
+        nickname: nickname.clone(),
+        account: AccountId::new([0; 32]),
+        fingerprint: String::new(),
+        color: "red".parse().unwrap(),
+        server: String::new(),
+        server_fingerprint: None,
+        connected: true,
+        queued: 0,
+        clock_ahead_ms: None,
+    };
+    let user = Contact {
+        nickname,
+        online: true,
+        fingerprint: String::new(),
+        verified: false,
+        color: "red".parse().unwrap(),
+        since: Millis(0),
+        me: false,
+        warning: None,
+    };
+    let id = Some(MessageId::from_bytes([1; 16]));
+    let saved = Saved { kind: "saved", file: String::new(), size: 0, messages: Some(1), id };
+    let error = Error { kind: "error", error: String::new(), message: String::new(), id };
+    schema::check(&json(&user), &["user"]);
+    schema::check(&json(&Registered::from(status)), &["registered"]);
+    schema::check(&json(&saved), &["saved"]);
+    schema::check(&json(&Saved { messages: None, id: None, ..saved }), &["saved"]);
+    schema::check(&json(&error), &["error"]);
+}
+
+#[test]
+fn every_error_of_the_core_is_listed() {
+    let nickname: crate::model::Nickname = "zoé".parse().unwrap();
+    let (home, path) = (String::new(), String::new());
+    let (what, cause) = (String::new(), String::new());
+    let listed = schema::errors();
+    for error in [
+        ClientError::NotRegistered { home: home.clone() },
+        ClientError::AlreadyRegistered { nickname: nickname.clone() },
+        ClientError::NicknameTaken { nickname: nickname.clone() },
+        ClientError::UnknownNickname { nickname: nickname.clone() },
+        ClientError::Unreachable { server: home.clone(), cause: cause.clone() },
+        ClientError::WrongFingerprint { server: home.clone(), expected: home.clone(), found: home.clone() },
+        ClientError::Busy { what: what.clone() },
+        ClientError::NoSuchMessage,
+        ClientError::NotVoice,
+        ClientError::NotAMessageRef { text: what.clone() },
+        ClientError::TooLarge { what: what.clone(), limit: what.clone() },
+        ClientError::Refused { reason: what.clone() },
+        ClientError::KeyChanged { nickname },
+        ClientError::DiskFull { home },
+        ClientError::Damaged { what, path: path.clone() },
+        ClientError::File { path, cause },
+        ClientError::Internal(String::new()),
+    ] {
+        let code = super::failure::code(&error.into());
+        assert!(listed.contains(&code), "{code} is not listed");
+    }
+}

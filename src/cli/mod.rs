@@ -1,0 +1,146 @@
+//! The command line: one file for each verb, each with its `Args` and its `run`.
+//!
+//! A contract that scripts rely on: what is asked for goes to stdout, everything said beside it to stderr;
+//! exit code 0 is done, 1 failed (one line says what happened and what to do), 2 wrong usage. With `--json`
+//! stdout holds one object a line, described in `docs/json.md`.
+//!
+//! - [`app`]: the global options, and what they make of the world
+//! - [`output`]: stdout for people and for programs
+//! - [`failure`]: how an error is reported
+//! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
+//! - [`file`]: new files that never overwrite
+//! - the verbs: `register`, `users`, `send`, `voice`, `receive`, `history`, `play`, `server`
+
+#[cfg(feature = "client")]
+pub mod app;
+#[cfg(feature = "client")]
+pub mod deliver;
+pub mod failure;
+#[cfg(feature = "client")]
+pub mod file;
+#[cfg(feature = "client")]
+pub mod history;
+#[cfg(test)]
+#[cfg(feature = "client")]
+mod json_tests;
+#[cfg(feature = "client")]
+pub mod output;
+#[cfg(feature = "client")]
+pub mod play;
+#[cfg(feature = "client")]
+pub mod receive;
+#[cfg(feature = "client")]
+pub mod register;
+#[cfg(feature = "client")]
+pub mod send;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "client")]
+pub mod users;
+#[cfg(feature = "client")]
+pub mod voice;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An end-to-end encrypted voice and text messenger whose messages can all be heard.
+#[derive(Debug, Parser)]
+#[command(name = "tellal", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Root {
+    /// Options that every verb takes.
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    pub globals: app::Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What the program can be asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a server
+    #[cfg(feature = "server")]
+    Server(server::Args),
+    /// What needs a profile.
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    Client(ClientVerb),
+}
+
+/// What the program can be asked to do with a profile.
+#[cfg(feature = "client")]
+#[derive(Debug, Subcommand)]
+pub enum ClientVerb {
+    /// Make a profile: keys, and a nickname in the server's directory
+    Register(register::Args),
+    /// Who there is: nickname, online, fingerprint, verified
+    Users(users::Args),
+    /// Send a text; returns when the server has accepted it, and prints the message's id
+    Send(send::Args),
+    /// Send a voice note
+    Voice(voice::Args),
+    /// Show what is new
+    Receive(receive::Args),
+    /// Show what was said before
+    History(history::Args),
+    /// Save a voice note as a WAV file
+    Play(play::Args),
+}
+
+/// Runs the program on the process's own arguments.
+pub fn main() -> ExitCode {
+    let root = Root::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::report(&anyhow::anyhow!("can't start threads: {error}"), false),
+    };
+    let code = runtime.block_on(run(root));
+    // A thread that reads stdin can't be stopped, and must not hold up the end.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(root: Root) -> ExitCode {
+    match root.verb {
+        #[cfg(feature = "server")]
+        Verb::Server(args) => server::main(args).await,
+        #[cfg(feature = "client")]
+        Verb::Client(verb) => client(verb, root.globals).await,
+    }
+}
+
+#[cfg(feature = "client")]
+async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
+    let json = globals.json;
+    let own_color = match (&verb, globals.color) {
+        (ClientVerb::Register(_), app::ColorOption::Own(color)) => Some(color),
+        (_, app::ColorOption::Own(_)) => {
+            let what = "--color takes auto, always or never; only `register` takes a person's colour";
+            app::usage(clap::error::ErrorKind::InvalidValue, what).exit();
+        }
+        _ => None,
+    };
+    // Following ends when it is told to: that is no failure.
+    let interrupted = if matches!(&verb, ClientVerb::Receive(args) if args.follow) { 0 } else { 130 };
+    let work = async {
+        let app = app::App::new(globals)?;
+        match verb {
+            ClientVerb::Register(args) => register::run(args, app, own_color).await,
+            ClientVerb::Users(args) => users::run(args, app).await,
+            ClientVerb::Send(args) => send::run(args, app).await,
+            ClientVerb::Voice(args) => voice::run(args, app).await,
+            ClientVerb::Receive(args) => receive::run(args, app).await,
+            ClientVerb::History(args) => history::run(args, app).await,
+            ClientVerb::Play(args) => play::run(args, app).await,
+        }
+    };
+    tokio::select! {
+        result = work => match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failure::report(&error, json),
+        },
+        Ok(()) = tokio::signal::ctrl_c() => ExitCode::from(interrupted),
+    }
+}

@@ -1,0 +1,70 @@
+//! `tellal register`: a profile, its keys, and its place in the server's directory.
+
+use anyhow::Result;
+use clap::error::ErrorKind;
+
+use super::app::{App, nickname, usage};
+use super::output::Registered;
+use crate::client::{DEFAULT_KEY_BITS, Registration, Status, register};
+use crate::model::{Color, KeyId, limits};
+use crate::terminal::{Lines, sanitize};
+
+/// Options of `register`. The person's own colour comes with the global `--color`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to be called: 1 to 32 letters and digits of any script
+    #[arg(value_name = "NICK")]
+    pub nickname: String,
+    /// Bits of each RSA key, 2048 to 4096
+    #[arg(long, value_name = "BITS", default_value_t = DEFAULT_KEY_BITS, value_parser = key_bits)]
+    pub key_bits: usize,
+    /// The server's fingerprint, as `tellal server` prints it; without it the first answer is trusted
+    #[arg(long, value_name = "SHA256:…", value_parser = KeyId::from_fingerprint)]
+    pub fingerprint: Option<KeyId>,
+}
+
+/// Registers, and tells both fingerprints.
+///
+/// # Errors
+/// See [`register`].
+pub async fn run(args: Args, app: App, color: Option<Color>) -> Result<()> {
+    let Some(server) = app.server else {
+        usage(ErrorKind::MissingRequiredArgument, "name the server with --server HOST[:PORT]").exit();
+    };
+    let trusted = args.fingerprint.is_none();
+    let registration = Registration {
+        home: app.home,
+        server,
+        nickname: nickname(&args.nickname)?,
+        color,
+        key_bits: args.key_bits,
+        fingerprint: args.fingerprint,
+    };
+    let status = register(registration).await?;
+    app.out.put(&Registered::from(status.clone()), || told(&status, &app.out.lines, trusted))?;
+    Ok(app.out.flush()?)
+}
+
+fn told(status: &Status, lines: &Lines, trusted: bool) -> String {
+    let name = lines.palette.paint(status.color, &sanitize::line(status.nickname.as_str()));
+    let mut text = format!(
+        "registered as {name} ({}) on {}\nyour fingerprint is {}",
+        status.color,
+        sanitize::line(&status.server),
+        status.fingerprint
+    );
+    if let Some(server) = &status.server_fingerprint {
+        let advice = if trusted {
+            ", from now on no other is accepted: compare it with the line that the server printed"
+        } else {
+            ""
+        };
+        text.push_str(&format!("\nthe server's is {server}{advice}"));
+    }
+    text
+}
+
+fn key_bits(text: &str) -> Result<usize, String> {
+    let bits = text.parse().ok().filter(|bits| limits::RSA_BITS.contains(bits) && bits % 1024 == 0);
+    bits.ok_or_else(|| "2048, 3072 or 4096".to_owned())
+}

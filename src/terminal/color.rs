@@ -1,0 +1,148 @@
+//! Which colours a terminal shows, and names in them. Colour is never the only carrier of meaning.
+
+use owo_colors::{AnsiColors, OwoColorize, Style, XtermColors};
+
+use crate::model::Color;
+
+/// When to use colour, as `--color` says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum When {
+    /// On a terminal that shows colours, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Even into a file or a pipe.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// The colours there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Palette {
+    /// None.
+    None,
+    /// The 16 of ECMA-48 and aixterm.
+    Ansi,
+    /// The 256 of xterm.
+    Xterm,
+    /// 24 bits.
+    True,
+}
+
+impl Palette {
+    /// Decides from the option, from whether the output is a terminal, and from the environment.
+    ///
+    /// 1. `--color never`, or `auto` without a terminal, with a non-empty `NO_COLOR` (<https://no-color.org>)
+    ///    or with `TERM` unset, empty or `dumb`: none
+    /// 2. `COLORTERM` is `truecolor` or `24bit`, or `TERM` ends in `-direct`: 24 bits
+    /// 3. `TERM` holds `256color`: 256
+    /// 4. otherwise: 16
+    pub fn detect(when: When, is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let variable = |name| variable(name).unwrap_or_default();
+        let term = variable("TERM");
+        let wanted = match when {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => {
+                is_terminal && variable("NO_COLOR").is_empty() && !matches!(term.as_str(), "" | "dumb")
+            }
+        };
+        if !wanted {
+            Self::None
+        } else if matches!(variable("COLORTERM").as_str(), "truecolor" | "24bit") || term.ends_with("-direct")
+        {
+            Self::True
+        } else if term.contains("256color") {
+            Self::Xterm
+        } else {
+            Self::Ansi
+        }
+    }
+
+    /// Text in a person's colour. Never in bold, which many terminals show as another, brighter colour.
+    pub fn paint(self, color: Color, text: &str) -> String {
+        let paint = color.paint();
+        let style = Style::new();
+        let style = match self {
+            Self::None => return text.to_owned(),
+            Self::Ansi => style.color(ansi(paint.ansi)),
+            Self::Xterm => style.color(XtermColors::from(paint.xterm)),
+            Self::True => style.truecolor(paint.rgb.0, paint.rgb.1, paint.rgb.2),
+        };
+        text.style(style).to_string()
+    }
+
+    /// Text that is less important than what is around it.
+    pub fn dim(self, text: &str) -> String {
+        if self == Self::None { text.to_owned() } else { text.dimmed().to_string() }
+    }
+}
+
+/// The colour of an SGR foreground code: 30 to 37, and 90 to 97.
+fn ansi(code: u8) -> AnsiColors {
+    match code {
+        31 => AnsiColors::Red,
+        32 => AnsiColors::Green,
+        33 => AnsiColors::Yellow,
+        34 => AnsiColors::Blue,
+        35 => AnsiColors::Magenta,
+        36 => AnsiColors::Cyan,
+        91 => AnsiColors::BrightRed,
+        92 => AnsiColors::BrightGreen,
+        93 => AnsiColors::BrightYellow,
+        94 => AnsiColors::BrightBlue,
+        95 => AnsiColors::BrightMagenta,
+        96 => AnsiColors::BrightCyan,
+        _ => AnsiColors::Default,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detect(when: When, is_terminal: bool, variables: &[(&str, &str)]) -> Palette {
+        Palette::detect(when, is_terminal, |name| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_terminal_decides_how_many_colours_there_are() {
+        let auto = |variables| detect(When::Auto, true, variables);
+        assert_eq!(auto(&[("TERM", "linux")]), Palette::Ansi);
+        assert_eq!(auto(&[("TERM", "xterm-256color")]), Palette::Xterm);
+        assert_eq!(auto(&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")]), Palette::True);
+        assert_eq!(auto(&[("TERM", "xterm-direct")]), Palette::True);
+        assert_eq!(auto(&[("TERM", "dumb")]), Palette::None);
+        assert_eq!(auto(&[]), Palette::None);
+    }
+
+    #[test]
+    fn no_color_and_the_option_have_their_say() {
+        let xterm = ("TERM", "xterm-256color");
+        assert_eq!(detect(When::Auto, true, &[xterm, ("NO_COLOR", "1")]), Palette::None);
+        assert_eq!(detect(When::Auto, true, &[xterm, ("NO_COLOR", "")]), Palette::Xterm);
+        assert_eq!(detect(When::Auto, false, &[xterm]), Palette::None);
+        assert_eq!(detect(When::Always, false, &[xterm, ("NO_COLOR", "1")]), Palette::Xterm);
+        assert_eq!(detect(When::Always, false, &[]), Palette::Ansi);
+        assert_eq!(detect(When::Never, true, &[xterm]), Palette::None);
+    }
+
+    #[test]
+    fn a_name_is_painted_in_the_colours_there_are() {
+        let blue: Color = "blue".parse().unwrap();
+        let name = |palette: Palette| palette.paint(blue, "ayşe");
+        assert_eq!(name(Palette::None), "ayşe");
+        assert_eq!(name(Palette::Ansi), "\u{1b}[34mayşe\u{1b}[0m");
+        assert_eq!(name(Palette::Xterm), "\u{1b}[38;5;33mayşe\u{1b}[0m");
+        assert_eq!(name(Palette::True), "\u{1b}[38;2;40;111;240mayşe\u{1b}[0m");
+    }
+
+    #[test]
+    fn every_colour_of_the_palette_has_one_of_the_sixteen() {
+        for paint in &Color::PALETTE {
+            assert_ne!(ansi(paint.ansi), AnsiColors::Default, "{}", paint.name);
+        }
+    }
+}

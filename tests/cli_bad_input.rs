@@ -1,0 +1,119 @@
+//! What people get wrong, and what goes wrong around them: one line that says what happened and what to do.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use support::{Profile, Server};
+
+/// A fingerprint that no server has.
+const OTHER: &str = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+#[test]
+fn names_that_nobody_or_somebody_else_has() {
+    let server = Server::start();
+    let ayşe = Profile::register(&server, "ayşe");
+    let unknown = ayşe.run(["send", "nobody", "hi"]);
+    assert!(unknown.failure().contains("nobody is called nobody"), "{unknown:?}");
+    assert_eq!(ayşe.run(["history"]).ok(), "", "nothing was kept");
+
+    let other = Profile::new(&server, "AYŞE");
+    let register =
+        |name: &str| other.run(["register", name, "--key-bits", "2048", "--server", &other.server]);
+    let taken = register("AYŞE");
+    assert!(taken.failure().contains("is taken: choose another"), "{taken:?}");
+    assert!(register("no spaces").failure().contains("is not a name"));
+    register("zoé").ok();
+    assert_eq!(ayşe.run(["users"]).ok().lines().count(), 2);
+}
+
+#[test]
+fn a_second_registration_on_a_profile_changes_nothing() {
+    let server = Server::start();
+    let ayşe = Profile::register(&server, "ayşe");
+    for name in ["ayşe", "burak"] {
+        let again = ayşe.run(["register", name, "--key-bits", "2048", "--server", &ayşe.server]);
+        assert!(again.failure().contains("already registered as ayşe"), "{again:?}");
+    }
+    assert_eq!(ayşe.run(["users", "--json"]).json().len(), 1);
+}
+
+#[test]
+fn a_server_that_is_not_there() {
+    let mut server = Server::start();
+    let ayşe = Profile::register(&server, "ayşe");
+    server.kill();
+    for args in [&["users"][..], &["receive"], &["receive", "--wait", "0.5"]] {
+        let finished = ayşe.run(args);
+        let line = finished.failure();
+        assert!(line.contains(&format!("can't reach {}", server.name())), "{line}");
+    }
+    assert_eq!(ayşe.run(["history"]).ok(), "", "what is here needs no server");
+    let burak = Profile::new(&server, "burak");
+    let refused = burak.run(["register", "burak", "--key-bits", "2048", "--server", &burak.server]);
+    assert!(refused.failure().contains("can't reach"), "{refused:?}");
+
+    server.restart_on_same_port();
+    burak.run(["register", "burak", "--key-bits", "2048", "--server", &burak.server]).ok();
+    assert_eq!(ayşe.run(["users", "--json"]).json().len(), 2);
+}
+
+#[test]
+fn a_server_with_another_key_is_not_talked_to() {
+    let server = Server::start();
+    let burak = Profile::new(&server, "burak");
+    let register = |fingerprint: &str| {
+        let args = ["register", "burak", "--key-bits", "2048", "--fingerprint", fingerprint, "--server"];
+        burak.run(args.into_iter().chain([burak.server.as_str()]))
+    };
+    let wrong = register(OTHER);
+    let line = wrong.failure();
+    assert!(line.contains(OTHER) && line.contains(&server.fingerprint) && line.contains("attack"), "{line}");
+    register(&server.fingerprint).ok();
+
+    let impostor = Server::start();
+    for args in [&["users"][..], &["receive"], &["receive", "--wait", "30"], &["send", "burak", "hi"]] {
+        let name = impostor.name();
+        let finished = burak.run(args.iter().copied().chain(["--server", &name]));
+        let line = finished.failure();
+        assert!(line.contains(&impostor.fingerprint) && line.contains(&server.fingerprint), "{line}");
+    }
+}
+
+#[test]
+fn a_damaged_profile_is_told_and_never_a_panic() {
+    let server = Server::start();
+    let ayşe = Profile::register(&server, "ayşe");
+    let mut told = 0;
+    for path in files(ayşe.home()) {
+        let whole = fs::read(&path).unwrap();
+        for damaged in [b"".as_slice(), b"\xff garbage \0", whole.get(..whole.len() / 2).unwrap_or_default()]
+        {
+            fs::write(&path, damaged).unwrap();
+            for args in [&["history"][..], &["users"]] {
+                let finished = ayşe.run(args);
+                if finished.code() != 0 {
+                    finished.failure();
+                    told += 1;
+                }
+            }
+        }
+        fs::write(&path, &whole).unwrap();
+        ayşe.run(["users"]).ok();
+    }
+    assert!(told >= 12, "at least two files matter, yet only {told} failures were told");
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    files
+        .into_iter()
+        .filter(|path| path.is_file())
+        .chain(folders.iter().flat_map(|folder| self::files(folder)))
+        .collect()
+}

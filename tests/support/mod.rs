@@ -1,0 +1,333 @@
+//! Real processes for tests: a server, profiles, and commands on them.
+//!
+//! Nothing here sleeps: readiness is a line that is read, an end is a pipe that closes. Everything has a time
+//! limit, every process is killed and every folder removed when its owner is dropped.
+//!
+//! ```ignore
+//! let server = Server::start();
+//! let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+//! ayşe.run(["send", "burak", "merhaba"]).ok();
+//! let texts = burak.receive();
+//! ```
+
+#![allow(dead_code, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+pub mod schema;
+pub mod wav;
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take. Generous: machines under load are slow, and only a failure waits so long.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A command of the program in an environment of its own: no variable of the tester's reaches it.
+fn tellal() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tellal"));
+    let kept = ["PATH", "HOME", "TMPDIR", "LLVM_PROFILE_FILE", "LD_LIBRARY_PATH"];
+    command.env_clear().envs(std::env::vars().filter(|(name, _)| kept.contains(&name.as_str())));
+    command.env("TZ", "UTC").env("RUST_BACKTRACE", "1").stdin(Stdio::null());
+    command
+}
+
+/// A process whose output is read as it comes. Killed when dropped.
+pub struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    stderr: Option<JoinHandle<String>>,
+    told: String,
+}
+
+impl Running {
+    /// Starts a command.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let stdout = child.stdout.take().unwrap();
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut stderr = child.stderr.take().unwrap();
+        let stderr = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = stderr.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        Self { child, lines, stderr: Some(stderr), told: String::new() }
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line of stdout; `None` once it is closed. Fails when none comes in time.
+    pub fn line(&mut self) -> Option<String> {
+        match self.lines.recv_timeout(TIMEOUT) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                self.kill();
+                panic!("no line came within {TIMEOUT:?}; stderr: {}", self.stderr());
+            }
+        }
+    }
+
+    /// Ends it at once, as a power cut would (SIGKILL), and waits until it is gone.
+    pub fn kill(&mut self) -> ExitStatus {
+        let _ = self.child.kill();
+        self.child.wait().unwrap()
+    }
+
+    /// Asks it to end (SIGINT, SIGTERM, …, by their names), without waiting.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end, reading what it still prints. Fails when it does not end in time.
+    pub fn wait(mut self) -> Finished {
+        let deadline = Instant::now() + TIMEOUT;
+        let mut stdout = String::new();
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => stdout.push_str(&(line + "\n")),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.kill();
+                    panic!("it did not end within {TIMEOUT:?}; stdout: {stdout}; stderr: {}", self.stderr());
+                }
+            }
+        }
+        // stdout is closed: it ends, or has.
+        let status = self.child.wait().unwrap();
+        let stderr = self.stderr().to_owned();
+        assert!(!stderr.contains("panicked"), "it panicked: {stderr}");
+        Finished { status, stdout, stderr }
+    }
+
+    /// All of stderr. Waits for its end.
+    pub fn stderr(&mut self) -> &str {
+        if let Some(reader) = self.stderr.take() {
+            self.told = reader.join().unwrap();
+        }
+        &self.told
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// What a command that has ended left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// All of stdout.
+    pub stdout: String,
+    /// All of stderr.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The exit code; fails for a process that a signal ended.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| panic!("ended by a signal: {self:?}"))
+    }
+
+    /// stdout of a command that must have succeeded.
+    #[track_caller]
+    pub fn ok(&self) -> &str {
+        assert_eq!(self.code(), 0, "{self:?}");
+        self.stdout.trim_end()
+    }
+
+    /// The objects that a command that must have succeeded printed with `--json`.
+    #[track_caller]
+    pub fn json(&self) -> Vec<Value> {
+        self.ok().lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    /// The one line of stderr of a command that must have failed: exit code 1, nothing on stdout.
+    #[track_caller]
+    pub fn failure(&self) -> &str {
+        assert_eq!(self.code(), 1, "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        self.one_line()
+    }
+
+    /// The one line of stderr.
+    #[track_caller]
+    pub fn one_line(&self) -> &str {
+        let line = self.stderr.strip_suffix('\n').expect("stderr ends with a newline");
+        assert!(!line.contains('\n') && line.starts_with("tellal: "), "not one line: {self:?}");
+        line
+    }
+}
+
+/// A server process with a folder of its own.
+pub struct Server {
+    running: Running,
+    data: TempDir,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its key's fingerprint, `SHA256:…`.
+    pub fingerprint: String,
+}
+
+impl Server {
+    /// Starts a server on a free port, and waits until it is ready.
+    pub fn start() -> Self {
+        let data = TempDir::new().unwrap();
+        let (running, address, fingerprint) = Self::launch(data.path(), "127.0.0.1:0");
+        Self { running, data, address, fingerprint }
+    }
+
+    fn launch(data: &Path, listen: &str) -> (Running, SocketAddr, String) {
+        let mut command = tellal();
+        command.args(["server", "--listen", listen, "--data"]).arg(data);
+        let mut running = Running::start(&mut command);
+        let Some(line) = running.line() else { panic!("the server did not start: {}", running.stderr()) };
+        let ready = line.strip_prefix("listening on ").and_then(|line| line.split_once(", fingerprint "));
+        let Some((address, fingerprint)) = ready else { panic!("not a ready line: {line}") };
+        (running, address.parse().unwrap(), fingerprint.to_owned())
+    }
+
+    /// HOST:PORT, as `--server` takes it.
+    pub fn name(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Its folder: the store, the TLS key.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.running.id()
+    }
+
+    /// Ends it at once, as a power cut would (SIGKILL).
+    pub fn kill(&mut self) {
+        self.running.kill();
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has. Fails unless it ended well.
+    pub fn stop(&mut self) {
+        self.running.signal("TERM");
+        while self.running.line().is_some() {}
+        let status = self.running.child.wait().unwrap();
+        assert!(status.success(), "{status}: {}", self.running.stderr());
+    }
+
+    /// Starts it again on the same folder and the same port, and waits until it is ready. One that still runs is
+    /// killed first.
+    pub fn restart_on_same_port(&mut self) {
+        self.kill();
+        let (running, address, fingerprint) = Self::launch(self.data.path(), &self.name());
+        assert_eq!(fingerprint, self.fingerprint, "its key is another one");
+        self.running = running;
+        self.address = address;
+    }
+}
+
+/// Somebody's profile, in a folder of its own.
+pub struct Profile {
+    home: TempDir,
+    /// What it is, or is to be, called.
+    pub name: String,
+    /// The server, as HOST:PORT.
+    pub server: String,
+}
+
+impl Profile {
+    /// An empty folder, not registered yet.
+    pub fn new(server: &Server, name: &str) -> Self {
+        Self { home: TempDir::new().unwrap(), name: name.to_owned(), server: server.name() }
+    }
+
+    /// A registered profile, with small keys: they are made faster.
+    pub fn register(server: &Server, name: &str) -> Self {
+        let profile = Self::new(server, name);
+        profile.run(["register", name, "--key-bits", "2048", "--server", &profile.server]).ok();
+        profile
+    }
+
+    /// The profile's folder.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// A file beside what the profile itself keeps.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// A command on this profile, to be started as it suits.
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = tellal();
+        command.env("TELLAL_HOME", self.home.path()).args(args);
+        command
+    }
+
+    /// Starts a command on this profile.
+    pub fn start<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Running {
+        Running::start(&mut self.command(args))
+    }
+
+    /// Runs a command on this profile to its end.
+    pub fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Finished {
+        self.start(args).wait()
+    }
+
+    /// Runs a command on this profile to its end, with something on stdin.
+    pub fn run_with_stdin<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+        stdin: &[u8],
+    ) -> Finished {
+        let mut running = Running::start(self.command(args).stdin(Stdio::piped()));
+        let mut pipe = running.child.stdin.take().unwrap();
+        // A command that does not read all of it is not a failure of the test.
+        let _ = pipe.write_all(stdin);
+        drop(pipe);
+        running.wait()
+    }
+
+    /// Sends a text, which must be accepted; its id.
+    #[track_caller]
+    pub fn send(&self, to: &str, text: &str) -> String {
+        self.run(["send", to, "--", text]).ok().to_owned()
+    }
+
+    /// What is new, as JSON.
+    #[track_caller]
+    pub fn receive(&self) -> Vec<Value> {
+        self.run(["receive", "--json"]).json()
+    }
+
+    /// The texts that are new, with their senders.
+    #[track_caller]
+    pub fn receive_texts(&self) -> Vec<(String, String)> {
+        let word = |message: &Value, field: &str| message[field].as_str().unwrap_or_default().to_owned();
+        self.receive().iter().map(|message| (word(message, "from"), word(message, "text"))).collect()
+    }
+}

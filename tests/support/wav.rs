@@ -1,0 +1,35 @@
+//! WAV files for tests.
+
+use std::io::Cursor;
+
+use hound::{SampleFormat, WavSpec, WavWriter};
+
+/// A tone of so many frames, 16-bit mono at 16 kHz.
+pub fn tone(frames: u32) -> Vec<u8> {
+    let spec =
+        WavSpec { channels: 1, sample_rate: 16_000, bits_per_sample: 16, sample_format: SampleFormat::Int };
+    write(spec, |writer| {
+        for frame in 0..frames {
+            writer.write_sample((f64::from(frame).sin() * 9_000.0) as i16).unwrap();
+        }
+    })
+}
+
+/// A tone of so many frames, 32-bit float stereo at 48 kHz.
+pub fn float_tone(frames: u32) -> Vec<u8> {
+    let spec =
+        WavSpec { channels: 2, sample_rate: 48_000, bits_per_sample: 32, sample_format: SampleFormat::Float };
+    write(spec, |writer| {
+        for sample in 0..frames * 2 {
+            writer.write_sample(f64::from(sample).sin() as f32 / 2.0).unwrap();
+        }
+    })
+}
+
+fn write(spec: WavSpec, fill: impl FnOnce(&mut WavWriter<&mut Cursor<Vec<u8>>>)) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    let mut writer = WavWriter::new(&mut file, spec).unwrap();
+    fill(&mut writer);
+    writer.finalize().unwrap();
+    file.into_inner()
+}
