@@ -8,7 +8,6 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
@@ -35,7 +34,7 @@ pub(super) struct Lock {
 /// What `profile.json` holds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Profile {
-    version: u32,
+    pub(super) version: u32,
     /// HOST:PORT.
     pub server: String,
     /// The SHA-256 of the server's SPKI: pinned.
@@ -217,7 +216,7 @@ impl Home {
                 if self.database().exists() {
                     return Err(damaged("the history's key is missing", &path));
                 }
-                let mut bytes = Zeroizing::new([0; 32]);
+                let mut bytes = Zeroizing::new([0u8; 32]);
                 rand::fill(bytes.as_mut());
                 let key = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
                 self.write(&path, key.as_bytes())?;
@@ -273,7 +272,8 @@ pub(super) fn damaged(what: &str, path: &Path) -> ClientError {
 
 /// Signed records as base64 of their CBOR.
 mod record {
-    use super::{Deserialize, Deserializer, Engine as _, STANDARD, Serializer, Signed};
+    use super::{Deserialize, Deserializer, STANDARD, Serializer, Signed};
+    use base64::Engine as _;
     use super::{from_canonical_cbor, to_cbor};
     use serde::de::Error as _;
 
