@@ -1,13 +1,10 @@
 #!/usr/bin/python3
 """Opens and seals Tellal envelopes with stock libraries: `cryptography` and a CBOR decoder, nothing else.
 
-An envelope that the server holds, with the recipient's message key:
+Open an envelope with the recipient's message key. The signature is checked with the sender's device key,
+given as such or in the sender's chain of directory records (a CBOR array of [body, signature]):
 
-    open_envelope.py open --database DATA/server.db --message ID --key message.pem
-
-The same from files; --sender (the sender's device key) has the signature checked:
-
-    open_envelope.py open --body FILE --wrap FILE --key message.pem [--sender device.pem]
+    open_envelope.py open --body FILE --wrap FILE --key message.pem [--sender device.pem | --chain FILE]
 
 Seal a text for one message key; body and wrap are written to files:
 
@@ -23,7 +20,6 @@ import base64
 import hashlib
 import json
 import os
-import sqlite3
 import struct
 import sys
 import time
@@ -236,12 +232,24 @@ def write(path, data):
         file.write(data)
 
 
+def certified_device(chain, account, device):
+    """The sender's device key, out of the account's signed registration."""
+    body, signature = chain[0]
+    record = decode(body)
+    registration = record[5][1]
+    identity = serialization.load_der_public_key(registration[1])
+    if record[1] != account or sha256(registration[1]) != account or sha256(registration[2]) != device:
+        raise Refused("the sender's account does not have the device")
+    identity.verify(signature, tagged(b"tellal account record v1", body), PSS, hashes.SHA256())
+    return serialization.load_der_public_key(registration[2])
+
+
 def open_command(args):
-    key = private_key(args.key)
-    if args.database:
-        raise Refused("not yet")
-    body, wrap = read(args.body), read(args.wrap)
+    body, wrap, key = read(args.body), read(args.wrap), private_key(args.key)
     sender = public_key(args.sender) if args.sender else None
+    if args.chain:
+        header = decode(split(body)[0])
+        sender = certified_device(decode(read(args.chain)), header[2], header[3])
     return open_body(body, wrap, key, sender)
 
 
@@ -254,11 +262,11 @@ def main():
     opening = commands.add_parser("open", help="open an envelope")
     opening.set_defaults(run=open_command)
     opening.add_argument("--key", required=True, help="the recipient's private message key")
-    opening.add_argument("--database", help="the server's SQLite file")
-    opening.add_argument("--message", help="the message id, with --database")
-    opening.add_argument("--body", help="the envelope")
-    opening.add_argument("--wrap", help="the wrap's ciphertext")
-    opening.add_argument("--sender", help="the sender's public device key")
+    opening.add_argument("--body", required=True, help="the envelope")
+    opening.add_argument("--wrap", required=True, help="the wrap's ciphertext")
+    sender = opening.add_mutually_exclusive_group()
+    sender.add_argument("--sender", help="the sender's public device key")
+    sender.add_argument("--chain", help="the sender's directory records")
 
     sealing = commands.add_parser("seal", help="seal a text")
     sealing.set_defaults(run=seal_body)
@@ -275,14 +283,12 @@ def main():
     sealing.add_argument("text")
 
     args = parser.parse_args()
-    if args.run is open_command and not (args.body and args.wrap or args.database and args.message):
-        parser.error("open needs --database and --message, or --body and --wrap")
     try:
         print(json.dumps(args.run(args), ensure_ascii=False))
     except (Refused, InvalidSignature, InvalidToken, ValueError, LookupError, TypeError) as error:
         sys.exit(f"cannot be opened: {error or type(error).__name__}")
-    except (OSError, sqlite3.Error) as error:
-        sys.exit(f"{error}")
+    except OSError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
