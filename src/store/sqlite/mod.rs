@@ -3,11 +3,12 @@
 //! WAL and `synchronous=FULL`; one thread writes, many submissions in one transaction (group commit), and
 //! answers only after the commit. Reading goes through connections of its own and never waits for writing.
 //!
-//! - [`schema`]: the tables
-//! - [`writer`]: the thread, and grouping
-//! - [`apply`]: what each operation does inside the group's transaction
-//! - [`read`]: queries
-//! - [`blobs`]: files of sealed chunks
+//! - `schema`: the tables
+//! - `writer`: the thread, and grouping
+//! - `apply`: what each operation does inside the group's transaction
+//! - `read`: queries
+//! - `prune`: forgetting
+//! - `blobs`: files of sealed chunks
 
 mod apply;
 mod blobs;
