@@ -390,6 +390,35 @@ async fn a_registration_that_broke_off_is_finished_by_the_next_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_old_message_key_is_replaced_and_senders_follow() {
+    let world = World::new();
+    let server = world.server().await;
+    let (ayşe, burak) = (world.join(&server, "ayşe").await, world.join(&server, "burak").await);
+    send(&ayşe, "burak", "for the first key").await;
+    burak.close().await;
+    let path = world.home("burak").join("profile.json");
+    let read = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap()).unwrap();
+    let mut profile = read();
+    let first = profile["message_key"].clone();
+    profile["message_key_from"] = "2026-01-01T00:00:00.000Z".into();
+    std::fs::write(&path, profile.to_string()).unwrap();
+
+    let burak = world.open("burak").await;
+    let mut events = burak.events();
+    soon(async {
+        while read()["message_key"] == first {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // ayşe still has the first key; the server refuses it, and she wraps for the second.
+    send(&ayşe, "burak", "for the second").await;
+    while words(&[received(&mut events).await]) != ["for the second"] {}
+    assert_eq!(words(&burak.unshown().await.unwrap()), ["for the first key", "for the second"]);
+    assert_eq!(read()["replaced"][0]["key"], first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_comes_and_goes_is_told() {
     let world = World::new();
     let server = world.server().await;

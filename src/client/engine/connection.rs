@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::client::db::inbox;
 use crate::client::link::wire::{Pushes, wire};
@@ -21,6 +21,8 @@ use super::{Engine, Link, Progress, Session, Trouble, compute, lock, refusal, st
 /// The first pause; each further one is twice the one before.
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// After a connection that lasted this long, pauses begin anew.
+const LASTING: Duration = Duration::from_secs(5);
 /// How long the server may take for its first words and for a login.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -106,16 +108,21 @@ impl Engine {
             self.link.send_replace(Link::Connecting { attempt });
             let logged_in = tokio::select! {
                 () = self.stop.cancelled() => break,
-                result = self.log_in() => result,
+                result = self.log_in(attempt) => result,
             };
-            let (was_up, error) = match logged_in {
-                Ok((session, greeted)) => (true, self.serve(session, greeted).await),
-                Err(error) => (false, error),
+            let error = match logged_in {
+                Ok((session, greeted)) => {
+                    let begun = Instant::now();
+                    let error = self.serve(session, greeted).await;
+                    // What fails at once fails for a reason that lasts: a full disk, a copy of this profile.
+                    if begun.elapsed() >= LASTING {
+                        pause = PAUSE;
+                    }
+                    said = None;
+                    error
+                }
+                Err(error) => error,
             };
-            if was_up {
-                pause = PAUSE;
-                said = None;
-            }
             let wait = pause.mul_f64(rand::random_range(0.5..1.0));
             self.link.send_replace(Link::Down { attempt, error: error.clone() });
             let reason = error.to_string();
@@ -134,7 +141,7 @@ impl Engine {
         self.link.send_replace(Link::Down { attempt: u64::MAX, error: stopped() });
     }
 
-    async fn log_in(&self) -> Result<(Session, Greeted), ClientError> {
+    async fn log_in(&self, attempt: u64) -> Result<(Session, Greeted), ClientError> {
         let (pin, server) = {
             let profile = lock(&self.profile);
             (profile.server_key, profile.server_id)
@@ -161,7 +168,8 @@ impl Engine {
         }
         let clock_ahead_ms = greeted.clock_ahead_ms;
         let progress = Arc::new(watch::Sender::new(Progress::default()));
-        Ok((Session { wire: greeted.wire.clone(), clock_ahead_ms, progress }, greeted))
+        let (wire, since) = (greeted.wire.clone(), std::time::Instant::now());
+        Ok((Session { wire, attempt, since, clock_ahead_ms, progress }, greeted))
     }
 
     /// Works on a connection until it ends; why it did.

@@ -43,6 +43,8 @@ enum Attempt {
     Held,
     /// It never can be sent.
     Refused(String),
+    /// Another item is in its place now.
+    Replaced,
 }
 
 /// What the server's word about a submission leads to.
@@ -62,6 +64,8 @@ impl Engine {
         let mut held: HashSet<Nickname> = HashSet::new();
         // Directory answers older than this don't count: a key has been replaced.
         let mut at_least = Millis(0);
+        // Times in a row that the order was begun anew.
+        let mut again = 0_u32;
         loop {
             while under_way.len() < WINDOW {
                 let Some(item) = self.db.run(move |db| outbox::next(db, after)).await? else { break };
@@ -77,6 +81,7 @@ impl Engine {
                     Attempt::Held => {
                         held.insert(to);
                     }
+                    Attempt::Replaced => after = place - 1,
                     Attempt::Refused(reason) => self.refuse(place, arrival, id, false, reason).await?,
                 }
             }
@@ -111,7 +116,10 @@ impl Engine {
                     }
                 }
             }
+            again = if matches!(next, Next::Go) { 0 } else { again.saturating_add(1) };
             if let Next::Again(pause) = next {
+                // What does not help once may help later, but not by being repeated as fast as it goes.
+                let pause = if again > 1 { pause.max(RETRY) } else { pause };
                 at_least = Millis::now();
                 after = 0;
                 tokio::select! {
@@ -155,7 +163,7 @@ impl Engine {
                 self.upload(session, (place, arrival, id), &sealed.secret, blob, chunks).await?
         {
             self.refuse(place, Some(arrival), id, true, refusal(code).to_owned()).await?;
-            return Ok(Attempt::Held);
+            return Ok(Attempt::Replaced);
         }
         let (secret, header_hash) = (sealed.secret, sealed.header_hash);
         let wraps = compute(move || {
