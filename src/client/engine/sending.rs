@@ -303,7 +303,10 @@ impl Engine {
                 self.refuse(place, arrival, id, fill, refusal(code).to_owned()).await?;
                 Ok(if fill { Next::Again(Duration::ZERO) } else { Next::Go })
             }
-            Err(Trouble::Refused { retry_after, .. }) => Ok(Next::Again(retry_after.unwrap_or(RETRY))),
+            Err(Trouble::Refused { code, retry_after, .. }) => {
+                self.tell(Event::Delayed { id, reason: format!("the server refused: {}", refusal(code)) });
+                Ok(Next::Again(retry_after.unwrap_or(RETRY)))
+            }
             Err(trouble) => Err(trouble),
         }
     }
