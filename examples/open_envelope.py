@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """Opens and seals Tellal envelopes with stock libraries: `cryptography` and a CBOR decoder, nothing else.
 
-An envelope that the server holds, with the recipient's message key:
+Open an envelope with the recipient's message key. The signature is checked with the sender's device key,
+given as such or in the sender's chain of directory records (a CBOR array of [body, signature]):
+
+    open_envelope.py open --body FILE --wrap FILE --key message.pem [--sender device.pem | --chain FILE]
+
+The same straight from a server's database, which holds body, wrap and chain:
 
     open_envelope.py open --database DATA/server.db --message ID --key message.pem
-
-The same from files; --sender (the sender's device key) has the signature checked:
-
-    open_envelope.py open --body FILE --wrap FILE --key message.pem [--sender device.pem]
 
 Seal a text for one message key; body and wrap are written to files:
 
@@ -20,6 +21,7 @@ Exit code 1: the envelope is not what it should be. The format: src/crypto/envel
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -236,12 +238,48 @@ def write(path, data):
         file.write(data)
 
 
+def certified_device(chain, account, device):
+    """The sender's device key, out of the account's signed registration."""
+    body, signature = chain[0]
+    record = decode(body)
+    registration = record[5][1]
+    identity = serialization.load_der_public_key(registration[1])
+    if record[1] != account or sha256(registration[1]) != account or sha256(registration[2]) != device:
+        raise Refused("the sender's account does not have the device")
+    identity.verify(signature, tagged(b"tellal account record v1", body), PSS, hashes.SHA256())
+    return serialization.load_der_public_key(registration[2])
+
+
+def from_database(path, message, key):
+    """Body, wrap for the key, and the sender's device key, as the server holds them."""
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        rows = database.execute(
+            "SELECT body, wraps, sender, device FROM envelope JOIN mailbox ON mailbox.envelope = envelope.id"
+            " WHERE message = ? AND body IS NOT NULL",
+            [uuid.UUID(message).bytes],
+        ).fetchall()
+        for body, wraps, account, device in rows:
+            for _, wrapped_for, wrap in cbor2.loads(wraps):
+                if wrapped_for != sha256(spki(key.public_key())):
+                    continue
+                records = database.execute(
+                    "SELECT record FROM account_record WHERE account = ? ORDER BY place", [account]
+                )
+                chain = [cbor2.loads(record) for (record,) in records]
+                return body, wrap, certified_device(chain, account, device)
+    raise Refused("the database has no such message for this key")
+
+
 def open_command(args):
-    key = private_key(args.key)
     if args.database:
-        raise Refused("not yet")
-    body, wrap = read(args.body), read(args.wrap)
+        key = private_key(args.key)
+        body, wrap, sender = from_database(args.database, args.message, key)
+        return open_body(body, wrap, key, sender)
+    body, wrap, key = read(args.body), read(args.wrap), private_key(args.key)
     sender = public_key(args.sender) if args.sender else None
+    if args.chain:
+        header = decode(split(body)[0])
+        sender = certified_device(decode(read(args.chain)), header[2], header[3])
     return open_body(body, wrap, key, sender)
 
 
@@ -254,11 +292,13 @@ def main():
     opening = commands.add_parser("open", help="open an envelope")
     opening.set_defaults(run=open_command)
     opening.add_argument("--key", required=True, help="the recipient's private message key")
-    opening.add_argument("--database", help="the server's SQLite file")
+    opening.add_argument("--database", help="a server's database, instead of files")
     opening.add_argument("--message", help="the message id, with --database")
     opening.add_argument("--body", help="the envelope")
     opening.add_argument("--wrap", help="the wrap's ciphertext")
-    opening.add_argument("--sender", help="the sender's public device key")
+    sender = opening.add_mutually_exclusive_group()
+    sender.add_argument("--sender", help="the sender's public device key")
+    sender.add_argument("--chain", help="the sender's directory records")
 
     sealing = commands.add_parser("seal", help="seal a text")
     sealing.set_defaults(run=seal_body)
@@ -275,14 +315,14 @@ def main():
     sealing.add_argument("text")
 
     args = parser.parse_args()
-    if args.run is open_command and not (args.body and args.wrap or args.database and args.message):
+    if args.run is open_command and not (args.database and args.message or args.body and args.wrap):
         parser.error("open needs --database and --message, or --body and --wrap")
     try:
         print(json.dumps(args.run(args), ensure_ascii=False))
     except (Refused, InvalidSignature, InvalidToken, ValueError, LookupError, TypeError) as error:
         sys.exit(f"cannot be opened: {error or type(error).__name__}")
     except (OSError, sqlite3.Error) as error:
-        sys.exit(f"{error}")
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

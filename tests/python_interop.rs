@@ -14,7 +14,7 @@ use tellal::crypto::envelope::{
 };
 use tellal::crypto::record::{Account, MessageKey};
 use tellal::crypto::{MessageSecret, PrivateKey, record};
-use tellal::model::{BlobId, EnvelopeHash, MessageId, Millis, Wrap};
+use tellal::model::{BlobId, EnvelopeHash, MessageId, Millis, Signed, Wrap, to_cbor};
 use tempfile::TempDir;
 
 const THEN: Millis = Millis(1_795_233_600_000);
@@ -23,6 +23,7 @@ const TEXT: &str = "Yarın saat üçte: 안녕, 你好, à bientôt!\n🎙 --tex
 /// ayşe's device and burak's, as far as an envelope between them needs.
 struct Scene {
     ayşe: Account,
+    ayşe_chain: Vec<Signed>,
     ayşe_device: PrivateKey,
     burak: Account,
     burak_message: PrivateKey,
@@ -36,18 +37,27 @@ fn scene() -> Scene {
     let account = |identity: &PrivateKey, device: &PrivateKey, name: &str| {
         let name = name.parse().unwrap();
         let record = record::register(identity, device.public(), name, None, THEN).unwrap();
-        record::verify_account(&[record]).unwrap()
+        (record::verify_account(std::slice::from_ref(&record)).unwrap(), vec![record])
     };
-    let ayşe = account(&ayşe, &ayşe_device, "ayşe");
-    let burak = account(&burak, &burak_device, "burak");
+    let (ayşe, ayşe_chain) = account(&ayşe, &ayşe_device, "ayşe");
+    let (burak, burak_chain) = account(&burak, &burak_device, "burak");
     let key =
         record::announce_message_key(&burak_device, burak.id, burak_message.public(), THEN, None).unwrap();
     let burak_key = record::verify_message_key(&burak, &key).unwrap();
 
-    let scene =
-        Scene { ayşe, ayşe_device, burak, burak_message, burak_key, folder: TempDir::new().unwrap() };
+    let scene = Scene {
+        ayşe,
+        ayşe_chain,
+        ayşe_device,
+        burak,
+        burak_message,
+        burak_key,
+        folder: TempDir::new().unwrap(),
+    };
     fs::write(scene.path("device.pem"), scene.ayşe_device.to_pem().as_bytes()).unwrap();
     fs::write(scene.path("device.spki"), scene.ayşe_device.public().spki()).unwrap();
+    fs::write(scene.path("chain"), to_cbor(&scene.ayşe_chain)).unwrap();
+    fs::write(scene.path("other chain"), to_cbor(&burak_chain)).unwrap();
     fs::write(scene.path("message.pem"), scene.burak_message.to_pem().as_bytes()).unwrap();
     fs::write(scene.path("message.spki"), scene.burak_message.public().spki()).unwrap();
     scene
@@ -159,6 +169,21 @@ fn python_opens_our_voice_notes() {
         .opened_by_python(&scene.draft(), &Content::Voice(VoiceManifest { data, size: 150_000, ..note }));
     assert_eq!((&found["blob"], &found["chunks"]), (&"09".repeat(32).into(), &3.into()));
     assert_eq!(found["size"], 150_000);
+}
+
+#[test]
+fn python_finds_the_senders_device_in_the_directory() {
+    let scene = scene();
+    scene.opened_by_python(&scene.draft(), &Content::Text(TEXT.to_owned()));
+    let open = |chain| scene.python(&[&OPEN[..7], &["--chain", chain]].concat());
+    let found: Value = serde_json::from_slice(&open("chain").stdout).unwrap();
+    assert_eq!((&found["verified"], &found["text"]), (&true.into(), &TEXT.into()));
+
+    assert_eq!(open("other chain").status.code(), Some(1));
+    let mut forged = scene.ayşe_chain.clone();
+    forged[0].signature[9] ^= 1;
+    fs::write(scene.path("forged"), to_cbor(&forged)).unwrap();
+    assert_eq!(open("forged").status.code(), Some(1));
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub mod receive;
 pub mod register;
 #[cfg(feature = "client")]
 pub mod send;
+#[cfg(feature = "server")]
+pub mod server;
 #[cfg(feature = "client")]
 pub mod users;
 #[cfg(feature = "client")]
@@ -58,26 +60,32 @@ pub struct Root {
 /// What the program can be asked to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Make a profile: keys, and a nickname in the server's directory
+    /// Run a server
+    #[cfg(feature = "server")]
+    Server(server::Args),
+    /// What needs a profile.
     #[cfg(feature = "client")]
+    #[command(flatten)]
+    Client(ClientVerb),
+}
+
+/// What the program can be asked to do with a profile.
+#[cfg(feature = "client")]
+#[derive(Debug, Subcommand)]
+pub enum ClientVerb {
+    /// Make a profile: keys, and a nickname in the server's directory
     Register(register::Args),
     /// Who there is: nickname, online, fingerprint, verified
-    #[cfg(feature = "client")]
     Users(users::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
-    #[cfg(feature = "client")]
     Send(send::Args),
     /// Send a voice note
-    #[cfg(feature = "client")]
     Voice(voice::Args),
     /// Show what is new
-    #[cfg(feature = "client")]
     Receive(receive::Args),
     /// Show what was said before
-    #[cfg(feature = "client")]
     History(history::Args),
     /// Save a voice note as a WAV file
-    #[cfg(feature = "client")]
     Play(play::Args),
 }
 
@@ -96,16 +104,18 @@ pub fn main() -> ExitCode {
 
 async fn run(root: Root) -> ExitCode {
     match root.verb {
+        #[cfg(feature = "server")]
+        Verb::Server(args) => server::main(args).await,
         #[cfg(feature = "client")]
-        verb => client(verb, root.globals).await,
+        Verb::Client(verb) => client(verb, root.globals).await,
     }
 }
 
 #[cfg(feature = "client")]
-async fn client(verb: Verb, globals: app::Globals) -> ExitCode {
+async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
     let json = globals.json;
     let own_color = match (&verb, globals.color) {
-        (Verb::Register(_), app::ColorOption::Own(color)) => Some(color),
+        (ClientVerb::Register(_), app::ColorOption::Own(color)) => Some(color),
         (_, app::ColorOption::Own(_)) => {
             let what = "--color takes auto, always or never; only `register` takes a person's colour";
             app::usage(clap::error::ErrorKind::InvalidValue, what).exit();
@@ -113,17 +123,17 @@ async fn client(verb: Verb, globals: app::Globals) -> ExitCode {
         _ => None,
     };
     // Following ends when it is told to: that is no failure.
-    let interrupted = if matches!(&verb, Verb::Receive(args) if args.follow) { 0 } else { 130 };
+    let interrupted = if matches!(&verb, ClientVerb::Receive(args) if args.follow) { 0 } else { 130 };
     let work = async {
         let app = app::App::new(globals)?;
         match verb {
-            Verb::Register(args) => register::run(args, app, own_color).await,
-            Verb::Users(args) => users::run(args, app).await,
-            Verb::Send(args) => send::run(args, app).await,
-            Verb::Voice(args) => voice::run(args, app).await,
-            Verb::Receive(args) => receive::run(args, app).await,
-            Verb::History(args) => history::run(args, app).await,
-            Verb::Play(args) => play::run(args, app).await,
+            ClientVerb::Register(args) => register::run(args, app, own_color).await,
+            ClientVerb::Users(args) => users::run(args, app).await,
+            ClientVerb::Send(args) => send::run(args, app).await,
+            ClientVerb::Voice(args) => voice::run(args, app).await,
+            ClientVerb::Receive(args) => receive::run(args, app).await,
+            ClientVerb::History(args) => history::run(args, app).await,
+            ClientVerb::Play(args) => play::run(args, app).await,
         }
     };
     tokio::select! {

@@ -2,13 +2,23 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::model::{MessageId, Millis, Nickname};
 
+use super::engine::Engine;
+use super::link::Address;
+use super::local::guest::Guest;
+use super::local::owner::Host;
+use super::local::roles::{Place, Roles};
+use super::profile::{Home, Lock};
 use super::{ClientError, Command, Contact, Delivery, Event, Message, MessageRef, Reply, Status};
 
 /// How a profile is opened.
@@ -69,8 +79,42 @@ pub(super) enum Signal {
     Resync,
 }
 
+/// Events that wait for a slow subscriber before it has to read again.
+const EVENTS: usize = 1024;
+/// Between attempts to own a profile or to reach its owner.
+const MOMENT: Duration = Duration::from_millis(20);
+/// How long a profile may be locked by a process that does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 struct Shared {
     signals: broadcast::Sender<Signal>,
+    backend: watch::Sender<Backend>,
+    stop: CancellationToken,
+    /// Keeps the profile's place for this front end, where this process owns the profile.
+    supervisor: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Where commands go.
+#[derive(Clone)]
+enum Backend {
+    Owner(Arc<Engine>),
+    Guest(Arc<Guest>),
+    /// The owner has ended, and the next one is not known yet.
+    Between,
+    /// There will be none.
+    Closed(ClientError),
+}
+
+/// What this process is to the profile.
+enum Standing {
+    Owner { engine: Arc<Engine>, host: Host, _place: Place },
+    Guest(Arc<Guest>),
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 impl Client {
@@ -81,7 +125,23 @@ impl Client {
     /// [`ClientError::NotRegistered`], [`ClientError::Busy`] for a second `Chat` or `Listen`,
     /// [`ClientError::Damaged`] and [`ClientError::File`] for what can't be read.
     pub async fn open(options: Options) -> Result<Self, ClientError> {
-        Err(ClientError::NotRegistered { home: options.home.display().to_string() })
+        let server = options.server.as_deref().map(address).transpose()?;
+        let opening = Opening {
+            home: Home::new(options.home),
+            server,
+            role: options.role,
+            signals: broadcast::Sender::new(EVENTS),
+        };
+        let standing = opening.stand().await?;
+        let shared = Arc::new(Shared {
+            signals: opening.signals.clone(),
+            backend: watch::Sender::new(standing.backend()),
+            stop: CancellationToken::new(),
+            supervisor: Mutex::new(None),
+        });
+        let supervisor = supervise(opening, standing, shared.backend.clone(), shared.stop.clone());
+        *shared.supervisor.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(supervisor));
+        Ok(Self { shared })
     }
 
     /// Asks the core for something without bulk bytes.
@@ -97,8 +157,23 @@ impl Client {
     /// # Errors
     /// Whatever the command can fail with.
     pub async fn call_with(&self, command: Command, bulk: Vec<u8>) -> Result<(Reply, Vec<u8>), ClientError> {
-        let _ = (command, bulk);
-        Err(unexpected())
+        let bulk = Bytes::from(bulk);
+        let mut backend = self.shared.backend.subscribe();
+        loop {
+            let now = backend.borrow_and_update().clone();
+            match now {
+                Backend::Owner(engine) => return engine.run(command, bulk).await,
+                Backend::Guest(guest) => {
+                    if let Ok(answer) = guest.call(command.clone(), bulk.clone()).await {
+                        return answer;
+                    }
+                }
+                Backend::Between => {}
+                Backend::Closed(error) => return Err(error),
+            }
+            // Commands can be repeated: the next owner is asked again.
+            backend.changed().await.map_err(|_| closed())?;
+        }
     }
 
     /// What happens from now on.
@@ -107,13 +182,20 @@ impl Client {
             signals: self.shared.signals.subscribe(),
             shared: Arc::downgrade(&self.shared),
             waiting: VecDeque::new(),
-            seen: 0,
+            seen: None,
         }
     }
 
     /// Ends it: what others asked through this process is finished first. Without it, dropping the last
     /// clone ends everything too, only less politely.
-    pub async fn close(self) {}
+    pub async fn close(self) {
+        self.shared.stop.cancel();
+        let supervisor = self.shared.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(supervisor) = supervisor {
+            // It can only have ended.
+            let _ = supervisor.await;
+        }
+    }
 
     /// Who this profile is and how it stands.
     ///
@@ -275,8 +357,8 @@ pub struct Events {
     shared: Weak<Shared>,
     /// What was read again.
     waiting: VecDeque<Event>,
-    /// The highest message number that came by.
-    seen: u64,
+    /// The highest message number that came by, once one has.
+    seen: Option<u64>,
 }
 
 impl Events {
@@ -287,15 +369,39 @@ impl Events {
                 return Some(event);
             }
             match self.signals.recv().await {
-                Ok(Signal::Event(event)) => return Some(event),
-                Ok(Signal::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => {
-                    let client = Client { shared: self.shared.upgrade()? };
-                    let messages = client.since(self.seen).await.unwrap_or_default();
-                    self.waiting.extend(messages.into_iter().map(Event::Message));
+                Ok(Signal::Event(event)) => {
+                    if self.is_new(&event) {
+                        return Some(event);
+                    }
                 }
+                Ok(Signal::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => self.read_again().await?,
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
+    }
+
+    /// Whether a message is behind all that came by; other events always are. Notes its number.
+    fn is_new(&mut self, event: &Event) -> bool {
+        let (Event::Message(message) | Event::Queued(message)) = event else { return true };
+        let new = self.seen.is_none_or(|seen| message.number > seen);
+        self.seen = self.seen.max(Some(message.number));
+        new
+    }
+
+    /// What may have been missed. A subscription that has seen nothing yet begins with what no front end
+    /// has shown.
+    async fn read_again(&mut self) -> Option<()> {
+        let client = Client { shared: self.shared.upgrade()? };
+        let messages = match self.seen {
+            Some(seen) => client.since(seen).await,
+            None => client.unshown().await,
+        };
+        for message in messages.unwrap_or_default() {
+            self.seen = self.seen.max(Some(message.number));
+            let own = message.delivery.is_some();
+            self.waiting.push_back(if own { Event::Queued(message) } else { Event::Message(message) });
+        }
+        Some(())
     }
 
     /// Waits until something may have changed for a message. `false` once the client is closed.
@@ -313,6 +419,112 @@ impl Events {
             }
         }
     }
+}
+
+/// How a profile is opened, and opened again when its owner has ended.
+struct Opening {
+    home: Home,
+    server: Option<Address>,
+    role: Role,
+    signals: broadcast::Sender<Signal>,
+}
+
+impl Opening {
+    /// Becomes the profile's owner, or a guest of its owner.
+    async fn stand(&self) -> Result<Standing, ClientError> {
+        let begun = Instant::now();
+        loop {
+            if let Some(lock) = self.home.try_lock()? {
+                return self.own(lock).await;
+            }
+            match Guest::open(&self.home, self.role, self.signals.clone()).await? {
+                Ok(guest) => return Ok(Standing::Guest(Arc::new(guest))),
+                // It is about to open its socket, or to let the lock go.
+                Err(_) if begun.elapsed() < PATIENCE => tokio::time::sleep(MOMENT).await,
+                Err(_) => {
+                    return Err(ClientError::Busy {
+                        what: "another tellal, which does not answer,".to_owned(),
+                    });
+                }
+            }
+        }
+    }
+
+    async fn own(&self, lock: Lock) -> Result<Standing, ClientError> {
+        let engine = Engine::open(self.home.clone(), lock, self.server.clone(), self.signals.clone()).await?;
+        let roles = Roles::default();
+        let place = roles.take(self.role)?;
+        match Host::open(self.home.clone(), engine.clone(), self.signals.clone(), roles) {
+            Ok(host) => Ok(Standing::Owner { engine, host, _place: place }),
+            Err(error) => {
+                engine.close().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Standing {
+    fn backend(&self) -> Backend {
+        match self {
+            Self::Owner { engine, .. } => Backend::Owner(engine.clone()),
+            Self::Guest(guest) => Backend::Guest(guest.clone()),
+        }
+    }
+}
+
+/// Ends the profile's ownership in order, or finds the next owner when the present one has ended.
+async fn supervise(
+    opening: Opening,
+    mut standing: Standing,
+    backend: watch::Sender<Backend>,
+    stop: CancellationToken,
+) {
+    loop {
+        match &standing {
+            Standing::Owner { engine, host, .. } => {
+                stop.cancelled().await;
+                host.close().await;
+                backend.send_replace(Backend::Closed(closed()));
+                engine.close().await;
+                return;
+            }
+            Standing::Guest(guest) => tokio::select! {
+                () = stop.cancelled() => {
+                    backend.send_replace(Backend::Closed(closed()));
+                    return;
+                }
+                () = guest.gone() => {}
+            },
+        }
+        backend.send_replace(Backend::Between);
+        let next = tokio::select! {
+            () = stop.cancelled() => Err(closed()),
+            next = opening.stand() => next,
+        };
+        standing = match next {
+            Ok(next) => next,
+            Err(error) => {
+                backend.send_replace(Backend::Closed(error));
+                return;
+            }
+        };
+        backend.send_replace(standing.backend());
+        // Between the two, events went by.
+        let _ = opening.signals.send(Signal::Resync);
+    }
+}
+
+/// Reads HOST or HOST:PORT.
+pub(super) fn address(text: &str) -> Result<Address, ClientError> {
+    text.parse().map_err(|_| ClientError::Unreachable {
+        server: text.to_owned(),
+        cause: "that is not HOST or HOST:PORT".to_owned(),
+    })
+}
+
+fn closed() -> ClientError {
+    ClientError::Internal("the client is closed".to_owned())
 }
 
 fn one(reply: Reply) -> Result<Message, ClientError> {

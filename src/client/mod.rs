@@ -12,10 +12,15 @@
 //! - [`error`]: what can go wrong, in words for the person who reads it
 
 pub mod command;
+mod db;
+mod engine;
 pub mod error;
 pub mod event;
 pub mod handle;
+mod link;
+mod local;
 pub mod message;
+mod profile;
 pub mod registration;
 
 pub use command::{Command, Contact, MessageRef, Reply, Status};

@@ -1,9 +1,16 @@
 //! Registration: an account, its keys and its place in the directory. It can be repeated until it succeeds.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::model::{Color, KeyId, Nickname};
+use crate::crypto::record::{announce_message_key, register as registration_record};
+use crate::crypto::{PrivateKey, Purpose};
+use crate::model::{Color, KeyId, Millis, Nickname, ServerId, limits};
+use crate::protocol::message::{Answer, RefusalCode, Verb};
 
+use super::engine::{connection, refusal};
+use super::link::{Address, Denied};
+use super::profile::{DEVICE, Home, IDENTITY, Pending, Profile, message_key_name};
 use super::{ClientError, Status};
 
 /// What a new profile is to be.
@@ -33,5 +40,152 @@ pub const DEFAULT_KEY_BITS: usize = 3072;
 /// [`ClientError::AlreadyRegistered`]; [`ClientError::NicknameTaken`], after which the profile can be
 /// registered under another name; [`ClientError::Unreachable`]; [`ClientError::WrongFingerprint`].
 pub async fn register(registration: Registration) -> Result<Status, ClientError> {
-    Err(ClientError::NotRegistered { home: registration.home.display().to_string() })
+    if !limits::RSA_BITS.contains(&registration.key_bits) {
+        let limit = format!("{} to {} bits", limits::RSA_BITS.start(), limits::RSA_BITS.end());
+        return Err(ClientError::TooLarge { what: "the key size".to_owned(), limit });
+    }
+    let address = super::handle::address(&registration.server)?;
+    let home = Home::new(&registration.home);
+    home.create()?;
+    let Some(_lock) = home.try_lock()? else {
+        return Err(match home.load()? {
+            Some(profile) if profile.is_registered() => {
+                ClientError::AlreadyRegistered { nickname: profile.nickname }
+            }
+            _ => ClientError::Busy { what: "another registration".to_owned() },
+        });
+    };
+    let begun = home.load()?;
+    if let Some(profile) = begun.as_ref().filter(|profile| profile.is_registered()) {
+        return Err(ClientError::AlreadyRegistered { nickname: profile.nickname.clone() });
+    }
+    // Keys take a moment: they are made while the server is being reached.
+    let same = begun.filter(|profile| is_same(profile, &registration));
+    let making = async {
+        match &same {
+            Some(_) => Ok(None),
+            None => make_keys(registration.key_bits).await.map(Some),
+        }
+    };
+    let pin = registration.fingerprint.or(same.as_ref().map(|profile| profile.server_key));
+    let (made, greeted) = tokio::join!(making, connection::greet(&address, pin));
+    let greeted = greeted?;
+    let server = (greeted.server_key, greeted.server);
+    let profile = match (same, made?) {
+        (Some(profile), _) if profile.server_id == greeted.server => profile,
+        (_, made) => {
+            let keys = match made {
+                Some(keys) => keys,
+                None => make_keys(registration.key_bits).await?,
+            };
+            prepare(&home, &registration, &address, server, keys).await?
+        }
+    };
+    let published = publish(&home, &profile, &greeted).await;
+    greeted.wire.close();
+    if let Err(ClientError::NicknameTaken { .. }) = &published {
+        home.discard()?;
+    }
+    published?;
+    let mut registered = profile;
+    registered.pending = None;
+    home.save(&registered)?;
+    Ok(Status {
+        nickname: registered.nickname,
+        account: registered.account,
+        fingerprint: KeyId::from(registered.account).fingerprint(),
+        color: registered.color,
+        server: registered.server,
+        server_fingerprint: Some(registered.server_key.fingerprint()),
+        connected: false,
+        queued: 0,
+        clock_ahead_ms: None,
+    })
+}
+
+/// Whether what was begun is what is asked for now.
+fn is_same(profile: &Profile, registration: &Registration) -> bool {
+    let color = registration.color.unwrap_or_else(|| Color::derived(&profile.account));
+    let asked = match &profile.pending {
+        Some(Pending::Registration { bits, .. }) => *bits == registration.key_bits,
+        _ => false,
+    };
+    asked
+        && profile.nickname.as_str() == registration.nickname.as_str()
+        && profile.color == color
+        && registration.fingerprint.is_none_or(|pin| pin == profile.server_key)
+}
+
+/// Identity key, device key, first message key.
+struct Keys {
+    identity: PrivateKey,
+    device: PrivateKey,
+    message: PrivateKey,
+}
+
+async fn make_keys(bits: usize) -> Result<Keys, ClientError> {
+    let made = super::engine::compute(move || {
+        let make = || PrivateKey::generate(bits);
+        let (identity, (device, message)) = rayon::join(make, || rayon::join(make, make));
+        Ok(Keys { identity: identity?, device: device?, message: message? })
+    });
+    made.await?.map_err(|error: crate::crypto::KeyError| ClientError::Internal(error.to_string()))
+}
+
+/// Signs the records and makes everything durable.
+async fn prepare(
+    home: &Home,
+    registration: &Registration,
+    address: &Address,
+    server: (KeyId, ServerId),
+    keys: Keys,
+) -> Result<Profile, ClientError> {
+    let (home, address) = (home.clone(), address.to_string());
+    let (nickname, chosen, bits) = (registration.nickname.clone(), registration.color, registration.key_bits);
+    let prepared = super::engine::compute(move || {
+        let Keys { identity, device, message } = keys;
+        let failed = |error: crate::crypto::SealError| ClientError::Internal(error.to_string());
+        let now = Millis::now();
+        let account_id = identity.public().id().into();
+        let account = registration_record(&identity, device.public(), nickname.clone(), chosen, now);
+        let message_key = announce_message_key(&device, account_id, message.public(), now, None);
+        let pending = Pending::Registration {
+            account: account.map_err(failed)?,
+            message_key: message_key.map_err(failed)?,
+            bits,
+        };
+        home.save_key(IDENTITY, &identity)?;
+        home.save_key(DEVICE, &device)?;
+        home.save_key(&message_key_name(&message.public().id()), &message)?;
+        let color = chosen.unwrap_or_else(|| Color::derived(&account_id));
+        let ids = (account_id, device.public().id().into());
+        let message = (message.public().id(), now);
+        let profile = Profile::new(address, server, (nickname, color), ids, message, pending);
+        home.save(&profile)?;
+        Ok(profile)
+    });
+    prepared.await?
+}
+
+/// Puts the account into the directory, unless that has happened before.
+async fn publish(home: &Home, profile: &Profile, greeted: &connection::Greeted) -> Result<(), ClientError> {
+    let Some(Pending::Registration { account, message_key, .. }) = profile.pending.clone() else {
+        return Ok(());
+    };
+    let folder = home.clone();
+    let device = super::engine::compute(move || folder.load_key(DEVICE)).await??;
+    let proof = greeted.prove(Arc::new(device), Purpose::Registration, profile.account, profile.device);
+    let signature = proof.await?.into();
+    let answer = greeted.wire.ask(Verb::Register { record: account, message_key, signature }).await;
+    match answer {
+        Ok((Answer::LoggedIn, _)) => Ok(()),
+        Err(Denied::Refused { code: RefusalCode::NicknameTaken, .. }) => {
+            Err(ClientError::NicknameTaken { nickname: profile.nickname.clone() })
+        }
+        Err(Denied::Refused { code, .. }) => Err(ClientError::Refused { reason: refusal(code).to_owned() }),
+        Ok(_) | Err(Denied::Lost) => Err(ClientError::Unreachable {
+            server: profile.server.clone(),
+            cause: "the connection was lost; run the same command again".to_owned(),
+        }),
+    }
 }

@@ -105,3 +105,7 @@ fn check_length(length: u32, limit: Limit) -> Result<usize, FrameError> {
     }
     if length < 4 { Err(FrameError::Head) } else { Ok(length) }
 }
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

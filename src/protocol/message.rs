@@ -100,7 +100,7 @@ pub enum Verb {
         blobs: Vec<BlobId>,
     },
     /// From now on push this account's mailbox, from behind a position. Reply: [`Answer::Subscribed`], then
-    /// [`Push::Delivery`] frames, and [`Push::Drained`] each time the mailbox's end is reached anew.
+    /// [`Push::Delivery`] frames, and [`Push::Drained`] each time the mailbox was read to its end.
     #[n(7)]
     Subscribe {
         /// The last entry that the device has stored; absent for all there is. One of another epoch
@@ -393,3 +393,7 @@ pub enum GoodbyeReason {
     #[n(4)]
     Replaced,
 }
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

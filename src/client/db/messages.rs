@@ -1,0 +1,313 @@
+//! The history.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::client::{Body, Delivery, Message, MessageRef};
+use crate::model::{Color, DeviceId, MessageId, Millis, Nickname, limits};
+
+use super::{Sql, signed, unsigned};
+
+const TEXT: i64 = 1;
+const VOICE: i64 = 2;
+pub(super) const NOTICE: i64 = 3;
+
+/// Columns of a message, as [`read`] takes them.
+const COLUMNS: &str = "m.id, m.number, m.sender, m.recipient, m.kind, m.text, m.duration_ms, m.sample_rate, \
+     m.size, m.peaks, m.sent_at, m.received_at, m.seq, m.state, m.reason, m.late, m.color, \
+     COALESCE((SELECT c.verified FROM contacts c WHERE c.folded = m.peer AND c.pinned = 1 AND c.changed = 0), 0)";
+
+/// A message that is about to be stored.
+pub(in crate::client) struct New<'a> {
+    pub id: MessageId,
+    pub device: DeviceId,
+    pub own: bool,
+    /// The other person of the conversation.
+    pub peer: &'a Nickname,
+    pub from: &'a Nickname,
+    pub to: &'a Nickname,
+    pub color: Color,
+    pub body: &'a Body,
+    pub sent_at: Millis,
+    pub received_at: Option<Millis>,
+    pub seq: Option<u64>,
+    pub delivery: Option<&'a Delivery>,
+    pub late: bool,
+    /// Whether its sound is here too.
+    pub complete: bool,
+}
+
+/// Stores a message; its row. It has no number yet.
+pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
+    let empty: &[u8] = &[];
+    let (kind, text, duration, rate, size, peaks) = match new.body {
+        Body::Text { text } => (TEXT, text.as_str(), 0, 0, 0, empty),
+        Body::Voice { duration_ms, sample_rate, size, peaks } => {
+            (VOICE, "", *duration_ms, *sample_rate, *size, peaks.as_slice())
+        }
+        Body::Notice { text } => (NOTICE, text.as_str(), 0, 0, 0, empty),
+    };
+    let (state, reason) = match new.delivery {
+        None => (None, ""),
+        Some(Delivery::Queued) => (Some(0), ""),
+        Some(Delivery::Accepted) => (Some(1), ""),
+        Some(Delivery::Refused { reason }) => (Some(2), reason.as_str()),
+    };
+    db.prepare_cached(
+        "INSERT INTO messages (id, device, own, peer, sender, recipient, color, kind, text, duration_ms,
+             sample_rate, size, peaks, sent_at, received_at, seq, state, reason, late, complete, shown)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+    )?
+    .execute(params![
+        new.id.as_bytes(),
+        new.device.as_bytes(),
+        new.own,
+        new.peer.folded(),
+        new.from.as_str(),
+        new.to.as_str(),
+        new.color.to_string(),
+        kind,
+        text,
+        signed(duration),
+        rate,
+        signed(size),
+        peaks,
+        signed(new.sent_at.0),
+        new.received_at.map(|time| signed(time.0)),
+        new.seq.map(signed),
+        state,
+        reason,
+        new.late,
+        new.complete,
+        // One's own words need no showing.
+        new.own,
+    ])?;
+    Ok(db.last_insert_rowid())
+}
+
+/// Gives a stored message its number: from now on it is part of the history.
+pub(in crate::client) fn release(db: &Connection, arrival: i64) -> Sql<Message> {
+    db.prepare_cached(
+        "UPDATE messages SET number = (SELECT COALESCE(MAX(number), 0) + 1 FROM messages) WHERE arrival = ?1",
+    )?
+    .execute([arrival])?;
+    by_arrival(db, arrival)
+}
+
+/// Releases what a device has sent, in order, up to the first message whose sound is not here yet.
+pub(in crate::client) fn release_ready(db: &Connection, device: &DeviceId) -> Sql<Vec<Message>> {
+    let mut ready = Vec::new();
+    {
+        let mut statement = db.prepare_cached(
+            "SELECT arrival, complete FROM messages WHERE device = ?1 AND number IS NULL ORDER BY arrival",
+        )?;
+        let mut rows = statement.query([device.as_bytes()])?;
+        while let Some(row) = rows.next()? {
+            if !row.get::<_, bool>(1)? {
+                break;
+            }
+            ready.push(row.get(0)?);
+        }
+    }
+    ready.into_iter().map(|arrival| release(db, arrival)).collect()
+}
+
+pub(in crate::client) fn by_arrival(db: &Connection, arrival: i64) -> Sql<Message> {
+    let sql = format!("SELECT {COLUMNS} FROM messages m WHERE m.arrival = ?1");
+    db.prepare_cached(&sql)?.query_row([arrival], read)
+}
+
+/// The row of one's own message with this id.
+pub(in crate::client) fn own(db: &Connection, id: &MessageId) -> Sql<Option<i64>> {
+    db.prepare_cached("SELECT arrival FROM messages WHERE id = ?1 AND own = 1")?
+        .query_row([id.as_bytes()], |row| row.get(0))
+        .optional()
+}
+
+/// What `last` stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::client) enum Kind {
+    Text,
+    Voice,
+}
+
+/// The message that someone means, and its row.
+pub(in crate::client) fn find(db: &Connection, which: MessageRef, last: Kind) -> Sql<Option<(i64, Message)>> {
+    let row: Option<i64> = match which {
+        // Of a note to oneself, the one that was written.
+        MessageRef::Id(id) => db
+            .prepare_cached(
+                "SELECT arrival FROM messages WHERE id = ?1 AND number IS NOT NULL ORDER BY own DESC LIMIT 1",
+            )?
+            .query_row([id.as_bytes()], |row| row.get(0)),
+        MessageRef::Number(number) => db
+            .prepare_cached("SELECT arrival FROM messages WHERE number = ?1")?
+            .query_row([signed(number)], |row| row.get(0)),
+        MessageRef::Last => db
+            .prepare_cached(
+                "SELECT arrival FROM messages WHERE kind = ?1 AND own = 0 AND number IS NOT NULL
+                 ORDER BY number DESC LIMIT 1",
+            )?
+            .query_row([if last == Kind::Voice { VOICE } else { TEXT }], |row| row.get(0)),
+    }
+    .optional()?;
+    row.map(|row| Ok((row, by_arrival(db, row)?))).transpose()
+}
+
+/// The newest messages, oldest of them first.
+pub(in crate::client) fn history(
+    db: &Connection,
+    with: Option<&Nickname>,
+    search: Option<&str>,
+    limit: u32,
+) -> Sql<Vec<Message>> {
+    let words: Vec<String> = search.unwrap_or_default().split_whitespace().map(str::to_lowercase).collect();
+    let sql = format!(
+        "SELECT {COLUMNS} FROM messages m
+         WHERE m.number IS NOT NULL AND (?1 IS NULL OR m.peer = ?1) ORDER BY m.number DESC"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([with.map(Nickname::folded)])?;
+    let mut found = Vec::new();
+    while found.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+        let Some(row) = rows.next()? else { break };
+        let message = read(row)?;
+        // SQLite's LIKE knows no case beyond ASCII.
+        let matches = match &message.body {
+            _ if words.is_empty() => true,
+            Body::Text { text } => {
+                let text = text.to_lowercase();
+                words.iter().all(|word| text.contains(word))
+            }
+            _ => false,
+        };
+        if matches {
+            found.push(message);
+        }
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// Messages numbered above this one, oldest first.
+pub(in crate::client) fn since(db: &Connection, number: u64) -> Sql<Vec<Message>> {
+    list(db, "m.number > ?1", signed(number))
+}
+
+/// Received messages that nobody has been shown.
+pub(in crate::client) fn unshown(db: &Connection) -> Sql<Vec<Message>> {
+    list(db, "m.number > ?1 AND m.shown = 0", 0)
+}
+
+fn list(db: &Connection, condition: &str, number: i64) -> Sql<Vec<Message>> {
+    let sql = format!("SELECT {COLUMNS} FROM messages m WHERE {condition} ORDER BY m.number");
+    db.prepare_cached(&sql)?.query_map([number], read)?.collect()
+}
+
+pub(in crate::client) fn mark_shown(db: &Connection, numbers: &[u64]) -> Sql<()> {
+    let mut statement = db.prepare_cached("UPDATE messages SET shown = 1 WHERE number = ?1")?;
+    numbers.iter().try_for_each(|number| statement.execute([signed(*number)]).map(drop))
+}
+
+/// Unshown messages by conversation.
+pub(in crate::client) fn unread(db: &Connection) -> Sql<Vec<(Nickname, u64)>> {
+    db.prepare_cached(
+        "SELECT sender, COUNT(*) FROM messages WHERE number IS NOT NULL AND shown = 0 AND own = 0
+         GROUP BY peer ORDER BY MAX(number)",
+    )?
+    .query_map([], |row| Ok((parsed(row, 0)?, unsigned(row.get(1)?))))?
+    .collect()
+}
+
+/// Stores sound, in pieces of a chunk's size.
+pub(in crate::client) fn attach(db: &Connection, arrival: i64, sound: &[u8]) -> Sql<()> {
+    for (place, data) in sound.chunks(limits::CHUNK).enumerate() {
+        attach_piece(db, arrival, u32::try_from(place).unwrap_or(u32::MAX), data)?;
+    }
+    Ok(())
+}
+
+pub(in crate::client) fn attach_piece(db: &Connection, arrival: i64, place: u32, data: &[u8]) -> Sql<()> {
+    db.prepare_cached("INSERT OR REPLACE INTO attachments (message, place, data) VALUES (?1, ?2, ?3)")?
+        .execute(params![arrival, place, data])
+        .map(drop)
+}
+
+/// All of a message's sound.
+pub(in crate::client) fn sound(db: &Connection, arrival: i64) -> Sql<Vec<u8>> {
+    let mut statement =
+        db.prepare_cached("SELECT data FROM attachments WHERE message = ?1 ORDER BY place")?;
+    let mut rows = statement.query([arrival])?;
+    let mut sound = Vec::new();
+    while let Some(row) = rows.next()? {
+        sound.extend_from_slice(row.get_ref(0)?.as_blob()?);
+    }
+    Ok(sound)
+}
+
+/// One piece of a message's sound.
+pub(in crate::client) fn sound_piece(db: &Connection, arrival: i64, place: u32) -> Sql<Option<Vec<u8>>> {
+    db.prepare_cached("SELECT data FROM attachments WHERE message = ?1 AND place = ?2")?
+        .query_row(params![arrival, place], |row| row.get(0))
+        .optional()
+}
+
+/// Where a message of one's own stands now.
+pub(in crate::client) fn settle(
+    db: &Connection,
+    arrival: i64,
+    delivery: &Delivery,
+    at: Option<Millis>,
+) -> Sql<()> {
+    let (state, reason) = match delivery {
+        Delivery::Queued => (0, ""),
+        Delivery::Accepted => (1, ""),
+        Delivery::Refused { reason } => (2, reason.as_str()),
+    };
+    db.prepare_cached("UPDATE messages SET state = ?2, reason = ?3, received_at = ?4 WHERE arrival = ?1")?
+        .execute(params![arrival, state, reason, at.map(|time| signed(time.0))])
+        .map(drop)
+}
+
+fn read(row: &Row<'_>) -> Sql<Message> {
+    let body = match row.get::<_, i64>(4)? {
+        TEXT => Body::Text { text: row.get(5)? },
+        VOICE => Body::Voice {
+            duration_ms: unsigned(row.get(6)?),
+            sample_rate: row.get(7)?,
+            size: unsigned(row.get(8)?),
+            peaks: row.get(9)?,
+        },
+        _ => Body::Notice { text: row.get(5)? },
+    };
+    let delivery = match row.get::<_, Option<i64>>(13)? {
+        None => None,
+        Some(0) => Some(Delivery::Queued),
+        Some(1) => Some(Delivery::Accepted),
+        Some(_) => Some(Delivery::Refused { reason: row.get(14)? }),
+    };
+    Ok(Message {
+        id: MessageId::from_bytes(row.get(0)?),
+        number: unsigned(row.get::<_, Option<i64>>(1)?.unwrap_or(0)),
+        from: parsed(row, 2)?,
+        to: parsed(row, 3)?,
+        body,
+        sent_at: Millis(unsigned(row.get(10)?)),
+        received_at: row.get::<_, Option<i64>>(11)?.map(|time| Millis(unsigned(time))),
+        verified: row.get(17)?,
+        seq: row.get::<_, Option<i64>>(12)?.map(unsigned),
+        delivery,
+        late: row.get(15)?,
+        color: parsed(row, 16)?,
+    })
+}
+
+/// A column of text that was made by `Display`.
+pub(super) fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> Sql<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text = row.get_ref(column)?.as_str()?;
+    text.parse()
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}

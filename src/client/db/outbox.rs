@@ -1,0 +1,169 @@
+//! What is on its way out, in order, until the server has taken or refused it.
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::crypto::MessageSecret;
+use crate::crypto::envelope::{Header, SealedEnvelope};
+use crate::model::{AccountId, BlobId, EnvelopeHash, MessageId, Nickname};
+
+use super::messages::parsed;
+use super::{Sql, signed, unsigned};
+
+/// A row of the outbox.
+pub(in crate::client) struct Item {
+    pub place: i64,
+    /// The row of its message; none for a void.
+    pub arrival: Option<i64>,
+    pub id: MessageId,
+    pub to: Nickname,
+    /// Its place in its chain, once it has one.
+    pub link: Option<Link>,
+    pub sealed: Option<Sealed>,
+}
+
+/// A place in a chain, taken for good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::client) struct Link {
+    pub account: AccountId,
+    pub counter: u64,
+    pub previous: EnvelopeHash,
+}
+
+/// An envelope that is ready to leave, as often as it takes.
+#[derive(Clone)]
+pub(in crate::client) struct Sealed {
+    pub body: Bytes,
+    pub header_hash: [u8; 32],
+    pub secret: MessageSecret,
+    /// Sound beside it, and its chunks.
+    pub blob: Option<(BlobId, u32)>,
+    /// Whether the server has all of the sound.
+    pub uploaded: bool,
+}
+
+/// Appends a message, or with a link and no message the void that takes a refused one's place.
+pub(in crate::client) fn append(
+    db: &Connection,
+    arrival: Option<i64>,
+    id: &MessageId,
+    to: &Nickname,
+) -> Sql<()> {
+    db.prepare_cached("INSERT INTO outbox (message, id, recipient) VALUES (?1, ?2, ?3)")?
+        .execute(params![arrival, id.as_bytes(), to.as_str()])
+        .map(drop)
+}
+
+/// The first row behind a place.
+pub(in crate::client) fn next(db: &Connection, after: i64) -> Sql<Option<Item>> {
+    db.prepare_cached(
+        "SELECT place, message, id, recipient, account, counter, previous, body, header_hash, secret, blob,
+             chunks, uploaded FROM outbox WHERE place > ?1 ORDER BY place LIMIT 1",
+    )?
+    .query_row([after], read)
+    .optional()
+}
+
+pub(in crate::client) fn count(db: &Connection) -> Sql<u64> {
+    db.prepare_cached("SELECT COUNT(*) FROM outbox WHERE message IS NOT NULL")?
+        .query_row([], |row| Ok(unsigned(row.get(0)?)))
+}
+
+/// The place in the chain to a recipient that the next envelope takes.
+pub(in crate::client) fn next_link(db: &Connection, account: AccountId) -> Sql<Link> {
+    let found = db
+        .prepare_cached("SELECT next, hash FROM own_chains WHERE recipient = ?1")?
+        .query_row([account.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(match found {
+        Some((next, hash)) => Link { account, counter: unsigned(next), previous: EnvelopeHash::new(hash) },
+        None => Link { account, counter: 0, previous: Header::NONE_BEFORE },
+    })
+}
+
+/// Stores an envelope together with the counter that it has used, before it leaves for the first time.
+pub(in crate::client) fn store_sealed(
+    db: &Connection,
+    place: i64,
+    link: &Link,
+    envelope: &SealedEnvelope,
+    blob: Option<(BlobId, u32)>,
+) -> Sql<()> {
+    db.prepare_cached(
+        "UPDATE outbox SET account = ?2, counter = ?3, previous = ?4, body = ?5, header_hash = ?6, secret = ?7,
+             blob = ?8, chunks = ?9, uploaded = 0 WHERE place = ?1",
+    )?
+    .execute(params![
+        place,
+        link.account.as_bytes(),
+        signed(link.counter),
+        link.previous.as_bytes(),
+        envelope.body.as_ref(),
+        envelope.header_hash,
+        envelope.secret.expose_key_bytes(),
+        blob.map(|(id, _)| *id.as_bytes()),
+        blob.map_or(0, |(_, chunks)| chunks),
+    ])?;
+    // A void comes after others have built on what it replaces: the chain's end stays theirs.
+    db.prepare_cached(
+        "INSERT INTO own_chains (recipient, next, hash) VALUES (?1, ?2, ?3)
+         ON CONFLICT (recipient) DO UPDATE SET next = excluded.next, hash = excluded.hash
+         WHERE excluded.next > own_chains.next",
+    )?
+    .execute(params![link.account.as_bytes(), signed(link.counter + 1), envelope.hash.as_bytes()])
+    .map(drop)
+}
+
+pub(in crate::client) fn mark_uploaded(db: &Connection, place: i64, uploaded: bool) -> Sql<()> {
+    db.prepare_cached("UPDATE outbox SET uploaded = ?2 WHERE place = ?1")?
+        .execute(params![place, uploaded])
+        .map(drop)
+}
+
+/// It has arrived, or never will.
+pub(in crate::client) fn remove(db: &Connection, place: i64) -> Sql<()> {
+    db.prepare_cached("DELETE FROM outbox WHERE place = ?1")?.execute([place]).map(drop)
+}
+
+/// Turns a refused message into the void that fills its place in the chain.
+pub(in crate::client) fn make_void(db: &Connection, place: i64) -> Sql<()> {
+    db.prepare_cached(
+        "UPDATE outbox SET message = NULL, id = ?2, body = NULL, header_hash = NULL, secret = NULL,
+             blob = NULL, chunks = 0, uploaded = 0 WHERE place = ?1",
+    )?
+    .execute(params![place, MessageId::generate().as_bytes()])
+    .map(drop)
+}
+
+fn read(row: &Row<'_>) -> Sql<Item> {
+    let link = match (row.get::<_, Option<[u8; 32]>>(4)?, row.get::<_, Option<i64>>(5)?, row.get(6)?) {
+        (Some(account), Some(counter), Some(previous)) => Some(Link {
+            account: AccountId::new(account),
+            counter: unsigned(counter),
+            previous: EnvelopeHash::new(previous),
+        }),
+        _ => None,
+    };
+    let sealed = match (row.get::<_, Option<Vec<u8>>>(7)?, row.get(8)?, row.get(9)?) {
+        (Some(body), Some(header_hash), Some(secret)) => {
+            let blob: Option<[u8; 32]> = row.get(10)?;
+            let chunks = row.get(11)?;
+            Some(Sealed {
+                body: body.into(),
+                header_hash,
+                secret: MessageSecret::from_bytes(secret),
+                blob: blob.map(|id| (BlobId::new(id), chunks)),
+                uploaded: row.get(12)?,
+            })
+        }
+        _ => None,
+    };
+    Ok(Item {
+        place: row.get(0)?,
+        arrival: row.get(1)?,
+        id: MessageId::from_bytes(row.get(2)?),
+        to: parsed(row, 3)?,
+        link,
+        sealed,
+    })
+}

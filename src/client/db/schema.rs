@@ -1,0 +1,146 @@
+//! Tables, and how older files become newer ones: migrations are only ever appended.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// One more statement list for each version of the file; `user_version` counts those that have been run.
+const MIGRATIONS: &[&str] = &["
+    -- People. An account *is* its identity key, so a pinned row pins the key for the name.
+    CREATE TABLE contacts (
+        account BLOB NOT NULL PRIMARY KEY,
+        nickname TEXT NOT NULL,
+        folded TEXT NOT NULL,
+        color TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        entry BLOB NOT NULL,                  -- CBOR of the directory's entry, checked again when it is read
+        fetched_at INTEGER NOT NULL,
+        verified INTEGER NOT NULL DEFAULT 0,
+        pinned INTEGER NOT NULL,              -- 0: another account under a name that was pinned before
+        changed INTEGER NOT NULL DEFAULT 0    -- on the pinned row: another account has turned up
+    ) STRICT;
+    CREATE UNIQUE INDEX contacts_by_name ON contacts (folded) WHERE pinned = 1;
+
+    -- The history: what was received, sent, and noticed.
+    CREATE TABLE messages (
+        arrival INTEGER PRIMARY KEY AUTOINCREMENT,
+        number INTEGER UNIQUE,                -- none until it can be shown
+        id BLOB NOT NULL,
+        device BLOB NOT NULL,                 -- the sender's
+        own INTEGER NOT NULL DEFAULT 0,       -- written on this profile
+        peer TEXT NOT NULL,                   -- whose conversation, folded
+        sender TEXT NOT NULL,
+        recipient TEXT NOT NULL,
+        color TEXT NOT NULL,
+        kind INTEGER NOT NULL,                -- 1 text, 2 voice, 3 notice
+        text TEXT NOT NULL DEFAULT '',
+        duration_ms INTEGER NOT NULL DEFAULT 0,
+        sample_rate INTEGER NOT NULL DEFAULT 0,
+        size INTEGER NOT NULL DEFAULT 0,
+        peaks BLOB NOT NULL DEFAULT x'',
+        sent_at INTEGER NOT NULL,
+        received_at INTEGER,
+        seq INTEGER,
+        state INTEGER,                        -- of one's own: 0 queued, 1 accepted, 2 refused
+        reason TEXT NOT NULL DEFAULT '',
+        late INTEGER NOT NULL DEFAULT 0,
+        complete INTEGER NOT NULL DEFAULT 1,
+        shown INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE UNIQUE INDEX messages_by_id ON messages (id, device, own) WHERE kind <> 3;
+    CREATE INDEX messages_by_peer ON messages (peer, number);
+    CREATE INDEX messages_unreleased ON messages (device, arrival) WHERE number IS NULL;
+    CREATE INDEX messages_unshown ON messages (number) WHERE shown = 0;
+
+    CREATE TABLE attachments (
+        message INTEGER NOT NULL REFERENCES messages (arrival),
+        place INTEGER NOT NULL,
+        data BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX attachments_by_place ON attachments (message, place);
+
+    -- What has not been accepted yet, in order. Unsealed rows have no body.
+    CREATE TABLE outbox (
+        place INTEGER PRIMARY KEY AUTOINCREMENT,
+        message INTEGER REFERENCES messages (arrival),  -- none for a void
+        id BLOB NOT NULL,
+        recipient TEXT NOT NULL,              -- a nickname
+        account BLOB,                         -- whom it was sealed for
+        counter INTEGER,
+        previous BLOB,
+        body BLOB,
+        header_hash BLOB,
+        secret BLOB,
+        blob BLOB,
+        chunks INTEGER NOT NULL DEFAULT 0,
+        uploaded INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+
+    -- One's own chains: the next counter and the hash of the newest envelope.
+    CREATE TABLE own_chains (
+        recipient BLOB NOT NULL PRIMARY KEY,
+        next INTEGER NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT;
+
+    -- Other people's.
+    CREATE TABLE chains (
+        device BLOB NOT NULL,
+        recipient BLOB NOT NULL,
+        next INTEGER NOT NULL,
+        hash BLOB,                            -- none where the next one's previous-hash tells nothing
+        PRIMARY KEY (device, recipient)
+    ) STRICT;
+    CREATE TABLE gaps (
+        device BLOB NOT NULL,
+        recipient BLOB NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        sender TEXT NOT NULL,
+        announced INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+
+    -- The names of all messages ever received, kept for good: what makes a repetition one.
+    CREATE TABLE names (
+        device BLOB NOT NULL,
+        id BLOB NOT NULL,
+        hash BLOB NOT NULL,
+        PRIMARY KEY (device, id)
+    ) STRICT;
+    -- What was noticed about a name, so that it is said once.
+    CREATE TABLE noticed (
+        device BLOB NOT NULL,
+        id BLOB NOT NULL,
+        what INTEGER NOT NULL,
+        PRIMARY KEY (device, id, what)
+    ) STRICT;
+
+    CREATE TABLE cursor (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        epoch INTEGER NOT NULL,
+        seq INTEGER NOT NULL
+    ) STRICT;
+
+    -- Sound that is still on the server.
+    CREATE TABLE fetches (
+        message INTEGER PRIMARY KEY REFERENCES messages (arrival),
+        blob BLOB NOT NULL,
+        secret BLOB NOT NULL,
+        chunks INTEGER NOT NULL,
+        sha256 BLOB NOT NULL,
+        epoch INTEGER NOT NULL,
+        seq INTEGER NOT NULL
+    ) STRICT;
+"];
+
+/// Brings a file to the newest version.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let version: usize =
+        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?.try_into().unwrap_or(0);
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! What front ends ask, one by one.
+
+use bytes::Bytes;
+
+use crate::client::db::messages::{self, Kind};
+use crate::client::db::{fetches, outbox};
+use crate::client::{Body, ClientError, Command, Delivery, Event, Message, MessageRef, Reply, Status};
+use crate::model::{KeyId, MessageId, Millis, Nickname, limits};
+use crate::protocol::message::Verb;
+
+use super::{Engine, Link, Trouble, lock};
+
+/// Bytes of the largest voice note.
+const VOICE_BYTES: usize = 64 * 1024 * 1024;
+/// The longest.
+const VOICE_MS: u64 = 10 * 60 * 1000;
+
+impl Engine {
+    /// Does what is asked. Repeating a command is harmless.
+    pub(in crate::client) async fn run(
+        &self,
+        command: Command,
+        bulk: Bytes,
+    ) -> Result<(Reply, Vec<u8>), ClientError> {
+        let reply = match command {
+            Command::Audio { which } => return self.audio(which).await,
+            Command::Status => Reply::Status(self.status().await?),
+            Command::Users => {
+                let session = self.session().await?;
+                Reply::Contacts(self.users(&session).await.map_err(|trouble| self.explain(trouble))?)
+            }
+            Command::WatchPresence => {
+                let session = self.session().await?;
+                Reply::Contacts(self.watch(&session).await.map_err(|trouble| self.explain(trouble))?)
+            }
+            Command::SendText { id, to, text } => {
+                if text.len() > limits::INLINE_CONTENT {
+                    return Err(too_large("the text", "48 KiB"));
+                }
+                Reply::Message(self.enqueue(id, to, Body::Text { text }, Bytes::new()).await?)
+            }
+            Command::SendVoice { id, to, duration_ms, sample_rate, mut peaks } => {
+                if bulk.len() > VOICE_BYTES {
+                    return Err(too_large("the voice note", "64 MiB"));
+                }
+                if duration_ms > VOICE_MS {
+                    return Err(too_large("the voice note", "10 minutes"));
+                }
+                peaks.truncate(64);
+                let body = Body::Voice { duration_ms, sample_rate, size: bulk.len() as u64, peaks };
+                Reply::Message(self.enqueue(id, to, body, bulk).await?)
+            }
+            Command::Unshown => Reply::Messages(self.db.run(|db| messages::unshown(db)).await?),
+            Command::MarkShown { numbers } => {
+                self.db.write(move |db| messages::mark_shown(db, &numbers)).await?;
+                Reply::Done
+            }
+            Command::Drain => {
+                self.drain().await?;
+                Reply::Done
+            }
+            Command::History { with, search, limit } => Reply::Messages(
+                self.db.run(move |db| messages::history(db, with.as_ref(), search.as_deref(), limit)).await?,
+            ),
+            Command::Since { number } => {
+                Reply::Messages(self.db.run(move |db| messages::since(db, number)).await?)
+            }
+            Command::Message { which } => {
+                let found = self.db.run(move |db| messages::find(db, which, Kind::Text)).await?;
+                Reply::Message(found.ok_or(ClientError::NoSuchMessage)?.1)
+            }
+            Command::Unread => Reply::Unread(self.db.run(|db| messages::unread(db)).await?),
+        };
+        Ok((reply, Vec::new()))
+    }
+
+    pub(in crate::client) async fn status(&self) -> Result<Status, ClientError> {
+        let queued = self.db.run(|db| outbox::count(db)).await?;
+        let up = match &*self.link.borrow() {
+            Link::Up(session) if !session.wire.is_closed() => Some(session.clock_ahead_ms),
+            _ => None,
+        };
+        let server_key = lock(&self.profile).server_key;
+        Ok(Status {
+            nickname: self.me.nickname.clone(),
+            account: self.me.account,
+            fingerprint: KeyId::from(self.me.account).fingerprint(),
+            color: self.me.color,
+            server: self.address.to_string(),
+            server_fingerprint: Some(server_key.fingerprint()),
+            connected: up.is_some(),
+            queued,
+            clock_ahead_ms: up,
+        })
+    }
+
+    /// Puts a message into the history and the outbox, once.
+    async fn enqueue(
+        &self,
+        id: MessageId,
+        to: Nickname,
+        body: Body,
+        sound: Bytes,
+    ) -> Result<Message, ClientError> {
+        if let Some(message) = self.stored(id).await? {
+            return Ok(message);
+        }
+        match self.is_held(&to).await? {
+            Some(true) => return Err(ClientError::KeyChanged { nickname: to }),
+            Some(false) => {}
+            // Someone new: if the server can be asked, it is better to know at once.
+            None => match self.session().await {
+                Ok(session) => match self.look_up_name(&session, &to).await {
+                    Ok(Some(_)) | Err(Trouble::Lost | Trouble::Refused { .. }) => {}
+                    Ok(None) => return Err(ClientError::UnknownNickname { nickname: to }),
+                    Err(Trouble::Local(error)) => return Err(error),
+                },
+                Err(error @ ClientError::WrongFingerprint { .. }) => return Err(error),
+                Err(_) => {}
+            },
+        }
+        let me = self.me.clone();
+        let message = self
+            .commit(move |db, events| {
+                if let Some(arrival) = messages::own(db, &id)? {
+                    return messages::by_arrival(db, arrival);
+                }
+                let arrival = messages::insert(
+                    db,
+                    &messages::New {
+                        id,
+                        device: me.device,
+                        own: true,
+                        peer: &to,
+                        from: &me.nickname,
+                        to: &to,
+                        color: me.color,
+                        body: &body,
+                        sent_at: Millis::now(),
+                        received_at: None,
+                        seq: None,
+                        delivery: Some(&Delivery::Queued),
+                        late: false,
+                        complete: true,
+                    },
+                )?;
+                messages::attach(db, arrival, &sound)?;
+                outbox::append(db, Some(arrival), &id, &to)?;
+                let message = messages::release(db, arrival)?;
+                events.push(Event::Queued(message.clone()));
+                Ok(message)
+            })
+            .await?;
+        self.outbox.notify_one();
+        self.kick.notify_one();
+        Ok(message)
+    }
+
+    async fn stored(&self, id: MessageId) -> Result<Option<Message>, ClientError> {
+        self.db
+            .run(move |db| messages::own(db, &id)?.map(|row| messages::by_arrival(db, row)).transpose())
+            .await
+    }
+
+    /// Waits for the mailbox's end and for all sound.
+    async fn drain(&self) -> Result<(), ClientError> {
+        let session = self.session().await?;
+        // What the server had when this was asked is on its way before the answer to this.
+        session.wire.ask(Verb::Ping).await.map_err(|denied| self.explain(denied.into()))?;
+        let mut progress = session.progress.subscribe();
+        loop {
+            let now = *progress.borrow_and_update();
+            if now.drained && !now.fetching && !self.db.run(|db| fetches::any(db)).await? {
+                return Ok(());
+            }
+            tokio::select! {
+                () = session.wire.ended() => return Err(self.explain(Trouble::Lost)),
+                changed = progress.changed() => changed.map_err(|_| self.explain(Trouble::Lost))?,
+            }
+        }
+    }
+
+    async fn audio(&self, which: MessageRef) -> Result<(Reply, Vec<u8>), ClientError> {
+        let found = self
+            .db
+            .run(move |db| {
+                let Some((row, message)) = messages::find(db, which, Kind::Voice)? else { return Ok(None) };
+                let sound = match message.body {
+                    Body::Voice { .. } => Some(messages::sound(db, row)?),
+                    _ => None,
+                };
+                Ok(Some((message, sound)))
+            })
+            .await?;
+        let (message, sound) = found.ok_or(ClientError::NoSuchMessage)?;
+        Ok((Reply::Audio(message), sound.ok_or(ClientError::NotVoice)?))
+    }
+}
+
+fn too_large(what: &str, limit: &str) -> ClientError {
+    ClientError::TooLarge { what: what.to_owned(), limit: limit.to_owned() }
+}

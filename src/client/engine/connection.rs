@@ -1,0 +1,222 @@
+//! Connecting, logging in, and doing it again after each loss.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::client::db::inbox;
+use crate::client::link::wire::{Pushes, wire};
+use crate::client::link::{Address, Pushed, Wire, tls};
+use crate::client::{ClientError, Event};
+use crate::crypto::{PrivateKey, Purpose, session};
+use crate::model::{AccountId, DeviceId, KeyId, Millis, ServerId};
+use crate::protocol::VERSION;
+use crate::protocol::message::{Answer, Push, SessionProof, Verb};
+
+use super::{Engine, Link, Progress, Session, Trouble, compute, lock, refusal, stopped};
+
+/// The first pause; each further one is twice the one before.
+const PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long the server may take for its first words and for a login.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A connection on which the server has introduced itself.
+pub(in crate::client) struct Greeted {
+    pub wire: Wire,
+    pub pushes: Pushes,
+    /// Ends with the connection, telling the reason.
+    pub run: tokio::task::JoinHandle<String>,
+    pub server_key: KeyId,
+    pub server: ServerId,
+    pub time: Millis,
+    nonce: [u8; 32],
+    exporter: [u8; 32],
+}
+
+/// Connects, and hears who the server is.
+pub(in crate::client) async fn greet(address: &Address, pin: Option<KeyId>) -> Result<Greeted, ClientError> {
+    let secured = tls::connect(address, pin).await?;
+    let (wire, mut pushes, run) = wire(secured.stream);
+    let run = tokio::spawn(run);
+    let unreachable =
+        |cause: &str| ClientError::Unreachable { server: address.to_string(), cause: cause.to_owned() };
+    let hello = timeout(PATIENCE, pushes.next()).await.map_err(|_| unreachable("no greeting"))?;
+    let Some(Pushed { push: Push::Hello { versions, server, nonce, time }, .. }) = hello else {
+        wire.close();
+        return Err(unreachable("something else than a tellal server answers there"));
+    };
+    if !versions.contains(&VERSION) {
+        wire.close();
+        return Err(ClientError::Refused {
+            reason: "it speaks another version of the protocol; bring both to the same version".to_owned(),
+        });
+    }
+    Ok(Greeted {
+        wire,
+        pushes,
+        run,
+        server_key: secured.server_key,
+        server,
+        time,
+        nonce: nonce.into(),
+        exporter: secured.exporter,
+    })
+}
+
+impl Greeted {
+    /// The device's signature for this connection.
+    pub(in crate::client) async fn prove(
+        &self,
+        key: Arc<PrivateKey>,
+        purpose: Purpose,
+        account: AccountId,
+        device: DeviceId,
+    ) -> Result<Vec<u8>, ClientError> {
+        let proof = SessionProof {
+            server: self.server,
+            account,
+            device,
+            nonce: self.nonce.into(),
+            exporter: self.exporter.into(),
+        };
+        let signature = compute(move || session::sign(&key, purpose, &proof)).await?;
+        signature.map_err(|error| ClientError::Internal(error.to_string()))
+    }
+}
+
+impl Engine {
+    /// Connects, and again after each loss, until the end.
+    pub(super) async fn stay_connected(self: Arc<Self>) {
+        let mut attempt = 0;
+        let mut pause = PAUSE;
+        let mut said: Option<String> = None;
+        while !self.stop.is_cancelled() {
+            attempt += 1;
+            self.link.send_replace(Link::Connecting { attempt });
+            let logged_in = tokio::select! {
+                () = self.stop.cancelled() => break,
+                result = self.log_in() => result,
+            };
+            let (was_up, error) = match logged_in {
+                Ok((session, greeted)) => (true, self.serve(session, greeted).await),
+                Err(error) => (false, error),
+            };
+            if was_up {
+                pause = PAUSE;
+                said = None;
+            }
+            let wait = pause.mul_f64(rand::random_range(0.5..1.0));
+            self.link.send_replace(Link::Down { attempt, error: error.clone() });
+            let reason = error.to_string();
+            if said.as_ref() != Some(&reason) && !self.stop.is_cancelled() {
+                let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                self.tell(Event::Disconnected { reason: reason.clone(), retry_in_ms });
+                said = Some(reason);
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+                () = self.kick.notified() => {}
+            }
+        }
+        self.link.send_replace(Link::Down { attempt: u64::MAX, error: stopped() });
+    }
+
+    async fn log_in(&self) -> Result<(Session, Greeted), ClientError> {
+        let (pin, server) = {
+            let profile = lock(&self.profile);
+            (profile.server_key, profile.server_id)
+        };
+        let greeted = greet(&self.address, Some(pin)).await?;
+        if greeted.server != server {
+            greeted.wire.close();
+            return Err(ClientError::Refused {
+                reason: "it has the pinned key, but is another server than the one this profile \
+                         is registered with; ask whoever runs it"
+                    .to_owned(),
+            });
+        }
+        let (account, device) = (self.me.account, self.me.device);
+        let signature = greeted.prove(self.device_key.clone(), Purpose::Login, account, device).await?;
+        let login = Verb::Login { account, device, signature: signature.into() };
+        match timeout(PATIENCE, greeted.wire.ask(login)).await {
+            Ok(Ok((Answer::LoggedIn, _))) => {}
+            Ok(Err(denied)) => return Err(self.explain(denied.into())),
+            Ok(Ok(_)) | Err(_) => {
+                greeted.wire.close();
+                return Err(self.explain(Trouble::Lost));
+            }
+        }
+        let ahead = i64::try_from(greeted.time.0).unwrap_or(i64::MAX);
+        let clock_ahead_ms = ahead.saturating_sub(i64::try_from(Millis::now().0).unwrap_or(i64::MAX));
+        let progress = Arc::new(watch::Sender::new(Progress::default()));
+        Ok((Session { wire: greeted.wire.clone(), clock_ahead_ms, progress }, greeted))
+    }
+
+    /// Works on a connection until it ends; why it did.
+    async fn serve(&self, session: Session, greeted: Greeted) -> ClientError {
+        let Greeted { wire, pushes, run, .. } = greeted;
+        self.link.send_replace(Link::Up(session.clone()));
+        self.tell(Event::Connected);
+        let closing = async {
+            tokio::select! {
+                () = self.stop.cancelled() => wire.close(),
+                () = wire.ended() => {}
+            }
+        };
+        // Each part ends when the connection has, at a point where nothing is half done.
+        let ended = |result: Result<(), Trouble>| {
+            wire.close();
+            result
+        };
+        let (received, sent, fetched, renewed, watched, ()) = tokio::join!(
+            async { ended(self.receive(&session, pushes).await) },
+            async { ended(self.send_outbox(&session).await) },
+            async { ended(self.fetch_sound(&session).await) },
+            async { ended(self.renew_keys(&session).await) },
+            async {
+                if self.watching.load(Ordering::Relaxed) { self.watch_again(&session).await } else { Ok(()) }
+            },
+            closing,
+        );
+        let reason = run.await.unwrap_or_else(|_| "the connection broke off".to_owned());
+        let troubles = [received, sent, fetched, renewed, watched];
+        let local = troubles.into_iter().find_map(|result| match result {
+            Err(Trouble::Local(error)) => Some(error),
+            Err(Trouble::Refused { code, .. }) => {
+                Some(ClientError::Refused { reason: refusal(code).to_owned() })
+            }
+            Err(Trouble::Lost) | Ok(()) => None,
+        });
+        local.unwrap_or(ClientError::Unreachable { server: self.address.to_string(), cause: reason })
+    }
+
+    /// Begins to get the mailbox pushed; where its kept part begins.
+    pub(super) async fn subscribe(&self, session: &Session) -> Result<(), Trouble> {
+        let cursor = self.db.run(|db| inbox::cursor(db)).await?;
+        let (answer, _) = session.wire.ask(Verb::Subscribe { after: cursor }).await?;
+        let Answer::Subscribed { oldest } = answer else { return Err(Trouble::Lost) };
+        let expired = match cursor {
+            Some(cursor) if cursor.epoch == oldest.epoch => oldest.seq.saturating_sub(cursor.seq),
+            _ => 0,
+        };
+        if expired > 0 {
+            let me = self.me.clone();
+            self.commit(move |db, events| {
+                let text = format!(
+                    "{expired} messages waited on the server for too long and are gone: ask your friends \
+                     to send again what you miss"
+                );
+                events.push(Event::Message(super::notice(db, &me, &me.nickname, text)?));
+                inbox::set_cursor(db, oldest)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}

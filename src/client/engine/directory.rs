@@ -1,0 +1,293 @@
+//! Who people are, by the directory and by what was pinned before; who is online.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rayon::prelude::*;
+
+use crate::client::db::contacts::{self, Pin};
+use crate::client::{ClientError, Contact, Event};
+use crate::crypto::record::{Account, MessageKey, verify_account, verify_message_key};
+use crate::model::{AccountId, DirectoryEntry, KeyId, Millis, Nickname, from_canonical_cbor};
+use crate::protocol::message::{Answer, Verb};
+
+use super::{Engine, Session, Trouble, compute, lock, notice};
+
+/// After this the directory is asked again before something is sealed.
+const FRESH: Duration = Duration::from_secs(3600);
+
+/// Someone whose records have been verified.
+#[derive(Clone, Debug)]
+pub(super) struct Person {
+    pub account: Account,
+    pub keys: Vec<MessageKey>,
+    /// Whether the name was pinned to another account.
+    pub changed: bool,
+    pub fetched_at: Millis,
+}
+
+impl Person {
+    /// What may be wrapped for now.
+    pub(super) fn usable_keys(&self, now: Millis) -> Vec<MessageKey> {
+        self.keys.iter().filter(|key| key.usable_at(now)).cloned().collect()
+    }
+}
+
+/// Verifies what the directory says of an account. Message keys that don't verify count for nothing.
+fn verify(entry: &DirectoryEntry) -> Option<(Account, Vec<MessageKey>)> {
+    let account = verify_account(&entry.chain).ok()?;
+    let keys = entry.message_keys.iter().filter_map(|key| verify_message_key(&account, key).ok()).collect();
+    Some((account, keys))
+}
+
+impl Engine {
+    /// Verifies and stores what the directory says. A key that has changed is said in a notice.
+    async fn meet(&self, entries: Vec<DirectoryEntry>) -> Result<Vec<(Arc<Person>, bool)>, Trouble> {
+        let now = Millis::now();
+        let verified = compute(move || {
+            let verified = entries.into_par_iter().filter_map(|entry| Some((verify(&entry)?, entry)));
+            verified.collect::<Vec<_>>()
+        })
+        .await?;
+        let me = self.me.clone();
+        let met = self
+            .commit(move |db, events| {
+                let mut met = Vec::new();
+                for ((account, keys), entry) in verified {
+                    let pin = contacts::meet(db, &account, &entry, now)?;
+                    if pin == Pin::Changed {
+                        let name = &account.nickname;
+                        let text = format!(
+                            "The key of {name} has changed: this may be a new device, or somebody else. \
+                             Nothing is sent to {name} until you have compared fingerprints"
+                        );
+                        events.push(Event::Message(notice(db, &me, name, text)?));
+                    }
+                    let person = Person { account, keys, changed: pin != Pin::Holds, fetched_at: now };
+                    met.push((Arc::new(person), entry.online));
+                }
+                Ok(met)
+            })
+            .await?;
+        let mut people = lock(&self.people);
+        for (person, _) in &met {
+            people.insert(person.account.id, person.clone());
+        }
+        Ok(met)
+    }
+
+    /// Asks the directory for a name. `None`: nobody has it.
+    pub(super) async fn look_up_name(
+        &self,
+        session: &Session,
+        name: &Nickname,
+    ) -> Result<Option<Arc<Person>>, Trouble> {
+        let entries = directory(session, Verb::LookUpName { nickname: name.clone() }).await?;
+        let met = self.meet(entries).await?;
+        let person =
+            met.into_iter().map(|(person, _)| person).find(|person| person.account.nickname == *name);
+        if let Some(person) = person.as_ref().filter(|person| !person.changed) {
+            let account = person.account.id;
+            self.db.write(move |db| contacts::confirm(db, &account)).await?;
+        }
+        Ok(person)
+    }
+
+    /// A person by name: as stored if that is fresh enough, or else as the directory says now.
+    pub(super) async fn person(
+        &self,
+        session: &Session,
+        name: &Nickname,
+        at_least: Millis,
+    ) -> Result<Option<Arc<Person>>, Trouble> {
+        let wanted = name.clone();
+        let stored = self.db.run(move |db| contacts::by_name(db, &wanted)).await?;
+        if let Some(stored) = stored {
+            let fresh = Millis::now().since(stored.fetched_at) < FRESH && stored.fetched_at >= at_least;
+            if fresh && !stored.changed {
+                if let Some(person) = self.remembered(stored).await? {
+                    return Ok(Some(person));
+                }
+            }
+        }
+        self.look_up_name(session, name).await
+    }
+
+    /// The account that a message came from. `None`: the directory knows none of that id with that device.
+    pub(super) async fn sender(
+        &self,
+        session: &Session,
+        account: AccountId,
+        device: crate::model::DeviceId,
+    ) -> Result<Option<Arc<Person>>, Trouble> {
+        if let Some(person) = self.known(account).await?.filter(|p| p.account.device(&device).is_some()) {
+            return Ok(Some(person));
+        }
+        let entries = directory(session, Verb::LookUpAccount { account }).await?;
+        let met = self.meet(entries).await?;
+        Ok(met.into_iter().map(|(person, _)| person).find(|person| person.account.id == account))
+    }
+
+    /// An account that was met before.
+    pub(super) async fn known(&self, account: AccountId) -> Result<Option<Arc<Person>>, ClientError> {
+        if let Some(person) = lock(&self.people).get(&account) {
+            return Ok(Some(person.clone()));
+        }
+        match self.db.run(move |db| contacts::by_account(db, &account)).await? {
+            Some(stored) => self.remembered(stored).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A stored person, its records verified once more the first time.
+    async fn remembered(&self, stored: contacts::Stored) -> Result<Option<Arc<Person>>, ClientError> {
+        let (id, changed, fetched_at) = (stored.account, stored.changed, stored.fetched_at);
+        if let Some(person) = lock(&self.people).get(&id) {
+            if person.fetched_at == fetched_at && person.changed == changed {
+                return Ok(Some(person.clone()));
+            }
+        }
+        let verified = compute(move || verify(&from_canonical_cbor(&stored.entry).ok()?)).await?;
+        let person = verified.filter(|(account, _)| account.id == id).map(|(account, keys)| {
+            let person = Arc::new(Person { account, keys, changed, fetched_at });
+            lock(&self.people).insert(id, person.clone());
+            person
+        });
+        Ok(person)
+    }
+
+    /// Everybody in the directory.
+    pub(super) async fn users(&self, session: &Session) -> Result<Vec<Contact>, Trouble> {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let answer = session.wire.ask(Verb::ListAccounts { after: after.clone() }).await?.0;
+            let Answer::Directory { entries, more } = answer else { return Err(Trouble::Lost) };
+            let met = self.meet(entries).await?;
+            let last = met.last().map(|(person, _)| person.account.nickname.clone());
+            found.extend(met);
+            // A page that leads no further would lead nowhere for ever.
+            if !more || last.is_none() || last == after {
+                break;
+            }
+            after = last;
+        }
+        self.contacts(found).await
+    }
+
+    async fn contacts(&self, people: Vec<(Arc<Person>, bool)>) -> Result<Vec<Contact>, Trouble> {
+        let mut alike: HashMap<String, Vec<Nickname>> = HashMap::new();
+        for (person, _) in &people {
+            let name = &person.account.nickname;
+            let skeleton = unicode_security::skeleton(name.folded()).collect();
+            alike.entry(skeleton).or_default().push(name.clone());
+        }
+        let ids: Vec<AccountId> = people.iter().map(|(person, _)| person.account.id).collect();
+        let verified: HashSet<AccountId> = self
+            .db
+            .run(move |db| {
+                let mut verified = HashSet::new();
+                for id in ids {
+                    if contacts::by_account(db, &id)?.is_some_and(|s| s.verified && !s.changed) {
+                        verified.insert(id);
+                    }
+                }
+                Ok(verified)
+            })
+            .await?;
+        let contacts = people.into_iter().map(|(person, online)| {
+            let account = &person.account;
+            let name = &account.nickname;
+            let skeleton: String = unicode_security::skeleton(name.folded()).collect();
+            let other = alike.get(&skeleton).and_then(|names| names.iter().find(|other| *other != name));
+            let warning = match other {
+                _ if person.changed => Some("another key than the one known for this name".to_owned()),
+                Some(other) => Some(format!("looks like {other}")),
+                None if name.is_suspicious() => Some("has letters of several scripts".to_owned()),
+                None => None,
+            };
+            Contact {
+                nickname: name.clone(),
+                online,
+                fingerprint: KeyId::from(account.id).fingerprint(),
+                verified: verified.contains(&account.id),
+                color: account.color,
+                since: account.since,
+                me: account.id == self.me.account,
+                warning,
+            }
+        });
+        Ok(contacts.collect())
+    }
+
+    /// Begins to hear who comes and goes; who is online now.
+    pub(super) async fn watch(&self, session: &Session) -> Result<Vec<Contact>, Trouble> {
+        let people = self.who_is_online(session).await?;
+        *lock(&self.online) = people.iter().map(|person| person.account.id).collect();
+        self.watching.store(true, Ordering::Relaxed);
+        self.contacts(people.into_iter().map(|person| (person, true)).collect()).await
+    }
+
+    /// After a loss: tells what has changed meanwhile.
+    pub(super) async fn watch_again(&self, session: &Session) -> Result<(), Trouble> {
+        let people = self.who_is_online(session).await?;
+        let now: HashSet<AccountId> = people.iter().map(|person| person.account.id).collect();
+        let before = std::mem::replace(&mut *lock(&self.online), now.clone());
+        for (account, online) in now
+            .difference(&before)
+            .map(|account| (*account, true))
+            .chain(before.difference(&now).map(|account| (*account, false)))
+        {
+            if let Some(person) = self.known(account).await? {
+                self.tell(Event::Presence { nickname: person.account.nickname.clone(), online });
+            }
+        }
+        Ok(())
+    }
+
+    async fn who_is_online(&self, session: &Session) -> Result<Vec<Arc<Person>>, Trouble> {
+        let answer = session.wire.ask(Verb::WatchPresence).await?.0;
+        let Answer::Online { accounts } = answer else { return Err(Trouble::Lost) };
+        let mut people = Vec::new();
+        for account in accounts {
+            people.extend(self.anybody(session, account).await?);
+        }
+        Ok(people)
+    }
+
+    /// Someone came or went.
+    pub(super) async fn note_presence(
+        &self,
+        session: &Session,
+        account: AccountId,
+        online: bool,
+    ) -> Result<(), Trouble> {
+        let changed = {
+            let mut everyone = lock(&self.online);
+            if online { everyone.insert(account) } else { everyone.remove(&account) }
+        };
+        if changed {
+            if let Some(person) = self.anybody(session, account).await? {
+                self.tell(Event::Presence { nickname: person.account.nickname.clone(), online });
+            }
+        }
+        Ok(())
+    }
+
+    async fn anybody(&self, session: &Session, account: AccountId) -> Result<Option<Arc<Person>>, Trouble> {
+        if let Some(person) = self.known(account).await? {
+            return Ok(Some(person));
+        }
+        let entries = directory(session, Verb::LookUpAccount { account }).await?;
+        Ok(self.meet(entries).await?.into_iter().map(|(person, _)| person).find(|p| p.account.id == account))
+    }
+}
+
+async fn directory(session: &Session, verb: Verb) -> Result<Vec<DirectoryEntry>, Trouble> {
+    match session.wire.ask(verb).await?.0 {
+        Answer::Directory { entries, .. } => Ok(entries),
+        _ => Err(Trouble::Lost),
+    }
+}

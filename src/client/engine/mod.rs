@@ -1,0 +1,318 @@
+//! The core at work in the process that owns the profile: commands in, events out.
+//!
+//! - [`commands`]: what is asked, one by one
+//! - [`connection`]: connecting, logging in, and again after each loss
+//! - [`directory`]: who people are; presence
+//! - [`sending`]: the outbox, from words to what the server has for good
+//! - [`receiving`]: the mailbox, from pushes to history
+//! - [`fetching`]: sound of received voice notes
+//! - [`renewal`]: message keys
+
+mod commands;
+pub(super) mod connection;
+mod directory;
+mod fetching;
+mod receiving;
+mod renewal;
+mod sending;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Transaction;
+use tokio::sync::{Notify, broadcast, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::crypto::PrivateKey;
+use crate::model::{AccountId, Color, DeviceId, KeyId, MessageId, Millis, Nickname};
+use crate::protocol::message::RefusalCode;
+
+use self::directory::Person;
+use super::db::{Db, Sql, messages};
+use super::handle::Signal;
+use super::link::{Address, Denied, Wire};
+use super::profile::{DEVICE, Home, Lock, Profile, message_key_name};
+use super::{Body, ClientError, Event, Message};
+
+/// The core of an open profile.
+pub(super) struct Engine {
+    home: Home,
+    _lock: Lock,
+    address: Address,
+    me: Me,
+    profile: Mutex<Profile>,
+    device_key: Arc<PrivateKey>,
+    message_keys: Mutex<Arc<Keys>>,
+    db: Db,
+    signals: broadcast::Sender<Signal>,
+    link: watch::Sender<Link>,
+    /// Someone wants to be connected now.
+    kick: Notify,
+    /// There may be something new in the outbox.
+    outbox: Notify,
+    /// There may be something new to fetch.
+    fetches: Notify,
+    watching: AtomicBool,
+    online: Mutex<HashSet<AccountId>>,
+    people: Mutex<HashMap<AccountId, Arc<Person>>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// The private halves of message keys.
+type Keys = HashMap<KeyId, Arc<PrivateKey>>;
+
+/// Who this is.
+#[derive(Clone)]
+struct Me {
+    account: AccountId,
+    device: DeviceId,
+    nickname: Nickname,
+    color: Color,
+}
+
+/// How it stands with the server.
+#[derive(Clone)]
+enum Link {
+    Connecting { attempt: u64 },
+    Up(Session),
+    Down { attempt: u64, error: ClientError },
+}
+
+/// A connection that is logged in.
+#[derive(Clone)]
+struct Session {
+    wire: Wire,
+    clock_ahead_ms: i64,
+    progress: Arc<watch::Sender<Progress>>,
+}
+
+/// How much of the mailbox is here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Progress {
+    /// Its end has been reached.
+    drained: bool,
+    /// Sound is still being fetched.
+    fetching: bool,
+}
+
+/// Why something on a connection did not work.
+#[derive(Debug)]
+enum Trouble {
+    /// The connection has ended.
+    Lost,
+    /// The server refused.
+    Refused { code: RefusalCode, retry_after: Option<Duration> },
+    /// Something on this side.
+    Local(ClientError),
+}
+
+impl From<Denied> for Trouble {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Lost => Self::Lost,
+            Denied::Refused { code, retry_after } => Self::Refused { code, retry_after },
+        }
+    }
+}
+
+impl From<ClientError> for Trouble {
+    fn from(error: ClientError) -> Self {
+        Self::Local(error)
+    }
+}
+
+impl Engine {
+    /// Opens a profile that this process has locked.
+    pub(super) async fn open(
+        home: Home,
+        lock: Lock,
+        server: Option<Address>,
+        signals: broadcast::Sender<Signal>,
+    ) -> Result<Arc<Self>, ClientError> {
+        let profile = home.load()?.filter(Profile::is_registered).ok_or_else(|| home.not_registered())?;
+        let address = match server {
+            Some(address) => address,
+            None => profile.server.parse().map_err(|_| {
+                let path = home.path().join("profile.json");
+                super::profile::damaged("the server's address is not one", &path)
+            })?,
+        };
+        let folder = home.clone();
+        let keys = tokio::task::spawn_blocking(move || load_keys(&folder));
+        let db = Db::open(home.clone()).await?;
+        let (device_key, message_keys) = keys.await.map_err(|_| stopped())??;
+        let engine = Arc::new(Self {
+            me: Me {
+                account: profile.account,
+                device: profile.device,
+                nickname: profile.nickname.clone(),
+                color: profile.color,
+            },
+            home,
+            _lock: lock,
+            address,
+            profile: Mutex::new(profile),
+            device_key: Arc::new(device_key),
+            message_keys: Mutex::new(Arc::new(message_keys)),
+            db,
+            signals,
+            link: watch::Sender::new(Link::Connecting { attempt: 1 }),
+            kick: Notify::new(),
+            outbox: Notify::new(),
+            fetches: Notify::new(),
+            watching: AtomicBool::new(false),
+            online: Mutex::default(),
+            people: Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        engine.tasks.spawn(engine.clone().stay_connected());
+        Ok(engine)
+    }
+
+    /// Ends everything; what is being stored is stored.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.db.close().await;
+    }
+
+    /// The connection: the one there is, or the one that the next attempt makes. An attempt begins at once.
+    async fn session(&self) -> Result<Session, ClientError> {
+        let mut link = self.link.subscribe();
+        let asked = match &*link.borrow_and_update() {
+            Link::Up(session) if !session.wire.is_closed() => return Ok(session.clone()),
+            Link::Connecting { attempt } => *attempt,
+            Link::Down { attempt, .. } => attempt + 1,
+            Link::Up(_) => 0,
+        };
+        self.kick.notify_one();
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return Err(stopped()),
+                changed = link.changed() => changed.map_err(|_| stopped())?,
+            }
+            match &*link.borrow_and_update() {
+                Link::Up(session) if !session.wire.is_closed() => return Ok(session.clone()),
+                Link::Down { attempt, error } if *attempt >= asked => return Err(error.clone()),
+                _ => {}
+            }
+        }
+    }
+
+    /// What an error on the connection means for whoever asked.
+    fn explain(&self, trouble: Trouble) -> ClientError {
+        match trouble {
+            Trouble::Lost => ClientError::Unreachable {
+                server: self.address.to_string(),
+                cause: "the connection was lost".to_owned(),
+            },
+            Trouble::Refused { code, .. } => ClientError::Refused { reason: refusal(code).to_owned() },
+            Trouble::Local(error) => error,
+        }
+    }
+
+    /// Changes the local store in one transaction, and tells what happened once that is durable.
+    async fn commit<T, F>(&self, work: F) -> Result<T, ClientError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>, &mut Vec<Event>) -> Sql<T> + Send + 'static,
+    {
+        let signals = self.signals.clone();
+        self.db
+            .run(move |connection| {
+                let transaction = connection.transaction()?;
+                let mut events = Vec::new();
+                let value = work(&transaction, &mut events)?;
+                transaction.commit()?;
+                for event in events {
+                    // Without subscribers there is nobody to tell.
+                    let _ = signals.send(Signal::Event(event));
+                }
+                Ok(value)
+            })
+            .await
+    }
+
+    fn tell(&self, event: Event) {
+        // Without subscribers there is nobody to tell.
+        let _ = self.signals.send(Signal::Event(event));
+    }
+}
+
+/// Stores something that the client itself has to say about a conversation.
+fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<Message> {
+    let now = Millis::now();
+    let arrival = messages::insert(
+        db,
+        &messages::New {
+            id: MessageId::generate(),
+            device: me.device,
+            own: false,
+            peer,
+            from: peer,
+            to: &me.nickname,
+            color: me.color,
+            body: &Body::Notice { text },
+            sent_at: now,
+            received_at: Some(now),
+            seq: None,
+            delivery: None,
+            late: false,
+            complete: true,
+        },
+    )?;
+    messages::release(db, arrival)
+}
+
+/// Runs a computation on the pool, off the async workers.
+pub(super) async fn compute<T, F>(work: F) -> Result<T, ClientError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let (sender, receiver) = oneshot::channel();
+    rayon::spawn(move || {
+        let _ = sender.send(work());
+    });
+    receiver.await.map_err(|_| ClientError::Internal("a computation broke off".to_owned()))
+}
+
+fn load_keys(home: &Home) -> Result<(PrivateKey, Keys), ClientError> {
+    let device = home.load_key(DEVICE)?;
+    let ids = home.message_keys()?;
+    let keys = ids.into_iter().map(|id| Ok((id, Arc::new(home.load_key(&message_key_name(&id))?))));
+    Ok((device, keys.collect::<Result<_, ClientError>>()?))
+}
+
+fn stopped() -> ClientError {
+    ClientError::Internal("the client is closed".to_owned())
+}
+
+/// What a refusal means, for a person.
+pub(super) fn refusal(code: RefusalCode) -> &'static str {
+    match code {
+        RefusalCode::Invalid => "it finds the request invalid; a newer version of this program may help",
+        RefusalCode::NotLoggedIn | RefusalCode::LoginRefused => {
+            "it does not know this profile; its data may have been replaced, ask whoever runs it"
+        }
+        RefusalCode::NicknameTaken => "the nickname is taken",
+        RefusalCode::AccountExists => "the account exists already, with another registration",
+        RefusalCode::UnknownRecipient => "the recipient is no longer in its directory",
+        RefusalCode::NameReused => "the message's id was used before for another message; send it again",
+        RefusalCode::KeySuperseded => "the recipient's key has been replaced; send it again",
+        RefusalCode::BlobMissing => "the sound did not arrive whole; send it again",
+        RefusalCode::TooLarge => "it is too large",
+        RefusalCode::StorageFailed => "its disk is full or fails; try again later",
+        RefusalCode::ShuttingDown => "it is shutting down; try again later",
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

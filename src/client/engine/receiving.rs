@@ -1,0 +1,405 @@
+//! The mailbox: what is pushed is checked and opened in parallel, stored in the mailbox's order, one
+//! transaction for a batch with everything that depends on it, and only then acknowledged.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rayon::prelude::*;
+use rusqlite::Transaction;
+use tokio::time::interval;
+
+use crate::client::db::inbox::{self, Fit, Noticed, Place};
+use crate::client::db::{Sql, contacts, fetches, messages};
+use crate::client::link::Pushed;
+use crate::client::link::wire::Pushes;
+use crate::client::{Body, Delivery, Event};
+use crate::crypto::envelope::{
+    CheckError, Content, Conversation, Delivered, Header, Opened, Recipient, VoiceData, parse,
+};
+use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position, Wrap};
+use crate::protocol::message::{Push, Verb};
+
+use super::{Engine, Keys, Me, Person, Progress, Session, Trouble, compute, lock, notice};
+
+/// Envelopes, and bytes of them, that are opened together.
+const BATCH: usize = 128;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// A gap that stands this long while messages come in is announced.
+const GAP: Duration = Duration::from_secs(10);
+/// A date further than this from the arrival is marked.
+const LATE: Duration = Duration::from_secs(10 * 60);
+
+/// An envelope as it was pushed.
+struct Arrived {
+    position: Position,
+    delivered: Delivered,
+    wrap: Option<Wrap>,
+    accepted_at: Millis,
+    body: Bytes,
+}
+
+/// What checking and opening it came to.
+enum Outcome {
+    /// Stored before.
+    Duplicate,
+    /// The same name was stored with another content.
+    Fork,
+    /// Written by this very device.
+    OwnCopy {
+        hash: EnvelopeHash,
+    },
+    /// Not to be opened.
+    Broken,
+    Opened(Box<Sound>),
+}
+
+/// An envelope that is what it should be.
+struct Sound {
+    header: Header,
+    hash: EnvelopeHash,
+    opened: Opened,
+    person: Arc<Person>,
+}
+
+impl Engine {
+    /// Stores what is pushed, for as long as the connection lasts.
+    pub(super) async fn receive(&self, session: &Session, mut pushes: Pushes) -> Result<(), Trouble> {
+        self.subscribe(session).await?;
+        let mut check = interval(GAP / 4);
+        loop {
+            let first = tokio::select! {
+                pushed = pushes.next() => pushed.ok_or(Trouble::Lost)?,
+                _ = check.tick() => {
+                    let before = Millis(Millis::now().0.saturating_sub(10_000));
+                    self.announce_gaps(before).await?;
+                    continue;
+                }
+            };
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            let mut next = Some(first);
+            let mut other = None;
+            while let Some(Pushed { push, body }) = next.take() {
+                let Push::Delivery { position, sender, device, message, conversation, wrap, accepted_at } =
+                    push
+                else {
+                    other = Some(push);
+                    break;
+                };
+                bytes += body.len();
+                let delivered = Delivered { sender, device, message, conversation };
+                batch.push(Arrived { position, delivered, wrap, accepted_at, body });
+                if batch.len() < BATCH && bytes < BATCH_BYTES {
+                    next = pushes.ready();
+                }
+            }
+            if !batch.is_empty() {
+                self.take_in(session, batch).await?;
+            }
+            match other {
+                Some(Push::Drained { position }) => self.drained(session, position).await?,
+                Some(Push::Presence { account, online }) => {
+                    self.note_presence(session, account, online).await?;
+                }
+                // Nothing else is pushed after a login; what a newer server adds is not for this program.
+                _ => {}
+            }
+        }
+    }
+
+    /// Checks, opens, stores and acknowledges a batch.
+    async fn take_in(&self, session: &Session, batch: Vec<Arrived>) -> Result<(), Trouble> {
+        let senders: HashSet<(AccountId, DeviceId)> =
+            batch.iter().map(|arrived| (arrived.delivered.sender, arrived.delivered.device)).collect();
+        let mut people: HashMap<AccountId, Arc<Person>> = HashMap::new();
+        for (account, device) in senders {
+            if device != self.me.device {
+                people.extend(self.sender(session, account, device).await?.map(|person| (account, person)));
+            }
+        }
+        let names: Vec<(DeviceId, MessageId)> =
+            batch.iter().map(|arrived| (arrived.delivered.device, arrived.delivered.message)).collect();
+        let known = self
+            .db
+            .run(move |db| names.iter().map(|(d, m)| inbox::known(db, d, m)).collect::<Sql<Vec<_>>>())
+            .await?;
+        let keys = lock(&self.message_keys).clone();
+        let me = Recipient { account: self.me.account, device: self.me.device };
+        let opened = compute(move || {
+            let work = batch.into_par_iter().zip(known);
+            work.map(|(arrived, known)| {
+                let outcome = open(&arrived, known, me, people.get(&arrived.delivered.sender), &keys);
+                (arrived, outcome)
+            })
+            .collect::<Vec<_>>()
+        })
+        .await?;
+        let who = self.me.clone();
+        let (position, keep, fetching) = self
+            .commit(move |db, events| {
+                let mut last = None;
+                for (arrived, outcome) in &opened {
+                    store(db, &who, arrived, outcome, events)?;
+                    inbox::set_cursor(db, arrived.position)?;
+                    last = Some(arrived.position);
+                }
+                let epoch = last.map_or(0, |position| position.epoch);
+                Ok((last, fetches::keep_from(db, epoch)?, fetches::any(db)?))
+            })
+            .await?;
+        if let Some(position) = position {
+            self.acknowledge(session, position, keep).await;
+        }
+        session.progress.send_modify(|progress| progress.fetching |= fetching);
+        if fetching {
+            self.fetches.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Tells the server what it need not keep for this device any more.
+    pub(super) async fn acknowledge(&self, session: &Session, position: Position, keep: Option<u64>) {
+        let seq = keep.map_or(position.seq, |keep| position.seq.min(keep.saturating_sub(1)));
+        session.wire.tell(Verb::Acknowledge { position: Position { seq, ..position } }).await;
+    }
+
+    /// The mailbox's end.
+    async fn drained(&self, session: &Session, position: Position) -> Result<(), Trouble> {
+        self.db
+            .write(move |db| {
+                let behind = inbox::cursor(db)?.is_none_or(|cursor| cursor.epoch != position.epoch);
+                if behind { inbox::set_cursor(db, position) } else { Ok(()) }
+            })
+            .await?;
+        self.announce_gaps(Millis::now()).await?;
+        let fetching = self.db.run(|db| fetches::any(db)).await?;
+        session.progress.send_replace(Progress { drained: true, fetching });
+        if fetching {
+            self.fetches.notify_one();
+        } else {
+            self.tell(Event::Drained);
+        }
+        Ok(())
+    }
+
+    async fn announce_gaps(&self, before: Millis) -> Result<(), Trouble> {
+        let me = self.me.clone();
+        let announced = self.commit(move |db, events| {
+            for (sender, missing) in inbox::announce_gaps(db, before)? {
+                let what = if missing == 1 { "1 message".to_owned() } else { format!("{missing} messages") };
+                let text = format!("{what} from {sender} did not arrive: ask {sender} to send again");
+                events.push(Event::Message(notice(db, &me, &sender, text)?));
+            }
+            Ok(())
+        });
+        Ok(announced.await?)
+    }
+}
+
+/// Size, decoding, version, addressed to me, certified device, signature, replay; only then decryption.
+fn open(
+    arrived: &Arrived,
+    known: Option<EnvelopeHash>,
+    me: Recipient,
+    person: Option<&Arc<Person>>,
+    keys: &Keys,
+) -> Outcome {
+    let Ok(parsed) = parse(&arrived.body) else { return Outcome::Broken };
+    let (header, hash) = (parsed.header().clone(), parsed.hash());
+    if header.device == me.device && arrived.delivered.device == me.device {
+        let mine = header.account == me.account
+            && header.message == arrived.delivered.message
+            && header.recipient == Conversation::Account(me.account);
+        return match known {
+            Some(known) if known == hash => Outcome::Duplicate,
+            None if mine => Outcome::OwnCopy { hash },
+            _ => Outcome::Broken,
+        };
+    }
+    let Some(person) = person else { return Outcome::Broken };
+    let verified = match parsed.check(&arrived.delivered, me, &person.account) {
+        Ok(verified) => verified,
+        Err(CheckError::Reflected) => return Outcome::Duplicate,
+        Err(_) => return Outcome::Broken,
+    };
+    match known {
+        Some(known) if known == hash => return Outcome::Duplicate,
+        Some(_) => return Outcome::Fork,
+        None => {}
+    }
+    let key = arrived.wrap.as_ref().and_then(|wrap| Some((keys.get(&wrap.key)?, wrap)));
+    match key.map(|(key, wrap)| verified.open(key, wrap)) {
+        Some(Ok(opened)) => Outcome::Opened(Box::new(Sound { header, hash, opened, person: person.clone() })),
+        _ => Outcome::Broken,
+    }
+}
+
+/// Stores one, with everything that follows from it.
+fn store(
+    db: &Transaction<'_>,
+    me: &Me,
+    arrived: &Arrived,
+    outcome: &Outcome,
+    events: &mut Vec<Event>,
+) -> Sql<()> {
+    let Delivered { device, message, sender, .. } = arrived.delivered;
+    match outcome {
+        Outcome::Duplicate => Ok(()),
+        Outcome::Broken | Outcome::Fork => {
+            let fork = matches!(outcome, Outcome::Fork);
+            say_once(db, me, (sender, device, message), fork, events)
+        }
+        Outcome::OwnCopy { hash } => {
+            if inbox::known(db, &device, &message)?.is_none() {
+                inbox::remember(db, &device, &message, hash)?;
+                store_own_copy(db, me, arrived, events)?;
+            }
+            Ok(())
+        }
+        Outcome::Opened(sound) => match inbox::known(db, &device, &message)? {
+            // Twice in one batch.
+            Some(hash) if hash == sound.hash => Ok(()),
+            Some(_) => say_once(db, me, (sender, device, message), true, events),
+            None => store_opened(db, me, arrived, sound, events),
+        },
+    }
+}
+
+fn store_opened(
+    db: &Transaction<'_>,
+    me: &Me,
+    arrived: &Arrived,
+    sound: &Sound,
+    events: &mut Vec<Event>,
+) -> Sql<()> {
+    let Sound { header, hash, opened, person } = sound;
+    let Delivered { device, message, .. } = arrived.delivered;
+    let Conversation::Account(recipient) = header.recipient;
+    inbox::remember(db, &device, &message, hash)?;
+    let name = &person.account.nickname;
+    let now = Millis::now();
+    if let Some(counter) = header.counter {
+        let void = opened.content == Content::Void;
+        let (previous, hash) = (header.previous, *hash);
+        let place = Place { device, recipient, counter, previous, hash, void, sender: name };
+        if inbox::link(db, &place, now)? == Fit::Wrong {
+            let text = format!(
+                "A message from {name} does not follow the one before it: something may be missing or \
+                 out of place"
+            );
+            events.push(Event::Message(notice(db, me, name, text)?));
+        }
+    }
+    let body = match &opened.content {
+        Content::Void => return Ok(()),
+        Content::Text(text) => Body::Text { text: text.clone() },
+        Content::Voice(manifest) => Body::Voice {
+            duration_ms: manifest.duration_ms,
+            sample_rate: manifest.sample_rate,
+            size: manifest.size,
+            peaks: manifest.peaks.to_vec(),
+        },
+    };
+    let mine = person.account.id == me.account;
+    let to = if recipient == me.account {
+        me.nickname.clone()
+    } else {
+        contacts::by_account(db, &recipient)?.map_or_else(|| me.nickname.clone(), |stored| stored.nickname)
+    };
+    let blob = match &opened.content {
+        Content::Voice(manifest) => manifest.blob(),
+        _ => None,
+    };
+    let late = now.since(header.sent_at) > LATE || header.sent_at.since(now) > LATE;
+    let arrival = messages::insert(
+        db,
+        &messages::New {
+            id: message,
+            device,
+            own: false,
+            peer: if mine { &to } else { name },
+            from: name,
+            to: &to,
+            color: person.account.color,
+            body: &body,
+            sent_at: header.sent_at,
+            received_at: Some(if mine { arrived.accepted_at } else { now }),
+            seq: Some(arrived.position.seq),
+            delivery: mine.then_some(&Delivery::Accepted),
+            late,
+            complete: blob.is_none(),
+        },
+    )?;
+    match &opened.content {
+        Content::Voice(manifest) => match (&manifest.data, blob) {
+            (VoiceData::Inline(wav), _) => messages::attach(db, arrival, wav)?,
+            (VoiceData::Blob { .. }, Some(blob)) => {
+                fetches::begin(db, arrival, blob, &opened.secret, arrived.position)?;
+            }
+            (VoiceData::Blob { .. }, None) => {}
+        },
+        Content::Text(_) | Content::Void => {}
+    }
+    events.extend(messages::release_ready(db, &device)?.into_iter().map(Event::Message));
+    Ok(())
+}
+
+/// A note to oneself has come back: what was written is what has been received.
+fn store_own_copy(db: &Transaction<'_>, me: &Me, arrived: &Arrived, events: &mut Vec<Event>) -> Sql<()> {
+    let Some(original) = messages::own(db, &arrived.delivered.message)? else { return Ok(()) };
+    let message = messages::by_arrival(db, original)?;
+    let arrival = messages::insert(
+        db,
+        &messages::New {
+            id: message.id,
+            device: me.device,
+            own: false,
+            peer: &me.nickname,
+            from: &me.nickname,
+            to: &me.nickname,
+            color: me.color,
+            body: &message.body,
+            sent_at: message.sent_at,
+            received_at: Some(Millis::now()),
+            seq: Some(arrived.position.seq),
+            delivery: None,
+            late: false,
+            complete: true,
+        },
+    )?;
+    messages::attach(db, arrival, &messages::sound(db, original)?)?;
+    events.push(Event::Message(messages::release(db, arrival)?));
+    Ok(())
+}
+
+/// Says of a name that it does not open, or that it came with two contents; each once. Nothing that came
+/// over the wire is in it.
+fn say_once(
+    db: &Transaction<'_>,
+    me: &Me,
+    (sender, device, message): (AccountId, DeviceId, MessageId),
+    fork: bool,
+    events: &mut Vec<Event>,
+) -> Sql<()> {
+    let what = if fork { Noticed::Fork } else { Noticed::Broken };
+    if !inbox::notice_once(db, &device, &message, what)? {
+        return Ok(());
+    }
+    let known: Option<Nickname> = contacts::by_account(db, &sender)?.map(|stored| stored.nickname);
+    let text = match (&known, fork) {
+        (Some(name), false) => {
+            format!("A message from {name} could not be opened: ask {name} to send it again")
+        }
+        (None, false) => "A message from an unknown sender could not be opened".to_owned(),
+        (Some(name), true) => format!(
+            "{name}'s device has sent two different messages under one id: it may be copied or restored \
+             from a backup; the first one is kept"
+        ),
+        (None, true) => "An unknown device has sent two different messages under one id".to_owned(),
+    };
+    let peer = known.as_ref().unwrap_or(&me.nickname);
+    events.push(Event::Message(notice(db, me, peer, text)?));
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Message keys are replaced every week. A new one is on disk before it is published; old ones are kept, so
+//! that what is still under way can be opened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::ClientError;
+use crate::client::profile::{Pending, message_key_name};
+use crate::crypto::PrivateKey;
+use crate::crypto::record::announce_message_key;
+use crate::model::{KeyId, Millis, Signed, limits};
+use crate::protocol::message::{RefusalCode, Verb};
+
+use super::{Engine, Session, Trouble, compute, lock};
+
+/// How often the key's age is looked at.
+const CHECK: Duration = Duration::from_secs(3600);
+
+impl Engine {
+    /// Keeps the message key young, for as long as the connection lasts.
+    pub(super) async fn renew_keys(&self, session: &Session) -> Result<(), Trouble> {
+        loop {
+            let profile = lock(&self.profile).clone();
+            let pending = match profile.pending {
+                Some(Pending::MessageKey { record, key, from }) => Some((record, key, from)),
+                _ if Millis::now().since(profile.message_key_from) > limits::MESSAGE_KEY_RENEWAL => {
+                    Some(self.make_key(profile.message_key).await?)
+                }
+                _ => None,
+            };
+            if let Some((record, key, from)) = pending {
+                self.publish(session, record, key, from).await?;
+            }
+            tokio::select! {
+                () = session.wire.ended() => return Err(Trouble::Lost),
+                () = tokio::time::sleep(CHECK) => {}
+            }
+        }
+    }
+
+    /// Makes a key and its record, both durable.
+    async fn make_key(&self, supersedes: KeyId) -> Result<(Signed, KeyId, Millis), ClientError> {
+        let (home, device, account) = (self.home.clone(), self.device_key.clone(), self.me.account);
+        let from = Millis::now();
+        let made = compute(move || {
+            let failed = |error: String| ClientError::Internal(error);
+            let key = PrivateKey::generate(device.public().bits()).map_err(|e| failed(e.to_string()))?;
+            let record = announce_message_key(&device, account, key.public(), from, Some(supersedes));
+            home.save_key(&message_key_name(&key.public().id()), &key)?;
+            Ok::<_, ClientError>((key, record.map_err(|e| failed(e.to_string()))?))
+        });
+        let (key, record) = made.await??;
+        let id = key.public().id();
+        // What is sent to it can be opened as soon as anyone can send to it.
+        self.add_key(key);
+        let pending = Pending::MessageKey { record: record.clone(), key: id, from };
+        self.change_profile(|profile| profile.pending = Some(pending)).await?;
+        Ok((record, id, from))
+    }
+
+    async fn publish(
+        &self,
+        session: &Session,
+        record: Signed,
+        key: KeyId,
+        from: Millis,
+    ) -> Result<(), Trouble> {
+        match session.wire.ask(Verb::PublishMessageKey { record }).await.map_err(Trouble::from) {
+            Ok(_) => {
+                self.change_profile(|profile| {
+                    profile.message_key = key;
+                    profile.message_key_from = from;
+                    profile.pending = None;
+                })
+                .await?;
+                Ok(())
+            }
+            // The server has another newest key than this profile: nothing here can change that, and the
+            // profile works on with the key that it has.
+            Err(Trouble::Refused { code: RefusalCode::Invalid | RefusalCode::KeySuperseded, .. }) => {
+                tracing::warn!("the server refused a new message key");
+                Ok(())
+            }
+            Err(Trouble::Refused { .. }) => Ok(()),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn add_key(&self, key: PrivateKey) {
+        let mut keys = lock(&self.message_keys);
+        // Snapshots may be in use on the pool: they stay as they are.
+        Arc::make_mut(&mut keys).insert(key.public().id(), Arc::new(key));
+    }
+
+    /// Changes the profile, durably.
+    async fn change_profile<F>(&self, change: F) -> Result<(), ClientError>
+    where
+        F: FnOnce(&mut crate::client::profile::Profile),
+    {
+        let mut profile = lock(&self.profile).clone();
+        change(&mut profile);
+        let (home, saved) = (self.home.clone(), profile.clone());
+        let stored = tokio::task::spawn_blocking(move || home.save(&saved)).await;
+        stored.map_err(|_| ClientError::Internal("the profile could not be written".to_owned()))??;
+        *lock(&self.profile) = profile;
+        Ok(())
+    }
+}

@@ -1,0 +1,381 @@
+//! The outbox: sealed, stored, sent in order, several under way at a time, until the server's word has come.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::oneshot;
+
+use crate::client::db::outbox::{Item, Sealed};
+use crate::client::db::{contacts, messages, outbox};
+use crate::client::link::wire::Reply;
+use crate::client::{Body, ClientError, Delivery, Event};
+use crate::crypto::MessageSecret;
+use crate::crypto::chunk::{self, seal_chunk};
+use crate::crypto::envelope::{Content, Conversation, Draft, VoiceData, VoiceManifest, seal, wrap};
+use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient, limits};
+use crate::protocol::message::{Answer, RefusalCode, Verb};
+
+use super::{Engine, Person, Session, Trouble, compute, refusal};
+
+/// Submissions under way at a time.
+const WINDOW: usize = 16;
+/// Chunks under way at a time.
+const CHUNKS: usize = 8;
+/// How long what is held waits before it is looked at again.
+const HELD: Duration = Duration::from_secs(60);
+/// The pause after a failure of the server's that is none of the message's.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// A submission under way.
+struct UnderWay {
+    place: i64,
+    arrival: Option<i64>,
+    id: MessageId,
+    has_link: bool,
+    reply: oneshot::Receiver<Reply>,
+}
+
+/// What became of an attempt to send something.
+enum Attempt {
+    Sent(oneshot::Receiver<Reply>),
+    /// It waits: for a key to be accepted, or for one that can be sent to.
+    Held,
+    /// It never can be sent.
+    Refused(String),
+}
+
+/// What the server's word about a submission leads to.
+enum Next {
+    /// On to the next one.
+    Go,
+    /// Begin again from the front, after a while.
+    Again(Duration),
+}
+
+impl Engine {
+    /// Sends what there is to send, for as long as the connection lasts.
+    pub(super) async fn send_outbox(&self, session: &Session) -> Result<(), Trouble> {
+        let mut under_way: VecDeque<UnderWay> = VecDeque::new();
+        let mut after = 0;
+        // Conversations that wait: what comes later in them waits too, so that order is kept.
+        let mut held: HashSet<Nickname> = HashSet::new();
+        // Directory answers older than this don't count: a key has been replaced.
+        let mut at_least = Millis(0);
+        loop {
+            while under_way.len() < WINDOW {
+                let Some(item) = self.db.run(move |db| outbox::next(db, after)).await? else { break };
+                after = item.place;
+                if held.contains(&item.to) {
+                    continue;
+                }
+                let (place, arrival, id, to) = (item.place, item.arrival, item.id, item.to.clone());
+                match self.attempt(session, item, at_least).await? {
+                    Attempt::Sent(reply) => {
+                        under_way.push_back(UnderWay { place, arrival, id, has_link: true, reply });
+                    }
+                    Attempt::Held => {
+                        held.insert(to);
+                    }
+                    Attempt::Refused(reason) => self.refuse(place, arrival, id, false, reason).await?,
+                }
+            }
+            let has_room = under_way.len() < WINDOW;
+            let Some(first) = under_way.front_mut() else {
+                tokio::select! {
+                    () = session.wire.ended() => return Err(Trouble::Lost),
+                    () = self.outbox.notified() => {}
+                    () = tokio::time::sleep(HELD) => {
+                        held.clear();
+                        after = 0;
+                    }
+                }
+                continue;
+            };
+            let reply = tokio::select! {
+                reply = &mut first.reply => reply,
+                () = self.outbox.notified(), if has_room => continue,
+            };
+            let Some(done) = under_way.pop_front() else { continue };
+            let mut next = self.settle(done, reply).await?;
+            if let Next::Again(_) = next {
+                // The rest of the window has been decided on already: heard out before the order begins anew.
+                for rest in std::mem::take(&mut under_way) {
+                    let UnderWay { place, arrival, id, has_link, reply } = rest;
+                    let (_, gone) = oneshot::channel();
+                    let rest = UnderWay { place, arrival, id, has_link, reply: gone };
+                    if let Next::Again(longer) = self.settle(rest, reply.await).await? {
+                        if let Next::Again(pause) = &mut next {
+                            *pause = longer.max(*pause);
+                        }
+                    }
+                }
+            }
+            if let Next::Again(pause) = next {
+                at_least = Millis::now();
+                after = 0;
+                tokio::select! {
+                    () = session.wire.ended() => return Err(Trouble::Lost),
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+    }
+
+    /// Seals an item if it is not, uploads its sound if it has any, and hands it to the connection.
+    async fn attempt(&self, session: &Session, item: Item, at_least: Millis) -> Result<Attempt, Trouble> {
+        let person = match self.person(session, &item.to, at_least).await? {
+            Some(person) => person,
+            None => return Ok(Attempt::Refused(unknown(&item.to))),
+        };
+        // What was sealed for an account is for that account alone.
+        let other = item.link.is_some_and(|link| link.account != person.account.id);
+        if person.changed || other {
+            return Ok(Attempt::Held);
+        }
+        let now = Millis::now().0.saturating_add_signed(session.clock_ahead_ms);
+        let mut keys = person.usable_keys(Millis(now));
+        if keys.is_empty() {
+            let asked = self.look_up_name(session, &item.to).await?;
+            keys = asked.map(|person| person.usable_keys(Millis(now))).unwrap_or_default();
+        }
+        if keys.is_empty() {
+            return Ok(Attempt::Held);
+        }
+        let (place, arrival, id) = (item.place, item.arrival, item.id);
+        let sealed = match item.sealed {
+            Some(sealed) => sealed,
+            None => match self.seal(item, &person).await? {
+                Ok(sealed) => sealed,
+                Err(reason) => return Ok(Attempt::Refused(reason)),
+            },
+        };
+        if let (Some((blob, chunks)), Some(arrival), false) = (sealed.blob, arrival, sealed.uploaded) {
+            if let Err(code) =
+                self.upload(session, (place, arrival, id), &sealed.secret, blob, chunks).await?
+            {
+                self.refuse(place, Some(arrival), id, true, refusal(code).to_owned()).await?;
+                return Ok(Attempt::Held);
+            }
+        }
+        let (secret, header_hash) = (sealed.secret, sealed.header_hash);
+        let wraps = compute(move || {
+            keys.iter().map(|key| wrap(&secret, &header_hash, key)).collect::<Result<Vec<_>, _>>()
+        });
+        let wraps = wraps.await?.map_err(|error| ClientError::Internal(error.to_string()))?;
+        let account = person.account.id;
+        let verb = Verb::Submit {
+            message: id,
+            conversation: account,
+            recipients: vec![Recipient { account, wraps }],
+            blobs: sealed.blob.iter().map(|(id, _)| *id).collect(),
+        };
+        Ok(Attempt::Sent(session.wire.send(verb, sealed.body).await))
+    }
+
+    /// Seals an item, and stores the envelope together with its counter. `Err`: why it never can be.
+    async fn seal(&self, item: Item, person: &Person) -> Result<Result<Sealed, String>, Trouble> {
+        let (account, arrival) = (person.account.id, item.arrival);
+        let loaded = self.db.run(move |db| {
+            let link = outbox::next_link(db, account)?;
+            let Some(arrival) = arrival else { return Ok((link, None)) };
+            let message = messages::by_arrival(db, arrival)?;
+            let sound = match message.body {
+                Body::Voice { .. } => messages::sound(db, arrival)?,
+                _ => Vec::new(),
+            };
+            Ok((link, Some((message, sound))))
+        });
+        let (next, loaded) = loaded.await?;
+        let link = item.link.unwrap_or(next);
+        let sent_at = loaded.as_ref().map_or_else(Millis::now, |(message, _)| message.sent_at);
+        let draft = Draft {
+            message: item.id,
+            account: self.me.account,
+            recipient: Conversation::Account(link.account),
+            counter: Some(link.counter),
+            previous: link.previous,
+            sent_at,
+        };
+        let key = self.device_key.clone();
+        let sealing = compute(move || {
+            let content = loaded.map_or(Content::Void, |(message, sound)| content(message.body, sound));
+            let blob = match &content {
+                Content::Voice(VoiceManifest { data: VoiceData::Blob { id, chunks }, .. }) => {
+                    Some((*id, *chunks))
+                }
+                _ => None,
+            };
+            seal(&key, &draft, &content, MessageSecret::generate()).map(|envelope| (envelope, blob))
+        });
+        let (envelope, blob) = match sealing.await? {
+            Ok(sealed) => sealed,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let stored = envelope.clone();
+        self.db.write(move |db| outbox::store_sealed(db, item.place, &link, &stored, blob)).await?;
+        let (body, header_hash, secret) = (envelope.body, envelope.header_hash, envelope.secret);
+        Ok(Ok(Sealed { body, header_hash, secret, blob, uploaded: false }))
+    }
+
+    /// Brings a blob to the server, from where it broke off. `Err`: the server never will have it.
+    async fn upload(
+        &self,
+        session: &Session,
+        (place, arrival, id): (i64, i64, MessageId),
+        secret: &MessageSecret,
+        blob: BlobId,
+        chunks: u32,
+    ) -> Result<Result<(), RefusalCode>, Trouble> {
+        let (answer, _) = session.wire.ask(Verb::StatBlob { blob }).await?;
+        let Answer::Blob { chunks: there, sealed } = answer else { return Err(Trouble::Lost) };
+        let mut under_way: VecDeque<oneshot::Receiver<Reply>> = VecDeque::new();
+        let mut index = there;
+        let mut done = there;
+        while !sealed && done < chunks {
+            if index < chunks && under_way.len() < CHUNKS {
+                let data = self.db.run(move |db| messages::sound_piece(db, arrival, index)).await?;
+                let data =
+                    data.ok_or_else(|| ClientError::Internal("a voice note without sound".to_owned()))?;
+                let secret = secret.clone();
+                let last = index + 1 == chunks;
+                let token = compute(move || seal_chunk(&secret, &id, index, last, &data)).await?;
+                let token = token.map_err(|error| ClientError::Internal(error.to_string()))?;
+                under_way.push_back(session.wire.send(Verb::PutChunk { blob, index }, token.into()).await);
+                index += 1;
+                continue;
+            }
+            let Some(reply) = under_way.pop_front() else { break };
+            match reply.await.unwrap_or(Err(crate::client::link::Denied::Lost)).map_err(Trouble::from) {
+                Ok(_) => {}
+                Err(Trouble::Refused { code, .. }) if is_final(code) => return Ok(Err(code)),
+                Err(trouble) => return Err(trouble),
+            }
+            done += 1;
+            self.tell(Event::Uploading { id, sent: done, total: chunks });
+        }
+        if !sealed {
+            match session.wire.ask(Verb::SealBlob { blob, chunks }).await.map_err(Trouble::from) {
+                Ok(_) => {}
+                Err(Trouble::Refused { code, .. }) if is_final(code) => return Ok(Err(code)),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        self.db.write(move |db| outbox::mark_uploaded(db, place, true)).await?;
+        Ok(Ok(()))
+    }
+
+    /// Acts on the server's word about a submission.
+    async fn settle(
+        &self,
+        done: UnderWay,
+        reply: Result<Reply, oneshot::error::RecvError>,
+    ) -> Result<Next, Trouble> {
+        let UnderWay { place, arrival, id, has_link, .. } = done;
+        match reply.unwrap_or(Err(crate::client::link::Denied::Lost)).map_err(Trouble::from) {
+            Ok((Answer::Accepted { at }, _)) => {
+                self.commit(move |db, events| {
+                    outbox::remove(db, place)?;
+                    if let Some(arrival) = arrival {
+                        messages::settle(db, arrival, &Delivery::Accepted, Some(at))?;
+                        events.push(Event::Accepted { id, at });
+                    }
+                    Ok(())
+                })
+                .await?;
+                Ok(Next::Go)
+            }
+            Ok(_) => Err(Trouble::Lost),
+            Err(Trouble::Refused { code: RefusalCode::KeySuperseded, .. }) => Ok(Next::Again(Duration::ZERO)),
+            Err(Trouble::Refused { code: RefusalCode::BlobMissing, .. }) => {
+                self.db.write(move |db| outbox::mark_uploaded(db, place, false)).await?;
+                Ok(Next::Again(RETRY))
+            }
+            Err(Trouble::Refused { code, .. }) if is_final(code) => {
+                let fill = has_link && code != RefusalCode::UnknownRecipient;
+                self.refuse(place, arrival, id, fill, refusal(code).to_owned()).await?;
+                Ok(if fill { Next::Again(Duration::ZERO) } else { Next::Go })
+            }
+            Err(Trouble::Refused { code, retry_after, .. }) => {
+                self.tell(Event::Delayed { id, reason: format!("the server refused: {}", refusal(code)) });
+                Ok(Next::Again(retry_after.unwrap_or(RETRY)))
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Gives a message up. Where it had a place in a chain, a void fills that.
+    async fn refuse(
+        &self,
+        place: i64,
+        arrival: Option<i64>,
+        id: MessageId,
+        fill: bool,
+        reason: String,
+    ) -> Result<(), ClientError> {
+        self.commit(move |db, events| {
+            match arrival {
+                Some(arrival) => {
+                    messages::settle(db, arrival, &Delivery::Refused { reason: reason.clone() }, None)?;
+                    events.push(Event::Refused { id, reason });
+                    if fill { outbox::make_void(db, place) } else { outbox::remove(db, place) }
+                }
+                // A void that is refused too leaves the gap to be announced.
+                None => outbox::remove(db, place),
+            }
+        })
+        .await
+    }
+
+    /// Whether sending to a name is held because its key has changed.
+    pub(super) async fn is_held(&self, name: &Nickname) -> Result<Option<bool>, ClientError> {
+        let name = name.clone();
+        let stored = self.db.run(move |db| contacts::by_name(db, &name)).await?;
+        Ok(stored.map(|stored| stored.changed))
+    }
+}
+
+/// What a message of one's own is sealed as.
+fn content(body: Body, sound: Vec<u8>) -> Content {
+    match body {
+        Body::Text { text } | Body::Notice { text } => Content::Text(text),
+        Body::Voice { duration_ms, sample_rate, peaks, .. } => {
+            let size = sound.len() as u64;
+            let sha256 = Sha256::digest(&sound).into();
+            let data = if sound.len() <= limits::INLINE_CONTENT {
+                VoiceData::Inline(sound.into())
+            } else {
+                let mut id = [0; 32];
+                rand::fill(&mut id);
+                VoiceData::Blob { id: BlobId::new(id), chunks: chunk::count(size) }
+            };
+            Content::Voice(VoiceManifest {
+                data,
+                name: "voice.wav".to_owned(),
+                media_type: "audio/wav".to_owned(),
+                size,
+                sha256,
+                duration_ms,
+                sample_rate,
+                peaks: peaks.into(),
+            })
+        }
+    }
+}
+
+/// Whether asking again is no use.
+fn is_final(code: RefusalCode) -> bool {
+    matches!(
+        code,
+        RefusalCode::Invalid
+            | RefusalCode::UnknownRecipient
+            | RefusalCode::NameReused
+            | RefusalCode::TooLarge
+            | RefusalCode::NicknameTaken
+            | RefusalCode::AccountExists
+    )
+}
+
+fn unknown(name: &Nickname) -> String {
+    ClientError::UnknownNickname { nickname: name.clone() }.to_string()
+}

@@ -1,0 +1,14 @@
+//! The connection to the server: TLS with the server's key pinned, frames, requests and their replies.
+//!
+//! Not here: what is asked and what is done with what comes; that is the engine's.
+//!
+//! - [`address`]: HOST:PORT
+//! - [`tls`]: connecting, and whose key it is
+//! - [`wire`]: one task that reads and writes; requests in, replies and pushes out
+
+pub(super) mod address;
+pub(super) mod tls;
+pub(super) mod wire;
+
+pub(super) use address::Address;
+pub(super) use wire::{Denied, Pushed, Wire};

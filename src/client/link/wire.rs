@@ -1,0 +1,320 @@
+//! One connection at work: a single task reads and writes; requests go in, replies and pushes come out.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::to_cbor;
+use crate::protocol::frame::{self, Limit};
+use crate::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Request, Verb};
+
+/// How often the server hears something.
+const PING: Duration = Duration::from_secs(30);
+/// After this long without a byte the connection is dead.
+const SILENCE: Duration = Duration::from_secs(90);
+/// Pushed bytes that wait for their reader before reading pauses.
+const BACKLOG: usize = 8 * 1024 * 1024;
+/// Bytes to write beyond which no further request is taken.
+const OUTGOING: usize = 512 * 1024;
+
+/// Asks on a connection. Clones ask on the same one.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    requests: mpsc::Sender<Outgoing>,
+    closed: CancellationToken,
+}
+
+/// A push and its body.
+pub(crate) struct Pushed {
+    pub push: Push,
+    pub body: Bytes,
+}
+
+/// Pushes, in order. `None`: the connection has ended.
+pub(crate) struct Pushes {
+    queue: mpsc::UnboundedReceiver<Pushed>,
+    backlog: Arc<Backlog>,
+}
+
+/// The reply to a request.
+pub(crate) type Reply = Result<(Answer, Bytes), Denied>;
+
+/// Why there is no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Denied {
+    /// The server refused.
+    Refused { code: RefusalCode, retry_after: Option<Duration> },
+    /// The connection has ended. Whether the request was carried out is not known.
+    Lost,
+}
+
+struct Outgoing {
+    verb: Verb,
+    body: Bytes,
+    reply: Option<oneshot::Sender<Reply>>,
+}
+
+/// Bytes that were pushed and not yet taken.
+#[derive(Default)]
+struct Backlog {
+    bytes: AtomicUsize,
+    taken: Notify,
+}
+
+impl Wire {
+    /// A request whose place in the order of requests is fixed when this returns; its reply comes later.
+    pub(crate) async fn send(&self, verb: Verb, body: Bytes) -> oneshot::Receiver<Reply> {
+        let (reply, receiver) = oneshot::channel();
+        // When the connection has ended, the dropped sender says so.
+        let _ = self.requests.send(Outgoing { verb, body, reply: Some(reply) }).await;
+        receiver
+    }
+
+    /// A request and its answer.
+    pub(crate) async fn ask(&self, verb: Verb) -> Reply {
+        self.ask_with(verb, Bytes::new()).await
+    }
+
+    /// A request with a body, and its answer.
+    pub(crate) async fn ask_with(&self, verb: Verb, body: Bytes) -> Reply {
+        self.send(verb, body).await.await.unwrap_or(Err(Denied::Lost))
+    }
+
+    /// A request that has no reply.
+    pub(crate) async fn tell(&self, verb: Verb) {
+        let _ = self.requests.send(Outgoing { verb, body: Bytes::new(), reply: None }).await;
+    }
+
+    /// Ends the connection.
+    pub(crate) fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&self) {
+        self.closed.cancelled().await;
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.is_cancelled()
+    }
+}
+
+impl Pushes {
+    pub(crate) async fn next(&mut self) -> Option<Pushed> {
+        let pushed = self.queue.recv().await;
+        pushed.map(|pushed| self.took(pushed))
+    }
+
+    /// The next one if it is here already.
+    pub(crate) fn ready(&mut self) -> Option<Pushed> {
+        let pushed = self.queue.try_recv().ok();
+        pushed.map(|pushed| self.took(pushed))
+    }
+
+    fn took(&self, pushed: Pushed) -> Pushed {
+        self.backlog.bytes.fetch_sub(weight(&pushed.body), Ordering::Relaxed);
+        self.backlog.taken.notify_one();
+        pushed
+    }
+}
+
+/// What a push weighs: an empty one isn't free either.
+fn weight(body: &Bytes) -> usize {
+    body.len() + 128
+}
+
+/// A wire over a stream, its pushes, and the task that must be run for both. The task ends with the reason.
+pub(crate) fn wire<S>(stream: S) -> (Wire, Pushes, impl Future<Output = String> + Send)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let (requests, receiver) = mpsc::channel(64);
+    let (sender, queue) = mpsc::unbounded_channel();
+    let backlog = Arc::new(Backlog::default());
+    let closed = CancellationToken::new();
+    let pump = Pump {
+        io: Io { stream, incoming: BytesMut::new(), outgoing: BytesMut::new(), unflushed: false },
+        requests: receiver,
+        pushes: sender,
+        backlog: backlog.clone(),
+        pending: HashMap::new(),
+        number: 0,
+    };
+    let wire = Wire { requests, closed: closed.clone() };
+    let run = async move {
+        // Cancelled also when the task itself is dropped.
+        let _ended = closed.clone().drop_guard();
+        pump.run(closed).await
+    };
+    (wire, Pushes { queue, backlog }, run)
+}
+
+struct Pump<S> {
+    io: Io<S>,
+    requests: mpsc::Receiver<Outgoing>,
+    pushes: mpsc::UnboundedSender<Pushed>,
+    backlog: Arc<Backlog>,
+    pending: HashMap<u32, oneshot::Sender<Reply>>,
+    number: u32,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
+    async fn run(mut self, closed: CancellationToken) -> String {
+        let mut ping = interval_at(Instant::now() + PING, PING);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        loop {
+            // Replies come on the same stream: while one is waited for, reading goes on.
+            let may_read = !self.pending.is_empty() || self.backlog.bytes.load(Ordering::Relaxed) < BACKLOG;
+            tokio::select! {
+                biased;
+                () = closed.cancelled() => {
+                    self.finish().await;
+                    return "the connection was closed".to_owned();
+                }
+                request = self.requests.recv(), if self.io.outgoing.len() < OUTGOING => {
+                    let Some(request) = request else { return "the connection was closed".to_owned() };
+                    self.put(request);
+                }
+                progress = poll_fn(|context| self.io.poll(may_read, context)) => match progress {
+                    Ok(Progress::Read(0)) => return "the server closed the connection".to_owned(),
+                    Ok(Progress::Read(_)) => {
+                        heard = Instant::now();
+                        if let Err(reason) = self.take() {
+                            return reason;
+                        }
+                    }
+                    Ok(Progress::Written) => {}
+                    Err(error) => return error.to_string(),
+                },
+                () = self.backlog.taken.notified(), if !may_read => {}
+                now = ping.tick() => {
+                    if now.duration_since(heard) >= SILENCE {
+                        return "the server has fallen silent".to_owned();
+                    }
+                    self.put(Outgoing { verb: Verb::Ping, body: Bytes::new(), reply: None });
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, request: Outgoing) {
+        self.number = self.number.wrapping_add(1);
+        let number = self.number;
+        let head = to_cbor(&Request { number, verb: request.verb });
+        frame::put(&mut self.io.outgoing, &head, &request.body);
+        if let Some(reply) = request.reply {
+            self.pending.insert(number, reply);
+        }
+    }
+
+    /// Takes all whole frames out of what was read.
+    fn take(&mut self) -> Result<(), String> {
+        let strange = |what: &str| format!("the server sent {what}");
+        while let Some(frame) = frame::take(&mut self.io.incoming, Limit::FROM_SERVER)
+            .map_err(|error| strange(&error.to_string()))?
+        {
+            let push = minicbor::decode(&frame.head).map_err(|_| strange("what is no message"))?;
+            match push {
+                Push::Reply { number, answer } => self.answer(number, Ok((answer, frame.body))),
+                Push::Refusal { number, code, retry_after } => {
+                    let retry_after = retry_after.map(|ms| Duration::from_millis(ms.into()));
+                    self.answer(number, Err(Denied::Refused { code, retry_after }));
+                }
+                Push::Goodbye { reason } => return Err(goodbye(reason).to_owned()),
+                push => {
+                    let pushed = Pushed { push, body: frame.body };
+                    self.backlog.bytes.fetch_add(weight(&pushed.body), Ordering::Relaxed);
+                    // Nobody takes them any more: the connection is about to be closed.
+                    let _ = self.pushes.send(pushed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, number: u32, reply: Reply) {
+        if let Some(sender) = self.pending.remove(&number) {
+            // Whoever asked may have gone.
+            let _ = sender.send(reply);
+        }
+    }
+
+    /// Writes out what was asked before the end, as far as that goes without waiting long.
+    async fn finish(&mut self) {
+        while let Ok(request) = self.requests.try_recv() {
+            self.put(request);
+        }
+        let written = async {
+            while !self.io.outgoing.is_empty() || self.io.unflushed {
+                poll_fn(|context| self.io.poll(false, context)).await?;
+            }
+            poll_fn(|context| Pin::new(&mut self.io.stream).poll_shutdown(context)).await
+        };
+        let _: Result<io::Result<()>, _> = tokio::time::timeout(Duration::from_secs(1), written).await;
+    }
+}
+
+fn goodbye(reason: GoodbyeReason) -> &'static str {
+    match reason {
+        GoodbyeReason::ShuttingDown => "the server is shutting down",
+        GoodbyeReason::Malformed => "the server did not understand this program",
+        GoodbyeReason::TooLarge => "the server found something too large",
+        GoodbyeReason::TimedOut => "the server heard nothing for too long",
+        GoodbyeReason::Replaced => "this profile has connected from somewhere else",
+    }
+}
+
+struct Io<S> {
+    stream: S,
+    incoming: BytesMut,
+    outgoing: BytesMut,
+    unflushed: bool,
+}
+
+enum Progress {
+    Read(usize),
+    Written,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
+    /// Writes what there is to write and reads what there is to read. Dropping it between polls loses nothing.
+    fn poll(&mut self, may_read: bool, context: &mut Context<'_>) -> Poll<io::Result<Progress>> {
+        let mut written = false;
+        while !self.outgoing.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(context, &self.outgoing)? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(count) => {
+                    self.outgoing.advance(count);
+                    self.unflushed = true;
+                    written = true;
+                }
+                Poll::Pending => break,
+            }
+        }
+        if self.unflushed && Pin::new(&mut self.stream).poll_flush(context)?.is_ready() {
+            self.unflushed = false;
+            written = true;
+        }
+        if may_read {
+            self.incoming.reserve(16 * 1024);
+            if let Poll::Ready(count) = pin!(self.stream.read_buf(&mut self.incoming)).poll(context)? {
+                return Poll::Ready(Ok(Progress::Read(count)));
+            }
+        }
+        if written { Poll::Ready(Ok(Progress::Written)) } else { Poll::Pending }
+    }
+}

@@ -1,0 +1,171 @@
+//! Answers guests over the profile's socket.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+
+use tokio::net::unix::OwnedReadHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::client::engine::Engine;
+use crate::client::handle::Signal;
+use crate::client::profile::Home;
+use crate::client::{ClientError, Reply};
+
+use super::frame::{self, FromGuest, FromOwner};
+use super::roles::Roles;
+use super::socket_path;
+
+/// Serves guests until [`Host::close`].
+pub(in crate::client) struct Host {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    home: Home,
+}
+
+impl Host {
+    /// Opens the socket. Whoever had it before has ended, or the profile could not have been locked.
+    pub(in crate::client) fn open(
+        home: Home,
+        engine: Arc<Engine>,
+        signals: broadcast::Sender<Signal>,
+        roles: Roles,
+    ) -> Result<Self, ClientError> {
+        let real = home.path().join("owner.sock");
+        let bind = || {
+            match fs::remove_file(&real) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let (path, _folder) = socket_path(home.path())?;
+            let listener = UnixListener::bind(path)?;
+            fs::set_permissions(&real, fs::Permissions::from_mode(0o600))?;
+            Ok(listener)
+        };
+        let listener = bind().map_err(|error| home.error(&real, &error))?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let host = Self { stop: stop.clone(), tasks: tasks.clone(), home };
+        tasks.clone().spawn(async move {
+            loop {
+                let accepted = tokio::select! {
+                    () = stop.cancelled() => return,
+                    accepted = listener.accept() => accepted,
+                };
+                match accepted {
+                    Ok((stream, _)) => {
+                        let guest =
+                            serve(stream, engine.clone(), signals.clone(), roles.clone(), stop.clone());
+                        tasks.spawn(async move {
+                            if let Err(error) = guest.await {
+                                tracing::debug!(%error, "a guest broke off");
+                            }
+                        });
+                    }
+                    // Out of descriptors, most likely: guests come back.
+                    Err(error) => {
+                        tracing::warn!(%error, "no guest can be taken in");
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    }
+                }
+            }
+        });
+        Ok(host)
+    }
+
+    /// Takes no more guests, and finishes what those who are here have asked.
+    pub(in crate::client) async fn close(&self) {
+        self.stop.cancel();
+        // A guest that comes now finds no socket, and then the lock free.
+        let _ = fs::remove_file(self.home.path().join("owner.sock"));
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// The number of a command, and what it came to.
+type Answered = (u64, Result<(Reply, Vec<u8>), ClientError>);
+
+/// Begins what a guest asks, until it has gone.
+async fn read_calls(
+    mut reader: OwnedReadHalf,
+    engine: Arc<Engine>,
+    done: mpsc::Sender<Answered>,
+) -> io::Result<()> {
+    while let Some((FromGuest::Call { number, command }, bulk)) = frame::read(&mut reader).await? {
+        let (engine, done) = (engine.clone(), done.clone());
+        tokio::spawn(async move {
+            let result = engine.run(command, bulk).await;
+            // The guest may have gone.
+            let _ = done.send((number, result)).await;
+        });
+    }
+    Ok(())
+}
+
+/// One guest: commands are carried out side by side, everything is written by this task.
+async fn serve(
+    stream: UnixStream,
+    engine: Arc<Engine>,
+    signals: broadcast::Sender<Signal>,
+    roles: Roles,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let (mut reader, mut writer) = stream.into_split();
+    let hello = tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        hello = frame::read(&mut reader) => hello?,
+    };
+    let Some((FromGuest::Hello { role }, _)) = hello else { return Ok(()) };
+    let _place = match roles.take(role) {
+        Ok(place) => place,
+        Err(error) => return frame::write(&mut writer, &FromOwner::Sorry { error }, &[]).await,
+    };
+    let mut events = signals.subscribe();
+    frame::write(&mut writer, &FromOwner::Welcome, &[]).await?;
+
+    let (done, mut answers) = mpsc::channel(16);
+    let mut reading = Box::pin(read_calls(reader, engine, done));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            end = &mut reading => {
+                end?;
+                break;
+            }
+            Some((number, result)) = answers.recv() => answer(&mut writer, number, result).await?,
+            signal = events.recv() => match signal {
+                Ok(Signal::Event(event)) => frame::write(&mut writer, &FromOwner::Event { event }, &[]).await?,
+                Ok(Signal::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                    frame::write(&mut writer, &FromOwner::Resync, &[]).await?;
+                }
+                Err(broadcast::error::RecvError::Closed) => break,
+            },
+        }
+    }
+    // What was begun is finished and answered; the senders that are left belong to it.
+    drop(reading);
+    let finishing = async {
+        while let Some((number, result)) = answers.recv().await {
+            answer(&mut writer, number, result).await?;
+        }
+        io::Result::Ok(())
+    };
+    // Something may wait for the server for ever; its guest asks the next owner again.
+    tokio::time::timeout(std::time::Duration::from_secs(5), finishing).await.unwrap_or(Ok(()))
+}
+
+async fn answer(
+    writer: &mut (impl tokio::io::AsyncWrite + Unpin),
+    number: u64,
+    result: Result<(Reply, Vec<u8>), ClientError>,
+) -> io::Result<()> {
+    let (result, bulk) = match result {
+        Ok((reply, bulk)) => (Ok(reply), bulk),
+        Err(error) => (Err(error), Vec::new()),
+    };
+    frame::write(writer, &FromOwner::Done { number, result }, &bulk).await
+}

@@ -1,0 +1,292 @@
+//! The profile's folder: who one is, on which server, with which keys.
+//!
+//! Everything in it is readable by its owner alone. What changes is written beside, made durable and
+//! renamed into place, so that a crash leaves the old or the new.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use crate::crypto::PrivateKey;
+use crate::model::{
+    AccountId, Color, DeviceId, KeyId, Millis, Nickname, ServerId, Signed, from_canonical_cbor, to_cbor,
+};
+
+use super::ClientError;
+
+/// The one version of `profile.json`.
+const VERSION: u32 = 1;
+
+/// A profile's folder.
+#[derive(Clone, Debug)]
+pub(super) struct Home(PathBuf);
+
+/// The exclusive right to a profile, for as long as it is held.
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// What `profile.json` holds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct Profile {
+    pub(super) version: u32,
+    /// HOST:PORT.
+    pub server: String,
+    /// The SHA-256 of the server's SPKI: pinned.
+    pub server_key: KeyId,
+    /// What the server calls itself: pinned with its key.
+    pub server_id: ServerId,
+    pub nickname: Nickname,
+    pub color: Color,
+    pub account: AccountId,
+    pub device: DeviceId,
+    pub message_key: KeyId,
+    pub message_key_from: Millis,
+    /// What has been made, but is not known to be published.
+    pub pending: Option<Pending>,
+}
+
+/// A record that is to be published, exactly as it will be repeated until the server has answered.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub(super) enum Pending {
+    /// The profile's own registration.
+    Registration {
+        #[serde(with = "record")]
+        account: Signed,
+        #[serde(with = "record")]
+        message_key: Signed,
+        bits: usize,
+    },
+    /// A message key that is to take the present one's place.
+    MessageKey {
+        #[serde(with = "record")]
+        record: Signed,
+        key: KeyId,
+        from: Millis,
+    },
+}
+
+/// The keys of a device, by the names of their files.
+pub(super) const IDENTITY: &str = "identity";
+/// See [`IDENTITY`].
+pub(super) const DEVICE: &str = "device";
+/// What comes in front of a message key's id.
+const MESSAGE: &str = "message-";
+
+impl Profile {
+    pub(super) fn new(
+        server: String,
+        (server_key, server_id): (KeyId, ServerId),
+        (nickname, color): (Nickname, Color),
+        (account, device): (AccountId, DeviceId),
+        (message_key, message_key_from): (KeyId, Millis),
+        pending: Pending,
+    ) -> Self {
+        let pending = Some(pending);
+        Self {
+            version: VERSION,
+            server,
+            server_key,
+            server_id,
+            nickname,
+            color,
+            account,
+            device,
+            message_key,
+            message_key_from,
+            pending,
+        }
+    }
+
+    /// Whether the server has confirmed it.
+    pub(super) fn is_registered(&self) -> bool {
+        !matches!(self.pending, Some(Pending::Registration { .. }))
+    }
+}
+
+impl Home {
+    pub(super) fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Makes the folder if there is none, for its owner alone.
+    pub(super) fn create(&self) -> Result<(), ClientError> {
+        let keys = self.0.join("keys");
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&keys);
+        let made = made.and_then(|()| fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700)));
+        made.map_err(|error| self.error(&self.0, &error))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.0.join("history.db")
+    }
+
+    /// Takes the profile for this process. `None`: another process has it.
+    pub(super) fn try_lock(&self) -> Result<Option<Lock>, ClientError> {
+        let path = self.0.join("lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => self.not_registered(),
+            _ => self.error(&path, &error),
+        })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(self.error(&path, &error)),
+        }
+    }
+
+    /// The profile; `None` where nothing has been begun.
+    pub(super) fn load(&self) -> Result<Option<Profile>, ClientError> {
+        let path = self.0.join("profile.json");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.error(&path, &error)),
+        };
+        let profile: Profile = serde_json::from_slice(&bytes)
+            .map_err(|error| damaged(&format!("profile.json is not one ({error})"), &path))?;
+        if profile.version != VERSION {
+            return Err(damaged("profile.json is of a version that is not known here", &path));
+        }
+        Ok(Some(profile))
+    }
+
+    pub(super) fn save(&self, profile: &Profile) -> Result<(), ClientError> {
+        let mut bytes = serde_json::to_vec_pretty(profile)
+            .map_err(|_| ClientError::Internal("a profile that can't be written".to_owned()))?;
+        bytes.push(b'\n');
+        self.write(&self.0.join("profile.json"), &bytes)
+    }
+
+    /// Takes back what a registration began.
+    pub(super) fn discard(&self) -> Result<(), ClientError> {
+        let path = self.0.join("profile.json");
+        fs::remove_file(&path).map_err(|error| self.error(&path, &error))
+    }
+
+    pub(super) fn save_key(&self, name: &str, key: &PrivateKey) -> Result<(), ClientError> {
+        self.write(&self.key_path(name), key.to_pem().as_bytes())
+    }
+
+    pub(super) fn load_key(&self, name: &str) -> Result<PrivateKey, ClientError> {
+        let path = self.key_path(name);
+        let pem = fs::read_to_string(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => damaged("a private key is missing", &path),
+            _ => self.error(&path, &error),
+        })?;
+        let pem = Zeroizing::new(pem);
+        PrivateKey::from_pem(&pem).map_err(|error| damaged(&format!("a private key ({error})"), &path))
+    }
+
+    /// The ids of all message keys that are kept.
+    pub(super) fn message_keys(&self) -> Result<Vec<KeyId>, ClientError> {
+        let path = self.0.join("keys");
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&path).map_err(|error| self.error(&path, &error))? {
+            let name = entry.map_err(|error| self.error(&path, &error))?.file_name();
+            let id = name.to_str().and_then(|name| name.strip_prefix(MESSAGE)?.strip_suffix(".pem"));
+            ids.extend(id.and_then(|id| id.parse::<KeyId>().ok()));
+        }
+        Ok(ids)
+    }
+
+    /// The history's key: 32 random bytes in hexadecimal, made at the first call.
+    pub(super) fn history_key(&self) -> Result<Zeroizing<String>, ClientError> {
+        let path = self.0.join("history.key");
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let key = Zeroizing::new(text);
+                if key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                    return Ok(key);
+                }
+                Err(damaged("the history's key is not one", &path))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.database().exists() {
+                    return Err(damaged("the history's key is missing", &path));
+                }
+                let mut bytes = Zeroizing::new([0u8; 32]);
+                rand::fill(bytes.as_mut());
+                let key = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+                self.write(&path, key.as_bytes())?;
+                Ok(key)
+            }
+            Err(error) => Err(self.error(&path, &error)),
+        }
+    }
+
+    pub(super) fn not_registered(&self) -> ClientError {
+        ClientError::NotRegistered { home: self.0.display().to_string() }
+    }
+
+    /// What the system said about a file of the profile, for a person.
+    pub(super) fn error(&self, path: &Path, error: &io::Error) -> ClientError {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.disk_full(),
+            _ => ClientError::File { path: path.display().to_string(), cause: error.to_string() },
+        }
+    }
+
+    pub(super) fn disk_full(&self) -> ClientError {
+        ClientError::DiskFull { home: self.0.display().to_string() }
+    }
+
+    fn key_path(&self, name: &str) -> PathBuf {
+        self.0.join("keys").join(format!("{name}.pem"))
+    }
+
+    /// Writes a file durably: all of it, or nothing.
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), ClientError> {
+        let aside = path.with_extension("new");
+        let written = (|| {
+            let options = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside);
+            let mut file = options?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&aside, path)?;
+            path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        })();
+        written.map_err(|error: io::Error| self.error(path, &error))
+    }
+}
+
+/// The name of a message key's file.
+pub(super) fn message_key_name(id: &KeyId) -> String {
+    format!("{MESSAGE}{id}")
+}
+
+pub(super) fn damaged(what: &str, path: &Path) -> ClientError {
+    ClientError::Damaged { what: what.to_owned(), path: path.display().to_string() }
+}
+
+/// Signed records as base64 of their CBOR.
+mod record {
+    use super::{Deserialize, Deserializer, STANDARD, Serializer, Signed};
+    use super::{from_canonical_cbor, to_cbor};
+    use base64::Engine as _;
+    use serde::de::Error as _;
+
+    pub(super) fn serialize<S: Serializer>(record: &Signed, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(to_cbor(record)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Signed, D::Error> {
+        let bytes = STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)?;
+        from_canonical_cbor(&bytes).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+#[path = "profile_tests.rs"]
+mod tests;

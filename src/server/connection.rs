@@ -1,0 +1,267 @@
+//! One connection, one task: bytes in, frames to the session, frames out.
+//!
+//! Reading and writing share the task and the stream, so that an idle connection costs one task and no
+//! buffers. What is gathered is written at once. When a client reads too slowly, nothing more is read from
+//! it or from its mailbox until it has caught up.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, BytesMut};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::Shared;
+use super::session::{Pending, Session};
+use crate::model::to_cbor;
+use crate::protocol::frame::{self, FrameError, Limit};
+use crate::protocol::message::{GoodbyeReason, Push};
+use crate::protocol::{EXPORTER_LABEL, frame::Frame};
+use crate::store::Store;
+
+/// Bytes that wait to be written, above which nothing is added that can wait.
+pub const HIGH_WATER: usize = 256 * 1024;
+
+/// Requests of one connection under way at once.
+const UNDER_WAY: usize = 128;
+
+/// Taking leave of a client that may not be listening.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Why a connection ends.
+enum End {
+    /// It is gone, or was closed in good order.
+    Gone,
+    /// The server ends it, and says why.
+    Goodbye(GoodbyeReason),
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+/// Bytes that have moved.
+enum Moved {
+    Read(usize),
+    Written,
+}
+
+/// A connection whose TLS handshake is done.
+pub struct Connection<S: Store> {
+    shared: Arc<Shared<S>>,
+    tls: TlsStream<TcpStream>,
+    inbox: BytesMut,
+    outbox: BytesMut,
+    flushed: bool,
+    session: Session<S>,
+    pending: FuturesUnordered<Pending>,
+    heard: Instant,
+}
+
+impl<S: Store> Connection<S> {
+    /// Serves a connection from its first byte to its last.
+    pub async fn serve(shared: Arc<Shared<S>>, acceptor: TlsAcceptor, socket: TcpStream, peer: SocketAddr) {
+        let deadline = Instant::now() + shared.options.login;
+        // Only latency is at stake.
+        let _ = socket.set_nodelay(true);
+        let handshake = tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            handshake = tokio::time::timeout_at(deadline, acceptor.accept(socket)) => handshake,
+        };
+        let tls = match handshake {
+            Ok(Ok(tls)) => tls,
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
+            Err(_) => return tracing::debug!(%peer, "no TLS handshake in time"),
+        };
+        let exporter = tls.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, None);
+        let Ok(exporter) = exporter else { return tracing::warn!(%peer, "no TLS exporter") };
+        let mut connection = Self {
+            session: Session::new(Arc::clone(&shared), exporter),
+            shared,
+            tls,
+            inbox: BytesMut::new(),
+            outbox: BytesMut::new(),
+            flushed: true,
+            pending: FuturesUnordered::new(),
+            heard: Instant::now(),
+        };
+        let end = connection.run(deadline).await;
+        if let End::Goodbye(reason) = end {
+            tracing::info!(%peer, ?reason, "a connection was ended");
+            // Whether it arrives is up to the client.
+            let _ = timeout(GOODBYE, connection.take_leave(reason)).await;
+        }
+    }
+
+    async fn run(&mut self, login_deadline: Instant) -> End {
+        self.put(&self.session.hello());
+        let timer = tokio::time::sleep_until(login_deadline);
+        tokio::pin!(timer);
+        loop {
+            if let Err(end) = self.take_frames() {
+                return end;
+            }
+            if self.session.has_failed() {
+                return End::Gone;
+            }
+            self.pending.extend(self.session.next_read(self.outbox.len() < HIGH_WATER));
+            let Self { tls, inbox, outbox, flushed, session, pending, .. } = self;
+            let room = outbox.len() < HIGH_WATER;
+            let reading = room && pending.len() < UNDER_WAY && !session.is_logging_in();
+            // What waits to be sent is gathered first, then written at once.
+            tokio::select! {
+                biased;
+                () = self.shared.shutdown.cancelled() => return self.drain().await,
+                () = session.replaced() => return End::Goodbye(GoodbyeReason::Replaced),
+                Some(done) = pending.next() => {
+                    let (pushes, more) = session.done(done);
+                    for (head, body) in &pushes {
+                        self.put_with(head, body);
+                    }
+                    self.pending.extend(more);
+                }
+                unasked = session.unasked(), if room => {
+                    let Some(frames) = unasked else { return End::Goodbye(GoodbyeReason::TimedOut) };
+                    for (head, body) in &frames {
+                        self.put_with(head, body);
+                    }
+                }
+                moved = poll_fn(|context| transfer(tls, inbox, outbox, flushed, reading, context)) => {
+                    match moved {
+                        Ok(Moved::Read(0)) | Err(_) => {
+                            if !self.inbox.is_empty() {
+                                tracing::info!(bytes = self.inbox.len(), "a frame was cut off");
+                            }
+                            return End::Gone;
+                        }
+                        Ok(Moved::Read(_)) => self.heard = Instant::now(),
+                        Ok(Moved::Written) => {}
+                    }
+                }
+                () = &mut timer => {
+                    let due = self.heard + self.shared.options.idle;
+                    if !self.session.is_logged_in() || due <= Instant::now() {
+                        return End::Goodbye(GoodbyeReason::TimedOut);
+                    }
+                    timer.as_mut().reset(due);
+                }
+            }
+        }
+    }
+
+    /// Hands complete frames to the session, as many as may be under way.
+    fn take_frames(&mut self) -> Result<(), End> {
+        while self.pending.len() < UNDER_WAY
+            && self.outbox.len() < HIGH_WATER
+            && !self.session.is_logging_in()
+        {
+            let limit = if self.session.is_logged_in() { Limit::FROM_CLIENT } else { Limit::BEFORE_LOGIN };
+            let frame = match frame::take(&mut self.inbox, limit) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(FrameError::TooLarge { .. }) => return Err(End::Goodbye(GoodbyeReason::TooLarge)),
+                Err(FrameError::Head) => return Err(End::Goodbye(GoodbyeReason::Malformed)),
+            };
+            self.ask(frame)?;
+        }
+        if self.inbox.is_empty() {
+            // Given back while idle.
+            self.inbox = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, frame: Frame) -> Result<(), End> {
+        let mut decoder = minicbor::Decoder::new(&frame.head);
+        let request = decoder.decode().map_err(|_| End::Goodbye(GoodbyeReason::Malformed))?;
+        if decoder.position() != frame.head.len() {
+            return Err(End::Goodbye(GoodbyeReason::Malformed));
+        }
+        let (push, pending) = self.session.ask(request, frame.body);
+        if let Some(push) = push {
+            self.put(&push);
+        }
+        self.pending.extend(pending);
+        Ok(())
+    }
+
+    fn put(&mut self, head: &Push) {
+        self.put_with(head, &[]);
+    }
+
+    fn put_with(&mut self, head: &Push, body: &[u8]) {
+        frame::put(&mut self.outbox, &to_cbor(head), body);
+    }
+
+    /// The server stops: what was asked is finished and answered, nothing more is read.
+    async fn drain(&mut self) -> End {
+        let limit = self.shared.options.drain;
+        let answers = async {
+            while let Some(done) = self.pending.next().await {
+                let (pushes, _) = self.session.done(done);
+                for (head, body) in &pushes {
+                    self.put_with(head, body);
+                }
+            }
+        };
+        // Whoever has no answer by then submits again after the restart.
+        let _ = timeout(limit, answers).await;
+        End::Goodbye(GoodbyeReason::ShuttingDown)
+    }
+
+    async fn take_leave(&mut self, reason: GoodbyeReason) -> io::Result<()> {
+        self.put(&Push::Goodbye { reason });
+        let gathered = self.outbox.split();
+        self.tls.write_all(&gathered).await?;
+        self.tls.shutdown().await
+    }
+}
+
+/// Moves bytes in whichever direction is ready. Nothing is lost when it is dropped half-way: what has been
+/// read is in `inbox`, what has been written is gone from `outbox`.
+fn transfer(
+    tls: &mut TlsStream<TcpStream>,
+    inbox: &mut BytesMut,
+    outbox: &mut BytesMut,
+    flushed: &mut bool,
+    reading: bool,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<Moved>> {
+    if !outbox.is_empty() {
+        if let Poll::Ready(written) = Pin::new(&mut *tls).poll_write(context, outbox) {
+            match written? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => outbox.advance(written),
+            }
+            if outbox.is_empty() {
+                *outbox = BytesMut::new();
+            }
+            *flushed = false;
+            return Poll::Ready(Ok(Moved::Written));
+        }
+    } else if !*flushed && let Poll::Ready(done) = Pin::new(&mut *tls).poll_flush(context) {
+        done?;
+        *flushed = true;
+    }
+    if !reading {
+        return Poll::Pending;
+    }
+    // On the stack: an idle connection holds no buffer.
+    let mut scratch = [0; 16 * 1024];
+    let mut buffer = ReadBuf::new(&mut scratch);
+    ready!(Pin::new(tls).poll_read(context, &mut buffer))?;
+    inbox.extend_from_slice(buffer.filled());
+    Poll::Ready(Ok(Moved::Read(buffer.filled().len())))
+}

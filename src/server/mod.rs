@@ -1,0 +1,128 @@
+//! The server: connections in front of a [`Store`].
+//!
+//! It checks signatures and sizes, keeps order, and never reads an envelope. [`run`] takes a bound listener
+//! and a token to stop it, so that whoever runs it decides on both.
+//!
+//! - [`tls`]: the server's key, made at first start, and its fingerprint
+//! - [`hub`]: who is connected
+//! - [`connection`]: bytes in and out of one connection, and its one task
+//! - [`session`]: what a connection may ask, and where it stands in its mailbox
+//! - [`verb`]: one file for each thing that can be asked
+
+mod connection;
+mod hub;
+mod session;
+pub mod tls;
+mod verb;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::model::Millis;
+use crate::store::{Store, StoreError};
+use connection::Connection;
+use hub::Hub;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The TLS handshake and the login together.
+    pub login: Duration,
+    /// Silence, after which a connection counts as dead. Clients send something every 30 s.
+    pub idle: Duration,
+    /// Finishing what is under way when the server stops.
+    pub drain: Duration,
+    /// Between two rounds of removing what is no longer needed.
+    pub prune: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            login: Duration::from_secs(10),
+            idle: Duration::from_secs(90),
+            drain: Duration::from_secs(10),
+            prune: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What all connections share.
+struct Shared<S> {
+    store: S,
+    hub: Hub,
+    options: Options,
+    shutdown: CancellationToken,
+}
+
+/// Serves until `shutdown` is cancelled, then finishes what is under way and closes the store.
+///
+/// # Errors
+/// When the store can't be closed. A connection that fails ends alone.
+pub async fn run<S: Store>(
+    listener: TcpListener,
+    store: S,
+    tls: Arc<rustls::ServerConfig>,
+    options: Options,
+    shutdown: CancellationToken,
+) -> Result<(), StoreError> {
+    let shared = Arc::new(Shared { store, hub: Hub::default(), options, shutdown: shutdown.clone() });
+    let acceptor = TlsAcceptor::from(tls);
+    let connections = TaskTracker::new();
+    let pruning = tokio::spawn(prune(Arc::clone(&shared)));
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                let serving = Connection::serve(Arc::clone(&shared), acceptor.clone(), socket, peer);
+                connections.spawn(serving);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection");
+                if is_exhausted(&error) {
+                    // Nothing but time frees file descriptors.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    tracing::info!(
+        connections = connections.len(),
+        "draining: no new connections, finishing what is under way"
+    );
+    connections.close();
+    connections.wait().await;
+    pruning.abort();
+    let closed = shared.store.close().await;
+    tracing::info!("stopped");
+    closed
+}
+
+/// Whether the error speaks of this process's or machine's limits, not of the one connection.
+fn is_exhausted(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+async fn prune<S: Store>(shared: Arc<Shared<S>>) {
+    let mut due = tokio::time::interval(shared.options.prune);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        if let Err(error) = shared.store.prune(Millis::now()).await {
+            tracing::warn!(%error, "could not remove what is no longer needed");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! What a connection may ask, and where it stands in its mailbox.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use super::hub::Change;
+use super::{Shared, connection, verb};
+use crate::model::{AccountId, DeviceId, Entry, Millis, Position};
+use crate::protocol::VERSION;
+use crate::protocol::message::{Answer, Push, RefusalCode, Request, SessionProof, Verb};
+use crate::store::{Bounds, Store, StoreError, Wakeups};
+
+/// A request under way, or a read of the mailbox.
+pub type Pending = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// Frames to send: heads and bodies.
+pub type Frames = Vec<(Push, Bytes)>;
+
+/// What has come of something that was under way.
+pub enum Done {
+    /// An answer.
+    Answer(u32, Answer, Bytes),
+    /// A refusal.
+    Refusal(u32, StoreError),
+    /// A refusal that is none of the store's.
+    Refused(u32, RefusalCode),
+    /// The connection is this device's now.
+    LoggedIn(u32, AccountId, DeviceId),
+    /// The ends of the mailbox are known, and where the device stands in it.
+    Subscribed(u32, Bounds, Option<Position>),
+    /// Part of the mailbox.
+    Entries(Result<Vec<Arc<Entry>>, StoreError>),
+    /// Nothing that anybody waits for.
+    Nothing,
+}
+
+/// Who a session belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Who {
+    /// The account.
+    pub account: AccountId,
+    /// The device.
+    pub device: DeviceId,
+}
+
+/// A login. Dropping it takes the device off the hub.
+struct Login<S> {
+    shared: Arc<Shared<S>>,
+    who: Who,
+    replaced: CancellationToken,
+}
+
+impl<S> Drop for Login<S> {
+    fn drop(&mut self) {
+        self.shared.hub.leave(self.who.account, self.who.device, &self.replaced);
+    }
+}
+
+/// Where a device stands in its mailbox.
+struct Mailbox {
+    epoch: u64,
+    /// The newest entry that was sent, or passed over as pruned.
+    sent: u64,
+    wakeups: Wakeups,
+    /// A read is under way.
+    reading: bool,
+    /// The end was reached: wake-ups continue where the mailbox was left.
+    live: bool,
+}
+
+/// The state of one connection.
+pub struct Session<S: Store> {
+    shared: Arc<Shared<S>>,
+    proof: SessionProof,
+    logging_in: bool,
+    login: Option<Login<S>>,
+    /// From before the mailbox's ends are asked for, so that nothing is missed in between.
+    wakeups: Option<Wakeups>,
+    mailbox: Option<Mailbox>,
+    changes: Option<broadcast::Receiver<Change>>,
+    turn: verb::blob::Turn,
+    failed: bool,
+}
+
+impl<S: Store> Session<S> {
+    /// A session of nobody yet, on a connection with this TLS exporter.
+    pub fn new(shared: Arc<Shared<S>>, exporter: [u8; 32]) -> Self {
+        let proof = SessionProof {
+            server: shared.store.server_id(),
+            account: AccountId::new([0; 32]),
+            device: DeviceId::new([0; 32]),
+            nonce: rand::random::<[u8; 32]>().into(),
+            exporter: exporter.into(),
+        };
+        Self {
+            shared,
+            proof,
+            logging_in: false,
+            login: None,
+            wakeups: None,
+            mailbox: None,
+            changes: None,
+            turn: verb::blob::Turn::default(),
+            failed: false,
+        }
+    }
+
+    /// The first frame.
+    pub fn hello(&self) -> Push {
+        Push::Hello {
+            versions: vec![VERSION],
+            server: self.proof.server,
+            nonce: self.proof.nonce,
+            time: Millis::now(),
+        }
+    }
+
+    /// Whether it belongs to a device.
+    pub fn is_logged_in(&self) -> bool {
+        self.login.is_some()
+    }
+
+    /// Whether a login is under way: what comes behind it has to wait.
+    pub fn is_logging_in(&self) -> bool {
+        self.logging_in
+    }
+
+    /// Whether its mailbox can't be read. The client is to connect anew, with the patience it has for that.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Begins what is asked. Answers that need no waiting come at once.
+    pub fn ask(&mut self, request: Request, body: Bytes) -> (Option<Push>, Option<Pending>) {
+        let Request { number, verb } = request;
+        let Some(who) = self.login.as_ref().map(|login| login.who) else {
+            return self.ask_as_nobody(number, verb);
+        };
+        let shared = &self.shared;
+        let pending = match verb {
+            Verb::Register { .. } | Verb::Login { .. } => return refuse(number, RefusalCode::Invalid),
+            Verb::LookUpName { nickname } => verb::directory::look_up_name(shared, number, nickname),
+            Verb::LookUpAccount { account } => verb::directory::look_up_account(shared, number, account),
+            Verb::ListAccounts { after } => verb::directory::list(shared, number, after),
+            Verb::PublishMessageKey { record } => verb::message_key::publish(shared, who, number, record),
+            Verb::Submit { message, conversation, recipients, blobs } => {
+                let asked = verb::submit::Submit { message, conversation, recipients, blobs, body };
+                verb::submit::submit(shared, who, number, asked)
+            }
+            Verb::Subscribe { after } => {
+                self.wakeups = Some(shared.store.watch(who.account));
+                verb::mailbox::subscribe(shared, who, number, after)
+            }
+            Verb::Acknowledge { position } => verb::mailbox::acknowledge(shared, who, position),
+            Verb::PutChunk { blob, index } => {
+                verb::blob::put(shared, &self.turn, who, number, blob, index, body)
+            }
+            Verb::SealBlob { blob, chunks } => {
+                verb::blob::seal(shared, &self.turn, who, number, blob, chunks)
+            }
+            Verb::StatBlob { blob } => verb::blob::stat(shared, &self.turn, who, number, blob),
+            Verb::FetchChunk { blob, index } => verb::blob::fetch(shared, number, blob, index),
+            Verb::WatchPresence => {
+                let (accounts, changes) = shared.hub.watch();
+                self.changes = Some(changes);
+                return answer(number, Answer::Online { accounts });
+            }
+            Verb::Ping => return answer(number, Answer::Done),
+        };
+        (None, Some(pending))
+    }
+
+    fn ask_as_nobody(&mut self, number: u32, verb: Verb) -> (Option<Push>, Option<Pending>) {
+        let pending = match verb {
+            Verb::Register { record, message_key, signature } => {
+                let asked = verb::register::Register { record, message_key, signature };
+                verb::register::register(&self.shared, &self.proof, number, asked)
+            }
+            Verb::Login { account, device, signature } => {
+                let proof = SessionProof { account, device, ..self.proof.clone() };
+                verb::login::login(&self.shared, proof, number, signature.into())
+            }
+            _ => return refuse(number, RefusalCode::NotLoggedIn),
+        };
+        self.logging_in = true;
+        (None, Some(pending))
+    }
+
+    /// Takes in what has come of something, and gives what is to be sent and what is to be done next.
+    pub fn done(&mut self, done: Done) -> (Frames, Option<Pending>) {
+        let push = match done {
+            Done::Answer(number, answer, body) => {
+                return (vec![(Push::Reply { number, answer }, body)], None);
+            }
+            Done::Refusal(number, error) => {
+                self.logging_in = false;
+                refusal(number, verb::code(&error))
+            }
+            Done::Refused(number, code) => {
+                self.logging_in = false;
+                refusal(number, code)
+            }
+            Done::LoggedIn(number, account, device) => {
+                self.logging_in = false;
+                let shared = Arc::clone(&self.shared);
+                let replaced = shared.hub.enter(account, device);
+                self.login = Some(Login { shared, who: Who { account, device }, replaced });
+                Push::Reply { number, answer: Answer::LoggedIn }
+            }
+            Done::Subscribed(number, bounds, after) => self.subscribed(number, bounds, after),
+            Done::Entries(entries) => return (self.read(entries), None),
+            Done::Nothing => return (Vec::new(), None),
+        };
+        (vec![(push, Bytes::new())], None)
+    }
+
+    fn subscribed(&mut self, number: u32, bounds: Bounds, after: Option<Position>) -> Push {
+        let Some(wakeups) = self.wakeups.take() else {
+            // Two subscriptions at once: the first one's answer took it.
+            return refusal(number, RefusalCode::Invalid);
+        };
+        let Bounds { epoch, pruned, newest } = bounds;
+        let known = after.filter(|after| after.epoch == epoch && after.seq <= newest);
+        let sent = known.map_or(0, |after| after.seq).max(pruned);
+        self.mailbox = Some(Mailbox { epoch, sent, wakeups, reading: false, live: false });
+        Push::Reply { number, answer: Answer::Subscribed { oldest: Position { epoch, seq: pruned } } }
+    }
+
+    /// The next read of the mailbox, if one is due.
+    pub fn next_read(&mut self, room: bool) -> Option<Pending> {
+        let account = self.login.as_ref()?.who.account;
+        let mailbox = self.mailbox.as_mut()?;
+        if mailbox.live && mailbox.wakeups.is_empty() && mailbox.wakeups.newest() > mailbox.sent {
+            // More came than could wait in memory.
+            mailbox.live = false;
+        }
+        if mailbox.live || mailbox.reading || !room {
+            return None;
+        }
+        mailbox.reading = true;
+        Some(verb::mailbox::read(&self.shared, account, mailbox.sent, connection::HIGH_WATER / 2))
+    }
+
+    fn read(&mut self, entries: Result<Vec<Arc<Entry>>, StoreError>) -> Frames {
+        let (Some(login), Some(mailbox)) = (&self.login, &mut self.mailbox) else { return Vec::new() };
+        mailbox.reading = false;
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::error!(%error, "could not read a mailbox");
+                self.failed = true;
+                return Vec::new();
+            }
+        };
+        if entries.is_empty() && mailbox.wakeups.newest() <= mailbox.sent {
+            mailbox.live = true;
+            let position = Position { epoch: mailbox.epoch, seq: mailbox.sent };
+            return vec![(Push::Drained { position }, Bytes::new())];
+        }
+        entries.iter().map(|entry| deliver(mailbox, login.who.device, entry)).collect()
+    }
+
+    /// What is told unasked: what has just come into the mailbox, and who has come or gone. `None` when too
+    /// much of the latter was missed.
+    pub async fn unasked(&mut self) -> Option<Frames> {
+        let Self { login, mailbox, changes, .. } = self;
+        let Some(device) = login.as_ref().map(|login| login.who.device) else { return pending().await };
+        tokio::select! {
+            entry = next_entry(mailbox.as_mut()) => {
+                let (mailbox, entry) = entry;
+                if entry.seq == mailbox.sent + 1 {
+                    return Some(vec![deliver(mailbox, device, &entry)]);
+                }
+                // What was sent already needs nothing; what is missing in between is in the mailbox.
+                mailbox.live = entry.seq <= mailbox.sent;
+                Some(Vec::new())
+            }
+            change = next_change(changes.as_mut()) => {
+                let Change { account, online } = change?;
+                Some(vec![(Push::Presence { account, online }, Bytes::new())])
+            }
+        }
+    }
+
+    /// Resolves when the device has logged in on another connection.
+    pub fn replaced(&self) -> impl Future<Output = ()> + Send + use<S> {
+        let token = self.login.as_ref().map(|login| login.replaced.clone());
+        async move {
+            match token {
+                Some(token) => token.cancelled_owned().await,
+                None => pending().await,
+            }
+        }
+    }
+}
+
+/// The next entry for a mailbox that was read to its end; never for any other.
+async fn next_entry(mailbox: Option<&mut Mailbox>) -> (&mut Mailbox, Arc<Entry>) {
+    if let Some(mailbox) = mailbox.filter(|mailbox| mailbox.live)
+        && let Some(entry) = mailbox.wakeups.next().await
+    {
+        return (mailbox, entry);
+    }
+    pending().await
+}
+
+async fn next_change(changes: Option<&mut broadcast::Receiver<Change>>) -> Option<Change> {
+    match changes {
+        Some(changes) => changes.recv().await.ok(),
+        None => pending().await,
+    }
+}
+
+fn deliver(mailbox: &mut Mailbox, device: DeviceId, entry: &Entry) -> (Push, Bytes) {
+    mailbox.sent = entry.seq;
+    let push = Push::Delivery {
+        position: Position { epoch: mailbox.epoch, seq: entry.seq },
+        sender: entry.sender,
+        device: entry.device,
+        message: entry.message,
+        conversation: entry.conversation,
+        wrap: entry.wraps.iter().find(|wrap| wrap.device == device).cloned(),
+        accepted_at: entry.accepted_at,
+    };
+    (push, entry.body.clone())
+}
+
+fn answer(number: u32, answer: Answer) -> (Option<Push>, Option<Pending>) {
+    (Some(Push::Reply { number, answer }), None)
+}
+
+fn refuse(number: u32, code: RefusalCode) -> (Option<Push>, Option<Pending>) {
+    (Some(refusal(number, code)), None)
+}
+
+fn refusal(number: u32, code: RefusalCode) -> Push {
+    let retry_after = match code {
+        RefusalCode::StorageFailed => Some(5_000),
+        RefusalCode::ShuttingDown => Some(1_000),
+        _ => None,
+    };
+    Push::Refusal { number, code, retry_after }
+}

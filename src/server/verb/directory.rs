@@ -1,0 +1,48 @@
+//! Looking people up.
+
+use std::sync::Arc;
+
+use super::answering;
+use crate::model::{AccountId, DirectoryEntry, Nickname};
+use crate::protocol::message::Answer;
+use crate::server::Shared;
+use crate::server::session::Pending;
+use crate::store::{Store, StoredAccount};
+
+/// Accounts in one page. Records with keys of 4096 bits take 3.3 KiB: a page always fits into a frame.
+const PAGE: usize = 32;
+
+pub fn look_up_name<S: Store>(shared: &Arc<Shared<S>>, number: u32, nickname: Nickname) -> Pending {
+    let (store, hub) = (Arc::clone(shared), Arc::clone(shared));
+    answering(number, async move { store.store.account_named(nickname).await }, move |found| {
+        page(&hub, found.into_iter().collect())
+    })
+}
+
+pub fn look_up_account<S: Store>(shared: &Arc<Shared<S>>, number: u32, account: AccountId) -> Pending {
+    let (store, hub) = (Arc::clone(shared), Arc::clone(shared));
+    answering(number, async move { store.store.account(account).await }, move |found| {
+        page(&hub, found.into_iter().collect())
+    })
+}
+
+pub fn list<S: Store>(shared: &Arc<Shared<S>>, number: u32, after: Option<Nickname>) -> Pending {
+    let (store, hub) = (Arc::clone(shared), Arc::clone(shared));
+    answering(number, async move { store.store.accounts(after, PAGE + 1).await }, move |found| {
+        page(&hub, found)
+    })
+}
+
+fn page<S>(shared: &Shared<S>, mut found: Vec<StoredAccount>) -> Answer {
+    let more = found.len() > PAGE;
+    found.truncate(PAGE);
+    let entries = found
+        .into_iter()
+        .map(|stored| DirectoryEntry {
+            online: shared.hub.is_online(&stored.account),
+            chain: stored.chain,
+            message_keys: stored.message_keys,
+        })
+        .collect();
+    Answer::Directory { entries, more }
+}

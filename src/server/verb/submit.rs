@@ -1,0 +1,60 @@
+//! Putting an envelope into mailboxes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{answering, refused};
+use crate::model::{AccountId, BlobId, MessageId, Recipient, Submission, limits};
+use crate::protocol::message::{Answer, RefusalCode};
+use crate::server::Shared;
+use crate::server::session::{Pending, Who};
+use crate::store::Store;
+
+/// Blobs that one envelope refers to, at most.
+const BLOBS: usize = 16;
+
+/// As in [`Verb::Submit`](crate::protocol::message::Verb::Submit).
+pub struct Submit {
+    pub message: MessageId,
+    pub conversation: AccountId,
+    pub recipients: Vec<Recipient>,
+    pub blobs: Vec<BlobId>,
+    pub body: Bytes,
+}
+
+pub fn submit<S: Store>(shared: &Arc<Shared<S>>, who: Who, number: u32, asked: Submit) -> Pending {
+    let Submit { message, conversation, recipients, blobs, body } = asked;
+    let wraps: usize = recipients.iter().map(|recipient| recipient.wraps.len()).sum();
+    if body.len() > limits::FRAME || wraps > limits::WRAPS || blobs.len() > BLOBS {
+        return refused(number, RefusalCode::TooLarge);
+    }
+    if !goes_where_it_may(&recipients, conversation, who.account) {
+        return refused(number, RefusalCode::Invalid);
+    }
+    let submission = Submission {
+        sender: who.account,
+        device: who.device,
+        message,
+        conversation,
+        recipients,
+        blobs,
+        body,
+    };
+    // Called here, not inside the future: this is what keeps a connection's submissions in order.
+    let accepted = shared.store.submit(submission);
+    answering(number, accepted, |at| Answer::Accepted { at })
+}
+
+/// One mailbox for the conversation, perhaps one for the sender's other devices, and none twice.
+fn goes_where_it_may(recipients: &[Recipient], conversation: AccountId, sender: AccountId) -> bool {
+    match recipients {
+        [only] => only.account == conversation,
+        [one, other] => {
+            one.account != other.account
+                && [one, other].iter().any(|recipient| recipient.account == conversation)
+                && [one, other].iter().any(|recipient| recipient.account == sender)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,216 @@
+//! What a server keeps: the directory, mailboxes of sealed envelopes, blobs of sealed chunks.
+//!
+//! One narrow trait, [`Store`], and its implementations. A store holds what it is given as opaque bytes: it
+//! verifies no signature and reads no envelope. What it does promise is durability and order: a future of
+//! [`Store::submit`] that has resolved to `Ok` means that the envelope survives a power cut.
+//!
+//! - [`sqlite`]: the embedded default
+//! - [`wake`]: the way from a commit to the sessions that wait for it
+//! - `conformance`: what every implementation has to pass
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::{
+    AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Nickname, Position, ServerId, Signed, Submission,
+};
+
+#[cfg(test)]
+mod conformance;
+pub mod sqlite;
+pub mod wake;
+
+pub use sqlite::SqliteStore;
+pub use wake::Wakeups;
+
+/// A new account, verified by the caller.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// Its id.
+    pub account: AccountId,
+    /// Its name.
+    pub nickname: Nickname,
+    /// Its first device.
+    pub device: DeviceId,
+    /// The record of its registration.
+    pub record: Signed,
+    /// The first device's message key.
+    pub message_key: NewMessageKey,
+}
+
+/// A message key, verified by the caller.
+#[derive(Clone, Debug)]
+pub struct NewMessageKey {
+    /// The device that published it.
+    pub device: DeviceId,
+    /// Its id.
+    pub key: KeyId,
+    /// Wraps for it are refused after this time.
+    pub until: Millis,
+    /// The key that it replaces: has to be the device's present one.
+    pub supersedes: Option<KeyId>,
+    /// The signed record.
+    pub record: Signed,
+}
+
+/// The signed records of one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAccount {
+    /// Whose they are.
+    pub account: AccountId,
+    /// The account's chain, from its first record.
+    pub chain: Vec<Signed>,
+    /// The newest message key of each device.
+    pub message_keys: Vec<Signed>,
+}
+
+/// The ends of a mailbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// Of this mailbox, at present.
+    pub epoch: u64,
+    /// All entries up to here have been pruned; 0 before the first was.
+    pub pruned: u64,
+    /// The newest entry; 0 before the first.
+    pub newest: u64,
+}
+
+/// How much of a blob there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BlobState {
+    /// Chunks that are written.
+    pub chunks: u32,
+    /// Whether it is complete, durable and readable.
+    pub sealed: bool,
+}
+
+/// Why a store did not do what it was asked. Nothing of what was asked has been kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another account has the name.
+    #[error("the nickname is taken")]
+    NicknameTaken,
+    /// The account exists with another first record.
+    #[error("the account exists with another registration")]
+    AccountExists,
+    /// An account is not in the directory.
+    #[error("no such account")]
+    UnknownAccount,
+    /// The device has submitted another envelope under this message id.
+    #[error("the message id was used for another envelope")]
+    NameReused,
+    /// A message key is not the device's present one, or has run out.
+    #[error("the message key has been replaced or has run out")]
+    KeySuperseded,
+    /// A blob is not here, or not sealed.
+    #[error("no such blob")]
+    BlobMissing,
+    /// What was asked contradicts what is there.
+    #[error("the request contradicts what is stored")]
+    Conflict,
+    /// Over a limit.
+    #[error("over the size limit")]
+    TooLarge,
+    /// The disk is full or fails.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// A server's store. See the module for what it promises.
+pub trait Store: Send + Sync + 'static {
+    /// The id of the server, or of the cluster, that this store makes.
+    fn server_id(&self) -> ServerId;
+
+    /// Adds an account. Adding the very same one again succeeds.
+    fn register(&self, new: NewAccount) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Replaces a device's message key. Publishing the very same one again succeeds.
+    fn publish(&self, new: NewMessageKey) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// An account by its id.
+    fn account(
+        &self,
+        account: AccountId,
+    ) -> impl Future<Output = Result<Option<StoredAccount>, StoreError>> + Send;
+
+    /// An account by its name, in any case.
+    fn account_named(
+        &self,
+        nickname: Nickname,
+    ) -> impl Future<Output = Result<Option<StoredAccount>, StoreError>> + Send;
+
+    /// At most `limit` accounts in the order of their folded names, from behind `after` on.
+    fn accounts(
+        &self,
+        after: Option<Nickname>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<StoredAccount>, StoreError>> + Send;
+
+    /// Puts an envelope into all of its mailboxes or into none, and says when it was accepted first.
+    ///
+    /// Takes its place in the order of submissions when it is called, not when its future is polled.
+    fn submit(
+        &self,
+        submission: Submission,
+    ) -> impl Future<Output = Result<Millis, StoreError>> + Send + 'static;
+
+    /// The ends of an account's mailbox.
+    fn bounds(&self, account: AccountId) -> impl Future<Output = Result<Bounds, StoreError>> + Send;
+
+    /// Entries of a mailbox from behind `after` on, in order: as many as fit into about `bytes`, and at least
+    /// one if there is one.
+    fn read(
+        &self,
+        account: AccountId,
+        after: u64,
+        bytes: usize,
+    ) -> impl Future<Output = Result<Vec<Arc<Entry>>, StoreError>> + Send;
+
+    /// The device has everything up to here. A position of another epoch, or before an earlier one, says
+    /// nothing.
+    fn acknowledge(
+        &self,
+        device: DeviceId,
+        position: Position,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static;
+
+    /// From now on tells what is put into an account's mailbox.
+    fn watch(&self, account: AccountId) -> Wakeups;
+
+    /// Writes a chunk behind those that are there; writing the newest again is harmless. Not durable yet.
+    fn put_chunk(
+        &self,
+        owner: DeviceId,
+        blob: BlobId,
+        index: u32,
+        chunk: Bytes,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Makes a blob of so many chunks durable and readable. Sealing it again succeeds.
+    fn seal_blob(
+        &self,
+        owner: DeviceId,
+        blob: BlobId,
+        chunks: u32,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How much there is of a blob.
+    fn stat_blob(
+        &self,
+        owner: DeviceId,
+        blob: BlobId,
+    ) -> impl Future<Output = Result<BlobState, StoreError>> + Send;
+
+    /// One chunk of a sealed blob.
+    fn fetch_chunk(&self, blob: BlobId, index: u32)
+    -> impl Future<Output = Result<Bytes, StoreError>> + Send;
+
+    /// Removes what every device has acknowledged, what is older than the retention time, and blobs that
+    /// nothing refers to any more.
+    fn prune(&self, now: Millis) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Finishes what was asked, and closes. Later calls fail.
+    fn close(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}

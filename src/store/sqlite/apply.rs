@@ -1,0 +1,364 @@
+//! What each operation does inside the transaction of its group.
+//!
+//! Every operation looks first and writes only when nothing speaks against it, so that one which is refused
+//! leaves no trace in a transaction that goes on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension as _, Transaction};
+use sha2::{Digest as _, Sha256};
+
+use super::prune::{self, Prune};
+use super::writer::ReplyTo;
+use crate::model::{AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Recipient, Submission, to_cbor};
+use crate::store::{NewAccount, NewMessageKey, StoreError};
+
+/// Something to write, and whom to tell when it is durable.
+pub enum Operation {
+    Register(Box<NewAccount>, ReplyTo<()>),
+    Publish(Box<NewMessageKey>, ReplyTo<()>),
+    Submit(Box<Submission>, ReplyTo<Millis>),
+    Acknowledge(DeviceId, u64, ReplyTo<()>),
+    SealBlob {
+        blob: BlobId,
+        owner: DeviceId,
+        chunks: u32,
+        reply: ReplyTo<()>,
+    },
+    /// Answers whether there is more to prune.
+    Prune(Prune, ReplyTo<bool>),
+    Close(ReplyTo<()>),
+}
+
+impl Operation {
+    /// Answers that the store has failed.
+    pub fn refuse(self, error: StoreError) {
+        match self {
+            Self::Register(_, reply)
+            | Self::Publish(_, reply)
+            | Self::Acknowledge(_, _, reply)
+            | Self::SealBlob { reply, .. }
+            | Self::Close(reply) => drop(reply.send(Err(error))),
+            Self::Submit(_, reply) => drop(reply.send(Err(error))),
+            Self::Prune(_, reply) => drop(reply.send(Err(error))),
+        }
+    }
+}
+
+/// An operation that has been applied, and what is left to do once the group is durable.
+pub struct Applied {
+    /// Answers, given whether the group was committed.
+    pub reply: Box<dyn FnOnce(Result<(), StoreError>)>,
+    /// What has come into mailboxes.
+    pub entries: Vec<(AccountId, Arc<Entry>)>,
+    /// Blobs whose files can go.
+    pub removed: Vec<BlobId>,
+}
+
+/// What the writer remembers from group to group, being the only one who writes.
+#[derive(Default)]
+pub struct Memory {
+    newest: HashMap<AccountId, u64>,
+    keys: HashMap<DeviceId, (AccountId, KeyId, Millis)>,
+}
+
+/// How many accounts and devices are remembered before all are forgotten.
+const REMEMBERED: usize = 100_000;
+
+/// A group's transaction.
+pub struct Group<'a> {
+    transaction: &'a Transaction<'a>,
+    memory: &'a mut Memory,
+    /// Mailboxes that have grown.
+    grown: Vec<AccountId>,
+    failure: Option<StoreError>,
+}
+
+impl<'a> Group<'a> {
+    pub fn new(transaction: &'a Transaction<'a>, memory: &'a mut Memory) -> Self {
+        if memory.newest.len() + memory.keys.len() > REMEMBERED {
+            *memory = Memory::default();
+        }
+        Self { transaction, memory, grown: Vec::new(), failure: None }
+    }
+
+    /// The failure of the database itself, if there was one: the group is lost.
+    pub fn take_failure(&mut self) -> Option<StoreError> {
+        self.failure.take()
+    }
+
+    /// Writes what is written once for a whole group.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.grown.sort_unstable();
+        self.grown.dedup();
+        let mut update = self.transaction.prepare_cached("UPDATE account SET newest = ? WHERE id = ?")?;
+        for account in &self.grown {
+            if let Some(newest) = self.memory.newest.get(account) {
+                update.execute((newest.cast_signed(), account.as_bytes()))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn apply(&mut self, operation: Operation) -> Applied {
+        let (mut entries, mut removed) = (Vec::new(), Vec::new());
+        let reply = match operation {
+            Operation::Register(new, reply) => self.answer(self.register(&new), reply),
+            Operation::Publish(new, reply) => {
+                let result = self.publish(&new);
+                self.answer(result, reply)
+            }
+            Operation::Submit(submission, reply) => {
+                let result = self.submit(*submission, &mut entries);
+                self.answer(result, reply)
+            }
+            Operation::Acknowledge(device, seq, reply) => self.answer(self.acknowledge(&device, seq), reply),
+            Operation::SealBlob { blob, owner, chunks, reply } => {
+                self.answer(self.seal_blob(&blob, &owner, chunks), reply)
+            }
+            Operation::Prune(what, reply) => {
+                let result = prune::step(self.transaction, what, &mut removed);
+                self.answer(result, reply)
+            }
+            // The writer takes it out of every group.
+            Operation::Close(reply) => self.answer(Ok(()), reply),
+        };
+        Applied { reply, entries, removed }
+    }
+
+    /// Keeps the operation's own result until it is known whether the group is durable.
+    fn answer<T: 'static>(
+        &mut self,
+        result: Result<T, StoreError>,
+        reply: ReplyTo<T>,
+    ) -> Box<dyn FnOnce(Result<(), StoreError>)> {
+        if let Err(error @ StoreError::Failed(_)) = &result {
+            self.failure = Some(error.clone());
+        }
+        // A receiver that is gone has no use for the answer.
+        Box::new(move |committed| drop(reply.send(committed.and(result))))
+    }
+
+    fn register(&self, new: &NewAccount) -> Result<(), StoreError> {
+        let record = to_cbor(&new.record);
+        let known: Option<Vec<u8>> = self
+            .transaction
+            .prepare_cached("SELECT record FROM account_record WHERE account = ? AND place = 0")?
+            .query_row([new.account.as_bytes()], |row| row.get(0))
+            .optional()?;
+        if let Some(known) = known {
+            return if known == record { Ok(()) } else { Err(StoreError::AccountExists) };
+        }
+        let taken = self
+            .transaction
+            .prepare_cached("SELECT 1 FROM account WHERE nickname = ?")?
+            .exists([new.nickname.folded()])?;
+        if taken {
+            return Err(StoreError::NicknameTaken);
+        }
+        let known_device = self
+            .transaction
+            .prepare_cached("SELECT 1 FROM device WHERE id = ?")?
+            .exists([new.device.as_bytes()])?;
+        if known_device || new.message_key.device != new.device {
+            return Err(StoreError::Conflict);
+        }
+        self.transaction
+            .prepare_cached("INSERT INTO account (id, nickname) VALUES (?, ?)")?
+            .execute((new.account.as_bytes(), new.nickname.folded()))?;
+        self.transaction
+            .prepare_cached("INSERT INTO account_record (account, place, record) VALUES (?, 0, ?)")?
+            .execute((new.account.as_bytes(), record))?;
+        self.transaction
+            .prepare_cached("INSERT INTO device (id, account) VALUES (?, ?)")?
+            .execute((new.device.as_bytes(), new.account.as_bytes()))?;
+        self.put_key(&new.message_key)
+    }
+
+    fn publish(&mut self, new: &NewMessageKey) -> Result<(), StoreError> {
+        let known: Option<(Vec<u8>, Vec<u8>)> = self
+            .transaction
+            .prepare_cached("SELECT key, record FROM message_key WHERE device = ?")?
+            .query_row([new.device.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((key, record)) = known else { return Err(StoreError::UnknownAccount) };
+        if record == to_cbor(&new.record) {
+            return Ok(());
+        }
+        if new.supersedes.is_none_or(|superseded| superseded.as_bytes() != key.as_slice()) {
+            return Err(StoreError::KeySuperseded);
+        }
+        self.memory.keys.remove(&new.device);
+        self.put_key(new)
+    }
+
+    fn put_key(&self, new: &NewMessageKey) -> Result<(), StoreError> {
+        self.transaction
+            .prepare_cached("REPLACE INTO message_key (device, key, until, record) VALUES (?, ?, ?, ?)")?
+            .execute((
+                new.device.as_bytes(),
+                new.key.as_bytes(),
+                new.until.0.cast_signed(),
+                to_cbor(&new.record),
+            ))?;
+        Ok(())
+    }
+
+    fn submit(
+        &mut self,
+        submission: Submission,
+        entries: &mut Vec<(AccountId, Arc<Entry>)>,
+    ) -> Result<Millis, StoreError> {
+        let hash: [u8; 32] = Sha256::digest(&submission.body).into();
+        let known: Option<(Vec<u8>, i64)> = self
+            .transaction
+            .prepare_cached("SELECT hash, accepted_at FROM envelope WHERE device = ? AND message = ?")?
+            .query_row((submission.device.as_bytes(), submission.message.as_bytes()), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        if let Some((known, accepted_at)) = known {
+            return if known == hash {
+                Ok(Millis(accepted_at.cast_unsigned()))
+            } else {
+                Err(StoreError::NameReused)
+            };
+        }
+        let now = Millis::now();
+        for recipient in &submission.recipients {
+            self.check_recipient(recipient, now)?;
+        }
+        for blob in &submission.blobs {
+            let here = self
+                .transaction
+                .prepare_cached("SELECT 1 FROM blob WHERE id = ?")?
+                .exists([blob.as_bytes()])?;
+            if !here {
+                return Err(StoreError::BlobMissing);
+            }
+        }
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO envelope (device, message, sender, conversation, hash, accepted_at, body)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute((
+                submission.device.as_bytes(),
+                submission.message.as_bytes(),
+                submission.sender.as_bytes(),
+                submission.conversation.as_bytes(),
+                hash,
+                now.0.cast_signed(),
+                submission.body.as_ref(),
+            ))?;
+        let envelope = self.transaction.last_insert_rowid();
+        for blob in &submission.blobs {
+            self.transaction
+                .prepare_cached("INSERT OR IGNORE INTO blob_use (blob, envelope) VALUES (?, ?)")?
+                .execute((blob.as_bytes(), envelope))?;
+        }
+        for Recipient { account, wraps } in submission.recipients {
+            let seq = self.newest(&account)? + 1;
+            self.transaction
+                .prepare_cached("INSERT INTO mailbox (account, seq, envelope, wraps) VALUES (?, ?, ?, ?)")?
+                .execute((account.as_bytes(), seq.cast_signed(), envelope, to_cbor(&wraps)))?;
+            self.memory.newest.insert(account, seq);
+            self.grown.push(account);
+            let entry = Entry {
+                seq,
+                sender: submission.sender,
+                device: submission.device,
+                message: submission.message,
+                conversation: submission.conversation,
+                wraps,
+                accepted_at: now,
+                body: submission.body.clone(),
+            };
+            entries.push((account, Arc::new(entry)));
+        }
+        Ok(now)
+    }
+
+    /// Refuses wraps for devices that are not the recipient's, and for keys that are not in use.
+    fn check_recipient(&mut self, recipient: &Recipient, now: Millis) -> Result<(), StoreError> {
+        self.newest(&recipient.account)?;
+        for wrap in &recipient.wraps {
+            let Some((account, key, until)) = self.message_key(&wrap.device)? else {
+                return Err(StoreError::Conflict);
+            };
+            if account != recipient.account {
+                return Err(StoreError::Conflict);
+            }
+            if key != wrap.key || until < now {
+                return Err(StoreError::KeySuperseded);
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest entry of an account's mailbox.
+    fn newest(&mut self, account: &AccountId) -> Result<u64, StoreError> {
+        if let Some(newest) = self.memory.newest.get(account) {
+            return Ok(*newest);
+        }
+        let newest: Option<i64> = self
+            .transaction
+            .prepare_cached("SELECT newest FROM account WHERE id = ?")?
+            .query_row([account.as_bytes()], |row| row.get(0))
+            .optional()?;
+        let newest = newest.ok_or(StoreError::UnknownAccount)?.cast_unsigned();
+        self.memory.newest.insert(*account, newest);
+        Ok(newest)
+    }
+
+    fn message_key(&mut self, device: &DeviceId) -> Result<Option<(AccountId, KeyId, Millis)>, StoreError> {
+        if let Some(known) = self.memory.keys.get(device) {
+            return Ok(Some(*known));
+        }
+        let found = self
+            .transaction
+            .prepare_cached(
+                "SELECT device.account, message_key.key, message_key.until
+                 FROM message_key JOIN device ON device.id = message_key.device WHERE device.id = ?",
+            )?
+            .query_row([device.as_bytes()], |row| {
+                let (account, key, until): ([u8; 32], [u8; 32], i64) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok((AccountId::new(account), KeyId::new(key), Millis(until.cast_unsigned())))
+            })
+            .optional()?;
+        if let Some(found) = found {
+            self.memory.keys.insert(*device, found);
+        }
+        Ok(found)
+    }
+
+    fn acknowledge(&self, device: &DeviceId, seq: u64) -> Result<(), StoreError> {
+        // No device has what its mailbox has not had yet.
+        self.transaction
+            .prepare_cached(
+                "UPDATE device SET acknowledged = max(acknowledged,
+                     min(?2, (SELECT newest FROM account WHERE account.id = device.account)))
+                 WHERE id = ?1",
+            )?
+            .execute((device.as_bytes(), seq.min(i64::MAX.cast_unsigned()).cast_signed()))?;
+        Ok(())
+    }
+
+    fn seal_blob(&self, blob: &BlobId, owner: &DeviceId, chunks: u32) -> Result<(), StoreError> {
+        let known: Option<(Vec<u8>, u32)> = self
+            .transaction
+            .prepare_cached("SELECT device, chunks FROM blob WHERE id = ?")?
+            .query_row([blob.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some((device, known)) = known {
+            let same = device == owner.as_bytes() && known == chunks;
+            return if same { Ok(()) } else { Err(StoreError::Conflict) };
+        }
+        self.transaction
+            .prepare_cached("INSERT INTO blob (id, device, chunks, sealed_at) VALUES (?, ?, ?, ?)")?
+            .execute((blob.as_bytes(), owner.as_bytes(), chunks, Millis::now().0.cast_signed()))?;
+        Ok(())
+    }
+}

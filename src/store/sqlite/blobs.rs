@@ -1,0 +1,205 @@
+//! Files of sealed chunks. A file is a row of `length: u32` (big-endian) and bytes, once for each chunk.
+//!
+//! All chunks of a blob but the last are of one length, so that any one is found without an index. A blob
+//! under way is a file of its device's own; sealing makes it durable and gives it its name.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use crate::model::{BlobId, DeviceId, Millis, limits};
+use crate::store::{BlobState, StoreError};
+
+/// Bytes in front of a chunk.
+const LENGTH: u64 = 4;
+
+/// A file under way that nothing was added to for so long is abandoned.
+const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The folder of blobs.
+#[derive(Clone, Debug)]
+pub struct Blobs {
+    sealed: PathBuf,
+    partial: PathBuf,
+    /// Held while a file gets its name.
+    naming: Arc<Mutex<()>>,
+}
+
+/// What a file under way holds.
+struct Written {
+    file: File,
+    /// Bytes of its first chunk; 0 while there is none.
+    first: u64,
+    /// Complete chunks.
+    chunks: u64,
+    /// Where the next one goes: what stands there was cut off by a crash.
+    end: u64,
+    /// Bytes of its newest chunk.
+    last: u64,
+}
+
+impl Blobs {
+    pub fn open(folder: PathBuf) -> Result<Self, StoreError> {
+        let partial = folder.join("partial");
+        fs::create_dir_all(&partial)?;
+        Ok(Self { sealed: folder, partial, naming: Arc::default() })
+    }
+
+    fn sealed_path(&self, blob: &BlobId) -> PathBuf {
+        self.sealed.join(blob.to_string())
+    }
+
+    /// Ids of 32 bytes as hexadecimal digits: nothing from the wire becomes part of a path as it came.
+    fn partial_path(&self, owner: &DeviceId, blob: &BlobId) -> PathBuf {
+        self.partial.join(format!("{owner}-{blob}"))
+    }
+
+    pub fn written(&self, owner: &DeviceId, blob: &BlobId) -> Result<BlobState, StoreError> {
+        match File::open(self.partial_path(owner, blob)) {
+            Ok(file) => Ok(BlobState { chunks: Written::read(file)?.count()?, sealed: false }),
+            // A file that got its name, but not its row before a crash, is all there.
+            Err(error) if error.kind() == ErrorKind::NotFound => match File::open(self.sealed_path(blob)) {
+                Ok(file) => Ok(BlobState { chunks: Written::read(file)?.count()?, sealed: false }),
+                Err(_) => Ok(BlobState { chunks: 0, sealed: false }),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub fn put(&self, owner: &DeviceId, blob: &BlobId, index: u32, chunk: &[u8]) -> Result<(), StoreError> {
+        if self.sealed_path(blob).exists() {
+            return Err(StoreError::Conflict);
+        }
+        let path = self.partial_path(owner, blob);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut written = Written::read(file)?;
+        let (index, length) = (u64::from(index), chunk.len() as u64);
+        if index + 1 == written.chunks && length == written.last {
+            return Ok(());
+        }
+        let fits = length > 0
+            && index == written.chunks
+            && (index == 0 || (written.last == written.first && length <= written.first));
+        if !fits {
+            return Err(StoreError::Conflict);
+        }
+        if written.end + LENGTH + length > limits::BLOB {
+            return Err(StoreError::TooLarge);
+        }
+        let prefix = u32::try_from(length).map_err(|_| StoreError::TooLarge)?.to_be_bytes();
+        written.file.set_len(written.end)?;
+        written.file.seek(SeekFrom::Start(written.end))?;
+        written.file.write_all(&[&prefix, chunk].concat())?;
+        Ok(())
+    }
+
+    /// Makes a blob's file durable under its name; its row in the database makes it readable.
+    pub fn seal(&self, owner: &DeviceId, blob: &BlobId, chunks: u32) -> Result<(), StoreError> {
+        let path = self.partial_path(owner, blob);
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            // Sealed before, and then the answer or the row was lost.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let file = File::open(self.sealed_path(blob)).map_err(|_| StoreError::BlobMissing)?;
+                let same = Written::read(file)?.count()? == chunks;
+                return if same { Ok(()) } else { Err(StoreError::Conflict) };
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let written = Written::read(file)?;
+        if chunks == 0 || written.count()? != chunks {
+            return Err(StoreError::Conflict);
+        }
+        written.file.set_len(written.end)?;
+        written.file.sync_all()?;
+        let naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.sealed_path(blob).exists() {
+            // Another device was first: what it sealed stays as it is.
+            return Err(StoreError::Conflict);
+        }
+        fs::rename(&path, self.sealed_path(blob))?;
+        drop(naming);
+        sync_folder(&self.sealed)
+    }
+
+    pub fn fetch(&self, blob: &BlobId, index: u32) -> Result<Bytes, StoreError> {
+        let mut file = File::open(self.sealed_path(blob)).map_err(|_| StoreError::BlobMissing)?;
+        let first = read_length(&mut file)?;
+        file.seek(SeekFrom::Start(u64::from(index) * (LENGTH + first)))?;
+        let length = read_length(&mut file)?.min(first);
+        let mut chunk = Vec::new();
+        file.take(length).read_to_end(&mut chunk)?;
+        if chunk.len() as u64 == length {
+            Ok(chunk.into())
+        } else {
+            Err(StoreError::Failed("a blob's file is damaged".to_owned()))
+        }
+    }
+
+    /// Removes a sealed blob's file.
+    pub fn remove(&self, blob: &BlobId) {
+        if let Err(error) = fs::remove_file(self.sealed_path(blob)) {
+            tracing::warn!(%error, %blob, "could not remove a blob's file");
+        }
+    }
+
+    /// Removes files under way that nothing was added to for a week.
+    pub fn remove_abandoned(&self, now: Millis) -> Result<(), StoreError> {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.0);
+        for entry in fs::read_dir(&self.partial)? {
+            let entry = entry?;
+            let age = now.duration_since(entry.metadata()?.modified()?).unwrap_or_default();
+            if age > ABANDONED {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Written {
+    fn read(mut file: File) -> Result<Self, StoreError> {
+        let size = file.metadata()?.len();
+        if size < LENGTH {
+            return Ok(Self { file, first: 0, chunks: 0, end: 0, last: 0 });
+        }
+        let first = read_length(&mut file)?;
+        if first == 0 || first > limits::BLOB {
+            // No chunk is empty: a power cut left a file without its content. It begins anew.
+            return Ok(Self { file, first: 0, chunks: 0, end: 0, last: 0 });
+        }
+        let row = LENGTH + first;
+        let whole = size / row;
+        let rest = size - whole * row;
+        let mut written = Self { file, first, chunks: whole, end: whole * row, last: first };
+        if rest > LENGTH {
+            written.file.seek(SeekFrom::Start(written.end))?;
+            let last = read_length(&mut written.file)?;
+            if last > 0 && rest >= LENGTH + last {
+                written.chunks += 1;
+                written.end += LENGTH + last;
+                written.last = last;
+            }
+        }
+        Ok(written)
+    }
+
+    fn count(&self) -> Result<u32, StoreError> {
+        u32::try_from(self.chunks).map_err(|_| StoreError::TooLarge)
+    }
+}
+
+fn read_length(file: &mut File) -> Result<u64, StoreError> {
+    let mut length = [0; 4];
+    file.read_exact(&mut length)?;
+    Ok(u64::from(u32::from_be_bytes(length)))
+}
+
+/// Makes names in a folder durable.
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    Ok(File::open(folder)?.sync_all()?)
+}

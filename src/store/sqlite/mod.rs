@@ -1,0 +1,216 @@
+//! The embedded store: one SQLite database and a folder of blobs.
+//!
+//! WAL and `synchronous=FULL`; one thread writes, many submissions in one transaction (group commit), and
+//! answers only after the commit. Reading goes through connections of its own and never waits for writing.
+//!
+//! - `schema`: the tables
+//! - `writer`: the thread, and grouping
+//! - `apply`: what each operation does inside the group's transaction
+//! - `read`: queries
+//! - `prune`: forgetting
+//! - `blobs`: files of sealed chunks
+
+mod apply;
+mod blobs;
+mod prune;
+mod read;
+mod schema;
+mod writer;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use rusqlite::Connection;
+
+use super::wake::{Wakeups, Watchers};
+use super::{BlobState, Bounds, NewAccount, NewMessageKey, Store, StoreError, StoredAccount};
+use crate::model::{AccountId, BlobId, DeviceId, Entry, Millis, Nickname, Position, ServerId, Submission};
+use apply::Operation;
+use blobs::Blobs;
+use prune::Prune;
+use writer::Writer;
+
+/// A [`Store`] in a folder.
+#[derive(Debug)]
+pub struct SqliteStore {
+    server_id: ServerId,
+    epoch: u64,
+    database: PathBuf,
+    /// Connections for reading that nobody uses at the moment.
+    idle: Arc<Mutex<Vec<Connection>>>,
+    writer: Writer,
+    watchers: Watchers,
+    blobs: Blobs,
+}
+
+impl SqliteStore {
+    /// Opens the store in this folder, or makes one there. The folder has to exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when the folder can't be used, or is of a newer version.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let database = folder.join("server.db");
+        let connection = schema::open_writer(&database)?;
+        Self::start(folder, database, connection)
+    }
+
+    fn start(folder: &Path, database: PathBuf, connection: Connection) -> Result<Self, StoreError> {
+        let (server_id, epoch) = read::identity(&connection)?;
+        let watchers = Watchers::default();
+        let blobs = Blobs::open(folder.join("blobs"))?;
+        let writer = Writer::start(connection, watchers.clone(), blobs.clone())?;
+        Ok(Self { server_id, epoch, database, idle: Arc::default(), writer, watchers, blobs })
+    }
+
+    /// Takes one step after another, as often as there is more to do.
+    async fn prune_step(&self, what: Prune) -> Result<(), StoreError> {
+        while self.writer.ask(move |reply| Operation::Prune(what, reply)).await? {}
+        Ok(())
+    }
+
+    /// Runs a query on a thread where blocking is allowed.
+    fn query<T, F>(&self, query: F) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let idle = Arc::clone(&self.idle);
+        let database = self.database.clone();
+        blocking(move || {
+            let free = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let connection = free.map_or_else(|| schema::open_reader(&database), Ok)?;
+            let result = query(&connection);
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            result
+        })
+    }
+}
+
+/// Runs work that blocks on a thread for it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(StoreError::Failed("the store's thread ended".to_owned())))
+}
+
+impl Store for SqliteStore {
+    fn server_id(&self) -> ServerId {
+        self.server_id
+    }
+
+    fn register(&self, new: NewAccount) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.writer.ask(|reply| Operation::Register(Box::new(new), reply))
+    }
+
+    fn publish(&self, new: NewMessageKey) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.writer.ask(|reply| Operation::Publish(Box::new(new), reply))
+    }
+
+    async fn account(&self, account: AccountId) -> Result<Option<StoredAccount>, StoreError> {
+        self.query(move |connection| read::account(connection, account)).await
+    }
+
+    async fn account_named(&self, nickname: Nickname) -> Result<Option<StoredAccount>, StoreError> {
+        self.query(move |connection| read::account_named(connection, &nickname)).await
+    }
+
+    async fn accounts(
+        &self,
+        after: Option<Nickname>,
+        limit: usize,
+    ) -> Result<Vec<StoredAccount>, StoreError> {
+        self.query(move |connection| read::accounts(connection, after.as_ref(), limit)).await
+    }
+
+    fn submit(
+        &self,
+        submission: Submission,
+    ) -> impl Future<Output = Result<Millis, StoreError>> + Send + 'static {
+        self.writer.ask(|reply| Operation::Submit(Box::new(submission), reply))
+    }
+
+    async fn bounds(&self, account: AccountId) -> Result<Bounds, StoreError> {
+        let epoch = self.epoch;
+        self.query(move |connection| read::bounds(connection, account, epoch)).await
+    }
+
+    async fn read(
+        &self,
+        account: AccountId,
+        after: u64,
+        bytes: usize,
+    ) -> Result<Vec<Arc<Entry>>, StoreError> {
+        self.query(move |connection| read::mailbox(connection, account, after, bytes)).await
+    }
+
+    fn acknowledge(
+        &self,
+        device: DeviceId,
+        position: Position,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static {
+        let seq = if position.epoch == self.epoch { position.seq } else { 0 };
+        self.writer.ask(move |reply| Operation::Acknowledge(device, seq, reply))
+    }
+
+    fn watch(&self, account: AccountId) -> Wakeups {
+        self.watchers.watch(account)
+    }
+
+    async fn put_chunk(
+        &self,
+        owner: DeviceId,
+        blob: BlobId,
+        index: u32,
+        chunk: Bytes,
+    ) -> Result<(), StoreError> {
+        let blobs = self.blobs.clone();
+        blocking(move || blobs.put(&owner, &blob, index, &chunk)).await
+    }
+
+    async fn seal_blob(&self, owner: DeviceId, blob: BlobId, chunks: u32) -> Result<(), StoreError> {
+        let blobs = self.blobs.clone();
+        blocking(move || blobs.seal(&owner, &blob, chunks)).await?;
+        self.writer.ask(move |reply| Operation::SealBlob { blob, owner, chunks, reply }).await
+    }
+
+    async fn stat_blob(&self, owner: DeviceId, blob: BlobId) -> Result<BlobState, StoreError> {
+        let sealed = self.query(move |connection| read::blob(connection, &blob)).await?;
+        if let Some((maker, chunks)) = sealed {
+            let sealed = maker == owner;
+            return Ok(BlobState { chunks: if sealed { chunks } else { 0 }, sealed });
+        }
+        let blobs = self.blobs.clone();
+        blocking(move || blobs.written(&owner, &blob)).await
+    }
+
+    async fn fetch_chunk(&self, blob: BlobId, index: u32) -> Result<Bytes, StoreError> {
+        let Some((_, chunks)) = self.query(move |connection| read::blob(connection, &blob)).await? else {
+            return Err(StoreError::BlobMissing);
+        };
+        if index >= chunks {
+            return Err(StoreError::BlobMissing);
+        }
+        let blobs = self.blobs.clone();
+        blocking(move || blobs.fetch(&blob, index)).await
+    }
+
+    async fn prune(&self, now: Millis) -> Result<(), StoreError> {
+        for (account, up_to) in self.query(move |connection| prune::due(connection, now)).await? {
+            self.prune_step(Prune::Mailbox(account, up_to)).await?;
+        }
+        self.prune_step(Prune::Rest(now)).await?;
+        let blobs = self.blobs.clone();
+        blocking(move || blobs.remove_abandoned(now)).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.writer.ask(Operation::Close).await
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

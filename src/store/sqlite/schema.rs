@@ -1,0 +1,139 @@
+//! The tables, and opening them. Migrations are only ever appended.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::store::StoreError;
+
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE meta (
+    name TEXT PRIMARY KEY NOT NULL,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- nickname: folded. newest, pruned: the ends of the account's mailbox.
+CREATE TABLE account (
+    id BLOB PRIMARY KEY NOT NULL,
+    nickname TEXT NOT NULL UNIQUE,
+    newest INTEGER NOT NULL DEFAULT 0,
+    pruned INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+-- record: CBOR of body and signature, as is message_key.record.
+CREATE TABLE account_record (
+    account BLOB NOT NULL,
+    place INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (account, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE device (
+    id BLOB PRIMARY KEY NOT NULL,
+    account BLOB NOT NULL,
+    acknowledged INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX device_account ON device (account);
+
+CREATE TABLE message_key (
+    device BLOB PRIMARY KEY NOT NULL,
+    key BLOB NOT NULL,
+    until INTEGER NOT NULL,
+    record BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- (device, message) is an envelope's name, hash the SHA-256 of its body. Both outlive the body, which goes
+-- when no mailbox refers to it any more: a repeated submission is recognised for the whole retention time.
+CREATE TABLE envelope (
+    id INTEGER PRIMARY KEY,
+    device BLOB NOT NULL,
+    message BLOB NOT NULL,
+    sender BLOB NOT NULL,
+    conversation BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    body BLOB
+) STRICT;
+CREATE UNIQUE INDEX envelope_name ON envelope (device, message);
+CREATE INDEX envelope_age ON envelope (accepted_at);
+
+-- wraps: CBOR of the wraps for the account's devices.
+CREATE TABLE mailbox (
+    account BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    envelope INTEGER NOT NULL,
+    wraps BLOB NOT NULL,
+    PRIMARY KEY (account, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mailbox_envelope ON mailbox (envelope);
+
+CREATE TABLE blob (
+    id BLOB PRIMARY KEY NOT NULL,
+    device BLOB NOT NULL,
+    chunks INTEGER NOT NULL,
+    sealed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE blob_use (
+    blob BLOB NOT NULL,
+    envelope INTEGER NOT NULL,
+    PRIMARY KEY (blob, envelope)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blob_use_envelope ON blob_use (envelope);
+"];
+
+/// Opens the database for its one writer, making or migrating it.
+pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens the database for reading.
+pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let done: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let done = done as usize;
+    if done > MIGRATIONS.len() {
+        return Err(StoreError::Failed(
+            "the database was written by a newer version of tellal: use that version".to_owned(),
+        ));
+    }
+    for migration in MIGRATIONS.iter().skip(done) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as u32)?;
+    // What names this server and its mailboxes' epoch is drawn once.
+    let mut draw =
+        transaction.prepare("INSERT OR IGNORE INTO meta (name, value) VALUES (?, randomblob(?))")?;
+    draw.execute(("server_id", 32))?;
+    draw.execute(("epoch", 7))?;
+    drop(draw);
+    transaction.commit()?;
+    Ok(())
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => "the disk is full".to_owned(),
+            _ => error.to_string(),
+        })
+    }
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}

@@ -1,0 +1,125 @@
+//! The one thread that writes. It takes what has gathered, applies it in one transaction, and answers after
+//! the commit: many envelopes, one fsync.
+
+use std::future::Future;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::apply::{Applied, Group, Operation};
+use super::blobs::Blobs;
+use crate::store::StoreError;
+use crate::store::wake::Watchers;
+
+/// Operations in one transaction, at most.
+const GROUP: usize = 512;
+
+/// What is sent back once an operation is durable.
+pub type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// The way to the writing thread.
+///
+/// The queue has no bound of its own: each connection has few requests under way at once, and there is a
+/// bound on connections.
+#[derive(Debug)]
+pub struct Writer(Mutex<Option<Sender<Operation>>>);
+
+impl Writer {
+    pub fn start(connection: Connection, watchers: Watchers, blobs: Blobs) -> Result<Self, StoreError> {
+        let (sender, operations) = channel();
+        let thread = std::thread::Builder::new().name("store".to_owned());
+        thread.spawn(move || write(connection, &operations, &watchers, &blobs))?;
+        Ok(Self(Mutex::new(Some(sender))))
+    }
+
+    /// Queues an operation now, and gives the future of its answer.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(ReplyTo<T>) -> Operation,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
+        let (reply, answer) = oneshot::channel();
+        let operation = operation(reply);
+        let closing = matches!(operation, Operation::Close(_));
+        let mut sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = sender.as_ref() {
+            // When the thread has ended, the reply's sender is dropped with the operation.
+            let _ = queue.send(operation);
+        }
+        if closing {
+            *sender = None;
+        }
+        async move {
+            let closed = || Err(StoreError::Failed("the store is closed".to_owned()));
+            answer.await.unwrap_or_else(|_| closed())
+        }
+    }
+}
+
+fn write(mut connection: Connection, operations: &Receiver<Operation>, watchers: &Watchers, blobs: &Blobs) {
+    let mut memory = super::apply::Memory::default();
+    while let Ok(first) = operations.recv() {
+        let mut group: Vec<_> = std::iter::once(first).chain(operations.try_iter().take(GROUP - 1)).collect();
+        let closing = match group.iter().position(|operation| matches!(operation, Operation::Close(_))) {
+            Some(place) => group.drain(place..).next(),
+            None => None,
+        };
+        commit(&mut connection, group, &mut memory, watchers, blobs);
+        if let Some(Operation::Close(reply)) = closing {
+            let closed = connection.close().map_err(|(_, error)| error.into());
+            let _ = reply.send(closed);
+            return;
+        }
+    }
+}
+
+/// Applies a group and answers. What failed for its own sake is answered with that and leaves no trace;
+/// when the database itself fails, nothing of the group is kept.
+fn commit(
+    connection: &mut Connection,
+    group: Vec<Operation>,
+    memory: &mut super::apply::Memory,
+    watchers: &Watchers,
+    blobs: &Blobs,
+) {
+    if group.is_empty() {
+        return;
+    }
+    let mut applied = Vec::with_capacity(group.len());
+    let mut waiting = group.into_iter();
+    let result = (|| {
+        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let mut group = Group::new(&transaction, memory);
+        for operation in waiting.by_ref() {
+            applied.push(group.apply(operation));
+            if let Some(error) = group.take_failure() {
+                return Err(error);
+            }
+        }
+        group.finish()?;
+        transaction.commit()?;
+        Ok(())
+    })();
+    if let Err(error) = &result {
+        tracing::error!(%error, "nothing of a group of requests was kept");
+        // It may hold what was rolled back.
+        *memory = super::apply::Memory::default();
+    }
+    for Applied { reply, entries, removed } in applied {
+        if result.is_ok() {
+            for (account, entry) in &entries {
+                watchers.tell(account, &Arc::clone(entry));
+            }
+            for blob in removed {
+                blobs.remove(&blob);
+            }
+        }
+        reply(result.clone());
+    }
+    for operation in waiting {
+        if let Err(error) = &result {
+            operation.refuse(error.clone());
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! What a server promises to whoever speaks its protocol, and what it does to whoever doesn't.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+#![allow(dead_code, reason = "parts of the support that other tests use")]
+
+#[path = "support/raw.rs"]
+mod raw;
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use raw::{Person, Raw, Served, blob};
+use tellal::crypto::record;
+use tellal::model::{MessageId, Millis, Position, limits, to_cbor};
+use tellal::protocol::frame;
+use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Request, Verb};
+use tellal::server::Options;
+
+static AYŞE: LazyLock<Person> = LazyLock::new(|| Person::new("ayşe"));
+static BURAK: LazyLock<Person> = LazyLock::new(|| Person::new("burak"));
+
+async fn friends(served: &Served) -> (Raw, Raw) {
+    (Raw::register(served.address, &AYŞE).await, Raw::register(served.address, &BURAK).await)
+}
+
+fn id() -> MessageId {
+    MessageId::generate()
+}
+
+#[tokio::test]
+async fn offline_mail_waits_across_a_restart_and_is_read_from_the_cursor() {
+    let served = Served::start().await;
+    let (mut ayşe, burak) = friends(&served).await;
+    drop(burak);
+    for text in ["bir", "iki", "üç"] {
+        let accepted = ayşe.ask(BURAK.submit(id()), text.as_bytes()).await;
+        assert!(matches!(accepted, Ok(Answer::Accepted { .. })), "{accepted:?}");
+    }
+    let served = Served::start_in(served.stop().await, Options::default()).await;
+    let mut burak = Raw::login(served.address, &BURAK).await;
+    let mail = burak.read_mailbox(None).await;
+    assert_eq!(
+        mail.iter().map(|(_, body)| &**body).collect::<Vec<_>>(),
+        [&b"bir"[..], b"iki", "üç".as_bytes()]
+    );
+    assert_eq!(mail.iter().map(|(place, _)| place.seq).collect::<Vec<_>>(), [1, 2, 3]);
+
+    let (second, _) = mail[1];
+    let mut burak = Raw::login(served.address, &BURAK).await;
+    assert_eq!(burak.read_mailbox(Some(second)).await.len(), 1, "only what is behind the cursor");
+    let mut burak = Raw::login(served.address, &BURAK).await;
+    let other_epoch = Position { epoch: second.epoch ^ 1, ..second };
+    assert_eq!(burak.read_mailbox(Some(other_epoch)).await.len(), 3, "another epoch: from the beginning");
+    let mut burak = Raw::login(served.address, &BURAK).await;
+    let ahead = Position { seq: 99, ..second };
+    assert_eq!(burak.read_mailbox(Some(ahead)).await.len(), 3, "a cursor from a lost future");
+}
+
+#[tokio::test]
+async fn what_comes_in_is_pushed_at_once_and_in_order() {
+    let served = Served::start().await;
+    let (mut ayşe, mut burak) = friends(&served).await;
+    assert_eq!(burak.read_mailbox(None).await, []);
+    for number in 0..300u32 {
+        // Many under way at once.
+        ayşe.send(BURAK.submit(id()), &number.to_be_bytes()).await;
+    }
+    for number in 0..300u32 {
+        let (position, wrap, sender, body) = loop {
+            match burak.pushed().await.unwrap() {
+                (Push::Delivery { position, wrap, sender, .. }, body) => {
+                    break (position, wrap, sender, body);
+                }
+                // It fell behind, read the mailbox to its end, and says so.
+                (Push::Drained { .. }, _) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(body, number.to_be_bytes()[..]);
+        assert_eq!(position.seq, u64::from(number) + 1);
+        assert_eq!(sender, AYŞE.account());
+        assert_eq!(wrap.unwrap().device, BURAK.device());
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_submission_is_stored_once_and_a_reused_name_is_refused() {
+    let served = Served::start().await;
+    let (mut ayşe, mut burak) = friends(&served).await;
+    let message = id();
+    let first = ayşe.ask(BURAK.submit(message), b"merhaba").await;
+    assert!(matches!(first, Ok(Answer::Accepted { .. })));
+    assert_eq!(
+        ayşe.ask(BURAK.submit(message), b"merhaba").await,
+        first,
+        "accepted when it was accepted first"
+    );
+    assert_eq!(ayşe.ask(BURAK.submit(message), b"elveda").await, Err(RefusalCode::NameReused));
+    let accepted = burak.ask(AYŞE.submit(message), b"another device may use the id").await;
+    assert!(matches!(accepted, Ok(Answer::Accepted { .. })));
+    assert_eq!(burak.read_mailbox(None).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_submission_that_can_not_be_delivered_is_refused_with_the_reason() {
+    let served = Served::start().await;
+    let (mut ayşe, _burak) = friends(&served).await;
+    let zoé = Person::new("zoé");
+    assert_eq!(ayşe.ask(zoé.submit(id()), b"").await, Err(RefusalCode::UnknownRecipient));
+
+    let change = |change: &dyn Fn(&mut Verb)| {
+        let mut verb = BURAK.submit(id());
+        change(&mut verb);
+        verb
+    };
+    let wrong_key = change(&|verb| {
+        let Verb::Submit { recipients, .. } = verb else { return };
+        recipients[0].wraps[0].key = AYŞE.key();
+    });
+    assert_eq!(ayşe.ask(wrong_key, b"").await, Err(RefusalCode::KeySuperseded));
+    let wrong_device = change(&|verb| {
+        let Verb::Submit { recipients, .. } = verb else { return };
+        recipients[0].wraps[0].device = AYŞE.device();
+    });
+    assert_eq!(ayşe.ask(wrong_device, b"").await, Err(RefusalCode::Invalid));
+    let elsewhere = change(&|verb| {
+        let Verb::Submit { conversation, .. } = verb else { return };
+        *conversation = AYŞE.account();
+    });
+    assert_eq!(ayşe.ask(elsewhere, b"").await, Err(RefusalCode::Invalid));
+    let nowhere = change(&|verb| {
+        let Verb::Submit { recipients, .. } = verb else { return };
+        recipients.clear();
+    });
+    assert_eq!(ayşe.ask(nowhere, b"").await, Err(RefusalCode::Invalid));
+    let no_blob = change(&|verb| {
+        let Verb::Submit { blobs, .. } = verb else { return };
+        blobs.push(blob(1));
+    });
+    assert_eq!(ayşe.ask(no_blob, b"").await, Err(RefusalCode::BlobMissing));
+    let too_large = vec![0; limits::FRAME + 1];
+    assert_eq!(ayşe.ask(BURAK.submit(id()), &too_large).await, Err(RefusalCode::TooLarge));
+}
+
+#[tokio::test]
+async fn a_superseded_message_key_is_refused_and_its_successor_taken() {
+    let served = Served::start().await;
+    let (mut ayşe, mut burak) = friends(&served).await;
+    let fresh = Person::new("burak");
+    let publish = |supersedes| {
+        let record = record::announce_message_key(
+            &BURAK.device,
+            BURAK.account(),
+            fresh.message.public(),
+            Millis::now(),
+            supersedes,
+        );
+        Verb::PublishMessageKey { record: record.unwrap() }
+    };
+    assert_eq!(
+        burak.ask(publish(Some(fresh.device.public().id())), b"").await,
+        Err(RefusalCode::KeySuperseded)
+    );
+    assert_eq!(ayşe.ask(publish(Some(BURAK.key())), b"").await, Err(RefusalCode::Invalid), "not her device");
+    let verb = publish(Some(BURAK.key()));
+    assert_eq!(burak.ask(verb.clone(), b"").await, Ok(Answer::Done));
+    assert_eq!(burak.ask(verb, b"").await, Ok(Answer::Done), "again");
+    assert_eq!(ayşe.ask(BURAK.submit(id()), b"").await, Err(RefusalCode::KeySuperseded));
+    let mut verb = BURAK.submit(id());
+    if let Verb::Submit { recipients, .. } = &mut verb {
+        recipients[0].wraps[0].key = fresh.key();
+    }
+    assert!(matches!(ayşe.ask(verb, b"").await, Ok(Answer::Accepted { .. })));
+}
+
+#[tokio::test]
+async fn a_login_proves_the_device_on_this_connection_alone() {
+    let served = Served::start().await;
+    drop(friends(&served).await);
+    let first = Raw::connect(served.address).await;
+    let recorded = first.login_verb(&AYŞE);
+    let mut second = Raw::connect(served.address).await;
+    assert_eq!(second.ask(recorded, b"").await, Err(RefusalCode::LoginRefused), "replayed");
+    let Verb::Login { signature, .. } = second.login_verb(&BURAK) else { panic!() };
+    let stolen = Verb::Login { account: AYŞE.account(), device: AYŞE.device(), signature };
+    assert_eq!(second.ask(stolen, b"").await, Err(RefusalCode::LoginRefused), "another's key");
+    let stranger = Person::new("小明");
+    let unknown = second.login_verb(&stranger);
+    assert_eq!(second.ask(unknown, b"").await, Err(RefusalCode::LoginRefused), "unknown");
+    assert_eq!(second.ask(Verb::Ping, b"").await, Err(RefusalCode::NotLoggedIn));
+    assert_eq!(second.ask(Verb::ListAccounts { after: None }, b"").await, Err(RefusalCode::NotLoggedIn));
+    let right = second.login_verb(&AYŞE);
+    assert_eq!(second.ask(right, b"").await, Ok(Answer::LoggedIn));
+}
+
+#[tokio::test]
+async fn names_are_first_come_first_served_in_any_case() {
+    let served = Served::start().await;
+    let mut ayşe = Raw::register(served.address, &AYŞE).await;
+    let mut other = Raw::connect(served.address).await;
+    let taken = other.registration(&Person::new("Ayşe"));
+    assert_eq!(other.ask(taken, b"").await, Err(RefusalCode::NicknameTaken));
+    let mut again = Raw::connect(served.address).await;
+    let changed = again.registration(&AYŞE);
+    assert_eq!(again.ask(changed, b"").await, Err(RefusalCode::AccountExists), "made at another time");
+    let Ok(Answer::Directory { entries, more }) =
+        ayşe.ask(Verb::LookUpName { nickname: "AYŞE".parse().unwrap() }, b"").await
+    else {
+        panic!()
+    };
+    assert!(!more && entries.len() == 1 && entries[0].online);
+    let account = record::verify_account(&entries[0].chain).unwrap();
+    assert_eq!(account.id, AYŞE.account());
+    record::verify_message_key(&account, &entries[0].message_keys[0]).unwrap();
+}
+
+#[tokio::test]
+async fn a_registration_that_says_what_can_not_be_is_refused() {
+    let served = Served::start().await;
+    let mut raw = Raw::connect(served.address).await;
+    let Verb::Register { record, message_key, signature } = raw.registration(&AYŞE) else { panic!() };
+    let Verb::Register { message_key: burak_key, .. } = raw.registration(&BURAK) else { panic!() };
+    let mut forged = record.clone();
+    forged.signature[0] ^= 1;
+    let mut other_nonce = Raw::connect(served.address).await;
+    let Verb::Register { signature: elsewhere, .. } = other_nonce.registration(&AYŞE) else { panic!() };
+    for (record, message_key, signature) in [
+        (forged, message_key.clone(), signature.clone()),
+        (record.clone(), burak_key, signature.clone()),
+        (record.clone(), message_key.clone(), elsewhere),
+    ] {
+        let verb = Verb::Register { record, message_key, signature };
+        assert_eq!(raw.ask(verb, b"").await, Err(RefusalCode::Invalid));
+    }
+    let verb = Verb::Register { record, message_key, signature };
+    assert_eq!(raw.ask(verb.clone(), b"").await, Ok(Answer::LoggedIn));
+    // The same again, as after an answer that was lost; only the proof is this connection's own.
+    let Verb::Register { record, message_key, .. } = verb else { panic!() };
+    let Verb::Register { signature, .. } = other_nonce.registration(&AYŞE) else { panic!() };
+    let verb = Verb::Register { record, message_key, signature };
+    assert_eq!(other_nonce.ask(verb, b"").await, Ok(Answer::LoggedIn));
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_frames_end_their_connection_and_no_other() {
+    let served = Served::start().await;
+    let (_, mut burak) = friends(&served).await;
+    burak.read_mailbox(None).await;
+    let whole = |head: &[u8], body: &[u8]| {
+        let mut frame = BytesMut::new();
+        frame::put(&mut frame, head, body);
+        frame.to_vec()
+    };
+    let ping = to_cbor(&Request { number: 1, verb: Verb::Ping });
+    let with = |bytes: &[u8]| [&ping[..], bytes].concat();
+    let deep = [vec![0x81; 4000], vec![0x80]].concat();
+    let (malformed, too_large) = (GoodbyeReason::Malformed, GoodbyeReason::TooLarge);
+    let cases: Vec<(&str, Vec<u8>, GoodbyeReason)> = vec![
+        ("a length of 4 GiB", vec![0xff; 8], too_large),
+        ("a length of 2 MiB", [0x0020_0000u32.to_be_bytes(), [0; 4]].concat(), too_large),
+        ("a length of nothing", vec![0; 8], malformed),
+        ("a length that ends inside the prefix", [3u32.to_be_bytes(), [0; 4]].concat(), malformed),
+        (
+            "a head that reaches beyond the frame",
+            [8u32.to_be_bytes(), 99u32.to_be_bytes()].concat(),
+            malformed,
+        ),
+        ("a head over its limit", [400_000u32.to_be_bytes(), 390_000u32.to_be_bytes()].concat(), malformed),
+        ("an empty head", whole(b"", b""), malformed),
+        ("a head that is no CBOR", whole(&[0xff; 40], b""), malformed),
+        ("a head of another type", whole(&to_cbor(&7u32), b""), malformed),
+        ("a head cut off", whole(&ping[..ping.len() - 1], b""), malformed),
+        ("a head with a byte too many", whole(&with(&[0]), b""), malformed),
+        ("an unknown verb", whole(&[0x82, 1, 0x82, 0x18, 99, 0x80], b""), malformed),
+        ("CBOR nested 4000 deep", whole(&deep, b""), malformed),
+        (
+            "an array of 2^63 elements",
+            whole(&[0x9b, 0x7f, 255, 255, 255, 255, 255, 255, 255], b""),
+            malformed,
+        ),
+        ("text instead of a number", whole(&[0x82, 0x61, b'x', 0x82, 14, 0x80], b""), malformed),
+        ("a nickname that is none", whole(&[0x82, 1, 0x82, 2, 0x81, 0x61, 7], b""), malformed),
+        ("HTTP", b"GET / HTTP/1.1\r\nHost: tellal\r\n\r\n".to_vec(), too_large),
+    ];
+    for (what, bytes, reason) in cases {
+        for logged_in in [false, true] {
+            let mut bad = match logged_in {
+                true => Raw::login(served.address, &AYŞE).await,
+                false => Raw::connect(served.address).await,
+            };
+            bad.send_bytes(&bytes).await;
+            let (end, _) = bad.pushed().await.unwrap_or_else(|| panic!("{what}: no reason given"));
+            let Push::Goodbye { reason: given } = end else { panic!("{what}: {end:?}") };
+            // What is over the limit before login may be merely malformed behind it.
+            assert!(given == reason || !logged_in && given == too_large, "{what}: {given:?}");
+            assert!(bad.pushed().await.is_none(), "{what}: the connection goes on");
+        }
+    }
+    // Cut off inside a frame: gone, without a word.
+    let mut cut = Raw::connect(served.address).await;
+    cut.send_bytes(&whole(&ping, b"body")[..9]).await;
+    drop(cut);
+    // burak has noticed nothing, and ayşe goes on.
+    let mut ayşe = Raw::login(served.address, &AYŞE).await;
+    assert!(ayşe.ask(BURAK.submit(id()), b"hala buradayim").await.is_ok());
+    let Some((Push::Delivery { .. }, body)) = burak.pushed().await else { panic!() };
+    assert_eq!(&*body, b"hala buradayim");
+}
+
+#[tokio::test]
+async fn a_voice_note_goes_up_in_chunks_goes_on_after_a_break_and_comes_down_again() {
+    let served = Served::start().await;
+    let (mut ayşe, mut burak) = friends(&served).await;
+    let chunk = |byte: u8, length: usize| vec![byte; length];
+    let put = |index| Verb::PutChunk { blob: blob(1), index };
+    let stat = Verb::StatBlob { blob: blob(1) };
+    assert_eq!(ayşe.ask(stat.clone(), b"").await, Ok(Answer::Blob { chunks: 0, sealed: false }));
+    assert_eq!(ayşe.ask(put(1), &chunk(1, 1000)).await, Err(RefusalCode::Invalid), "out of order");
+    assert_eq!(ayşe.ask(put(0), &chunk(0, 1000)).await, Ok(Answer::Done));
+    assert_eq!(ayşe.ask(put(0), &chunk(0, 1000)).await, Ok(Answer::Done), "the newest again");
+    assert_eq!(ayşe.ask(put(1), &chunk(1, 1001)).await, Err(RefusalCode::Invalid), "longer than the first");
+    assert_eq!(ayşe.ask(put(1), &chunk(1, 1000)).await, Ok(Answer::Done));
+    assert_eq!(ayşe.ask(put(0), &chunk(9, 1000)).await, Err(RefusalCode::Invalid), "an older one");
+    let mut ayşe = Raw::login(served.address, &AYŞE).await;
+    assert_eq!(ayşe.ask(stat.clone(), b"").await, Ok(Answer::Blob { chunks: 2, sealed: false }));
+    assert_eq!(burak.ask(stat.clone(), b"").await, Ok(Answer::Blob { chunks: 0, sealed: false }), "not his");
+    assert_eq!(ayşe.ask(put(2), &chunk(2, 10)).await, Ok(Answer::Done));
+    assert_eq!(ayşe.ask(put(3), &chunk(3, 10)).await, Err(RefusalCode::Invalid), "behind the last");
+    let fetch = |index| Verb::FetchChunk { blob: blob(1), index };
+    assert_eq!(burak.ask(fetch(0), b"").await, Err(RefusalCode::BlobMissing), "not sealed yet");
+    assert_eq!(ayşe.ask(Verb::SealBlob { blob: blob(1), chunks: 2 }, b"").await, Err(RefusalCode::Invalid));
+    let seal = Verb::SealBlob { blob: blob(1), chunks: 3 };
+    assert_eq!(ayşe.ask(seal.clone(), b"").await, Ok(Answer::Done));
+    assert_eq!(ayşe.ask(seal, b"").await, Ok(Answer::Done), "again");
+    assert_eq!(ayşe.ask(put(3), &chunk(3, 10)).await, Err(RefusalCode::Invalid), "sealed");
+    assert_eq!(ayşe.ask(stat, b"").await, Ok(Answer::Blob { chunks: 3, sealed: true }));
+    for (index, length) in [(0, 1000), (1, 1000), (2, 10)] {
+        let (answer, body) = burak.ask_for_body(fetch(index), b"").await.unwrap();
+        assert_eq!((answer, &*body), (Answer::Chunk, &chunk(index as u8, length)[..]));
+    }
+    assert_eq!(burak.ask(fetch(3), b"").await, Err(RefusalCode::BlobMissing));
+}
+
+#[tokio::test]
+async fn chunks_and_the_seal_behind_them_may_be_sent_without_waiting() {
+    let served = Served::start().await;
+    let (mut ayşe, _burak) = friends(&served).await;
+    const CHUNKS: u32 = 100;
+    for index in 0..CHUNKS {
+        ayşe.send(Verb::PutChunk { blob: blob(1), index }, &[7; 5000]).await;
+    }
+    // Answered only after all of them.
+    assert_eq!(ayşe.ask(Verb::SealBlob { blob: blob(1), chunks: CHUNKS }, b"").await, Ok(Answer::Done));
+    let state = ayşe.ask(Verb::StatBlob { blob: blob(1) }, b"").await;
+    assert_eq!(state, Ok(Answer::Blob { chunks: CHUNKS, sealed: true }));
+}
+
+#[tokio::test]
+async fn who_comes_and_goes_is_told_to_who_asked() {
+    let served = Served::start().await;
+    let (mut ayşe, burak) = friends(&served).await;
+    let Ok(Answer::Online { accounts }) = ayşe.ask(Verb::WatchPresence, b"").await else { panic!() };
+    assert!(accounts.contains(&BURAK.account()) && accounts.contains(&AYŞE.account()));
+    drop(burak);
+    let gone = Push::Presence { account: BURAK.account(), online: false };
+    assert_eq!(ayşe.pushed().await.unwrap().0, gone);
+    let _burak = Raw::login(served.address, &BURAK).await;
+    let came = Push::Presence { account: BURAK.account(), online: true };
+    assert_eq!(ayşe.pushed().await.unwrap().0, came);
+}
+
+#[tokio::test]
+async fn a_device_that_logs_in_again_ends_its_earlier_session() {
+    let served = Served::start().await;
+    let mut first = Raw::register(served.address, &AYŞE).await;
+    let mut second = Raw::login(served.address, &AYŞE).await;
+    assert_eq!(first.pushed().await.unwrap().0, Push::Goodbye { reason: GoodbyeReason::Replaced });
+    assert_eq!(second.ask(Verb::Ping, b"").await, Ok(Answer::Done));
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_holds_nobody_up() {
+    let served = Served::start().await;
+    let (mut ayşe, mut burak) = friends(&served).await;
+    let zoé = Person::new("zoé");
+    let mut listening = Raw::register(served.address, &zoé).await;
+    listening.read_mailbox(None).await;
+    assert!(burak.ask(Verb::Subscribe { after: None }, b"").await.is_ok());
+    // Far more than socket buffers and the server's own bound hold; burak reads none of it for now.
+    let body = vec![7; 100_000];
+    for _ in 0..200 {
+        assert!(ayşe.ask(BURAK.submit(id()), &body).await.is_ok());
+    }
+    assert!(ayşe.ask(zoé.submit(id()), b"bonjour").await.is_ok());
+    let Some((Push::Delivery { .. }, text)) = listening.pushed().await else { panic!() };
+    assert_eq!(&*text, b"bonjour");
+    let mut seen = 0;
+    while seen < 200 {
+        match burak.pushed().await.unwrap() {
+            (Push::Delivery { position, .. }, _) => {
+                seen += 1;
+                assert_eq!(position.seq, seen, "in order, none missing");
+            }
+            (Push::Drained { .. }, _) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_before_a_stop_is_answered_and_the_reason_given() {
+    let served = Served::start().await;
+    let (mut ayşe, _burak) = friends(&served).await;
+    for _ in 0..20 {
+        ayşe.send(BURAK.submit(id()), b"son").await;
+    }
+    // The last of them is known to be read once a later request is answered.
+    assert_eq!(ayşe.ask(Verb::Ping, b"").await, Ok(Answer::Done));
+    served.ask_to_stop();
+    let mut accepted = 0;
+    loop {
+        match ayşe.pushed().await.expect("a reason comes before the end").0 {
+            Push::Reply { answer: Answer::Accepted { .. }, .. } => accepted += 1,
+            Push::Goodbye { reason } => break assert_eq!(reason, GoodbyeReason::ShuttingDown),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(accepted, 20);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn who_does_not_log_in_in_time_is_sent_away() {
+    let options = Options { login: Duration::from_millis(200), ..Options::default() };
+    let served = Served::start_with(options).await;
+    let mut nobody = Raw::connect(served.address).await;
+    assert_eq!(nobody.pushed().await.unwrap().0, Push::Goodbye { reason: GoodbyeReason::TimedOut });
+    let options = Options { idle: Duration::from_millis(200), ..Options::default() };
+    let served = Served::start_with(options).await;
+    let mut silent = Raw::register(served.address, &AYŞE).await;
+    assert_eq!(silent.pushed().await.unwrap().0, Push::Goodbye { reason: GoodbyeReason::TimedOut });
+}
+
+#[tokio::test]
+async fn what_every_device_has_is_pruned_and_its_name_is_still_known() {
+    let served = Served::start_with(Options { prune: Duration::from_millis(20), ..Options::default() }).await;
+    let (mut ayşe, mut burak) = friends(&served).await;
+    let message = id();
+    let first = ayşe.ask(BURAK.submit(message), b"merhaba").await;
+    let mail = burak.read_mailbox(None).await;
+    let (position, _) = mail[0];
+    burak.send(Verb::Acknowledge { position }, b"").await;
+    loop {
+        // Asked again and again until the server has pruned: each time anew from the beginning.
+        let mut again = Raw::login(served.address, &BURAK).await;
+        let Ok(Answer::Subscribed { oldest }) = again.ask(Verb::Subscribe { after: None }, b"").await else {
+            panic!()
+        };
+        if oldest == position {
+            let Some((Push::Drained { position: end }, _)) = again.pushed().await else { panic!() };
+            break assert_eq!(end, position);
+        }
+    }
+    assert_eq!(ayşe.ask(BURAK.submit(message), b"merhaba").await, first);
+    assert_eq!(ayşe.ask(BURAK.submit(message), b"elveda").await, Err(RefusalCode::NameReused));
+}
