@@ -72,6 +72,7 @@ pub struct Client {
 
 /// What is sent to subscribers.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are events")]
 pub(super) enum Signal {
     /// It happened.
     Event(Event),

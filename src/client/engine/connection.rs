@@ -32,7 +32,8 @@ pub(in crate::client) struct Greeted {
     pub run: tokio::task::JoinHandle<String>,
     pub server_key: KeyId,
     pub server: ServerId,
-    pub time: Millis,
+    /// How far its clock is ahead of this machine's.
+    pub clock_ahead_ms: i64,
     nonce: [u8; 32],
     exporter: [u8; 32],
 }
@@ -61,10 +62,16 @@ pub(in crate::client) async fn greet(address: &Address, pin: Option<KeyId>) -> R
         run,
         server_key: secured.server_key,
         server,
-        time,
+        clock_ahead_ms: difference(time, Millis::now()),
         nonce: nonce.into(),
         exporter: secured.exporter,
     })
+}
+
+/// `one` after `other`, in milliseconds.
+fn difference(one: Millis, other: Millis) -> i64 {
+    let signed = |time: Millis| i64::try_from(time.0).unwrap_or(i64::MAX);
+    signed(one).saturating_sub(signed(other))
 }
 
 impl Greeted {
@@ -152,8 +159,7 @@ impl Engine {
                 return Err(self.explain(Trouble::Lost));
             }
         }
-        let ahead = i64::try_from(greeted.time.0).unwrap_or(i64::MAX);
-        let clock_ahead_ms = ahead.saturating_sub(i64::try_from(Millis::now().0).unwrap_or(i64::MAX));
+        let clock_ahead_ms = greeted.clock_ahead_ms;
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         Ok((Session { wire: greeted.wire.clone(), clock_ahead_ms, progress }, greeted))
     }

@@ -104,10 +104,10 @@ impl Engine {
                     let UnderWay { place, arrival, id, has_link, reply } = rest;
                     let (_, gone) = oneshot::channel();
                     let rest = UnderWay { place, arrival, id, has_link, reply: gone };
-                    if let Next::Again(longer) = self.settle(rest, reply.await).await? {
-                        if let Next::Again(pause) = &mut next {
-                            *pause = longer.max(*pause);
-                        }
+                    if let Next::Again(longer) = self.settle(rest, reply.await).await?
+                        && let Next::Again(pause) = &mut next
+                    {
+                        *pause = longer.max(*pause);
                     }
                 }
             }
@@ -150,13 +150,12 @@ impl Engine {
                 Err(reason) => return Ok(Attempt::Refused(reason)),
             },
         };
-        if let (Some((blob, chunks)), Some(arrival), false) = (sealed.blob, arrival, sealed.uploaded) {
-            if let Err(code) =
+        if let (Some((blob, chunks)), Some(arrival), false) = (sealed.blob, arrival, sealed.uploaded)
+            && let Err(code) =
                 self.upload(session, (place, arrival, id), &sealed.secret, blob, chunks).await?
-            {
-                self.refuse(place, Some(arrival), id, true, refusal(code).to_owned()).await?;
-                return Ok(Attempt::Held);
-            }
+        {
+            self.refuse(place, Some(arrival), id, true, refusal(code).to_owned()).await?;
+            return Ok(Attempt::Held);
         }
         let (secret, header_hash) = (sealed.secret, sealed.header_hash);
         let wraps = compute(move || {
