@@ -8,7 +8,7 @@
 //! - [`output`]: stdout for people and for programs
 //! - [`failure`]: how an error is reported
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
-//! - [`file`]: new files that never overwrite
+//! - [`mod@file`]: new files that never overwrite
 //! - the verbs: `register`, `users`, `send`, `voice`, `receive`, `history`, `play`, `server`
 
 #[cfg(feature = "client")]

@@ -80,7 +80,11 @@ async fn arrival(events: &mut Events) {
 
 /// Until interrupted. A lost connection is said, and waited for.
 async fn follow(client: &Client, events: &mut Events, app: &App) -> Result<()> {
-    show(client, app).await?;
+    match client.drain().await {
+        // Said below, by the event that comes with it.
+        Err(error) if !passes(&error) => return Err(error.into()),
+        _ => show(client, app).await?,
+    };
     let mut lost = false;
     while let Some(event) = events.next().await {
         match event {

@@ -4,7 +4,7 @@
 //!
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
-//! - [`line`]: a message as lines for people
+//! - [`mod@line`]: a message as lines for people
 
 pub mod color;
 pub mod line;
