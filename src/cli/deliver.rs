@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::failure::Failure;
-use crate::client::{Client, Event, Events, Message, MessageRef};
+use crate::client::{Client, ClientError, Event, Events, Message, MessageRef};
 
-/// How often to ask whether there is a connection: another process may have lost it long ago, and said so then.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long an outbox that does not get shorter holds up the end. Messages to somebody whose key changed stay in it.
 const STILL: Duration = Duration::from_secs(2);
 
@@ -57,28 +55,17 @@ pub async fn close(client: Client, mut events: Events) {
     client.close().await;
 }
 
-/// Ends once the server can't be reached or can't take mail now, with the reason.
+/// Ends once the server can't be reached, with the reason.
 async fn unreachable(client: &Client, events: &mut Events) -> String {
-    let mut was_connected = false;
-    let mut silent = 0;
     loop {
-        match timeout(PATIENCE, events.next()).await {
-            Ok(Some(Event::Connected)) => was_connected = true,
-            Ok(Some(Event::Disconnected { reason, .. })) => {
-                if !was_connected {
-                    return reason;
-                }
-                was_connected = false;
+        // Waits for the attempt to connect that is under way, and begins one where none is.
+        match client.drain().await {
+            Ok(()) => {}
+            Err(ClientError::Unreachable { server, cause }) => {
+                return format!("can't reach {server}: {cause}");
             }
-            Ok(Some(Event::Delayed { reason, .. })) => return reason,
-            Ok(Some(_)) => {}
-            Ok(None) => return "the profile was closed".to_owned(),
-            Err(_) => match client.status().await {
-                Ok(status) if status.connected => silent = 0,
-                Ok(status) if silent > 0 => return format!("can't reach {}", status.server),
-                Ok(_) => silent += 1,
-                Err(error) => return error.to_string(),
-            },
+            Err(error) => return error.to_string(),
         }
+        while !matches!(events.next().await, Some(Event::Disconnected { .. }) | None) {}
     }
 }

@@ -80,12 +80,17 @@ async fn arrival(events: &mut Events) {
 
 /// Until interrupted. A lost connection is said, and waited for.
 async fn follow(client: &Client, events: &mut Events, app: &App) -> Result<()> {
-    match client.drain().await {
-        // Said below, by the event that comes with it.
-        Err(error) if !passes(&error) => return Err(error.into()),
-        _ => show(client, app).await?,
-    };
+    let drained = client.drain().await;
+    show(client, app).await?;
     let mut lost = false;
+    match drained {
+        Ok(()) => {}
+        Err(error) if passes(&error) => {
+            lost = true;
+            app.out.note(&format!("tellal: {error}; trying again"));
+        }
+        Err(error) => return Err(error.into()),
+    }
     while let Some(event) = events.next().await {
         match event {
             Event::Message(_) | Event::Drained => {
@@ -93,7 +98,7 @@ async fn follow(client: &Client, events: &mut Events, app: &App) -> Result<()> {
             }
             Event::Disconnected { reason, .. } if !lost => {
                 lost = true;
-                app.out.note(&format!("tellal: not connected: {reason}; trying again"));
+                app.out.note(&format!("tellal: {reason}; trying again"));
             }
             Event::Connected if lost => {
                 lost = false;
