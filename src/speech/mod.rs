@@ -34,7 +34,7 @@ use tokio::sync::oneshot;
 
 pub use language::{Language, detect};
 
-/// How long the end waits for the service to have fallen silent.
+/// How long to wait for the service to have fallen silent.
 const SILENCE: Duration = Duration::from_millis(1500);
 
 /// The voice of this program. Clones are the same one; when the last is gone, it falls silent.
@@ -56,7 +56,8 @@ pub struct Utterance {
     pub language: Option<Language>,
     /// The language to take when the text alone does not tell.
     pub hint: Option<Language>,
-    /// Who says it: each person has a pitch of their own, and a language to fall back to.
+    /// Whose words these are: named first in the same voice, and known by a pitch of their own. Texts that are
+    /// too short to tell are taken to be in the language that the person was last sure to use.
     pub person: Option<String>,
 }
 
@@ -94,10 +95,11 @@ impl Saying {
 enum Command {
     Say(Utterance, oneshot::Sender<Outcome>),
     Learn(String, String),
-    StopAll,
+    /// Who wants to know when it is silent.
+    StopAll(Option<mpsc::Sender<()>>),
     Voices(oneshot::Sender<Result<Vec<Language>, String>>),
     Report(u64, worker::Report),
-    End(mpsc::Sender<()>),
+    End,
 }
 
 impl Speech {
@@ -127,7 +129,12 @@ impl Speech {
 
     /// Falls silent at once; what waits is dropped.
     pub fn stop_all(&self) {
-        self.send(Command::StopAll);
+        self.send(Command::StopAll(None));
+    }
+
+    /// Falls silent, and waits until it is: not for long.
+    pub fn silence(&self) {
+        self.inner.silence();
     }
 
     /// The languages that have a voice, once the service has told.
@@ -152,11 +159,18 @@ impl Default for Speech {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
+impl Inner {
+    fn silence(&self) {
         let (silent, wait) = mpsc::channel();
-        if self.commands.send(Command::End(silent)).is_ok() {
+        if self.commands.send(Command::StopAll(Some(silent))).is_ok() {
             let _ = wait.recv_timeout(SILENCE);
         }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.silence();
+        let _ = self.commands.send(Command::End);
     }
 }

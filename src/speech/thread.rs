@@ -48,7 +48,8 @@ pub(super) struct Thread {
     lessons: Vec<(String, String)>,
     habits: HashMap<String, Language>,
     asking: Vec<oneshot::Sender<Result<Vec<Language>, String>>>,
-    ending: Option<mpsc::Sender<()>>,
+    /// Who waits for silence.
+    waiting: Vec<mpsc::Sender<()>>,
     locale: Option<String>,
 }
 
@@ -103,7 +104,7 @@ impl Thread {
             lessons: Vec::new(),
             habits: HashMap::new(),
             asking: Vec::new(),
-            ending: None,
+            waiting: Vec::new(),
             locale: locale(|name| std::env::var(name).ok()),
         }
     }
@@ -116,17 +117,17 @@ impl Thread {
                 Some(at) => commands.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             match command {
+                Ok(Command::End) => return,
                 Ok(command) => self.obey(command),
                 Err(RecvTimeoutError::Timeout) => self.expire(Instant::now()),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.proceed();
-            if self.current.is_none()
-                && let Some(silent) = self.ending.take()
-            {
-                // Whoever waits has waited long enough if nobody is there.
-                let _ = silent.send(());
-                return;
+            if self.current.is_none() {
+                for silent in self.waiting.drain(..) {
+                    // Who waits has a limit of their own.
+                    let _ = silent.send(());
+                }
             }
         }
     }
@@ -142,11 +143,11 @@ impl Thread {
                 self.try_again();
                 self.asking.push(answer);
             }
-            Command::StopAll => self.stop(),
-            Command::End(silent) => {
+            Command::StopAll(silent) => {
                 self.stop();
-                self.ending = Some(silent);
+                self.waiting.extend(silent);
             }
+            Command::End => {}
             Command::Report(id, report) => self.hear(id, report),
         }
     }
@@ -192,14 +193,20 @@ impl Thread {
         let Some(language) = language else {
             return tell(Some(job.done), Outcome::Unavailable(MUTE.to_owned()));
         };
-        if !text::has_words(&clean) {
+        let named = person.as_deref().map(text::clean).filter(|name| !name.is_empty());
+        let spoken = match named {
+            Some(name) if clean.is_empty() => name,
+            Some(name) => format!("{name}: {clean}"),
+            None => clean,
+        };
+        if !text::has_words(&spoken) {
             return tell(Some(job.done), Outcome::Spoken);
         }
         self.current = Some(Current {
             done: Some(job.done),
             language,
             pitch: person.as_deref().map_or(0.0, pitch),
-            pieces: text::pieces(&clean).into(),
+            pieces: text::pieces(&spoken).into(),
             until: None,
             again: false,
         });

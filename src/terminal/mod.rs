@@ -1,14 +1,17 @@
 //! Making what others wrote fit to print: without control characters, in their colour, at the reader's own time.
 //!
-//! Text in, text out; nothing here reads or writes a terminal.
+//! Nothing here reads or writes a terminal.
 //!
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
 //! - [`line`]: a message as lines for people
+//! - [`aloud`]: what is heard of them, one after the other
 
+pub mod aloud;
 pub mod color;
 pub mod line;
 pub mod sanitize;
 
+pub use aloud::Aloud;
 pub use color::{Palette, When};
 pub use line::Lines;
