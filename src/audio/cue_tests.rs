@@ -24,7 +24,8 @@ fn the_sounds_are_short_soft_and_distinct() {
         assert!((4_000..16_000).contains(&loudest), "{cue:?}: {loudest}");
         // No click at either end, and none in between: at most what a tone of 2 kHz at this loudness does.
         assert!(samples[0] == 0 && samples[samples.len() - 1].abs() < 50, "{cue:?}");
-        let step = samples.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max().unwrap();
+        let step =
+            samples.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max().unwrap();
         assert!(step < 4_000, "{cue:?}: {step}");
         for other in Cue::ALL {
             assert!(cue == other || cue.built_in() != other.built_in());
@@ -36,9 +37,7 @@ fn the_sounds_are_short_soft_and_distinct() {
 fn a_file_of_the_same_name_replaces_a_sound_and_a_bad_one_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
-    let silence = |frames: u32| {
-        wav::recorded(&vec![0; frames as usize], 16_000).unwrap().wav
-    };
+    let silence = |frames: u32| wav::recorded(&vec![0; frames as usize], 16_000).unwrap().wav;
     put("sent.wav", Cue::Left.built_in());
     put("error.wav", b"not a sound");
     put("joined.wav", &silence(16_000 * 5 + 1));

@@ -8,12 +8,12 @@ use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{Data, ErrorKind, FromSample, SampleFormat, SizedSample, Stream, StreamConfig};
 use tokio::sync::oneshot;
 
+use super::AudioError;
 use super::device::{self, Quiet};
 use super::resample::{RATE, Resampler};
 use super::ring::{Reader, Writer, ring};
 use super::speaker::plain;
 use super::wav::{self, Note};
-use super::AudioError;
 
 /// The longest note.
 pub const LIMIT: Duration = Duration::from_secs(600);

@@ -89,8 +89,8 @@ impl Inner {
             let input = InterleavedSlice::new(&self.waiting, 1, self.waiting.len())
                 .map_err(|error| error.to_string())?;
             let frames = self.output.len();
-            let mut output = InterleavedSlice::new_mut(&mut self.output, 1, frames)
-                .map_err(|error| error.to_string())?;
+            let mut output =
+                InterleavedSlice::new_mut(&mut self.output, 1, frames).map_err(|error| error.to_string())?;
             let indexing = Indexing::new().partial_len(partial);
             let (_, made) = self
                 .fft
@@ -136,7 +136,8 @@ mod tests {
             assert_eq!(samples.len(), 8_000, "{rate}");
             let wanted = sine(RATE, 440.0, 0.5);
             let inside = 800..7_200;
-            let worst = inside.map(|at| (f32::from(samples[at]) / 32768.0 - wanted[at]).abs()).fold(0.0, f32::max);
+            let worst =
+                inside.map(|at| (f32::from(samples[at]) / 32768.0 - wanted[at]).abs()).fold(0.0, f32::max);
             assert!(worst < 0.002, "{rate}: off by {worst}");
         }
     }

@@ -93,7 +93,8 @@ mod tests {
         let writing = std::thread::spawn(move || {
             let mut next = 0u32;
             while next < count {
-                let full = writer.0.written.load(Ordering::Relaxed) - writer.0.read.load(Ordering::Acquire) >= 64;
+                let full =
+                    writer.0.written.load(Ordering::Relaxed) - writer.0.read.load(Ordering::Acquire) >= 64;
                 if full {
                     std::thread::yield_now();
                 } else {

@@ -101,7 +101,10 @@ impl Speaker {
         let progress = Arc::new(Progress::default());
         {
             let mut sounding = self.shared.sounding();
-            if sounding.iter().any(|(other, progress)| *other == Some(cue) && progress.stage() < Stage::Leaving) {
+            if sounding
+                .iter()
+                .any(|(other, progress)| *other == Some(cue) && progress.stage() < Stage::Leaving)
+            {
                 return;
             }
             sounding.push((Some(cue), progress.clone()));
