@@ -8,8 +8,9 @@
 //! - [`output`]: stdout for people and for programs
 //! - [`failure`]: how an error is reported
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
+//! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `send`, `voice`, `receive`, `history`, `play`, `server`
+//! - the verbs: `register`, `users`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
@@ -19,10 +20,14 @@ pub mod failure;
 #[cfg(feature = "client")]
 pub mod file;
 #[cfg(feature = "client")]
+pub mod hearing;
+#[cfg(feature = "client")]
 pub mod history;
 #[cfg(test)]
 #[cfg(feature = "client")]
 mod json_tests;
+#[cfg(feature = "client")]
+pub mod listen;
 #[cfg(feature = "client")]
 pub mod output;
 #[cfg(feature = "client")]
@@ -35,6 +40,8 @@ pub mod register;
 pub mod send;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "client")]
+pub mod speak;
 #[cfg(feature = "client")]
 pub mod users;
 #[cfg(feature = "client")]
@@ -83,10 +90,14 @@ pub enum ClientVerb {
     Voice(voice::Args),
     /// Show what is new
     Receive(receive::Args),
+    /// Hands-free: what arrives is shown, played and read aloud, in order
+    Listen(listen::Args),
     /// Show what was said before
     History(history::Args),
     /// Save a voice note as a WAV file
     Play(play::Args),
+    /// Read a text aloud
+    Speak(speak::Args),
 }
 
 /// Runs the program on the process's own arguments.
@@ -123,7 +134,12 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         _ => None,
     };
     // Following ends when it is told to: that is no failure.
-    let interrupted = if matches!(&verb, ClientVerb::Receive(args) if args.follow) { 0 } else { 130 };
+    let follows = match &verb {
+        ClientVerb::Receive(args) => args.follow,
+        ClientVerb::Listen(_) => true,
+        _ => false,
+    };
+    let interrupted = if follows { 0 } else { 130 };
     let work = async {
         let app = app::App::new(globals)?;
         match verb {
@@ -132,8 +148,10 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,
             ClientVerb::Receive(args) => receive::run(args, app).await,
+            ClientVerb::Listen(args) => listen::run(args, app).await,
             ClientVerb::History(args) => history::run(args, app).await,
             ClientVerb::Play(args) => play::run(args, app).await,
+            ClientVerb::Speak(args) => speak::run(args, app).await,
         }
     };
     tokio::select! {

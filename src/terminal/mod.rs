@@ -1,14 +1,16 @@
 //! Making what others wrote fit to print: without control characters, in their colour, at the reader's own time.
 //!
-//! Nothing here reads or writes a terminal.
+//! Nothing here prints.
 //!
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
 //! - [`line`]: a message as lines for people
 //! - [`aloud`]: what is heard of them, one after the other
+//! - [`keys`]: single keys, to stop that
 
 pub mod aloud;
 pub mod color;
+pub mod keys;
 pub mod line;
 pub mod sanitize;
 
