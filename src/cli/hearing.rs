@@ -34,16 +34,19 @@ impl Hearing {
         Self { aloud, play, speak, json }
     }
 
-    /// Learns from the history which languages people write in.
+    /// Learns from the history which languages people write in; `prepare`: opens voices for them.
     ///
     /// # Errors
     /// When the profile can't be read.
-    pub async fn learn(&self, client: &Client) -> Result<()> {
+    pub async fn learn(&self, client: &Client, prepare: bool) -> Result<()> {
         if let Some(aloud) = self.aloud.as_ref().filter(|_| self.speak) {
             for message in client.history(None, None, HABITS).await? {
                 if let Body::Text { text } = &message.body {
                     aloud.learn(&message.from, text);
                 }
+            }
+            if prepare {
+                aloud.prepare();
             }
         }
         Ok(())
@@ -74,9 +77,9 @@ impl Hearing {
         }
     }
 
-    /// Does what the keys say, until one says to end. `silent`: what to do about silence beyond falling silent.
+    /// Does what the keys say, until one says to end.
     pub async fn keys(&self) {
-        let (Some(aloud), Some(mut keys)) = (&self.aloud, self.aloud.as_ref().and_then(|_| Keys::open()))
+        let (Some(aloud), Some(mut keys)) = (&self.aloud, self.aloud.as_ref().and_then(|_| Keys::watch()))
         else {
             return std::future::pending().await;
         };
@@ -84,7 +87,7 @@ impl Hearing {
             eprintln!("(any key: silence; n: next; q: end)");
         }
         loop {
-            match keys.next().await {
+            match keys.pressed().await {
                 Key::Quit => return aloud.stop(),
                 Key::Next => aloud.skip(),
                 Key::Stop => aloud.stop(),

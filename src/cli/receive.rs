@@ -46,7 +46,7 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
     let client = app.open_as(role).await?;
     let mut events = client.events();
     let hearing = Hearing::new(&app, args.play, args.speak);
-    hearing.learn(&client).await?;
+    hearing.learn(&client, args.follow).await?;
     let reader = Reader { client: &client, app: &app, hearing: &hearing };
     let work = async {
         let done = if args.follow {

@@ -42,7 +42,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         return Err(Failure::new("not_text", what).into());
     }
     let hearing = Hearing::new(&app, false, true);
-    hearing.learn(&client).await?;
+    hearing.learn(&client, false).await?;
     if !app.out.json {
         app.out.message(&message)?;
         app.out.flush()?;

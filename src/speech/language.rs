@@ -228,3 +228,7 @@ fn by_script(text: &str) -> Option<Language> {
         Some(Language::CHINESE)
     }
 }
+
+#[cfg(test)]
+#[path = "language_tests.rs"]
+mod tests;

@@ -91,10 +91,19 @@ impl Saying {
     }
 }
 
+/// What somebody wrote.
+struct Lesson {
+    person: String,
+    text: String,
+    /// Whether it will be said soon.
+    soon: bool,
+}
+
 /// What the thread is asked for.
 enum Command {
     Say(Utterance, oneshot::Sender<Outcome>),
-    Learn(String, String),
+    Learn(Lesson),
+    Prepare,
     /// Who wants to know when it is silent.
     StopAll(Option<mpsc::Sender<()>>),
     Voices(oneshot::Sender<Result<Vec<Language>, String>>),
@@ -122,9 +131,19 @@ impl Speech {
     }
 
     /// Takes note of what a person wrote, without saying it: their later texts are taken to be in the same
-    /// language when they are too short to tell, and the voice is opened ahead.
+    /// language when they are too short to tell.
     pub fn learn(&self, person: &str, text: &str) {
-        self.send(Command::Learn(person.to_owned(), text.to_owned()));
+        self.send(Command::Learn(Lesson { person: person.to_owned(), text: text.to_owned(), soon: false }));
+    }
+
+    /// The same of something that will be said soon: its voice is opened ahead.
+    pub fn expect(&self, person: &str, text: &str) {
+        self.send(Command::Learn(Lesson { person: person.to_owned(), text: text.to_owned(), soon: true }));
+    }
+
+    /// Opens the voices of all languages that were learnt, one after the other: for programs that go on.
+    pub fn prepare(&self) {
+        self.send(Command::Prepare);
     }
 
     /// Falls silent at once; what waits is dropped.

@@ -82,3 +82,65 @@ fn is_spoken(c: char) -> bool {
     let noncharacter = u32::from(c) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c);
     !(c.is_control() || invisible || noncharacter || matches!(c, '<' | '>' | '&' | '\\' | '`'))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_speech_service_could_obey_is_left(text in any::<String>()) {
+            let clean = clean(&text);
+            prop_assert!(!clean.chars().any(char::is_control), "{clean:?}");
+            prop_assert!(!clean.contains(['<', '>', '&', '\u{202e}']), "{clean:?}");
+            prop_assert!(!clean.contains("[[") && !clean.contains("  "), "{clean:?}");
+            prop_assert!(!clean.starts_with(['.', ' ']) && !clean.ends_with(' '), "{clean:?}");
+            prop_assert_eq!(super::clean(&clean), clean.clone());
+        }
+
+        #[test]
+        fn brackets_and_dots_in_any_order_are_harmless(text in "[\\[\\]{}.a \n\\x00<&]{0,30}") {
+            let clean = clean(&text);
+            prop_assert!(!clean.contains("[[") && !clean.starts_with('.') && !clean.contains('\0'), "{clean:?}");
+        }
+
+        #[test]
+        fn pieces_are_short_and_hold_every_word(text in "([a-zşğ가-힣你好]{1,80}[.!?。, ]{0,2} ){0,60}") {
+            let clean = clean(&text);
+            let pieces = pieces(&clean);
+            let words = |text: &str| text.chars().filter(|c| *c != ' ').collect::<String>();
+            prop_assert_eq!(words(&pieces.concat()), words(&clean));
+            for piece in pieces {
+                prop_assert!(!piece.is_empty() && piece.chars().count() <= PIECE + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn words_stay_as_they_are() {
+        for text in ["Merhaba, nasılsın?", "안녕하세요!", "你好。", "l'été à Noël…", "50 % [1] 3.5 a@b.c"] {
+            assert_eq!(clean(text), text);
+        }
+        assert_eq!(clean(" a\r\n.\r\nQUIT\tb "), "a . QUIT b");
+        assert_eq!(clean("<speak>hi</speak> &lt; x"), "speak hi /speak lt; x");
+        assert_eq!(clean("\u{1b}]0;title\u{7}one\0two"), "]0;title one two");
+        assert_eq!(clean("...well"), "well");
+        assert!(!has_words(&clean("... <<>> !!")));
+        assert!(has_words("네") && has_words("7") && has_words("🙂"));
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_sentences_where_there_are_any() {
+        let sentence = "Bu cümle tam yirmi dört.";
+        let text = [sentence; 40].join(" ");
+        let cut = pieces(&text);
+        assert!(cut.len() > 2 && cut.iter().all(|piece| piece.ends_with("dört.")), "{cut:?}");
+        let chinese = pieces(&"今天天气很好。".repeat(100));
+        assert!(chinese.iter().all(|piece| piece.ends_with('。')));
+        assert_eq!(pieces(&"x".repeat(1000)).len(), 3);
+        assert_eq!(pieces("short"), ["short"]);
+        assert!(pieces("").is_empty());
+    }
+}

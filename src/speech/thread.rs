@@ -10,7 +10,7 @@ use tts::Voice;
 use super::language::{Finding, detect_at, find, locale};
 use super::voices::{self, Offer};
 use super::worker::{Order, Report, Worker};
-use super::{Command, Language, Outcome, Utterance, text};
+use super::{Command, Language, Lesson, Outcome, Utterance, text};
 
 /// What to say where there is no speech service.
 pub(super) const ABSENT: &str = "no speech service answers, so nothing is read aloud; \
@@ -43,9 +43,11 @@ pub(super) struct Thread {
     connections: HashMap<Language, Connection>,
     queue: VecDeque<Job>,
     current: Option<Current>,
-    /// What to open when there is nothing else to do.
+    /// What to open when nothing else is being opened.
     ahead: VecDeque<Language>,
-    lessons: Vec<(String, String)>,
+    lessons: Vec<Lesson>,
+    /// Whether to open the voices of all habits.
+    prepare: bool,
     habits: HashMap<String, Language>,
     asking: Vec<oneshot::Sender<Result<Vec<Language>, String>>>,
     /// Who waits for silence.
@@ -102,6 +104,7 @@ impl Thread {
             current: None,
             ahead: VecDeque::new(),
             lessons: Vec::new(),
+            prepare: false,
             habits: HashMap::new(),
             asking: Vec::new(),
             waiting: Vec::new(),
@@ -138,7 +141,8 @@ impl Thread {
                 self.try_again();
                 self.queue.push_back(Job { utterance, done });
             }
-            Command::Learn(person, text) => self.lessons.push((person, text)),
+            Command::Learn(lesson) => self.lessons.push(lesson),
+            Command::Prepare => self.prepare = true,
             Command::Voices(answer) => {
                 self.try_again();
                 self.asking.push(answer);
@@ -173,9 +177,12 @@ impl Thread {
                 }
             }
         }
-        for (person, text) in std::mem::take(&mut self.lessons) {
-            self.language(&text, None, Some(&person));
-            self.ahead.extend(self.habits.get(&person));
+        for Lesson { person, text, soon } in std::mem::take(&mut self.lessons) {
+            let language = self.language(&text::clean(&text), None, Some(&person));
+            self.ahead.extend(language.filter(|_| soon));
+        }
+        if std::mem::take(&mut self.prepare) {
+            self.ahead.extend(self.habits.values());
         }
         while self.current.is_none() {
             let Some(job) = self.queue.pop_front() else { break };
@@ -418,10 +425,9 @@ impl Thread {
         self.connections.insert(language, Connection { id, worker, opening });
     }
 
-    /// Opens what is likely to be needed, one at a time, while there is nothing to say: it keeps the service busy.
+    /// Opens what is likely to be needed, one at a time: it keeps the service busy.
     fn open_ahead(&mut self) {
-        let busy = self.current.is_some() || self.connections.values().any(|known| known.opening.is_some());
-        if busy {
+        if self.connections.values().any(|known| known.opening.is_some()) {
             return;
         }
         while let Some(language) = self.ahead.pop_front() {

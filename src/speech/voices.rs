@@ -53,3 +53,61 @@ fn tags(language: Language, locale: Option<&str>) -> Vec<String> {
     };
     own.into_iter().chain([tag.to_owned()]).chain(usual.iter().map(|tag| (*tag).to_owned())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As speech-dispatcher with espeak-ng lists them.
+    fn offers() -> Vec<Offer> {
+        [
+            ("Chinese (Mandarin, latin as English)", "cmn"),
+            ("Chinese (Mandarin, latin as Pinyin)", "cmn-LATN-PINYIN"),
+            ("English (Caribbean)", "en-029"),
+            ("English (Great Britain)", "en-GB"),
+            ("English (America)", "en-US"),
+            ("French (Belgium)", "fr-BE"),
+            ("French (France)", "fr-FR"),
+            ("Lingua Franca Nova", "lfn"),
+            ("Turkish+Adam", "tr"),
+            ("Turkish", "tr"),
+            ("Korean+Adam", "ko"),
+            ("Vietnamese (Central)", "vi-VN-X-CENTRAL"),
+            ("German (Austria)", "de-AT"),
+        ]
+        .map(|(name, tag)| Offer { name: name.to_owned(), tag: tag.to_owned() })
+        .into()
+    }
+
+    fn chosen(language: Language, locale: Option<&str>) -> Option<String> {
+        let offers = offers();
+        choose(&offers, language, locale).map(|place| offers[place].name.clone())
+    }
+
+    #[test]
+    fn a_voice_of_the_language_is_chosen_and_no_variant() {
+        let name = |language| chosen(language, None);
+        assert_eq!(name(Language::TURKISH).as_deref(), Some("Turkish"));
+        assert_eq!(name(Language::CHINESE).as_deref(), Some("Chinese (Mandarin, latin as English)"));
+        assert_eq!(name(Language::FRENCH).as_deref(), Some("French (France)"));
+        assert_eq!(name(Language::ENGLISH).as_deref(), Some("English (America)"));
+        assert_eq!(name(Language::from_tag("de").unwrap()).as_deref(), Some("German (Austria)"));
+        assert_eq!(name(Language::KOREAN), None);
+        assert_eq!(name(Language::from_tag("vi").unwrap()), None);
+    }
+
+    #[test]
+    fn the_readers_own_region_comes_first() {
+        assert_eq!(chosen(Language::FRENCH, Some("fr_BE.UTF-8")).as_deref(), Some("French (Belgium)"));
+        assert_eq!(chosen(Language::ENGLISH, Some("en_GB")).as_deref(), Some("English (Great Britain)"));
+        assert_eq!(chosen(Language::ENGLISH, Some("fr_FR")).as_deref(), Some("English (America)"));
+        assert_eq!(chosen(Language::ENGLISH, Some("en_ZA")).as_deref(), Some("English (America)"));
+    }
+
+    #[test]
+    fn languages_are_those_with_a_voice() {
+        let mut tags: Vec<_> = languages(&offers()).into_iter().map(Language::tag).collect();
+        tags.sort_unstable();
+        assert_eq!(tags, ["de", "en", "fr", "tr", "zh"]);
+    }
+}

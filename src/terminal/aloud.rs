@@ -96,6 +96,7 @@ impl Aloud {
 
     /// Reads a text aloud, after everything that came before.
     pub fn text(&self, from: &Nickname, text: &str) -> Turn {
+        self.inner.speech.expect(from.as_str(), text);
         self.push(from.as_str(), What::Text(text.to_owned()))
     }
 
@@ -107,6 +108,11 @@ impl Aloud {
     /// Takes note of what somebody wrote, without reading it: it tells which language their short texts are in.
     pub fn learn(&self, from: &Nickname, text: &str) {
         self.inner.speech.learn(from.as_str(), text);
+    }
+
+    /// Opens the voices of the languages that were learnt, for programs that go on.
+    pub fn prepare(&self) {
+        self.inner.speech.prepare();
     }
 
     /// Falls silent at once; what waits is dropped.

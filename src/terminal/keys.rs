@@ -1,6 +1,9 @@
 //! Single keys of a terminal, without waiting for Enter.
 
-use std::io::{IsTerminal, Read};
+use std::io::{IsTerminal, Read, stdin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{getpgrp, tcgetpgrp};
@@ -27,43 +30,49 @@ impl Key {
     }
 }
 
-/// The keys that are pressed. Dropped, it leaves the terminal as it was.
+/// As long as it lives, keys count at once and are not shown; Ctrl-C stays a signal. Dropping it gives the
+/// terminal back as it was.
 pub struct Keys {
-    pressed: mpsc::UnboundedReceiver<Key>,
     before: Termios,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    pressed: mpsc::UnboundedReceiver<Key>,
 }
 
 impl Keys {
-    /// Begins to read them. `None` where stdin is no terminal, or belongs to another program now.
-    pub fn open() -> Option<Self> {
-        let stdin = std::io::stdin();
-        // One in the background that touches its terminal is halted.
-        if !stdin.is_terminal() || tcgetpgrp(&stdin).ok()? != getpgrp() {
+    /// Watches stdin. `None` where it is no terminal, or belongs to another program now.
+    pub fn watch() -> Option<Self> {
+        // A program in the background that touches its terminal is halted.
+        if !stdin().is_terminal() || tcgetpgrp(stdin()).ok()? != getpgrp() {
             return None;
         }
-        let before = tcgetattr(&stdin).ok()?;
-        let mut single = before.clone();
-        single.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
-        for (index, value) in [(SpecialCharacterIndices::VMIN, 1), (SpecialCharacterIndices::VTIME, 0)] {
-            *single.control_chars.get_mut(index as usize)? = value;
+        let before = tcgetattr(stdin()).ok()?;
+        let mut now = before.clone();
+        now.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
+        // A read ends after a tenth of a second at the latest, so that the thread can be stopped.
+        for (index, value) in [(SpecialCharacterIndices::VMIN, 0), (SpecialCharacterIndices::VTIME, 1)] {
+            *now.control_chars.get_mut(index as usize)? = value;
         }
-        tcsetattr(&stdin, SetArg::TCSANOW, &single).ok()?;
+        tcsetattr(stdin(), SetArg::TCSANOW, &now).ok()?;
+        let stop = Arc::new(AtomicBool::new(false));
         let (press, pressed) = mpsc::unbounded_channel();
-        // It reads until the process ends: reading can't be called off.
-        let reader = std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
-            let mut byte = [0];
-            while let Ok(1) = std::io::stdin().read(&mut byte) {
-                if press.send(Key::from_byte(byte[0])).is_err() {
+        let asked = stop.clone();
+        let thread = std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
+            let mut bytes = [0; 64];
+            while !asked.load(Ordering::Relaxed) {
+                // Some keys send several bytes, which come together.
+                let Ok(count) = stdin().lock().read(&mut bytes) else { return };
+                let first = bytes.first().filter(|_| count > 0);
+                if first.is_some_and(|byte| press.send(Key::from_byte(*byte)).is_err()) {
                     return;
                 }
             }
         });
-        let keys = Self { pressed, before };
-        reader.ok().map(|_| keys)
+        Some(Self { before, stop, thread: thread.ok(), pressed })
     }
 
-    /// The next key. Never returns once there are no more.
-    pub async fn next(&mut self) -> Key {
+    /// Waits for a key.
+    pub async fn pressed(&mut self) -> Key {
         match self.pressed.recv().await {
             Some(key) => key,
             None => std::future::pending().await,
@@ -73,7 +82,12 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to fail with.
+            let _ = thread.join();
+        }
         // A terminal that has gone needs nothing.
-        let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &self.before);
+        let _ = tcsetattr(stdin(), SetArg::TCSANOW, &self.before);
     }
 }
