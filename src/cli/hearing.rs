@@ -1,8 +1,9 @@
 //! What is heard while a command runs: shared by `receive`, `listen` and `speak`.
 
+use std::io::{Write, stderr};
+
 use anyhow::Result;
 
-use super::app::App;
 use crate::audio::Speaker;
 use crate::client::{Body, Client, Message, MessageRef};
 use crate::speech::Speech;
@@ -18,20 +19,18 @@ pub struct Hearing {
     aloud: Option<Aloud>,
     play: bool,
     speak: bool,
-    json: bool,
 }
 
 impl Hearing {
     /// With what was asked for: voice notes played, texts read aloud.
-    pub fn new(app: &App, play: bool, speak: bool) -> Self {
-        let json = app.out.json;
+    pub fn new(speaker: &Speaker, play: bool, speak: bool) -> Self {
         let aloud = (play || speak).then(|| {
-            Aloud::new(Speaker::muted(), Speech::new(), |trouble| {
-                // The same line as for errors, in words alone: nothing has failed.
-                eprintln!("tellal: {}", sanitize::line(trouble));
+            Aloud::new(speaker.clone(), speak.then(Speech::new), |trouble| {
+                // A closed stderr is ignored.
+                let _ = writeln!(stderr(), "tellal: {}", sanitize::line(trouble));
             })
         });
-        Self { aloud, play, speak, json }
+        Self { aloud, play, speak }
     }
 
     /// Learns from the history which languages people write in; `prepare`: opens voices for them.
@@ -83,9 +82,7 @@ impl Hearing {
         else {
             return std::future::pending().await;
         };
-        if !self.json {
-            eprintln!("(any key: silence; n: next; q: end)");
-        }
+        let _ = writeln!(stderr(), "(any key: silence; n: next; q: end)");
         loop {
             match keys.pressed().await {
                 Key::Quit => return aloud.stop(),

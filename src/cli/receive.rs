@@ -8,7 +8,9 @@ use tokio::time::{Instant, timeout_at};
 use super::app::App;
 use super::deliver;
 use super::hearing::Hearing;
+use crate::audio::Speaker;
 use crate::client::{Client, ClientError, Event, Events, Role};
+use crate::terminal::cues;
 
 /// How long to let be after the server could not be asked, if nothing happens.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -22,10 +24,10 @@ pub struct Args {
     /// Go on until Ctrl-C
     #[arg(long)]
     pub follow: bool,
-    /// Play voice notes
+    /// Play the voice notes that come, one after the other
     #[arg(long)]
     pub play: bool,
-    /// Read texts aloud
+    /// Read the texts that come aloud, each after its sender's name
     #[arg(long)]
     pub speak: bool,
 }
@@ -45,9 +47,10 @@ pub async fn run(args: Args, app: App) -> Result<()> {
 pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
     let client = app.open_as(role).await?;
     let mut events = client.events();
-    let hearing = Hearing::new(&app, args.play, args.speak);
+    let speaker = app.speaker();
+    let hearing = Hearing::new(&speaker, args.play, args.speak);
     hearing.learn(&client, args.follow).await?;
-    let reader = Reader { client: &client, app: &app, hearing: &hearing };
+    let reader = Reader { client: &client, app: &app, speaker: &speaker, hearing: &hearing };
     let work = async {
         let done = if args.follow {
             reader.follow(&mut events).await
@@ -65,7 +68,7 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
         done = work => done,
         () = hearing.keys() => Ok(()),
     };
-    deliver::close(client, events).await;
+    tokio::join!(deliver::close(client, events), app.heard(&speaker));
     done
 }
 
@@ -73,6 +76,7 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
 struct Reader<'a> {
     client: &'a Client,
     app: &'a App,
+    speaker: &'a Speaker,
     hearing: &'a Hearing,
 }
 
@@ -104,21 +108,33 @@ impl Reader<'_> {
     /// Until interrupted. A lost connection is said, and waited for.
     async fn follow(&self, events: &mut Events) -> Result<()> {
         self.show().await?;
+        // Who comes and goes is only heard. Where the server can't be asked now, it is once it can be.
+        let mut watching = !self.app.mute && self.client.watch_presence().await.is_ok();
         let mut lost = false;
         while let Some(event) = events.next().await {
             match event {
                 Event::Message(_) | Event::Drained => {
                     self.show().await?;
                 }
+                Event::Presence { .. } => {
+                    cues::of_event(&event).iter().for_each(|cue| self.speaker.cue(*cue))
+                }
                 Event::Disconnected { reason, .. } if !lost => {
                     lost = true;
                     self.app.out.note(&format!("tellal: not connected: {reason}; trying again"));
                 }
-                Event::Connected if lost => {
-                    lost = false;
-                    self.app.out.note("tellal: connected again");
+                Event::Connected => {
+                    if !watching && !self.app.mute {
+                        watching = self.client.watch_presence().await.is_ok();
+                    }
+                    if std::mem::take(&mut lost) {
+                        self.app.out.note("tellal: connected again");
+                    }
                 }
                 _ => {}
+            }
+            if let Some(trouble) = self.speaker.take_trouble() {
+                self.app.out.note(&format!("tellal: {trouble}"));
             }
         }
         Ok(())
@@ -132,6 +148,9 @@ impl Reader<'_> {
         }
         // Only what the reader has counts as shown.
         self.app.out.flush()?;
+        for message in &messages {
+            cues::of_message(message).iter().for_each(|cue| self.speaker.cue(*cue));
+        }
         if !messages.is_empty() {
             let numbers: Vec<u64> = messages.iter().map(|message| message.number).collect();
             self.client.mark_shown(&numbers).await?;

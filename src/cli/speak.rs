@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::app::App;
 use super::failure::Failure;
 use super::hearing::Hearing;
+use crate::audio::Speaker;
 use crate::client::{Body, MessageRef};
 use crate::model::MessageId;
 use crate::terminal::aloud::Outcome;
@@ -41,7 +42,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         let what = "that message is a voice note: `tellal play` plays it";
         return Err(Failure::new("not_text", what).into());
     }
-    let hearing = Hearing::new(&app, false, true);
+    let hearing = Hearing::new(&Speaker::muted(), false, true);
     hearing.learn(&client, false).await?;
     if !app.out.json {
         app.out.message(&message)?;

@@ -21,7 +21,10 @@ fn texts_of_some_length_are_told_apart() {
         ("你好，今天天气很好。", Language::CHINESE),
         ("こんにちは、今日は天気がいいですね。", Language::JAPANESE),
         ("Привет, сегодня хорошая погода.", Language(Lang::Rus)),
-        ("Guten Tag, das Wetter ist heute wirklich sehr schön, wollen wir spazieren gehen?", Language(Lang::Deu)),
+        (
+            "Guten Tag, das Wetter ist heute wirklich sehr schön, wollen wir spazieren gehen?",
+            Language(Lang::Deu),
+        ),
     ] {
         assert_eq!(found(text), Some(language), "{text}");
     }
@@ -55,7 +58,8 @@ fn short_texts_are_read_in_the_language_that_the_writer_was_last_sure_to_use() {
 
 #[test]
 fn a_short_greeting_is_never_taken_for_a_language_that_nobody_here_speaks() {
-    for text in ["Merhaba", "Bonjour", "Hello", "Salut", "Selam", "Good morning", "İyi geceler", "Ça va ?"] {
+    for text in ["Merhaba", "Bonjour", "Hello", "Salut", "Selam", "Good morning", "İyi geceler", "Ça va ?"]
+    {
         let language = found(text).unwrap();
         assert!(COMMON.contains(&language), "{text}: {language}");
     }

@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn words_stay_as_they_are() {
-        for text in ["Merhaba, nasılsın?", "안녕하세요!", "你好。", "l'été à Noël…", "50 % [1] 3.5 a@b.c"] {
+        for text in ["Merhaba, nasılsın?", "안녕하세요!", "你好。", "l'été à Noël…", "50 % [1] 3.5 a@b.c"]
+        {
             assert_eq!(clean(text), text);
         }
         assert_eq!(clean(" a\r\n.\r\nQUIT\tb "), "a . QUIT b");

@@ -21,7 +21,7 @@ pub struct Aloud {
 struct Inner {
     jobs: mpsc::UnboundedSender<Job>,
     now: Arc<Now>,
-    speech: Speech,
+    speech: Option<Speech>,
     task: AbortHandle,
 }
 
@@ -84,9 +84,14 @@ impl Now {
 }
 
 impl Aloud {
-    /// A queue on this loudspeaker and this voice. What goes wrong is told as a line, each line once. Within a
-    /// tokio runtime.
-    pub fn new(speaker: Speaker, speech: Speech, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    /// A queue on this loudspeaker and this voice; without a voice notes are played and nobody is named. What goes
+    /// wrong is told as a line, each line once. Within a tokio runtime.
+    pub fn new(
+        speaker: Speaker,
+        speech: impl Into<Option<Speech>>,
+        tell: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
+        let speech = speech.into();
         let (jobs, queue) = mpsc::unbounded_channel();
         let now = Arc::new(Now::default());
         let reader = Reader { speaker, speech: speech.clone(), now: now.clone(), tell, told: HashSet::new() };
@@ -96,7 +101,7 @@ impl Aloud {
 
     /// Reads a text aloud, after everything that came before.
     pub fn text(&self, from: &Nickname, text: &str) -> Turn {
-        self.inner.speech.expect(from.as_str(), text);
+        self.inner.speech.iter().for_each(|speech| speech.expect(from.as_str(), text));
         self.push(from.as_str(), What::Text(text.to_owned()))
     }
 
@@ -107,12 +112,12 @@ impl Aloud {
 
     /// Takes note of what somebody wrote, without reading it: it tells which language their short texts are in.
     pub fn learn(&self, from: &Nickname, text: &str) {
-        self.inner.speech.learn(from.as_str(), text);
+        self.inner.speech.iter().for_each(|speech| speech.learn(from.as_str(), text));
     }
 
     /// Opens the voices of the languages that were learnt, for programs that go on.
     pub fn prepare(&self) {
-        self.inner.speech.prepare();
+        self.inner.speech.iter().for_each(Speech::prepare);
     }
 
     /// Falls silent at once; what waits is dropped.
@@ -136,7 +141,7 @@ impl Aloud {
         state.one.cancel();
         state.playing.iter().for_each(Playback::stop);
         // There is never more than one utterance there.
-        self.inner.speech.stop_all();
+        self.inner.speech.iter().for_each(Speech::stop_all);
     }
 
     fn push(&self, from: &str, what: What) -> Turn {
@@ -156,14 +161,14 @@ impl Drop for Inner {
         self.task.abort();
         self.now.state().playing.iter().for_each(Playback::stop);
         // The process may be about to end, which the speech service would not notice.
-        self.speech.silence();
+        self.speech.iter().for_each(Speech::silence);
     }
 }
 
 /// Takes one turn after the other.
 struct Reader<T> {
     speaker: Speaker,
-    speech: Speech,
+    speech: Option<Speech>,
     now: Arc<Now>,
     tell: T,
     told: HashSet<String>,
@@ -192,6 +197,8 @@ impl<T: Fn(&str)> Reader<T> {
     }
 
     async fn perform(&mut self, from: String, what: What) -> Outcome {
+        // The sound of its arrival is over first.
+        self.speaker.idle().await;
         match what {
             What::Mark => Outcome::Heard,
             What::Text(text) => self.say(from, text).await,
@@ -208,7 +215,8 @@ impl<T: Fn(&str)> Reader<T> {
 
     async fn say(&self, from: String, text: String) -> Outcome {
         let utterance = Utterance { person: Some(from), ..Utterance::new(text) };
-        match self.speech.say(utterance).done().await {
+        let Some(speech) = &self.speech else { return Outcome::Heard };
+        match speech.say(utterance).done().await {
             speech::Outcome::Spoken => Outcome::Heard,
             speech::Outcome::Stopped => Outcome::Stopped,
             speech::Outcome::Unavailable(why) => Outcome::Unavailable(why),
@@ -226,7 +234,11 @@ impl<T: Fn(&str)> Reader<T> {
         };
         match playback.wait().await {
             Ok(()) => Outcome::Heard,
-            Err(error) => Outcome::Unavailable(error.to_string()),
+            Err(error) => {
+                // It is told here.
+                drop(self.speaker.take_trouble());
+                Outcome::Unavailable(error.to_string())
+            }
         }
     }
 

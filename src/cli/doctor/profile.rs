@@ -16,7 +16,7 @@ pub async fn look(app: &App) -> (Vec<Check>, Option<Client>) {
         Ok(client) => client,
         Err(error) => {
             let mut checks = vec![Check::error("profile", &error.to_string()).essential()];
-            if !matches!(error, ClientError::NotRegistered { .. }) {
+            if !matches!(error.downcast_ref(), Some(ClientError::NotRegistered { .. })) {
                 checks.push(files);
             }
             return (checks, None);
@@ -35,7 +35,9 @@ pub async fn look(app: &App) -> (Vec<Check>, Option<Client>) {
 pub fn files(home: &Path) -> Check {
     let what = "files";
     match open_to_others(home) {
-        Ok(open) if open.is_empty() => Check::good(what, "the folder and the keys are readable by their owner alone"),
+        Ok(open) if open.is_empty() => {
+            Check::good(what, "the folder and the keys are readable by their owner alone")
+        }
         Ok(open) => {
             let names: Vec<String> = open.iter().map(|path| path.display().to_string()).collect();
             let said = format!("others on this machine may read {}", names.join(", "));

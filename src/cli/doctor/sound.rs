@@ -53,9 +53,10 @@ pub async fn microphone() -> Check {
         Ok::<_, AudioError>((moved, level))
     });
     match recorded.await {
-        Ok(Ok((true, level))) => {
-            Check::good(what, format!("{device}; it records, at {:.0} % of full level just now", level * 100.0))
-        }
+        Ok(Ok((true, level))) => Check::good(
+            what,
+            format!("{device}; it records, at {:.0} % of full level just now", level * 100.0),
+        ),
         Ok(Err(error)) => Check::error(what, &error.to_string()),
         Ok(Ok((false, _))) | Err(_) => Silent.of(what),
     }

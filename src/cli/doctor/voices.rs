@@ -17,7 +17,11 @@ fn judge(voices: &[Language], own: Option<Language>) -> Check {
     let own = own.filter(|own| !Language::COMMON.contains(own));
     let wanted: Vec<Language> = Language::COMMON.into_iter().chain(own).collect();
     let names = |languages: &[Language]| {
-        languages.iter().map(|language| format!("{} ({language})", language.name())).collect::<Vec<_>>().join(", ")
+        languages
+            .iter()
+            .map(|language| format!("{} ({language})", language.name()))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let (there, missing): (Vec<Language>, Vec<Language>) =
         wanted.into_iter().partition(|language| voices.contains(language));
@@ -37,7 +41,10 @@ mod tests {
     fn what_has_no_voice_is_named() {
         let all: Vec<Language> = Language::all().collect();
         let good = judge(&all, Language::from_tag("de_DE"));
-        assert!(good.ok && good.said.contains("Turkish (tr)") && good.said.contains("German (de)"), "{good:?}");
+        assert!(
+            good.ok && good.said.contains("Turkish (tr)") && good.said.contains("German (de)"),
+            "{good:?}"
+        );
         let few = judge(&[Language::ENGLISH], Some(Language::ENGLISH));
         assert!(!few.ok && few.said.contains("Chinese (zh)") && !few.said.contains("English"), "{few:?}");
         assert!(!few.essential);
