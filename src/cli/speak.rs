@@ -27,7 +27,7 @@ pub struct Spoken {
     /// The message.
     pub id: MessageId,
     /// Whether it was heard to its end; otherwise it was stopped.
-    pub heard: bool,
+    pub complete: bool,
 }
 
 /// Reads it aloud, its sender's name first, in a voice of its language.
@@ -64,7 +64,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         return Err(Failure { code: "no_speech", message: why, id: Some(message.id) }.into());
     }
     if app.out.json {
-        let spoken = Spoken { kind: "spoken", id: message.id, heard: outcome == Outcome::Heard };
+        let spoken = Spoken { kind: "spoken", id: message.id, complete: outcome == Outcome::Heard };
         app.out.put(&spoken, String::new)?;
         app.out.flush()?;
     }

@@ -25,7 +25,8 @@ pub async fn loudspeaker(app: &App) -> Check {
     if app.mute {
         return Check::good(what, format!("{device}; nothing was played, as you wish"));
     }
-    let playback = app.speaker().play(Cue::Received.built_in().to_vec());
+    let speaker = app.speaker();
+    let playback = speaker.play(Cue::Received.built_in().to_vec());
     match timeout(PATIENCE, playback.wait()).await {
         Ok(Ok(())) => Check::good(what, format!("{device}; a sound was played")),
         Ok(Err(error)) => Check::error(what, &error.to_string()),
