@@ -116,8 +116,6 @@ fn what_is_spoken_into_the_microphone_arrives_sample_for_sample() {
     };
     let (recorded, arrived) = (save(&ayşe), save(&burak));
     assert!(recorded == arrived, "what arrived is not what was recorded");
-    std::fs::write("/tmp/arrived.wav", &arrived).unwrap();
-    std::fs::write("/tmp/spoken.wav", speech_wav()).unwrap();
     let (samples, rate) = signal::read(&arrived);
     assert_eq!((samples.len(), rate), (32_000, 16_000));
     let spoken: Vec<f32> = speech().iter().map(|sample| f32::from(*sample) / 32768.0).collect();

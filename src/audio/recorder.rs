@@ -226,8 +226,11 @@ fn buffer(config: &SupportedStreamConfig) -> BufferSize {
     }
 }
 
+/// What a callback does with what the device hands over.
+type Taker = Box<dyn FnMut(&Data) + Send>;
+
 /// What a callback does with data of a format: the mean of the channels goes into the queue.
-fn taker(format: SampleFormat, channels: u16, writer: Writer) -> Option<Box<dyn FnMut(&Data) + Send>> {
+fn taker(format: SampleFormat, channels: u16, writer: Writer) -> Option<Taker> {
     Some(match format {
         SampleFormat::I8 => taker_of::<i8>(channels, writer),
         SampleFormat::I16 => taker_of::<i16>(channels, writer),
@@ -241,7 +244,7 @@ fn taker(format: SampleFormat, channels: u16, writer: Writer) -> Option<Box<dyn 
     })
 }
 
-fn taker_of<T>(channels: u16, mut writer: Writer) -> Box<dyn FnMut(&Data) + Send>
+fn taker_of<T>(channels: u16, mut writer: Writer) -> Taker
 where
     T: SizedSample,
     f32: FromSample<T>,

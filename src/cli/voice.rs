@@ -73,7 +73,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
                 sent = send(&app, client, &to, note, None, None) => sent,
                 Ok(()) = tokio::signal::ctrl_c() => Err(Interrupted.into()),
             };
-            sent.or_else(|error| Err(kept(&app, error, &wav)))
+            sent.map_err(|error| kept(&app, error, &wav))
         }
     }
 }
