@@ -16,8 +16,6 @@
 pub mod app;
 #[cfg(feature = "client")]
 pub mod deliver;
-#[cfg(feature = "client")]
-pub mod doctor;
 pub mod failure;
 #[cfg(feature = "client")]
 pub mod file;
