@@ -66,7 +66,7 @@ pub fn find(recording: &[f32], sound: &[f32]) -> Found {
         samples.chunks(COARSE).map(|part| part.iter().sum::<f32>() / COARSE as f32).collect()
     };
     let rough = best(&mean(recording), &mean(sound), 0..usize::MAX);
-    let around = (rough.at * COARSE).saturating_sub(6 * COARSE)..(rough.at + 6) * COARSE;
+    let around = (rough.at * COARSE).saturating_sub(12 * COARSE)..(rough.at + 12) * COARSE;
     best(recording, sound, around)
 }
 
