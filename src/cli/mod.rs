@@ -8,6 +8,7 @@
 //! - [`output`]: stdout for people and for programs
 //! - [`failure`]: how an error is reported
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
+//! - [`record`]: recording a voice note, with time and level
 //! - [`file`]: new files that never overwrite
 //! - the verbs: `register`, `users`, `send`, `voice`, `receive`, `history`, `play`, `server`
 
@@ -29,6 +30,8 @@ pub mod output;
 pub mod play;
 #[cfg(feature = "client")]
 pub mod receive;
+#[cfg(feature = "client")]
+pub mod record;
 #[cfg(feature = "client")]
 pub mod register;
 #[cfg(feature = "client")]
@@ -79,13 +82,13 @@ pub enum ClientVerb {
     Users(users::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
     Send(send::Args),
-    /// Send a voice note
+    /// Record a voice note and send it, or send a file
     Voice(voice::Args),
     /// Show what is new
     Receive(receive::Args),
     /// Show what was said before
     History(history::Args),
-    /// Save a voice note as a WAV file
+    /// Play a voice note, or save it as a WAV file
     Play(play::Args),
 }
 
@@ -123,7 +126,10 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         _ => None,
     };
     // Following ends when it is told to: that is no failure.
-    let interrupted = if matches!(&verb, ClientVerb::Receive(args) if args.follow) { 0 } else { 130 };
+    let follows = matches!(&verb, ClientVerb::Receive(args) if args.follow);
+    let interrupted = if follows { 0 } else { failure::INTERRUPTED };
+    // These have something to finish or to say.
+    let heeds = matches!(&verb, ClientVerb::Voice(_) | ClientVerb::Play(_));
     let work = async {
         let app = app::App::new(globals)?;
         match verb {
@@ -141,6 +147,6 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failure::report(&error, json),
         },
-        Ok(()) = tokio::signal::ctrl_c() => ExitCode::from(interrupted),
+        Ok(()) = tokio::signal::ctrl_c(), if !heeds => ExitCode::from(interrupted),
     }
 }

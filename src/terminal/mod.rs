@@ -1,12 +1,16 @@
 //! Making what others wrote fit to print: without control characters, in their colour, at the reader's own time.
 //!
-//! Text in, text out; nothing here reads or writes a terminal.
+//! Text in, text out; of what is here only [`keys`] touches a terminal.
 //!
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
+//! - [`cues`]: which sound goes with which event
+//! - [`keys`]: any key stops what is being played
 //! - [`line`]: a message as lines for people
 
 pub mod color;
+pub mod cues;
+pub mod keys;
 pub mod line;
 pub mod sanitize;
 
