@@ -29,7 +29,7 @@ use sound::{Card, envelope, likeness};
 use stage::Stage;
 
 /// What ayşe says into the microphone where nobody is there to speak.
-const SPOKEN: &str = "Merhaba Burak, bu benim ilk sesli mesajım. Umarım beni iyi duyuyorsun.";
+const SPOKEN: &str = "Merhaba Burak, bu benim ilk sesli mesajım.";
 /// How long she records, in seconds.
 const NOTE: u64 = 6;
 
