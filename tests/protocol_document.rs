@@ -1,0 +1,233 @@
+//! Holds `docs/protocol.md` to the program: every test vector in it is what the program makes of those values.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![cfg(feature = "client")]
+
+use bytes::BytesMut;
+use tellal::crypto::envelope::{
+    Content, Conversation, Delivered, Header, Recipient as Me, VoiceData, VoiceManifest, parse,
+};
+use tellal::crypto::record::{verify_account, verify_message_key};
+use tellal::crypto::{MessageSecret, PrivateKey, Purpose};
+use tellal::model::{
+    AccountId, AccountRecord, AccountRecordKind, BlobId, DeviceId, DirectoryEntry, EnvelopeHash, KeyId,
+    MessageId, MessageKeyRecord, Millis, Position, Recipient, ServerId, Signed, Wrap, to_cbor,
+};
+use tellal::protocol::frame;
+use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Request, SessionProof, Verb};
+
+const AYŞE: AccountId = AccountId::new([0xa1; 32]);
+const AYŞES_DEVICE: DeviceId = DeviceId::new([0xa2; 32]);
+const BURAK: AccountId = AccountId::new([0xb1; 32]);
+const BURAKS_DEVICE: DeviceId = DeviceId::new([0xb2; 32]);
+const BURAKS_KEY: KeyId = KeyId::new([0xb3; 32]);
+const SERVER: ServerId = ServerId::new([0x5e; 32]);
+const BLOB: BlobId = BlobId::new([0xbb; 32]);
+const MESSAGE: MessageId = MessageId::from_bytes([0x0d; 16]);
+const TIME: Millis = Millis(1_795_233_600_000);
+
+/// The bytes of a whole envelope with its keys, for whoever wants to open one.
+const ENVELOPE: &str = include_str!("vectors/envelope.json");
+
+fn signed() -> Signed {
+    Signed { body: vec![0xa0].into(), signature: vec![0x51, 0x62].into() }
+}
+
+fn wrap() -> Wrap {
+    Wrap { device: BURAKS_DEVICE, key: BURAKS_KEY, ciphertext: vec![0xc1, 0xc2].into() }
+}
+
+fn requests() -> Vec<(&'static str, Verb)> {
+    let position = Position { epoch: 7, seq: 300 };
+    vec![
+        (
+            "Register",
+            Verb::Register { record: signed(), message_key: signed(), signature: vec![0x51, 0x62].into() },
+        ),
+        ("Login", Verb::Login { account: AYŞE, device: AYŞES_DEVICE, signature: vec![0x51, 0x62].into() }),
+        ("LookUpName", Verb::LookUpName { nickname: "ayşe".parse().unwrap() }),
+        ("LookUpAccount", Verb::LookUpAccount { account: AYŞE }),
+        ("ListAccounts", Verb::ListAccounts { after: None }),
+        ("ListAccounts, next page", Verb::ListAccounts { after: Some("ayşe".parse().unwrap()) }),
+        ("PublishMessageKey", Verb::PublishMessageKey { record: signed() }),
+        (
+            "Submit",
+            Verb::Submit {
+                message: MESSAGE,
+                conversation: BURAK,
+                recipients: vec![Recipient { account: BURAK, wraps: vec![wrap()] }],
+                blobs: vec![],
+            },
+        ),
+        ("Subscribe", Verb::Subscribe { after: None }),
+        ("Subscribe, from a position", Verb::Subscribe { after: Some(position) }),
+        ("Acknowledge", Verb::Acknowledge { position }),
+        ("PutChunk", Verb::PutChunk { blob: BLOB, index: 2 }),
+        ("SealBlob", Verb::SealBlob { blob: BLOB, chunks: 3 }),
+        ("StatBlob", Verb::StatBlob { blob: BLOB }),
+        ("FetchChunk", Verb::FetchChunk { blob: BLOB, index: 2 }),
+        ("WatchPresence", Verb::WatchPresence),
+        ("Ping", Verb::Ping),
+    ]
+}
+
+fn pushes() -> Vec<(&'static str, Push)> {
+    let position = Position { epoch: 7, seq: 300 };
+    let reply = |answer| Push::Reply { number: 1, answer };
+    let entry = DirectoryEntry { chain: vec![signed()], message_keys: vec![signed()], online: true };
+    let refusal = |code, retry_after| Push::Refusal { number: 1, code, retry_after };
+    vec![
+        ("Hello", Push::Hello { versions: vec![1], server: SERVER, nonce: [0x0e; 32].into(), time: TIME }),
+        ("Reply Done", reply(Answer::Done)),
+        ("Reply LoggedIn", reply(Answer::LoggedIn)),
+        ("Reply Directory", reply(Answer::Directory { entries: vec![entry], more: false })),
+        ("Reply Accepted", reply(Answer::Accepted { at: TIME })),
+        ("Reply Subscribed", reply(Answer::Subscribed { oldest: Position { epoch: 7, seq: 12 } })),
+        ("Reply Blob", reply(Answer::Blob { chunks: 2, sealed: false })),
+        ("Reply Chunk", reply(Answer::Chunk)),
+        ("Reply Online", reply(Answer::Online { accounts: vec![AYŞE] })),
+        ("Refusal", refusal(RefusalCode::KeySuperseded, None)),
+        ("Refusal, to be tried again", refusal(RefusalCode::StorageFailed, Some(5000))),
+        (
+            "Delivery",
+            Push::Delivery {
+                position,
+                sender: AYŞE,
+                device: AYŞES_DEVICE,
+                message: MESSAGE,
+                conversation: BURAK,
+                wrap: Some(wrap()),
+                accepted_at: TIME,
+            },
+        ),
+        ("Drained", Push::Drained { position }),
+        ("Presence", Push::Presence { account: AYŞE, online: true }),
+        ("Goodbye", Push::Goodbye { reason: GoodbyeReason::Replaced }),
+    ]
+}
+
+fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
+    let header = Header {
+        version: 1,
+        message: MESSAGE,
+        account: AYŞE,
+        device: AYŞES_DEVICE,
+        recipient: Conversation::Account(BURAK),
+        counter: Some(300),
+        previous: EnvelopeHash::new([0x0f; 32]),
+        commit: MessageSecret::from_bytes([0x5c; 32]).commitment(),
+        sent_at: TIME,
+    };
+    let manifest = VoiceManifest {
+        data: VoiceData::Blob { id: BLOB, chunks: 3 },
+        name: "note.wav".to_owned(),
+        media_type: "audio/wav".to_owned(),
+        size: 150_000,
+        sha256: [0x25; 32],
+        duration_ms: 4_686,
+        sample_rate: 16_000,
+        peaks: vec![0, 128, 255].into(),
+    };
+    let inline = VoiceManifest { data: VoiceData::Inline(b"RIFF".to_vec().into()), ..manifest.clone() };
+    let registration = AccountRecord {
+        version: 1,
+        account: AYŞE,
+        index: 0,
+        previous: None,
+        made_at: TIME,
+        kind: AccountRecordKind::Registration {
+            nickname: "ayşe".parse().unwrap(),
+            identity_key: vec![0x30, 0x01].into(),
+            device_key: vec![0x30, 0x02].into(),
+            color: Some("teal".parse().unwrap()),
+        },
+    };
+    let message_key = MessageKeyRecord {
+        version: 1,
+        account: AYŞE,
+        device: AYŞES_DEVICE,
+        key: vec![0x30, 0x03].into(),
+        from: TIME,
+        until: Millis(TIME.0 + 37 * 24 * 3_600_000),
+        supersedes: None,
+    };
+    let proof = SessionProof {
+        server: SERVER,
+        account: AYŞE,
+        device: AYŞES_DEVICE,
+        nonce: [0x0e; 32].into(),
+        exporter: [0xe0; 32].into(),
+    };
+    let mut login = [Purpose::Login.tag(), &[0]].concat();
+    login.extend(to_cbor(&proof));
+    vec![
+        ("AccountRecord", to_cbor(&registration)),
+        ("MessageKeyRecord", to_cbor(&message_key)),
+        ("SessionProof", to_cbor(&proof)),
+        ("what a login signs", login),
+        ("header", to_cbor(&header)),
+        ("manifest of a blob", to_cbor(&manifest)),
+        ("manifest with its sound", to_cbor(&inline)),
+    ]
+}
+
+fn framed(number: u32, verb: Verb, body: &[u8]) -> Vec<u8> {
+    let mut buffer = BytesMut::new();
+    frame::put(&mut buffer, &to_cbor(&Request { number, verb }), body);
+    buffer.to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn vectors() -> Vec<(String, Vec<u8>)> {
+    let heads = requests().into_iter().map(|(name, verb)| (name, to_cbor(&Request { number: 1, verb })));
+    let pushes = pushes().into_iter().map(|(name, push)| (name, to_cbor(&push)));
+    let frame = [("a frame of Ping", framed(1, Verb::Ping, &[]))];
+    let all = heads.chain(pushes).chain(sealed_parts()).chain(frame);
+    all.map(|(name, bytes)| (name.to_owned(), bytes)).collect()
+}
+
+#[test]
+fn every_vector_of_the_document_is_what_the_program_makes() {
+    let document = include_str!("../docs/protocol.md");
+    let squeezed: String = document.chars().filter(|c| !c.is_whitespace()).collect();
+    for (name, bytes) in vectors() {
+        let hex = hex(&bytes);
+        assert!(squeezed.contains(&hex), "docs/protocol.md lacks {name}: {hex}");
+    }
+}
+
+#[test]
+fn the_documents_envelope_opens() {
+    let vector: serde_json::Value = serde_json::from_str(ENVELOPE).unwrap();
+    let text = |name: &str| vector[name].as_str().unwrap().to_owned();
+    let bytes = |name: &str| unhex(&text(name));
+    let records: Vec<Signed> = ["sender_record", "recipient_record", "recipient_message_key_record"]
+        .map(|name| minicbor::decode(&bytes(name)).unwrap())
+        .to_vec();
+    let sender = verify_account(&records[..1]).unwrap();
+    let recipient = verify_account(&records[1..2]).unwrap();
+    let key = verify_message_key(&recipient, &records[2]).unwrap();
+    let parsed = parse(&bytes("body").into()).unwrap();
+    assert_eq!(parsed.hash().to_string(), text("hash"));
+    let header = parsed.header().clone();
+    let delivered = Delivered {
+        sender: sender.id,
+        device: header.device,
+        message: header.message,
+        conversation: recipient.id,
+    };
+    let me = Me { account: recipient.id, device: key.device };
+    let private = PrivateKey::from_pem(&text("recipient_message_key")).unwrap();
+    let wrap = Wrap { device: key.device, key: key.key.id(), ciphertext: bytes("wrap").into() };
+    let opened = parsed.check(&delivered, me, &sender).unwrap().open(&private, &wrap).unwrap();
+    assert_eq!(hex(opened.secret.expose_key_bytes()), text("fernet_key"));
+    assert_eq!(opened.content, Content::Text(text("text")));
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(digit).collect()
+}
