@@ -254,6 +254,26 @@ fn notes_and_texts_take_turns() {
 }
 
 #[test]
+fn a_speech_service_that_dies_is_started_again() {
+    let scene = Scene::new();
+    scene
+        .ayşe
+        .send("burak", "This is a text of some length, during which the speech service is going to die.");
+    let heard = scene.card.record_loudspeaker();
+    let running = Running::start(&mut scene.command(&["receive", "--speak", "--mute"]));
+    heard.wait_until("the text is being read", sounds);
+    let pid = scene.card.env()[0].1.join("speech-dispatcher/pid/speech-dispatcher.pid");
+    let pid = std::fs::read_to_string(pid).unwrap();
+    assert!(Command::new("kill").args(["-s", "KILL", pid.trim()]).status().unwrap().success());
+    let finished = running.wait();
+    finished.ok();
+    assert_eq!(finished.stderr, "");
+    let stretches = bursts(&heard.stop());
+    println!("read again after the service died: {stretches:?}");
+    assert!(stretches.len() > 1, "{stretches:?}");
+}
+
+#[test]
 fn without_a_speech_service_one_line_says_so_and_texts_go_on() {
     let scene = Scene::new();
     scene.ayşe.send("burak", "merhaba");

@@ -6,7 +6,6 @@ use serde::Serialize;
 use super::app::App;
 use super::failure::Failure;
 use super::hearing::Hearing;
-use crate::audio::Speaker;
 use crate::client::{Body, MessageRef};
 use crate::model::MessageId;
 use crate::terminal::aloud::Outcome;
@@ -42,7 +41,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         let what = "that message is a voice note: `tellal play` plays it";
         return Err(Failure::new("not_text", what).into());
     }
-    let hearing = Hearing::new(&Speaker::muted(), false, true);
+    let hearing = Hearing::quiet();
     hearing.learn(&client, false).await?;
     if !app.out.json {
         app.out.message(&message)?;

@@ -27,7 +27,9 @@ pub async fn loudspeaker(app: &App) -> Check {
     let speaker = app.speaker();
     let playback = speaker.play(wav);
     match timeout(PATIENCE, playback.wait()).await {
-        Ok(Ok(())) if app.mute => Check::good(what, "it takes sound; it was given silence, since it is muted"),
+        Ok(Ok(())) if app.mute => {
+            Check::good(what, "it takes sound; it was given silence, since it is muted")
+        }
         Ok(Ok(())) => Check::good(what, "a sound was played: was it heard?"),
         Ok(Err(error)) => Check::error(what, &error.to_string()),
         Err(_) => silent(what),
