@@ -12,7 +12,7 @@ use super::Root;
 use super::failure::Failure;
 use super::output::Output;
 use crate::audio::{Sounds, Speaker};
-use crate::client::{Client, Options};
+use crate::client::{Client, Options, Role};
 use crate::model::{Color, Nickname};
 use crate::terminal::{Lines, Palette, When};
 
@@ -118,7 +118,15 @@ impl App {
     /// # Errors
     /// See [`Client::open`].
     pub async fn open(&self) -> Result<Client> {
-        let options = Options { server: self.server.clone(), ..Options::new(&self.home) };
+        self.open_as(Role::Command).await
+    }
+
+    /// Opens the profile for a front end of this role.
+    ///
+    /// # Errors
+    /// See [`Client::open`].
+    pub async fn open_as(&self, role: Role) -> Result<Client> {
+        let options = Options { server: self.server.clone(), role, ..Options::new(&self.home) };
         Ok(Client::open(options).await?)
     }
 }

@@ -77,7 +77,7 @@ async fn serve(args: Args, app: &App) -> Result<()> {
 ///
 /// # Errors
 /// When it can't be played.
-pub async fn play(app: &App, speaker: &Speaker, message: &Message, wav: Vec<u8>) -> Result<bool> {
+async fn play(app: &App, speaker: &Speaker, message: &Message, wav: Vec<u8>) -> Result<bool> {
     let playback = speaker.play(wav);
     let length = line::duration(u64::try_from(playback.duration().as_millis()).unwrap_or(u64::MAX));
     let mut keys = Keys::watch();
@@ -95,7 +95,7 @@ pub async fn play(app: &App, speaker: &Speaker, message: &Message, wav: Vec<u8>)
 
 async fn key(keys: &mut Option<Keys>) {
     match keys {
-        Some(keys) => keys.pressed().await,
+        Some(keys) => drop(keys.pressed().await),
         None => std::future::pending().await,
     }
 }

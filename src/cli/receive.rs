@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
 use super::app::App;
 use super::deliver;
+use super::hearing::Hearing;
 use crate::audio::Speaker;
-use crate::client::{Body, Client, ClientError, Event, Events, Message, MessageRef};
+use crate::client::{Client, ClientError, Event, Events, Role};
 use crate::terminal::cues;
 
 /// How long to let be after the server could not be asked, if nothing happens.
@@ -27,47 +27,60 @@ pub struct Args {
     /// Play the voice notes that come, one after the other
     #[arg(long)]
     pub play: bool,
+    /// Read the texts that come aloud, each after its sender's name
+    #[arg(long)]
+    pub speak: bool,
 }
 
-/// Shows what is new.
+/// Shows what is new, and with `--play` and `--speak` lets it be heard.
 ///
 /// # Errors
 /// When the server can't be reached; what had arrived before is shown all the same.
 pub async fn run(args: Args, app: App) -> Result<()> {
-    let client = app.open().await?;
-    let speaker = app.speaker();
+    run_as(Role::Command, args, app).await
+}
+
+/// The same, as what it says.
+///
+/// # Errors
+/// As for [`run`]; when the profile has no place for another front end of this role.
+pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
+    let client = app.open_as(role).await?;
     let mut events = client.events();
-    let (notes, mut coming) = unbounded_channel();
-    let notes = args.play.then_some(notes);
-    let shown = Shown { client: &client, app: &app, speaker: &speaker, notes };
-    let receiving = async {
-        // With it goes the sender of notes: when all are played, there are no more.
-        let shown = shown;
-        if args.follow {
-            shown.follow(&mut events).await
+    let speaker = app.speaker();
+    let hearing = Hearing::new(&speaker, args.play, args.speak);
+    hearing.learn(&client, args.follow).await?;
+    let reader = Reader { client: &client, app: &app, speaker: &speaker, hearing: &hearing };
+    let work = async {
+        let done = if args.follow {
+            reader.follow(&mut events).await
         } else if let Some(wait) = args.wait {
-            shown.wait_for_one(&mut events, Instant::now() + wait).await
+            reader.wait_for_one(&mut events, Instant::now() + wait).await
         } else {
             let drained = client.drain().await;
-            shown.show().await?;
+            reader.show().await?;
             drained.map_err(Into::into)
-        }
+        };
+        hearing.idle().await;
+        done
     };
-    let (done, ()) = tokio::join!(receiving, play(&client, &app, &speaker, &mut coming));
+    let done = tokio::select! {
+        done = work => done,
+        () = hearing.keys() => Ok(()),
+    };
     tokio::join!(deliver::close(client, events), app.heard(&speaker));
     done
 }
 
 /// What messages are shown with.
-struct Shown<'a> {
+struct Reader<'a> {
     client: &'a Client,
     app: &'a App,
     speaker: &'a Speaker,
-    /// Voice notes to be played.
-    notes: Option<UnboundedSender<Message>>,
+    hearing: &'a Hearing,
 }
 
-impl Shown<'_> {
+impl Reader<'_> {
     /// Until at least one message came and nothing more waits on the server, or until the time is over.
     async fn wait_for_one(&self, events: &mut Events, deadline: Instant) -> Result<()> {
         let mut trouble = None;
@@ -127,7 +140,7 @@ impl Shown<'_> {
         Ok(())
     }
 
-    /// Shows what no front end has shown; how many.
+    /// Shows what no front end has shown, and puts it in the queue of what is heard; how many.
     async fn show(&self) -> Result<usize> {
         let messages = self.client.unshown().await?;
         for message in &messages {
@@ -142,32 +155,10 @@ impl Shown<'_> {
             let numbers: Vec<u64> = messages.iter().map(|message| message.number).collect();
             self.client.mark_shown(&numbers).await?;
         }
-        let count = messages.len();
-        if let Some(notes) = &self.notes {
-            let received = messages.into_iter().filter(|message| message.delivery.is_none());
-            for note in received.filter(|message| matches!(message.body, Body::Voice { .. })) {
-                // It is read until this is dropped.
-                let _ = notes.send(note);
-            }
+        for message in &messages {
+            self.hearing.hear(self.client, message).await?;
         }
-        Ok(count)
-    }
-}
-
-/// Plays notes in order, until there are no more to come. That one can't be played is said, and no failure.
-async fn play(client: &Client, app: &App, speaker: &Speaker, notes: &mut UnboundedReceiver<Message>) {
-    while let Some(message) = notes.recv().await {
-        // Its own sound is over first.
-        speaker.idle().await;
-        let played = match client.audio(MessageRef::Id(message.id)).await {
-            Ok((_, wav)) => super::play::play(app, speaker, &message, wav).await.map(drop),
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = played {
-            app.out.note(&format!("tellal: {error:#}"));
-            // That is what would be said of its sound too.
-            drop(speaker.take_trouble());
-        }
+        Ok(messages.len())
     }
 }
 

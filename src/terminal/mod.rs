@@ -5,14 +5,17 @@
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
 //! - [`cues`]: which sound goes with which event
-//! - [`keys`]: any key stops what is being played
 //! - [`line`]: a message as lines for people
+//! - [`aloud`]: what is heard of them, one after the other
+//! - [`keys`]: any key stops that
 
+pub mod aloud;
 pub mod color;
 pub mod cues;
 pub mod keys;
 pub mod line;
 pub mod sanitize;
 
+pub use aloud::Aloud;
 pub use color::{Palette, When};
 pub use line::Lines;
