@@ -9,10 +9,12 @@
 //! - [`failure`]: how an error is reported
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
 //! - [`file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `send`, `voice`, `receive`, `history`, `play`, `server`
+//! - the verbs: `register`, `users`, `chat`, `send`, `voice`, `receive`, `history`, `play`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
+#[cfg(feature = "client")]
+pub mod chat;
 #[cfg(feature = "client")]
 pub mod deliver;
 pub mod failure;
@@ -77,6 +79,8 @@ pub enum ClientVerb {
     Register(register::Args),
     /// Who there is: nickname, online, fingerprint, verified
     Users(users::Args),
+    /// Talk, on the terminal
+    Chat(chat::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
     Send(send::Args),
     /// Send a voice note
@@ -129,6 +133,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         match verb {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,
+            ClientVerb::Chat(args) => chat::run(args, app).await,
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,
             ClientVerb::Receive(args) => receive::run(args, app).await,
