@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use support::{Profile, Running, Server};
+use support::{Profile, Running, Server, wav};
 
 /// Who is killed, and how often.
 #[derive(Clone, Copy, Default)]
@@ -36,7 +36,7 @@ struct Kills {
     command: u32,
 }
 
-/// What became of one sender's texts, by their numbers.
+/// What became of one sender's messages, by their numbers.
 #[derive(Default)]
 struct Sent {
     /// `send` returned: the server had it.
@@ -45,7 +45,13 @@ struct Sent {
     queued: Vec<u32>,
 }
 
-const TEXTS: u32 = 24;
+const MESSAGES: u32 = 24;
+
+/// One in so many is a voice note of several chunks.
+const NOTES: u32 = 6;
+
+/// Frames of the shortest note: it takes four chunks. A note's length says its number.
+const FRAMES: u32 = 100_000;
 
 #[test]
 fn nothing_accepted_is_lost_when_the_server_is_killed() {
@@ -84,7 +90,7 @@ fn storm(kills: Kills) {
         let mut workers = Vec::new();
         for (place, profile) in senders.iter().enumerate() {
             let random = StdRng::seed_from_u64(seed ^ (place as u64 + 1));
-            workers.push(scope.spawn(move || send_texts(profile, kills.command, random)));
+            workers.push(scope.spawn(move || send_messages(profile, kills.command, random)));
             let random = StdRng::seed_from_u64(seed ^ (place as u64 + 11));
             let sending = &sending;
             scope.spawn(move || keep_killing(profile, kills.sender, sending, random));
@@ -113,20 +119,32 @@ fn storm(kills: Kills) {
     for (sender, sent) in senders.iter().zip(&sent) {
         check(&sender.name, sent, &history);
     }
+    for message in history.iter().filter(|message| message["kind"] == "voice") {
+        let (id, copy) = (message["id"].as_str().unwrap(), burak.file("copy.wav"));
+        burak.run(["play", id, "--force", "--save", copy.to_str().unwrap()]).ok();
+        assert!(std::fs::read(&copy).unwrap() == wav::tone(frames(message)), "{message} arrived changed");
+    }
 }
 
-/// Sends numbered texts one after the other; some of the commands are killed half-way.
-fn send_texts(profile: &Profile, command_kills: u32, mut random: StdRng) -> Sent {
+/// Sends numbered messages one after the other; some of the commands are killed half-way.
+fn send_messages(profile: &Profile, command_kills: u32, mut random: StdRng) -> Sent {
     let mut sent = Sent::default();
-    for number in 0..TEXTS {
+    let note = profile.file("note.wav");
+    for number in 0..MESSAGES {
         let text = format!("{number}");
+        let args = if number % NOTES == NOTES - 1 {
+            std::fs::write(&note, wav::tone(FRAMES + number)).unwrap();
+            ["voice", "burak", "--file", note.to_str().unwrap()]
+        } else {
+            ["send", "burak", "--", &text]
+        };
         if command_kills > 0 && random.random_ratio(1, command_kills) {
-            let mut running = profile.start(["send", "burak", "--", &text]);
+            let mut running = profile.start(args);
             thread::sleep(Duration::from_millis(random.random_range(0..120)));
             running.kill();
             continue;
         }
-        let done = profile.run(["send", "burak", "--", &text]);
+        let done = profile.run(args);
         match done.code() {
             0 => sent.accepted.push((number, done.ok().to_owned())),
             1 if done.stderr.contains("waits") => sent.queued.push(number),
@@ -155,6 +173,18 @@ fn keep_killing(profile: &Profile, kills: u32, sending: &AtomicBool, mut random:
     }
 }
 
+/// The frames of a note of 16-bit samples, out of its file's size.
+fn frames(note: &serde_json::Value) -> u32 {
+    (note["size"].as_u64().unwrap() as u32 - wav::tone(0).len() as u32) / 2
+}
+
+fn number(message: &serde_json::Value) -> Option<u32> {
+    match message["kind"].as_str().unwrap() {
+        "voice" => Some(frames(message) - FRAMES),
+        _ => message["text"].as_str().unwrap().parse().ok(),
+    }
+}
+
 fn check(sender: &str, sent: &Sent, history: &[serde_json::Value]) {
     let from: Vec<&serde_json::Value> =
         history.iter().filter(|message| message["from"] == sender && message["kind"] != "notice").collect();
@@ -167,11 +197,19 @@ fn check(sender: &str, sent: &Sent, history: &[serde_json::Value]) {
     for (number, id) in &sent.accepted {
         assert_eq!(ids.get(id.as_str()), Some(&1), "{sender} {number}, accepted as {id}");
     }
-    let numbers: Vec<u32> =
-        from.iter().filter_map(|message| message["text"].as_str().unwrap().parse().ok()).collect();
-    assert!(numbers.is_sorted_by(|a, b| a < b), "{sender}: not once each, in order: {numbers:?}");
+    let numbers: Vec<u32> = from.iter().filter_map(|message| number(message)).collect();
+    let mut once = numbers.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), numbers.len(), "{sender}: not once each: {numbers:?}");
     for number in &sent.queued {
         assert!(numbers.contains(number), "{sender} {number} waited in the outbox and is gone: {numbers:?}");
     }
+    // What a killed command had begun may come after what a later one said: it never had its place confirmed.
+    let confirmed = |number: &&u32| {
+        sent.queued.contains(number) || sent.accepted.iter().any(|(accepted, _)| accepted == *number)
+    };
+    let confirmed: Vec<&u32> = numbers.iter().filter(confirmed).collect();
+    assert!(confirmed.is_sorted(), "{sender}: not in order: {numbers:?}");
     assert_eq!(from.last().map(|message| &message["text"]), Some(&"the end".into()));
 }

@@ -350,6 +350,20 @@ async fn a_voice_note_goes_up_in_chunks_goes_on_after_a_break_and_comes_down_aga
 }
 
 #[tokio::test]
+async fn chunks_and_the_seal_behind_them_may_be_sent_without_waiting() {
+    let served = Served::start().await;
+    let (mut ayşe, _burak) = friends(&served).await;
+    const CHUNKS: u32 = 100;
+    for index in 0..CHUNKS {
+        ayşe.send(Verb::PutChunk { blob: blob(1), index }, &[7; 5000]).await;
+    }
+    // Answered only after all of them.
+    assert_eq!(ayşe.ask(Verb::SealBlob { blob: blob(1), chunks: CHUNKS }, b"").await, Ok(Answer::Done));
+    let state = ayşe.ask(Verb::StatBlob { blob: blob(1) }, b"").await;
+    assert_eq!(state, Ok(Answer::Blob { chunks: CHUNKS, sealed: true }));
+}
+
+#[tokio::test]
 async fn who_comes_and_goes_is_told_to_who_asked() {
     let served = Served::start().await;
     let (mut ayşe, burak) = friends(&served).await;

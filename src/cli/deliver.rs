@@ -47,7 +47,7 @@ pub async fn close(client: Client, mut events: Events) {
     client.close().await;
 }
 
-/// Ends once the server can't be reached, with the reason.
+/// Ends once the server can't be reached or can't take mail now, with the reason.
 async fn unreachable(client: &Client, events: &mut Events) -> String {
     let mut was_connected = false;
     let mut silent = 0;
@@ -60,6 +60,7 @@ async fn unreachable(client: &Client, events: &mut Events) -> String {
                 }
                 was_connected = false;
             }
+            Ok(Some(Event::Delayed { reason, .. })) => return reason,
             Ok(Some(_)) => {}
             Ok(None) => return "the profile was closed".to_owned(),
             Err(_) => match client.status().await {

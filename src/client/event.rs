@@ -37,6 +37,13 @@ pub enum Event {
         /// Why, and what to do.
         reason: String,
     },
+    /// The server can't take a message of one's own now. It waits in the outbox, and is tried again.
+    Delayed {
+        /// Which.
+        id: MessageId,
+        /// Why.
+        reason: String,
+    },
     /// Parts of a voice note of one's own have left.
     Uploading {
         /// Which.

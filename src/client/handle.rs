@@ -126,8 +126,12 @@ impl Client {
     /// [`ClientError::Damaged`] and [`ClientError::File`] for what can't be read.
     pub async fn open(options: Options) -> Result<Self, ClientError> {
         let server = options.server.as_deref().map(address).transpose()?;
-        let opening =
-            Opening { home: Home::new(options.home), server, role: options.role, signals: broadcast::Sender::new(EVENTS) };
+        let opening = Opening {
+            home: Home::new(options.home),
+            server,
+            role: options.role,
+            signals: broadcast::Sender::new(EVENTS),
+        };
         let standing = opening.stand().await?;
         let shared = Arc::new(Shared {
             signals: opening.signals.clone(),
@@ -437,7 +441,11 @@ impl Opening {
                 Ok(guest) => return Ok(Standing::Guest(Arc::new(guest))),
                 // It is about to open its socket, or to let the lock go.
                 Err(_) if begun.elapsed() < PATIENCE => tokio::time::sleep(MOMENT).await,
-                Err(_) => return Err(ClientError::Busy { what: "another tellal, which does not answer,".to_owned() }),
+                Err(_) => {
+                    return Err(ClientError::Busy {
+                        what: "another tellal, which does not answer,".to_owned(),
+                    });
+                }
             }
         }
     }

@@ -273,8 +273,8 @@ pub(super) fn damaged(what: &str, path: &Path) -> ClientError {
 /// Signed records as base64 of their CBOR.
 mod record {
     use super::{Deserialize, Deserializer, STANDARD, Serializer, Signed};
-    use base64::Engine as _;
     use super::{from_canonical_cbor, to_cbor};
+    use base64::Engine as _;
     use serde::de::Error as _;
 
     pub(super) fn serialize<S: Serializer>(record: &Signed, serializer: S) -> Result<S::Ok, S::Error> {

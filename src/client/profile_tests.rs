@@ -40,7 +40,9 @@ fn a_damaged_profile_is_named() {
     let path = home.path().join("profile.json");
     for bytes in [&b""[..], b"{", b"null", br#"{"version":9}"#, b"\xff\xfe"] {
         fs::write(&path, bytes).unwrap();
-        assert!(matches!(home.load(), Err(ClientError::Damaged { path: named, .. }) if named.ends_with("profile.json")));
+        assert!(
+            matches!(home.load(), Err(ClientError::Damaged { path: named, .. }) if named.ends_with("profile.json"))
+        );
     }
     fs::write(home.path().join("history.key"), "short").unwrap();
     assert!(matches!(home.history_key(), Err(ClientError::Damaged { .. })));

@@ -87,7 +87,8 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
         home.discard()?;
     }
     published?;
-    let registered = Profile { pending: None, ..profile };
+    let mut registered = profile;
+    registered.pending = None;
     home.save(&registered)?;
     Ok(Status {
         nickname: registered.nickname,
@@ -167,11 +168,7 @@ async fn prepare(
 }
 
 /// Puts the account into the directory, unless that has happened before.
-async fn publish(
-    home: &Home,
-    profile: &Profile,
-    greeted: &connection::Greeted,
-) -> Result<(), ClientError> {
+async fn publish(home: &Home, profile: &Profile, greeted: &connection::Greeted) -> Result<(), ClientError> {
     let Some(Pending::Registration { account, message_key, .. }) = profile.pending.clone() else {
         return Ok(());
     };

@@ -113,6 +113,9 @@ impl<S: Store> Connection<S> {
             if let Err(end) = self.take_frames() {
                 return end;
             }
+            if self.session.has_failed() {
+                return End::Gone;
+            }
             self.pending.extend(self.session.next_read(self.outbox.len() < HIGH_WATER));
             let Self { tls, inbox, outbox, flushed, session, pending, .. } = self;
             let room = outbox.len() < HIGH_WATER;
@@ -137,7 +140,12 @@ impl<S: Store> Connection<S> {
                 }
                 moved = poll_fn(|context| transfer(tls, inbox, outbox, flushed, reading, context)) => {
                     match moved {
-                        Ok(Moved::Read(0)) | Err(_) => return End::Gone,
+                        Ok(Moved::Read(0)) | Err(_) => {
+                            if !self.inbox.is_empty() {
+                                tracing::info!(bytes = self.inbox.len(), "a frame was cut off");
+                            }
+                            return End::Gone;
+                        }
                         Ok(Moved::Read(_)) => self.heard = Instant::now(),
                         Ok(Moved::Written) => {}
                     }

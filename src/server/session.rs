@@ -83,6 +83,8 @@ pub struct Session<S: Store> {
     wakeups: Option<Wakeups>,
     mailbox: Option<Mailbox>,
     changes: Option<broadcast::Receiver<Change>>,
+    turn: verb::blob::Turn,
+    failed: bool,
 }
 
 impl<S: Store> Session<S> {
@@ -95,7 +97,17 @@ impl<S: Store> Session<S> {
             nonce: rand::random::<[u8; 32]>().into(),
             exporter: exporter.into(),
         };
-        Self { shared, proof, logging_in: false, login: None, wakeups: None, mailbox: None, changes: None }
+        Self {
+            shared,
+            proof,
+            logging_in: false,
+            login: None,
+            wakeups: None,
+            mailbox: None,
+            changes: None,
+            turn: verb::blob::Turn::default(),
+            failed: false,
+        }
     }
 
     /// The first frame.
@@ -116,6 +128,11 @@ impl<S: Store> Session<S> {
     /// Whether a login is under way: what comes behind it has to wait.
     pub fn is_logging_in(&self) -> bool {
         self.logging_in
+    }
+
+    /// Whether its mailbox can't be read. The client is to connect anew, with the patience it has for that.
+    pub fn has_failed(&self) -> bool {
+        self.failed
     }
 
     /// Begins what is asked. Answers that need no waiting come at once.
@@ -140,9 +157,13 @@ impl<S: Store> Session<S> {
                 verb::mailbox::subscribe(shared, who, number, after)
             }
             Verb::Acknowledge { position } => verb::mailbox::acknowledge(shared, who, position),
-            Verb::PutChunk { blob, index } => verb::blob::put(shared, who, number, blob, index, body),
-            Verb::SealBlob { blob, chunks } => verb::blob::seal(shared, who, number, blob, chunks),
-            Verb::StatBlob { blob } => verb::blob::stat(shared, who, number, blob),
+            Verb::PutChunk { blob, index } => {
+                verb::blob::put(shared, &self.turn, who, number, blob, index, body)
+            }
+            Verb::SealBlob { blob, chunks } => {
+                verb::blob::seal(shared, &self.turn, who, number, blob, chunks)
+            }
+            Verb::StatBlob { blob } => verb::blob::stat(shared, &self.turn, who, number, blob),
             Verb::FetchChunk { blob, index } => verb::blob::fetch(shared, number, blob, index),
             Verb::WatchPresence => {
                 let (accounts, changes) = shared.hub.watch();
@@ -232,8 +253,7 @@ impl<S: Store> Session<S> {
             Ok(entries) => entries,
             Err(error) => {
                 tracing::error!(%error, "could not read a mailbox");
-                // The client's next subscription reads again; this one waits for a wake-up.
-                mailbox.live = true;
+                self.failed = true;
                 return Vec::new();
             }
         };

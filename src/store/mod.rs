@@ -17,6 +17,8 @@ use crate::model::{
     AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Nickname, Position, ServerId, Signed, Submission,
 };
 
+#[cfg(test)]
+mod conformance;
 pub mod sqlite;
 pub mod wake;
 

@@ -266,8 +266,14 @@ impl Profile {
 
     /// A registered profile, with small keys: they are made faster.
     pub fn register(server: &Server, name: &str) -> Self {
-        let profile = Self::new(server, name);
-        profile.run(["register", name, "--key-bits", "2048", "--server", &profile.server]).ok();
+        Self::register_at(&server.name(), name)
+    }
+
+    /// The same at a server of another kind, given as HOST:PORT.
+    pub fn register_at(server: &str, name: &str) -> Self {
+        let profile =
+            Self { home: TempDir::new().unwrap(), name: name.to_owned(), server: server.to_owned() };
+        profile.run(["register", name, "--key-bits", "2048", "--server", server]).ok();
         profile
     }
 

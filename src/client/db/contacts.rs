@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::crypto::record::Account;
-use crate::model::{AccountId, Color, DirectoryEntry, Millis, Nickname, to_cbor};
+use crate::model::{AccountId, DirectoryEntry, Millis, Nickname, to_cbor};
 
 use super::messages::parsed;
 use super::{Sql, signed, unsigned};
@@ -13,8 +13,6 @@ use super::{Sql, signed, unsigned};
 pub(in crate::client) struct Stored {
     pub account: AccountId,
     pub nickname: Nickname,
-    pub color: Color,
-    pub since: Millis,
     /// CBOR of the directory's entry.
     pub entry: Vec<u8>,
     pub fetched_at: Millis,
@@ -34,7 +32,7 @@ pub(in crate::client) enum Pin {
     StillChanged,
 }
 
-const COLUMNS: &str = "account, nickname, color, since, entry, fetched_at, verified, pinned, changed";
+const COLUMNS: &str = "account, nickname, entry, fetched_at, verified, pinned, changed";
 
 /// Stores what the directory says of an account, and pins it at first contact.
 pub(in crate::client) fn meet(
@@ -94,15 +92,13 @@ pub(in crate::client) fn by_account(db: &Connection, account: &AccountId) -> Sql
 }
 
 fn read(row: &Row<'_>) -> Sql<Stored> {
-    let (pinned, changed): (bool, bool) = (row.get(7)?, row.get(8)?);
+    let (pinned, changed): (bool, bool) = (row.get(5)?, row.get(6)?);
     Ok(Stored {
         account: AccountId::new(row.get(0)?),
         nickname: parsed(row, 1)?,
-        color: parsed(row, 2)?,
-        since: Millis(unsigned(row.get(3)?)),
-        entry: row.get(4)?,
-        fetched_at: Millis(unsigned(row.get(5)?)),
-        verified: row.get(6)?,
+        entry: row.get(2)?,
+        fetched_at: Millis(unsigned(row.get(3)?)),
+        verified: row.get(4)?,
         changed: changed || !pinned,
     })
 }

@@ -129,13 +129,10 @@ fn fill(db: &Connection, place: &Place<'_>) -> Sql<Fit> {
             "SELECT rowid, first, last, since, announced FROM gaps
              WHERE device = ?1 AND recipient = ?2 AND ?3 BETWEEN first AND last",
         )?
-        .query_row(
-            params![place.device.as_bytes(), place.recipient.as_bytes(), signed(counter)],
-            |row| {
-                let (first, last) = (unsigned(row.get(1)?), unsigned(row.get(2)?));
-                Ok((row.get::<_, i64>(0)?, first, last, row.get::<_, i64>(3)?, row.get::<_, bool>(4)?))
-            },
-        )
+        .query_row(params![place.device.as_bytes(), place.recipient.as_bytes(), signed(counter)], |row| {
+            let (first, last) = (unsigned(row.get(1)?), unsigned(row.get(2)?));
+            Ok((row.get::<_, i64>(0)?, first, last, row.get::<_, i64>(3)?, row.get::<_, bool>(4)?))
+        })
         .optional()?;
     let Some((row, first, last, since, announced)) = gap else { return Ok(Fit::Wrong) };
     db.prepare_cached("DELETE FROM gaps WHERE rowid = ?1")?.execute([row])?;

@@ -132,11 +132,7 @@ pub(in crate::client) enum Kind {
 }
 
 /// The message that someone means, and its row.
-pub(in crate::client) fn find(
-    db: &Connection,
-    which: MessageRef,
-    last: Kind,
-) -> Sql<Option<(i64, Message)>> {
+pub(in crate::client) fn find(db: &Connection, which: MessageRef, last: Kind) -> Sql<Option<(i64, Message)>> {
     let row: Option<i64> = match which {
         // Of a note to oneself, the one that was written.
         MessageRef::Id(id) => db
@@ -312,5 +308,6 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     let text = row.get_ref(column)?.as_str()?;
-    text.parse().map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+    text.parse()
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }

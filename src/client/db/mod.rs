@@ -133,6 +133,7 @@ fn connect(home: &Home) -> Result<Connection, ClientError> {
 fn explain(home: &Home, error: &rusqlite::Error) -> ClientError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => home.disk_full(),
+        Some(ErrorCode::SystemIoFailure) if is_for_want_of_space(error) => home.disk_full(),
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             damaged("the history can't be read with its key", &home.database())
         }
@@ -143,6 +144,14 @@ fn explain(home: &Home, error: &rusqlite::Error) -> ClientError {
         Some(code) => ClientError::Internal(format!("the history failed with {code:?}")),
         None => ClientError::Internal(format!("the history holds something unexpected ({})", kind(error))),
     }
+}
+
+/// Growing a file is what fails first: SQLite reports it as an error of input and output where it can't tell.
+fn is_for_want_of_space(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi;
+    let code = error.sqlite_extended_error_code();
+    let growing = [ffi::SQLITE_IOERR_SHMSIZE, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_TRUNCATE];
+    code.is_some_and(|code| growing.contains(&code))
 }
 
 fn kind(error: &rusqlite::Error) -> &'static str {

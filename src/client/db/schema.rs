@@ -134,9 +134,8 @@ const MIGRATIONS: &[&str] = &["
 
 /// Brings a file to the newest version.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
-    let version: usize = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?
-        .try_into()
-        .unwrap_or(0);
+    let version: usize =
+        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?.try_into().unwrap_or(0);
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(migration)?;

@@ -60,9 +60,7 @@ impl Engine {
                 Reply::Done
             }
             Command::History { with, search, limit } => Reply::Messages(
-                self.db
-                    .run(move |db| messages::history(db, with.as_ref(), search.as_deref(), limit))
-                    .await?,
+                self.db.run(move |db| messages::history(db, with.as_ref(), search.as_deref(), limit)).await?,
             ),
             Command::Since { number } => {
                 Reply::Messages(self.db.run(move |db| messages::since(db, number)).await?)

@@ -179,7 +179,9 @@ impl Engine {
             async { ended(self.send_outbox(&session).await) },
             async { ended(self.fetch_sound(&session).await) },
             async { ended(self.renew_keys(&session).await) },
-            async { if self.watching.load(Ordering::Relaxed) { self.watch_again(&session).await } else { Ok(()) } },
+            async {
+                if self.watching.load(Ordering::Relaxed) { self.watch_again(&session).await } else { Ok(()) }
+            },
             closing,
         );
         let reason = run.await.unwrap_or_else(|_| "the connection broke off".to_owned());

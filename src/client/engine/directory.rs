@@ -86,7 +86,8 @@ impl Engine {
     ) -> Result<Option<Arc<Person>>, Trouble> {
         let entries = directory(session, Verb::LookUpName { nickname: name.clone() }).await?;
         let met = self.meet(entries).await?;
-        let person = met.into_iter().map(|(person, _)| person).find(|person| person.account.nickname == *name);
+        let person =
+            met.into_iter().map(|(person, _)| person).find(|person| person.account.nickname == *name);
         if let Some(person) = person.as_ref().filter(|person| !person.changed) {
             let account = person.account.id;
             self.db.write(move |db| contacts::confirm(db, &account)).await?;

@@ -80,9 +80,7 @@ impl Engine {
             match opened {
                 // Every chunk but the last is full; the last one's length shows in the hash.
                 Ok(chunk) if chunk.last == last && (last || chunk.data.len() == limits::CHUNK) => {
-                    self.db
-                        .write(move |db| messages::attach_piece(db, arrival, place, &chunk.data))
-                        .await?;
+                    self.db.write(move |db| messages::attach_piece(db, arrival, place, &chunk.data)).await?;
                 }
                 _ => return self.give_up(session, &fetch, "is damaged").await,
             }
@@ -103,7 +101,8 @@ impl Engine {
     }
 
     async fn give_up(&self, session: &Session, fetch: &Fetch, why: &str) -> Result<(), Trouble> {
-        self.finish(session, fetch, Some(format!("The sound of this voice note {why}: ask for it again"))).await
+        self.finish(session, fetch, Some(format!("The sound of this voice note {why}: ask for it again")))
+            .await
     }
 
     /// Lets the message into the history, and the server forget it.

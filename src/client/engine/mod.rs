@@ -182,11 +182,6 @@ impl Engine {
         self.db.close().await;
     }
 
-    /// As [`Engine::close`], without waiting.
-    pub(super) fn stop(&self) {
-        self.stop.cancel();
-    }
-
     /// The connection: the one there is, or the one that the next attempt makes. An attempt begins at once.
     async fn session(&self) -> Result<Session, ClientError> {
         let mut link = self.link.subscribe();

@@ -47,7 +47,9 @@ enum Outcome {
     /// The same name was stored with another content.
     Fork,
     /// Written by this very device.
-    OwnCopy { hash: EnvelopeHash },
+    OwnCopy {
+        hash: EnvelopeHash,
+    },
     /// Not to be opened.
     Broken,
     Opened(Box<Sound>),
@@ -80,7 +82,8 @@ impl Engine {
             let mut next = Some(first);
             let mut other = None;
             while let Some(Pushed { push, body }) = next.take() {
-                let Push::Delivery { position, sender, device, message, conversation, wrap, accepted_at } = push
+                let Push::Delivery { position, sender, device, message, conversation, wrap, accepted_at } =
+                    push
                 else {
                     other = Some(push);
                     break;
@@ -228,9 +231,7 @@ fn open(
     }
     let key = arrived.wrap.as_ref().and_then(|wrap| Some((keys.get(&wrap.key)?, wrap)));
     match key.map(|(key, wrap)| verified.open(key, wrap)) {
-        Some(Ok(opened)) => {
-            Outcome::Opened(Box::new(Sound { header, hash, opened, person: person.clone() }))
-        }
+        Some(Ok(opened)) => Outcome::Opened(Box::new(Sound { header, hash, opened, person: person.clone() })),
         _ => Outcome::Broken,
     }
 }
@@ -388,7 +389,9 @@ fn say_once(
     }
     let known: Option<Nickname> = contacts::by_account(db, &sender)?.map(|stored| stored.nickname);
     let text = match (&known, fork) {
-        (Some(name), false) => format!("A message from {name} could not be opened: ask {name} to send it again"),
+        (Some(name), false) => {
+            format!("A message from {name} could not be opened: ask {name} to send it again")
+        }
         (None, false) => "A message from an unknown sender could not be opened".to_owned(),
         (Some(name), true) => format!(
             "{name}'s device has sent two different messages under one id: it may be copied or restored \

@@ -6,13 +6,13 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
-use crate::client::db::{contacts, messages, outbox};
 use crate::client::db::outbox::{Item, Sealed};
+use crate::client::db::{contacts, messages, outbox};
 use crate::client::link::wire::Reply;
 use crate::client::{Body, ClientError, Delivery, Event};
+use crate::crypto::MessageSecret;
 use crate::crypto::chunk::{self, seal_chunk};
 use crate::crypto::envelope::{Content, Conversation, Draft, VoiceData, VoiceManifest, seal, wrap};
-use crate::crypto::MessageSecret;
 use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient, limits};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
@@ -151,7 +151,9 @@ impl Engine {
             },
         };
         if let (Some((blob, chunks)), Some(arrival), false) = (sealed.blob, arrival, sealed.uploaded) {
-            if let Err(code) = self.upload(session, (place, arrival, id), &sealed.secret, blob, chunks).await? {
+            if let Err(code) =
+                self.upload(session, (place, arrival, id), &sealed.secret, blob, chunks).await?
+            {
                 self.refuse(place, Some(arrival), id, true, refusal(code).to_owned()).await?;
                 return Ok(Attempt::Held);
             }
@@ -199,7 +201,9 @@ impl Engine {
         let sealing = compute(move || {
             let content = loaded.map_or(Content::Void, |(message, sound)| content(message.body, sound));
             let blob = match &content {
-                Content::Voice(VoiceManifest { data: VoiceData::Blob { id, chunks }, .. }) => Some((*id, *chunks)),
+                Content::Voice(VoiceManifest { data: VoiceData::Blob { id, chunks }, .. }) => {
+                    Some((*id, *chunks))
+                }
                 _ => None,
             };
             seal(&key, &draft, &content, MessageSecret::generate()).map(|envelope| (envelope, blob))
@@ -231,7 +235,8 @@ impl Engine {
         while !sealed && done < chunks {
             if index < chunks && under_way.len() < CHUNKS {
                 let data = self.db.run(move |db| messages::sound_piece(db, arrival, index)).await?;
-                let data = data.ok_or_else(|| ClientError::Internal("a voice note without sound".to_owned()))?;
+                let data =
+                    data.ok_or_else(|| ClientError::Internal("a voice note without sound".to_owned()))?;
                 let secret = secret.clone();
                 let last = index + 1 == chunks;
                 let token = compute(move || seal_chunk(&secret, &id, index, last, &data)).await?;
@@ -291,7 +296,10 @@ impl Engine {
                 self.refuse(place, arrival, id, fill, refusal(code).to_owned()).await?;
                 Ok(if fill { Next::Again(Duration::ZERO) } else { Next::Go })
             }
-            Err(Trouble::Refused { retry_after, .. }) => Ok(Next::Again(retry_after.unwrap_or(RETRY))),
+            Err(Trouble::Refused { code, retry_after, .. }) => {
+                self.tell(Event::Delayed { id, reason: format!("the server refused: {}", refusal(code)) });
+                Ok(Next::Again(retry_after.unwrap_or(RETRY)))
+            }
             Err(trouble) => Err(trouble),
         }
     }

@@ -7,8 +7,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, IpAddr, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -39,8 +39,7 @@ pub(crate) struct Secured {
 
 /// Connects. With a pin, the server has that key or it fails; without one, any key will do.
 pub(crate) async fn connect(address: &Address, pin: Option<KeyId>) -> Result<Secured, ClientError> {
-    let unreachable =
-        |cause: String| ClientError::Unreachable { server: address.to_string(), cause };
+    let unreachable = |cause: String| ClientError::Unreachable { server: address.to_string(), cause };
     let target = (address.host.as_str(), address.port);
     let tcp = timeout(PATIENCE, TcpStream::connect(target)).await;
     let tcp = tcp.map_err(|_| unreachable("no answer".to_owned()))?;

@@ -178,8 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         let mut heard = Instant::now();
         loop {
             // Replies come on the same stream: while one is waited for, reading goes on.
-            let may_read =
-                !self.pending.is_empty() || self.backlog.bytes.load(Ordering::Relaxed) < BACKLOG;
+            let may_read = !self.pending.is_empty() || self.backlog.bytes.load(Ordering::Relaxed) < BACKLOG;
             tokio::select! {
                 biased;
                 () = closed.cancelled() => {

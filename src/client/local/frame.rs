@@ -99,7 +99,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_frame_is_an_error() {
-        for bytes in [&b"\xff\xff\xff\xff"[..], b"\0\0\0\x04\0\0\0\x09", b"\0\0\0\x06\0\0\0\x02{}", b"\0\0\0\x09\0"] {
+        for bytes in
+            [&b"\xff\xff\xff\xff"[..], b"\0\0\0\x04\0\0\0\x09", b"\0\0\0\x06\0\0\0\x02{}", b"\0\0\0\x09\0"]
+        {
             let mut stream = bytes;
             assert!(read::<_, FromGuest>(&mut stream).await.is_err(), "{bytes:?}");
         }

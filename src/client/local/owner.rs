@@ -57,7 +57,8 @@ impl Host {
                 };
                 match accepted {
                     Ok((stream, _)) => {
-                        let guest = serve(stream, engine.clone(), signals.clone(), roles.clone(), stop.clone());
+                        let guest =
+                            serve(stream, engine.clone(), signals.clone(), roles.clone(), stop.clone());
                         tasks.spawn(async move {
                             if let Err(error) = guest.await {
                                 tracing::debug!(%error, "a guest broke off");
@@ -82,11 +83,6 @@ impl Host {
         let _ = fs::remove_file(self.home.path().join("owner.sock"));
         self.tasks.close();
         self.tasks.wait().await;
-    }
-
-    /// As [`Host::close`], without waiting.
-    pub(in crate::client) fn stop(&self) {
-        self.stop.cancel();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::Mutex;
 
 use super::answering;
 use crate::model::BlobId;
@@ -11,32 +12,50 @@ use crate::server::Shared;
 use crate::server::session::{Done, Pending, Who};
 use crate::store::Store;
 
+/// A connection's requests about blobs of its own wait for one another here, in the order they came in:
+/// a client may send many chunks, and the sealing behind them, without waiting for answers.
+pub type Turn = Arc<Mutex<()>>;
+
 pub fn put<S: Store>(
     shared: &Arc<Shared<S>>,
+    turn: &Turn,
     who: Who,
     number: u32,
     blob: BlobId,
     index: u32,
     chunk: Bytes,
 ) -> Pending {
-    let shared = Arc::clone(shared);
-    let written = async move { shared.store.put_chunk(who.device, blob, index, chunk).await };
+    let (shared, turn) = (Arc::clone(shared), Arc::clone(turn));
+    let written = async move {
+        let _turn = turn.lock().await;
+        shared.store.put_chunk(who.device, blob, index, chunk).await
+    };
     answering(number, written, |()| Answer::Done)
 }
 
-pub fn seal<S: Store>(shared: &Arc<Shared<S>>, who: Who, number: u32, blob: BlobId, chunks: u32) -> Pending {
-    let shared = Arc::clone(shared);
-    answering(number, async move { shared.store.seal_blob(who.device, blob, chunks).await }, |()| {
-        Answer::Done
-    })
+pub fn seal<S: Store>(
+    shared: &Arc<Shared<S>>,
+    turn: &Turn,
+    who: Who,
+    number: u32,
+    blob: BlobId,
+    chunks: u32,
+) -> Pending {
+    let (shared, turn) = (Arc::clone(shared), Arc::clone(turn));
+    let sealed = async move {
+        let _turn = turn.lock().await;
+        shared.store.seal_blob(who.device, blob, chunks).await
+    };
+    answering(number, sealed, |()| Answer::Done)
 }
 
-pub fn stat<S: Store>(shared: &Arc<Shared<S>>, who: Who, number: u32, blob: BlobId) -> Pending {
-    let shared = Arc::clone(shared);
-    answering(number, async move { shared.store.stat_blob(who.device, blob).await }, |state| Answer::Blob {
-        chunks: state.chunks,
-        sealed: state.sealed,
-    })
+pub fn stat<S: Store>(shared: &Arc<Shared<S>>, turn: &Turn, who: Who, number: u32, blob: BlobId) -> Pending {
+    let (shared, turn) = (Arc::clone(shared), Arc::clone(turn));
+    let state = async move {
+        let _turn = turn.lock().await;
+        shared.store.stat_blob(who.device, blob).await
+    };
+    answering(number, state, |state| Answer::Blob { chunks: state.chunks, sealed: state.sealed })
 }
 
 pub fn fetch<S: Store>(shared: &Arc<Shared<S>>, number: u32, blob: BlobId, index: u32) -> Pending {

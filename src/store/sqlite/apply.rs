@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension as _, Transaction};
 use sha2::{Digest as _, Sha256};
 
-use super::prune;
+use super::prune::{self, Prune};
 use super::writer::ReplyTo;
 use crate::model::{AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Recipient, Submission, to_cbor};
 use crate::store::{NewAccount, NewMessageKey, StoreError};
@@ -27,7 +27,7 @@ pub enum Operation {
         reply: ReplyTo<()>,
     },
     /// Answers whether there is more to prune.
-    Prune(Millis, ReplyTo<bool>),
+    Prune(Prune, ReplyTo<bool>),
     Close(ReplyTo<()>),
 }
 
@@ -89,7 +89,9 @@ impl<'a> Group<'a> {
     }
 
     /// Writes what is written once for a whole group.
-    pub fn finish(self) -> Result<(), StoreError> {
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.grown.sort_unstable();
+        self.grown.dedup();
         let mut update = self.transaction.prepare_cached("UPDATE account SET newest = ? WHERE id = ?")?;
         for account in &self.grown {
             if let Some(newest) = self.memory.newest.get(account) {
@@ -115,8 +117,8 @@ impl<'a> Group<'a> {
             Operation::SealBlob { blob, owner, chunks, reply } => {
                 self.answer(self.seal_blob(&blob, &owner, chunks), reply)
             }
-            Operation::Prune(now, reply) => {
-                let result = prune::step(self.transaction, now, &mut removed);
+            Operation::Prune(what, reply) => {
+                let result = prune::step(self.transaction, what, &mut removed);
                 self.answer(result, reply)
             }
             // The writer takes it out of every group.

@@ -6,6 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
 pub struct Blobs {
     sealed: PathBuf,
     partial: PathBuf,
+    /// Held while a file gets its name.
+    naming: Arc<Mutex<()>>,
 }
 
 /// What a file under way holds.
@@ -43,7 +46,7 @@ impl Blobs {
     pub fn open(folder: PathBuf) -> Result<Self, StoreError> {
         let partial = folder.join("partial");
         fs::create_dir_all(&partial)?;
-        Ok(Self { sealed: folder, partial })
+        Ok(Self { sealed: folder, partial, naming: Arc::default() })
     }
 
     fn sealed_path(&self, blob: &BlobId) -> PathBuf {
@@ -113,7 +116,13 @@ impl Blobs {
         }
         written.file.set_len(written.end)?;
         written.file.sync_all()?;
+        let naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.sealed_path(blob).exists() {
+            // Another device was first: what it sealed stays as it is.
+            return Err(StoreError::Conflict);
+        }
         fs::rename(&path, self.sealed_path(blob))?;
+        drop(naming);
         sync_folder(&self.sealed)
     }
 
@@ -159,6 +168,10 @@ impl Written {
             return Ok(Self { file, first: 0, chunks: 0, end: 0, last: 0 });
         }
         let first = read_length(&mut file)?;
+        if first == 0 || first > limits::BLOB {
+            // No chunk is empty: a power cut left a file without its content. It begins anew.
+            return Ok(Self { file, first: 0, chunks: 0, end: 0, last: 0 });
+        }
         let row = LENGTH + first;
         let whole = size / row;
         let rest = size - whole * row;

@@ -29,6 +29,7 @@ use super::{BlobState, Bounds, NewAccount, NewMessageKey, Store, StoreError, Sto
 use crate::model::{AccountId, BlobId, DeviceId, Entry, Millis, Nickname, Position, ServerId, Submission};
 use apply::Operation;
 use blobs::Blobs;
+use prune::Prune;
 use writer::Writer;
 
 /// A [`Store`] in a folder.
@@ -52,11 +53,21 @@ impl SqliteStore {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let database = folder.join("server.db");
         let connection = schema::open_writer(&database)?;
+        Self::start(folder, database, connection)
+    }
+
+    fn start(folder: &Path, database: PathBuf, connection: Connection) -> Result<Self, StoreError> {
         let (server_id, epoch) = read::identity(&connection)?;
         let watchers = Watchers::default();
         let blobs = Blobs::open(folder.join("blobs"))?;
         let writer = Writer::start(connection, watchers.clone(), blobs.clone())?;
         Ok(Self { server_id, epoch, database, idle: Arc::default(), writer, watchers, blobs })
+    }
+
+    /// Takes one step after another, as often as there is more to do.
+    async fn prune_step(&self, what: Prune) -> Result<(), StoreError> {
+        while self.writer.ask(move |reply| Operation::Prune(what, reply)).await? {}
+        Ok(())
     }
 
     /// Runs a query on a thread where blocking is allowed.
@@ -187,8 +198,10 @@ impl Store for SqliteStore {
     }
 
     async fn prune(&self, now: Millis) -> Result<(), StoreError> {
-        // In small steps, so that submissions never wait long behind one.
-        while self.writer.ask(move |reply| Operation::Prune(now, reply)).await? {}
+        for (account, up_to) in self.query(move |connection| prune::due(connection, now)).await? {
+            self.prune_step(Prune::Mailbox(account, up_to)).await?;
+        }
+        self.prune_step(Prune::Rest(now)).await?;
         let blobs = self.blobs.clone();
         blocking(move || blobs.remove_abandoned(now)).await
     }
@@ -197,3 +210,7 @@ impl Store for SqliteStore {
         self.writer.ask(Operation::Close).await
     }
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

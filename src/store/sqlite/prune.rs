@@ -1,70 +1,128 @@
 //! Forgetting what every device has, and what is too old.
+//!
+//! What is due is looked up beside the writer, which then removes it in small steps: however much mail
+//! waits, submissions never wait long.
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
-use crate::model::{BlobId, Millis, limits};
+use crate::model::{AccountId, BlobId, Millis, limits};
 use crate::store::StoreError;
 
 /// Rows that one step removes, at most: a group's transaction stays short.
-const STEP: i64 = 1000;
+const STEP: i64 = 500;
 
 /// How long a sealed blob may wait for the envelope that refers to it.
 const UNUSED_BLOB: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
+/// One step.
+#[derive(Clone, Copy, Debug)]
+pub enum Prune {
+    /// Removes a mailbox's entries up to a seq.
+    Mailbox(AccountId, u64),
+    /// Removes the names of envelopes, and blobs, that are not needed at this time any more.
+    Rest(Millis),
+}
+
+fn ago(now: Millis, span: std::time::Duration) -> i64 {
+    Millis(now.0.saturating_sub(Millis(0).plus(span).0)).0.cast_signed()
+}
+
+/// Mailboxes that have something to remove, and up to where.
+///
+/// Only ever from the mailbox's beginning: an entry that seems old, because the clock was wrong for a while,
+/// does not take with it what came before.
+pub fn due(connection: &Connection, now: Millis) -> Result<Vec<(AccountId, u64)>, StoreError> {
+    let horizon = ago(now, limits::RETENTION);
+    let mut due: Vec<(AccountId, u64)> = connection
+        .prepare_cached(
+            "SELECT id, (SELECT min(acknowledged) FROM device WHERE device.account = account.id) AS up_to
+             FROM account WHERE up_to > pruned",
+        )?
+        .query_map([], |row| Ok((AccountId::new(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned())))?
+        .collect::<Result<_, _>>()?;
+    let aged: Vec<AccountId> = connection
+        .prepare_cached(
+            "SELECT DISTINCT mailbox.account FROM envelope JOIN mailbox ON mailbox.envelope = envelope.id
+             WHERE envelope.accepted_at < ?",
+        )?
+        .query_map([horizon], |row| row.get(0).map(AccountId::new))?
+        .collect::<Result<_, _>>()?;
+    for account in aged {
+        let mut entries = connection.prepare_cached(
+            "SELECT seq, accepted_at FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope
+             WHERE account = ? ORDER BY seq",
+        )?;
+        let mut rows = entries.query([account.as_bytes()])?;
+        let mut up_to = None;
+        while let Some(row) = rows.next()? {
+            if row.get::<_, i64>(1)? >= horizon {
+                break;
+            }
+            up_to = Some(row.get::<_, i64>(0)?.cast_unsigned());
+        }
+        due.extend(up_to.map(|up_to| (account, up_to)));
+    }
+    Ok(due)
+}
+
 /// One step. Returns whether there may be more to do; `removed` gets the blobs whose files can go.
 pub fn step(
     transaction: &Transaction<'_>,
-    now: Millis,
+    what: Prune,
     removed: &mut Vec<BlobId>,
 ) -> Result<bool, StoreError> {
-    let horizon = Millis(now.0.saturating_sub(Millis(0).plus(limits::RETENTION).0)).0.cast_signed();
-    let entries: Vec<([u8; 32], i64, i64)> = transaction
+    match what {
+        Prune::Mailbox(account, up_to) => mailbox(transaction, &account, up_to),
+        Prune::Rest(now) => rest(transaction, now, removed),
+    }
+}
+
+fn mailbox(transaction: &Transaction<'_>, account: &AccountId, up_to: u64) -> Result<bool, StoreError> {
+    let up_to = up_to.cast_signed();
+    let entries: Vec<(i64, i64)> = transaction
         .prepare_cached(
-            "SELECT mailbox.account, seq, envelope FROM mailbox
-             JOIN envelope ON envelope.id = mailbox.envelope
-             WHERE envelope.accepted_at < ?1
-                OR seq <= (SELECT min(acknowledged) FROM device WHERE device.account = mailbox.account)
-             LIMIT ?2",
+            "SELECT seq, envelope FROM mailbox WHERE account = ? AND seq <= ? ORDER BY seq LIMIT ?",
         )?
-        .query_map((horizon, STEP), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map((account.as_bytes(), up_to, STEP), |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    for (account, seq, envelope) in &entries {
+    for (seq, envelope) in &entries {
         transaction
             .prepare_cached("DELETE FROM mailbox WHERE account = ? AND seq = ?")?
-            .execute((account, seq))?;
-        transaction
-            .prepare_cached("UPDATE account SET pruned = max(pruned, ?) WHERE id = ?")?
-            .execute((seq, account))?;
-        transaction
-            .prepare_cached(
-                "UPDATE envelope SET body = NULL
-                 WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM mailbox WHERE envelope = ?1)",
-            )?
-            .execute([envelope])?;
-        transaction
-            .prepare_cached(
-                "DELETE FROM blob_use
-                 WHERE envelope = ?1 AND NOT EXISTS (SELECT 1 FROM mailbox WHERE envelope = ?1)",
-            )?
-            .execute([envelope])?;
+            .execute((account.as_bytes(), seq))?;
+        let held =
+            transaction.prepare_cached("SELECT 1 FROM mailbox WHERE envelope = ?")?.exists([envelope])?;
+        if !held {
+            transaction
+                .prepare_cached("UPDATE envelope SET body = NULL WHERE id = ?")?
+                .execute([envelope])?;
+            transaction.prepare_cached("DELETE FROM blob_use WHERE envelope = ?")?.execute([envelope])?;
+        }
     }
+    let more = entries.len() as i64 == STEP;
+    let pruned = if more { entries.last().map_or(0, |(seq, _)| *seq) } else { up_to };
+    transaction
+        .prepare_cached("UPDATE account SET pruned = max(pruned, min(?, newest)) WHERE id = ?")?
+        .execute((pruned, account.as_bytes()))?;
+    Ok(more)
+}
+
+fn rest(transaction: &Transaction<'_>, now: Millis, removed: &mut Vec<BlobId>) -> Result<bool, StoreError> {
     let names = transaction
         .prepare_cached(
             "DELETE FROM envelope WHERE id IN
                  (SELECT id FROM envelope WHERE accepted_at < ? AND body IS NULL LIMIT ?)",
         )?
-        .execute((horizon, STEP))?;
-    let unused = Millis(now.0.saturating_sub(Millis(0).plus(UNUSED_BLOB).0)).0.cast_signed();
-    let blobs: Vec<[u8; 32]> = transaction
+        .execute((ago(now, limits::RETENTION), STEP))?;
+    let blobs: Vec<BlobId> = transaction
         .prepare_cached(
             "DELETE FROM blob WHERE id IN
                  (SELECT id FROM blob WHERE sealed_at < ?
                   AND NOT EXISTS (SELECT 1 FROM blob_use WHERE blob_use.blob = blob.id) LIMIT ?)
              RETURNING id",
         )?
-        .query_map((unused, STEP), |row| row.get(0))?
+        .query_map((ago(now, UNUSED_BLOB), STEP), |row| row.get(0).map(BlobId::new))?
         .collect::<Result<_, _>>()?;
-    let full = usize::try_from(STEP).is_ok_and(|step| [entries.len(), names, blobs.len()].contains(&step));
-    removed.extend(blobs.into_iter().map(BlobId::new));
+    let full = [names, blobs.len()].iter().any(|count| *count as i64 == STEP);
+    removed.extend(blobs);
     Ok(full)
 }

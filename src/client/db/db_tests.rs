@@ -1,0 +1,213 @@
+use std::fs;
+
+use super::inbox::{Fit, Noticed, Place};
+use super::*;
+use crate::client::{Body, Delivery, MessageRef};
+use crate::crypto::envelope::Header;
+use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position};
+
+const PHONE: DeviceId = DeviceId::new([7; 32]);
+const ME: AccountId = AccountId::new([8; 32]);
+
+fn name(text: &str) -> Nickname {
+    text.parse().unwrap()
+}
+
+/// What is received of burak's.
+fn incoming<'a>(body: &'a Body, names: &'a (Nickname, Nickname), complete: bool) -> messages::New<'a> {
+    messages::New {
+        id: MessageId::generate(),
+        device: PHONE,
+        own: false,
+        peer: &names.0,
+        from: &names.0,
+        to: &names.1,
+        color: "teal".parse().unwrap(),
+        body,
+        sent_at: Millis(1),
+        received_at: Some(Millis(2)),
+        seq: Some(1),
+        delivery: None,
+        late: false,
+        complete,
+    }
+}
+
+fn text(words: &str) -> Body {
+    Body::Text { text: words.to_owned() }
+}
+
+fn voice() -> Body {
+    Body::Voice { duration_ms: 5, sample_rate: 16_000, size: 3, peaks: vec![1, 2] }
+}
+
+fn place(counter: u64, previous: EnvelopeHash, sender: &Nickname) -> Place<'_> {
+    let hash = hash(counter);
+    Place { device: PHONE, recipient: ME, counter, previous, hash, void: false, sender }
+}
+
+fn hash(counter: u64) -> EnvelopeHash {
+    EnvelopeHash::new([u8::try_from(counter).unwrap() + 1; 32])
+}
+
+fn previous(counter: u64) -> EnvelopeHash {
+    counter.checked_sub(1).map_or(Header::NONE_BEFORE, hash)
+}
+
+#[test]
+fn a_message_waits_for_the_sound_of_the_one_before_it() {
+    let db = memory();
+    let names = (name("burak"), name("ayşe"));
+    let note = messages::insert(&db, &incoming(&voice(), &names, false)).unwrap();
+    messages::insert(&db, &incoming(&text("after"), &names, true)).unwrap();
+    assert!(messages::release_ready(&db, &PHONE).unwrap().is_empty());
+    assert!(messages::unshown(&db).unwrap().is_empty());
+    messages::attach_piece(&db, note, 0, b"wav").unwrap();
+    fetches::end(&db, note).unwrap();
+    let released = messages::release_ready(&db, &PHONE).unwrap();
+    assert_eq!(released.iter().map(|message| message.number).collect::<Vec<_>>(), [1, 2]);
+    assert!(matches!(released[0].body, Body::Voice { .. }));
+    assert_eq!(messages::sound(&db, note).unwrap(), b"wav");
+}
+
+#[test]
+fn history_is_found_by_person_words_number_and_id() {
+    let db = memory();
+    let names = (name("burak"), name("ayşe"));
+    for words in ["Merhaba dünya", "안녕 지민", "GÜNAYDIN"] {
+        let row = messages::insert(&db, &incoming(&text(words), &names, true)).unwrap();
+        messages::release(&db, row).unwrap();
+    }
+    let found = |search: &str| messages::history(&db, Some(&name("Burak")), Some(search), 10).unwrap();
+    assert_eq!(found("DÜNYA merhaba").len(), 1);
+    assert_eq!(found("지민").len(), 1);
+    assert_eq!(found("günaydin").len(), 1);
+    assert_eq!(found("%").len(), 0);
+    let newest = messages::history(&db, None, None, 2).unwrap();
+    assert_eq!(newest.iter().map(|message| message.number).collect::<Vec<_>>(), [2, 3]);
+    assert!(messages::history(&db, Some(&name("zoé")), None, 10).unwrap().is_empty());
+    let (_, last) = messages::find(&db, MessageRef::Last, messages::Kind::Text).unwrap().unwrap();
+    assert_eq!(last.number, 3);
+    let (_, same) = messages::find(&db, MessageRef::Id(last.id), messages::Kind::Text).unwrap().unwrap();
+    assert_eq!(same, last);
+    assert!(messages::find(&db, MessageRef::Number(9), messages::Kind::Text).unwrap().is_none());
+    assert!(messages::find(&db, MessageRef::Last, messages::Kind::Voice).unwrap().is_none());
+    assert_eq!(messages::unread(&db).unwrap(), [(name("burak"), 3)]);
+    messages::mark_shown(&db, &[1, 2]).unwrap();
+    assert_eq!(messages::unshown(&db).unwrap(), [last]);
+}
+
+#[test]
+fn a_chain_shows_what_is_missing_and_takes_it_late() {
+    let db = memory();
+    let burak = name("burak");
+    let link = |counter, previous| inbox::link(&db, &place(counter, previous, &burak), Millis(50)).unwrap();
+    assert_eq!(link(0, previous(0)), Fit::Fits);
+    assert_eq!(link(1, previous(1)), Fit::Fits);
+    assert_eq!(link(5, previous(5)), Fit::Gap);
+    assert_eq!(inbox::announce_gaps(&db, Millis(49)).unwrap(), []);
+    assert_eq!(link(3, previous(3)), Fit::Fits);
+    assert_eq!(link(3, previous(3)), Fit::Wrong, "the same number twice");
+    let announced = inbox::announce_gaps(&db, Millis(50)).unwrap();
+    assert_eq!(announced, [(burak.clone(), 1), (burak.clone(), 1)]);
+    assert_eq!(inbox::announce_gaps(&db, Millis(50)).unwrap(), [], "said once");
+    assert_eq!(link(2, previous(2)), Fit::Fits);
+    assert_eq!(link(6, hash(0)), Fit::Wrong, "another message was meant before it");
+    assert_eq!(link(7, previous(7)), Fit::Fits);
+    assert_eq!(link(u64::MAX, previous(0)), Fit::Wrong);
+}
+
+#[test]
+fn what_follows_a_void_may_mean_the_message_that_it_replaces() {
+    let db = memory();
+    let burak = name("burak");
+    let void = Place { void: true, ..place(0, previous(0), &burak) };
+    assert_eq!(inbox::link(&db, &void, Millis(1)).unwrap(), Fit::Fits);
+    assert_eq!(inbox::link(&db, &place(1, hash(99), &burak), Millis(1)).unwrap(), Fit::Fits);
+    assert_eq!(inbox::link(&db, &place(2, hash(99), &burak), Millis(1)).unwrap(), Fit::Wrong);
+}
+
+#[test]
+fn names_are_kept_and_noticed_once() {
+    let db = memory();
+    let id = MessageId::generate();
+    assert_eq!(inbox::known(&db, &PHONE, &id).unwrap(), None);
+    inbox::remember(&db, &PHONE, &id, &hash(3)).unwrap();
+    assert_eq!(inbox::known(&db, &PHONE, &id).unwrap(), Some(hash(3)));
+    assert!(inbox::remember(&db, &PHONE, &id, &hash(4)).is_err());
+    assert!(inbox::notice_once(&db, &PHONE, &id, Noticed::Broken).unwrap());
+    assert!(!inbox::notice_once(&db, &PHONE, &id, Noticed::Broken).unwrap());
+    assert!(inbox::notice_once(&db, &PHONE, &id, Noticed::Fork).unwrap());
+}
+
+#[test]
+fn a_cursor_reads_back_whatever_its_epoch() {
+    let db = memory();
+    assert_eq!(inbox::cursor(&db).unwrap(), None);
+    for position in [Position { epoch: u64::MAX, seq: 7 }, Position { epoch: 1, seq: 2 }] {
+        inbox::set_cursor(&db, position).unwrap();
+        assert_eq!(inbox::cursor(&db).unwrap(), Some(position));
+    }
+}
+
+#[test]
+fn the_outbox_keeps_order_and_counts_each_chain() {
+    let db = memory();
+    let names = (name("burak"), name("ayşe"));
+    let mut rows = Vec::new();
+    for words in ["one", "two"] {
+        let body = text(words);
+        let new =
+            messages::New { own: true, delivery: Some(&Delivery::Queued), ..incoming(&body, &names, true) };
+        let row = messages::insert(&db, &new).unwrap();
+        outbox::append(&db, Some(row), &new.id, &names.0).unwrap();
+        rows.push(row);
+    }
+    assert_eq!(outbox::count(&db).unwrap(), 2);
+    let first = outbox::next(&db, 0).unwrap().unwrap();
+    assert_eq!(first.arrival, Some(rows[0]));
+    assert!(first.sealed.is_none() && first.link.is_none());
+    let link = outbox::next_link(&db, ME).unwrap();
+    assert_eq!((link.counter, link.previous), (0, Header::NONE_BEFORE));
+    let envelope = crate::crypto::envelope::SealedEnvelope {
+        body: b"body".to_vec().into(),
+        hash: hash(0),
+        header_hash: [1; 32],
+        secret: crate::crypto::MessageSecret::generate(),
+    };
+    outbox::store_sealed(&db, first.place, &link, &envelope, None).unwrap();
+    let again = outbox::next(&db, 0).unwrap().unwrap();
+    assert_eq!(again.link, Some(link));
+    assert_eq!(again.sealed.unwrap().body, envelope.body);
+    let next = outbox::next_link(&db, ME).unwrap();
+    assert_eq!((next.counter, next.previous), (1, hash(0)));
+    // A void takes the same place in the chain, under a name of its own.
+    outbox::make_void(&db, first.place).unwrap();
+    let void = outbox::next(&db, 0).unwrap().unwrap();
+    assert!(void.arrival.is_none() && void.sealed.is_none() && void.id != first.id);
+    assert_eq!(void.link, Some(link));
+    outbox::store_sealed(&db, first.place, &link, &envelope, None).unwrap();
+    assert_eq!(outbox::next_link(&db, ME).unwrap(), next);
+    outbox::remove(&db, first.place).unwrap();
+    assert_eq!(outbox::next(&db, 0).unwrap().unwrap().arrival, Some(rows[1]));
+}
+
+#[tokio::test]
+async fn the_file_is_encrypted_and_a_damaged_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    home.create().unwrap();
+    let db = Db::open(home.clone()).await.unwrap();
+    let stored = db.write(|db| {
+        let names = (name("burak"), name("ayşe"));
+        messages::insert(db, &incoming(&text("a secret among friends"), &names, true))
+    });
+    stored.await.unwrap();
+    db.close().await;
+    let bytes = fs::read(home.database()).unwrap();
+    assert!(!bytes.starts_with(b"SQLite format 3"));
+    assert!(!bytes.windows(8).any(|part| part == b"a secret"));
+    fs::write(home.path().join("history.key"), "ab".repeat(32)).unwrap();
+    let Err(error) = Db::open(home).await else { panic!("opened with another key") };
+    assert!(matches!(error, ClientError::Damaged { path, .. } if path.ends_with("history.db")));
+}
