@@ -13,7 +13,9 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
+pub mod card;
 pub mod schema;
+pub mod signal;
 pub mod wav;
 
 use std::ffi::OsStr;
