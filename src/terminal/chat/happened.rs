@@ -34,6 +34,13 @@ impl Talk {
                     self.failed.get_or_insert(ClientError::Refused { reason });
                 }
             }
+            Event::Delayed { id, reason } => {
+                if let Some(pending) = self.unsent.get_mut(&id)
+                    && !std::mem::replace(&mut pending.told, true)
+                {
+                    self.words(&format!("waits: {reason}"));
+                }
+            }
             Event::Presence { nickname, online } => self.presence(&nickname, online),
             Event::Message(_) | Event::Queued(_) | Event::Uploading { .. } | Event::Drained => {}
         }
