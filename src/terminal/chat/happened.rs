@@ -1,12 +1,19 @@
 //! Showing what happened.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::ChatError;
 use super::people::peer;
 use super::render::Marks;
 use super::talk::{Done, Flow, Link, Talk, counted};
 use super::typed::unknown;
-use crate::client::{ClientError, Contact, Event, Message};
+use crate::client::{ClientError, Contact, Delivery, Event, Message};
 use crate::model::{MessageId, Nickname};
+
+/// How long somebody is away until it is said: a connection that is lost for a moment is nobody's business.
+const AWAY: Duration = Duration::from_secs(3);
 
 impl Talk {
     /// Something came from the core.
@@ -24,7 +31,10 @@ impl Talk {
             Event::Queued(message) if message.number > self.known => {
                 // Written by another command beside this one.
                 if !self.unsent.contains_key(&message.id) {
-                    self.show(&message, Marks::default())?;
+                    // While there is a connection, that it waits is over before it is read.
+                    let delivery = message.delivery.clone().filter(|_| self.link != Link::Up);
+                    let delivery = delivery.or(Some(Delivery::Accepted));
+                    self.show(&Message { delivery, ..message }, Marks::default())?;
                 }
             }
             Event::Accepted { id, .. } => self.accepted(id),
@@ -120,7 +130,10 @@ impl Talk {
                     ClientError::UnknownNickname { nickname } => unknown(nickname),
                     error => error.to_string(),
                 };
-                self.words(&format!("not sent to {to}: {reason}"));
+                // Without a terminal the first error is what this ends with.
+                if self.face.is_terminal() || self.failed.is_some() {
+                    self.words(&format!("not sent to {to}: {reason}"));
+                }
                 self.failed.get_or_insert(error);
             }
         }
@@ -172,8 +185,26 @@ impl Talk {
         let changed = std::mem::replace(&mut person.online, online) != online;
         let matters = person.talked || self.with.as_ref() == Some(nickname);
         // Before the first word from the server it is not news.
-        if changed && matters && self.acquainted && *nickname != self.view.me {
-            self.words(&format!("{nickname} is {}", if online { "online" } else { "offline" }));
+        if !changed || !matters || !self.acquainted || *nickname == self.view.me {
+            return;
+        }
+        if !online {
+            self.leaving.push((nickname.clone(), Instant::now() + AWAY));
+        } else if let Some(place) = self.leaving.iter().position(|(other, _)| other == nickname) {
+            self.leaving.remove(place);
+        } else {
+            self.words(&format!("{nickname} is online"));
+        }
+    }
+
+    /// Says who has been away for long enough.
+    pub(super) fn say_left(&mut self) {
+        let now = Instant::now();
+        let (left, leaving) = self.leaving.drain(..).partition(|(_, due)| *due <= now);
+        self.leaving = leaving;
+        let left: Vec<(Nickname, Instant)> = left;
+        for (nickname, _) in left {
+            self.words(&format!("{nickname} is offline"));
         }
     }
 }

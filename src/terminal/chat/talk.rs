@@ -80,6 +80,8 @@ pub(super) struct Talk {
     pub(super) done: UnboundedSender<Done>,
     /// The newest message that was there at the beginning.
     pub(super) known: u64,
+    /// Who has gone, and when that is to be said.
+    pub(super) leaving: Vec<(Nickname, Instant)>,
     /// The first thing that went wrong without a terminal.
     pub(super) failed: Option<ClientError>,
     events: Events,
@@ -118,6 +120,7 @@ impl Talk {
             outgoing,
             done,
             known: 0,
+            leaving: Vec::new(),
             failed: None,
             events,
             finished,
@@ -210,6 +213,10 @@ impl Talk {
                 }
                 () = sleep_until(self.settled), if !self.settling.is_empty() => {
                     self.client.mark_shown(&std::mem::take(&mut self.settling)).await?;
+                    Flow::On
+                }
+                () = at(self.leaving.iter().map(|(_, due)| *due).min()) => {
+                    self.say_left();
                     Flow::On
                 }
                 () = at(self.ending) => {
