@@ -35,7 +35,11 @@ fn wrong_usage_ends_with_2_and_says_so_on_stderr() {
         &["receive", "--wait", "1", "--follow"],
         &["history", "--limit", "many"],
         &["voice", "burak"],
-        &["play", "1"],
+        &["play"],
+        &["play", "1", "--force"],
+        &["voice", "burak", "--seconds", "0"],
+        &["voice", "burak", "--seconds", "601"],
+        &["voice", "burak", "--seconds", "2", "--file", "note.wav"],
     ] {
         let finished = run(&home, args);
         assert_eq!(finished.code(), 2, "{args:?}: {finished:?}");

@@ -5,7 +5,10 @@
 #[non_exhaustive]
 pub enum AudioError {
     /// There is no loudspeaker, or it can't be opened.
-    #[error("no loudspeaker ({cause}): connect one or start the sound server; everything else works without")]
+    #[error(
+        "no loudspeaker ({cause}): connect one or start the sound server, or say --mute; \
+         everything else works without"
+    )]
     NoOutput {
         /// What the system says.
         cause: String,

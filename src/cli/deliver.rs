@@ -1,10 +1,13 @@
 //! Waiting for the server's word on messages. They are safe in the outbox before the wait begins.
 
+use std::io;
 use std::time::Duration;
 
 use anyhow::Result;
 
+use super::app::App;
 use super::failure::Failure;
+use crate::audio::{Cue, Speaker};
 use crate::client::{Client, Event, Events, Message, MessageRef};
 
 /// How often to ask whether there is a connection: another process may have lost it long ago, and said so then.
@@ -31,6 +34,32 @@ pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -
         }
     };
     Ok(client.message(MessageRef::Id(message.id)).await?)
+}
+
+/// Tells how it ended, in a line of the result and in a sound, and waits until the sound has been heard.
+///
+/// # Errors
+/// When stdout can't be written to.
+pub async fn tell(
+    app: &App,
+    speaker: &Speaker,
+    sent: &Result<Message>,
+    put: impl FnOnce(&Message) -> io::Result<()>,
+) -> io::Result<()> {
+    match sent {
+        Ok(message) => {
+            speaker.cue(Cue::Sent);
+            put(message)?;
+            app.out.flush()?;
+            app.heard(speaker).await;
+        }
+        Err(_) => {
+            speaker.cue(Cue::Error);
+            // What failed is said in a line: that there was no sound either would be one too many.
+            speaker.idle().await;
+        }
+    }
+    Ok(())
 }
 
 /// Gives what waits in the outbox from earlier the time to leave, as long as it moves; then closes the profile.

@@ -54,6 +54,17 @@ pub struct Running {
 impl Running {
     /// Starts a command.
     pub fn start(command: &mut Command) -> Self {
+        let mut running = Self::start_raw(command);
+        let mut stderr = running.child.stderr.take().unwrap();
+        running.stderr = Some(std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = stderr.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        }));
+        running
+    }
+
+    fn start_raw(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let stdout = child.stdout.take().unwrap();
         let (sender, lines) = channel();
@@ -64,13 +75,22 @@ impl Running {
                 }
             }
         });
-        let mut stderr = child.stderr.take().unwrap();
-        let stderr = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            let _ = stderr.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
+        Self { child, lines, stderr: None, told: String::new() }
+    }
+
+    /// Starts a command whose lines on stderr are read as they come; [`Running::stderr`] then has none.
+    pub fn start_with_stderr(command: &mut Command) -> (Self, Receiver<String>) {
+        let mut running = Self::start_raw(command);
+        let stderr = running.child.stderr.take().unwrap();
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
         });
-        Self { child, lines, stderr: Some(stderr), told: String::new() }
+        (running, lines)
     }
 
     /// The process's id.

@@ -90,7 +90,9 @@ impl Screen {
     /// Waits until some line holds this. Fails when none does in time.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
-        self.wait(&format!("{text:?} on the screen"), |parser| lines(parser).iter().any(|line| line.contains(text)));
+        self.wait(&format!("{text:?} on the screen"), |parser| {
+            lines(parser).iter().any(|line| line.contains(text))
+        });
     }
 
     /// Waits until the text before the cursor is this.

@@ -66,6 +66,12 @@ impl View {
         format!("* {}", sanitize::line(words))
     }
 
+    /// The prompt while a voice note is being recorded.
+    pub fn recording(to: &Nickname) -> Ask {
+        let prompt = format!("recording for {}, Enter sends> ", sanitize::line(to.as_str()));
+        Ask { before: String::new(), painted: prompt.clone(), prompt }
+    }
+
     /// Somebody's name in their colour.
     pub fn name(&self, person: &Person) -> String {
         let name = sanitize::line(person.nickname.as_str());
@@ -148,7 +154,10 @@ pub fn help() -> String {
         .map(|(name, argument, what)| format!("  {:<20} {what}", format!("{name} {argument}").trim_end()))
         .collect();
     lines.push("  Anything else is sent to the person whom the prompt names.".to_owned());
-    lines.push("  Tab completes commands and names; Ctrl-C clears the line; several lines that are pasted".to_owned());
+    lines.push(
+        "  Tab completes commands and names; Ctrl-C clears the line; several lines that are pasted"
+            .to_owned(),
+    );
     lines.push("  at once are one message, sent with Enter.".to_owned());
     lines.join("\n")
 }
