@@ -5,8 +5,10 @@
 
 mod support;
 
+use std::path::PathBuf;
 use std::process::Stdio;
 
+use support::card::Card;
 use support::screen::Screen;
 use support::{Profile, Running, Server};
 
@@ -250,4 +252,40 @@ fn without_a_terminal_lines_are_messages_and_results_are_plain() {
         }
     };
     assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["text"], "json");
+}
+
+#[test]
+fn a_voice_note_is_recorded_in_one_conversation_and_heard_in_the_other() {
+    let (card, server) = (Card::start(), Server::start());
+    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    let card_env = card.env();
+    let variables: Vec<(&str, &str)> =
+        card_env.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
+    let mut speaking = chat(&ayşe, &variables);
+    let mut hearing = Screen::start(&burak, &["chat", "ayşe", "--mute"], &variables);
+    hearing.wait_for("connected; ayşe is online");
+
+    // Begun and given up.
+    speaking.type_keys("/voice\r");
+    speaking.wait_for("* recording for burak: Enter sends it, /cancel does not");
+    speaking.wait_for_cursor("recording for burak, Enter sends> ");
+    speaking.type_keys("/cancel\r");
+    speaking.wait_for("* not sent: what was recorded is forgotten");
+
+    speaking.type_keys("/voice\r");
+    speaking.wait("the second recording", |parser| {
+        parser.screen().contents().matches("* recording for burak: ").count() == 2
+    });
+    card.speak_into_microphone(&PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/sounds/received.wav")));
+    speaking.wait_for("0:03 recorded, ");
+    speaking.type_keys("\r");
+    speaking.wait_for("* voice note for burak, 0:0");
+    hearing.wait_for("ayşe: voice note, 0:0");
+
+    let heard = card.record_loudspeaker();
+    hearing.type_keys("/play\r");
+    hearing.wait_for("* playing voice note 1 from ayşe, 0:0");
+    heard.wait_until("the note", |samples| samples.iter().any(|sample| sample.abs() > 0.02));
+    // Every message still stands once.
+    assert_eq!(hearing.lines().iter().filter(|line| line.contains("ayşe: voice note")).count(), 1);
 }
