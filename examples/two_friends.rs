@@ -29,30 +29,31 @@ use sound::{Card, envelope, likeness};
 use stage::Stage;
 
 /// What ayşe says into the microphone where nobody is there to speak.
-const SPOKEN: &str = "Merhaba Burak, bu benim ilk sesli mesajım. Umarım beni iyi duyuyorsun.";
+const SPOKEN: &str = "Merhaba Burak, bu benim ilk sesli mesajım.";
 /// How long she records, in seconds.
 const NOTE: u64 = 6;
 
 fn main() -> ExitCode {
+    let mut checks = Checks::default();
     let done = Stage::set().and_then(|stage| {
-        let played = play(&stage);
+        let played = play(&stage, &mut checks);
         stage.clear();
+        stage.heading("Checked");
+        checks.print(&stage);
         played
     });
     match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(()) if checks.hold() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("two_friends: {error:#}");
+            eprintln!("two_friends: it broke off: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// The whole play. Whether all that was checked is so.
-fn play(stage: &Stage) -> Result<bool> {
-    let mut checks = Checks::default();
-
+/// The whole play.
+fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
     stage.heading("A server");
     let server = Server::start(stage)?;
 
@@ -174,10 +175,7 @@ fn play(stage: &Stage) -> Result<bool> {
         whole.is_sound(),
         format!("{:.0} s of what it played: {}", whole.seconds(), recording.display()),
     );
-    server.stop(stage)?;
-    stage.heading("Checked");
-    checks.print(stage);
-    Ok(checks.hold())
+    server.stop(stage)
 }
 
 /// Fails with what a command said when it did not succeed.

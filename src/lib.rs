@@ -10,6 +10,8 @@ pub mod model;
 pub mod protocol;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "client")]
+pub mod speech;
 #[cfg(feature = "server")]
 pub mod store;
 #[cfg(feature = "client")]

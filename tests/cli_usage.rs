@@ -32,10 +32,17 @@ fn wrong_usage_ends_with_2_and_says_so_on_stderr() {
         &["register", "ayşe", "--server", "localhost", "--fingerprint", "SHA256:short"],
         &["users", "--color", "green"],
         &["receive", "--wait", "soon"],
+        &["speak"],
+        &["speak", "1", "2"],
+        &["listen", "--follow"],
         &["receive", "--wait", "1", "--follow"],
         &["history", "--limit", "many"],
         &["voice", "burak"],
-        &["play", "1"],
+        &["play"],
+        &["play", "1", "--force"],
+        &["voice", "burak", "--seconds", "0"],
+        &["voice", "burak", "--seconds", "601"],
+        &["voice", "burak", "--seconds", "2", "--file", "note.wav"],
     ] {
         let finished = run(&home, args);
         assert_eq!(finished.code(), 2, "{args:?}: {finished:?}");
@@ -67,6 +74,8 @@ fn without_a_profile_every_verb_says_what_to_do() {
         &["history"],
         &["voice", "burak", "--file", note],
         &["play", "1", "--save", "/nonexistent/x.wav"],
+        &["speak", "last"],
+        &["listen"],
     ] {
         let finished = run(&home, args);
         assert!(finished.failure().contains("tellal register NICK --server HOST"), "{args:?}: {finished:?}");

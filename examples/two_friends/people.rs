@@ -49,7 +49,7 @@ impl Friend {
         // At the front: behind a `--` it would be text.
         let mut command = self.command(&["--color", stage.when_color()]);
         command.args(arguments);
-        let said = succeeded(&command.output()?, arguments.first().unwrap_or(&"it"))?;
+        let said = succeeded(&command.output()?, &format!("`tellal {}`", arguments.join(" ")))?;
         self.told(stage, arguments, &said);
         Ok(said.trim_end().to_owned())
     }

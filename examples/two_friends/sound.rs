@@ -19,6 +19,8 @@ use crate::succeeded;
 const RATE: u32 = 16_000;
 /// Loud enough to be heard: the root mean square of 16-bit samples.
 const LOUD: f64 = 150.0;
+/// What an input stream may need from its opening to its first sample.
+const OPENING: Duration = Duration::from_millis(1200);
 /// How long readiness may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -160,6 +162,7 @@ impl Card {
                 outputs.is_ok_and(|said| said.stdout.iter().filter(|byte| **byte == b'\n').count() > 1)
             };
             if until(|| listening() || recording.is_finished()) && !recording.is_finished() {
+                thread::sleep(OPENING);
                 let spoken = self.command("paplay").args(["-d", "microphone"]).arg(&file).output();
                 succeeded(&spoken?, "speaking into the microphone")?;
             }

@@ -53,6 +53,13 @@ pub enum Format {
     Float(u16),
 }
 
+impl Note {
+    /// Whether nothing in it is louder than the noise of a good microphone, about -48 dB of full scale.
+    pub fn is_silent(&self) -> bool {
+        self.peaks.iter().all(|peak| *peak == 0)
+    }
+}
+
 /// How long and how large a note may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -157,6 +164,20 @@ pub fn read<R: Read + Seek>(mut source: R, limits: Limits) -> Result<Note, WavEr
         // Players that are as particular as `hound` would stumble over the chunks before the sound.
         None => convert(Cursor::new(wav), &container, &shape),
     }
+}
+
+/// A note of mono samples that were recorded.
+pub(super) fn recorded(samples: &[i16], rate: u32) -> Result<Note, WavError> {
+    let frames = u32::try_from(samples.len()).unwrap_or(u32::MAX);
+    let shape = Shape { format: Format::Int(16), channels: 1, rate, frames };
+    let wav = write(&shape, samples).map_err(unreadable)?;
+    Ok(shape.note(wav, samples, None))
+}
+
+/// Its length in time as the header has it, zero for what has no header to be understood.
+pub(super) fn duration<R: Read>(wav: R) -> Duration {
+    let shape = WavReader::new(wav).ok().and_then(|reader| Shape::of(&reader).ok());
+    shape.map_or(Duration::ZERO, |shape| Duration::from_millis(shape.duration_ms()))
 }
 
 /// The samples of a file that `hound` reads without our help.

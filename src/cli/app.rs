@@ -11,7 +11,8 @@ use clap::{CommandFactory, ValueEnum};
 use super::Root;
 use super::failure::Failure;
 use super::output::Output;
-use crate::client::{Client, Options};
+use crate::audio::{Sounds, Speaker};
+use crate::client::{Client, Options, Role};
 use crate::model::{Color, Nickname};
 use crate::terminal::{Lines, Palette, When};
 
@@ -67,6 +68,8 @@ pub struct App {
     pub server: Option<String>,
     /// stdout.
     pub out: Output,
+    /// Whether the program's own sounds are off.
+    pub mute: bool,
 }
 
 impl App {
@@ -88,7 +91,26 @@ impl App {
         };
         let palette = Palette::detect(when, stdout().is_terminal(), |name| std::env::var(name).ok());
         let out = Output::new(globals.json, Lines::here(palette));
-        Ok(Self { home, server: globals.server.filter(|server| !server.is_empty()), out })
+        Ok(Self { home, server: globals.server.filter(|server| !server.is_empty()), out, mute: globals.mute })
+    }
+
+    /// The loudspeaker, with this profile's sounds. The device is opened when something is played.
+    pub fn speaker(&self) -> Speaker {
+        if self.mute {
+            return Speaker::muted();
+        }
+        let (sounds, warnings) = Sounds::with_folder(&self.home.join("sounds"));
+        warnings.iter().for_each(|warning| self.out.note(&format!("tellal: {warning}")));
+        Speaker::with_sounds(sounds)
+    }
+
+    /// Waits until the sounds of a command have been heard, so that its end does not cut them off. That there is
+    /// no loudspeaker is said in a line, and is no failure.
+    pub async fn heard(&self, speaker: &Speaker) {
+        speaker.idle().await;
+        if let Some(trouble) = speaker.take_trouble() {
+            self.out.note(&format!("tellal: {trouble}"));
+        }
     }
 
     /// Opens the profile.
@@ -96,7 +118,15 @@ impl App {
     /// # Errors
     /// See [`Client::open`].
     pub async fn open(&self) -> Result<Client> {
-        let options = Options { server: self.server.clone(), ..Options::new(&self.home) };
+        self.open_as(Role::Command).await
+    }
+
+    /// Opens the profile for a front end of this role.
+    ///
+    /// # Errors
+    /// See [`Client::open`].
+    pub async fn open_as(&self, role: Role) -> Result<Client> {
+        let options = Options { server: self.server.clone(), role, ..Options::new(&self.home) };
         Ok(Client::open(options).await?)
     }
 }

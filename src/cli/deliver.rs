@@ -1,11 +1,14 @@
 //! Waiting for the server's word on messages. They are safe in the outbox before the wait begins.
 
+use std::io;
 use std::time::Duration;
 
 use anyhow::Result;
 use tokio::time::{Instant, timeout_at};
 
+use super::app::App;
 use super::failure::Failure;
+use crate::audio::{Cue, Speaker};
 use crate::client::{Client, ClientError, Event, Events, Message, MessageRef};
 
 /// How long an outbox that does not get shorter holds up the end. Messages to somebody whose key changed stay in it.
@@ -34,6 +37,32 @@ pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -
     Ok(client.message(MessageRef::Id(message.id)).await?)
 }
 
+/// Tells how it ended, in a line of the result and in a sound, and waits until the sound has been heard.
+///
+/// # Errors
+/// When stdout can't be written to.
+pub async fn tell(
+    app: &App,
+    speaker: &Speaker,
+    sent: &Result<Message>,
+    put: impl FnOnce(&Message) -> io::Result<()>,
+) -> io::Result<()> {
+    match sent {
+        Ok(message) => {
+            speaker.cue(Cue::Sent);
+            put(message)?;
+            app.out.flush()?;
+            app.heard(speaker).await;
+        }
+        Err(_) => {
+            speaker.cue(Cue::Error);
+            // What failed is said in a line: that there was no sound either would be one too many.
+            speaker.idle().await;
+        }
+    }
+    Ok(())
+}
+
 /// Gives what waits in the outbox from earlier the time to leave, as long as it moves; then closes the profile.
 pub async fn close(client: Client, mut events: Events) {
     let mut deadline = Instant::now() + STILL;
@@ -55,8 +84,9 @@ pub async fn close(client: Client, mut events: Events) {
     client.close().await;
 }
 
-/// Ends once the server can't be reached, with the reason.
+/// Ends once the server can't be reached or can't take mail now, with the reason.
 async fn unreachable(client: &Client, events: &mut Events) -> String {
+    let mut losses = 0;
     loop {
         // Waits for the attempt to connect that is under way, and begins one where none is.
         match client.drain().await {
@@ -66,6 +96,15 @@ async fn unreachable(client: &Client, events: &mut Events) -> String {
             }
             Err(error) => return error.to_string(),
         }
-        while !matches!(events.next().await, Some(Event::Disconnected { .. }) | None) {}
+        loop {
+            match events.next().await {
+                Some(Event::Delayed { reason, .. }) => return reason,
+                Some(Event::Uploading { .. }) => losses = 0,
+                Some(Event::Disconnected { reason, .. }) if losses > 0 => return reason,
+                Some(Event::Disconnected { .. }) | None => break,
+                Some(_) => {}
+            }
+        }
+        losses += 1;
     }
 }

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+#[cfg(feature = "client")]
+use crate::audio::AudioError;
 use crate::model::MessageId;
 
 /// An error that only the command line knows.
@@ -24,10 +26,30 @@ impl Failure {
     }
 }
 
+#[cfg(feature = "client")]
+impl From<AudioError> for Failure {
+    fn from(error: AudioError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+/// Ctrl-C, where a verb heeds it itself. What there is to say about it has been said.
+#[cfg(feature = "client")]
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+/// What a shell expects of a program that SIGINT ended: 128 and the signal's number.
+pub const INTERRUPTED: u8 = 130;
+
 /// Tells of an error. A reader of stdout who has gone is none: programs downstream end when they have enough.
 pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
+    }
+    #[cfg(feature = "client")]
+    if error.is::<Interrupted>() {
+        return ExitCode::from(INTERRUPTED);
     }
     let message = format!("{error:#}");
     #[cfg(feature = "client")]

@@ -3,7 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::output::{Error, Registered, Saved, SentVoice, to_json};
+use super::doctor::Check;
+use super::output::{Error, Played, Registered, Saved, SentVoice, to_json};
+use super::speak::Spoken;
+use crate::audio::AudioError;
 use crate::client::{Body, ClientError, Contact, Delivery, Message, Status};
 use crate::model::{AccountId, MessageId, Millis};
 
@@ -76,9 +79,33 @@ fn other_results_are_as_described() {
     let error = Error { kind: "error", error: String::new(), message: String::new(), id };
     schema::check(&json(&user), &["user"]);
     schema::check(&json(&Registered::from(status)), &["registered"]);
+    let spoken = Spoken { kind: "spoken", id: MessageId::from_bytes([1; 16]), complete: true };
+    schema::check(&json(&spoken), &["spoken"]);
+    for check in [Check::good("server", "answers"), Check::bad("speech", "none", "install it").essential()] {
+        schema::check(&json(&check), &["check"]);
+    }
     schema::check(&json(&saved), &["saved"]);
     schema::check(&json(&Saved { messages: None, id: None, ..saved }), &["saved"]);
+    let played = Played { kind: "played", id: MessageId::from_bytes([1; 16]), complete: true };
+    schema::check(&json(&played), &["played"]);
     schema::check(&json(&error), &["error"]);
+}
+
+#[test]
+fn every_error_of_the_devices_is_listed() {
+    let cause = String::new();
+    let listed = schema::errors();
+    for error in [
+        AudioError::NoOutput { cause: cause.clone() },
+        AudioError::OutputLost { cause: cause.clone() },
+        AudioError::NoInput { cause: cause.clone() },
+        AudioError::UnknownInput { name: cause.clone(), known: cause.clone() },
+        AudioError::InputLost { cause: cause.clone() },
+        AudioError::NothingRecorded,
+        AudioError::Unreadable(cause),
+    ] {
+        assert!(listed.contains(&error.code().to_owned()), "{error:?} is not listed");
+    }
 }
 
 #[test]

@@ -8,21 +8,32 @@
 //! - [`output`]: stdout for people and for programs
 //! - [`failure`]: how an error is reported
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
+//! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
+//! - [`record`]: recording a voice note, with time and level
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `send`, `voice`, `receive`, `history`, `play`, `server`
+//! - the verbs: `register`, `users`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
+//!   `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
 #[cfg(feature = "client")]
+pub mod chat;
+#[cfg(feature = "client")]
 pub mod deliver;
+#[cfg(feature = "client")]
+pub mod doctor;
 pub mod failure;
 #[cfg(feature = "client")]
 pub mod file;
+#[cfg(feature = "client")]
+pub mod hearing;
 #[cfg(feature = "client")]
 pub mod history;
 #[cfg(test)]
 #[cfg(feature = "client")]
 mod json_tests;
+#[cfg(feature = "client")]
+pub mod listen;
 #[cfg(feature = "client")]
 pub mod output;
 #[cfg(feature = "client")]
@@ -30,11 +41,15 @@ pub mod play;
 #[cfg(feature = "client")]
 pub mod receive;
 #[cfg(feature = "client")]
+pub mod record;
+#[cfg(feature = "client")]
 pub mod register;
 #[cfg(feature = "client")]
 pub mod send;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "client")]
+pub mod speak;
 #[cfg(feature = "client")]
 pub mod users;
 #[cfg(feature = "client")]
@@ -77,16 +92,24 @@ pub enum ClientVerb {
     Register(register::Args),
     /// Who there is: nickname, online, fingerprint, verified
     Users(users::Args),
+    /// Talk, on the terminal
+    Chat(chat::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
     Send(send::Args),
-    /// Send a voice note
+    /// Record a voice note and send it, or send a file
     Voice(voice::Args),
     /// Show what is new
     Receive(receive::Args),
+    /// Hands-free: what arrives is shown, played and read aloud, in order
+    Listen(listen::Args),
     /// Show what was said before
     History(history::Args),
-    /// Save a voice note as a WAV file
+    /// Play a voice note, or save it as a WAV file
     Play(play::Args),
+    /// Read a text aloud
+    Speak(speak::Args),
+    /// Check what works here, and say what to do about what does not
+    Doctor(doctor::Args),
 }
 
 /// Runs the program on the process's own arguments.
@@ -123,17 +146,28 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         _ => None,
     };
     // Following ends when it is told to: that is no failure.
-    let interrupted = if matches!(&verb, ClientVerb::Receive(args) if args.follow) { 0 } else { 130 };
+    let follows = match &verb {
+        ClientVerb::Receive(args) => args.follow,
+        ClientVerb::Listen(_) => true,
+        _ => false,
+    };
+    let interrupted = if follows { 0 } else { failure::INTERRUPTED };
+    // These have something to finish or to say.
+    let heeds = matches!(&verb, ClientVerb::Voice(_) | ClientVerb::Play(_));
     let work = async {
         let app = app::App::new(globals)?;
         match verb {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,
+            ClientVerb::Chat(args) => chat::run(args, app).await,
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,
             ClientVerb::Receive(args) => receive::run(args, app).await,
+            ClientVerb::Listen(args) => listen::run(args, app).await,
             ClientVerb::History(args) => history::run(args, app).await,
             ClientVerb::Play(args) => play::run(args, app).await,
+            ClientVerb::Doctor(args) => doctor::run(args, app).await,
+            ClientVerb::Speak(args) => speak::run(args, app).await,
         }
     };
     tokio::select! {
@@ -141,6 +175,6 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failure::report(&error, json),
         },
-        Ok(()) = tokio::signal::ctrl_c() => ExitCode::from(interrupted),
+        Ok(()) = tokio::signal::ctrl_c(), if !heeds => ExitCode::from(interrupted),
     }
 }

@@ -107,6 +107,17 @@ pub struct SentVoice<'a> {
     pub converted: Option<String>,
 }
 
+/// The result of `play` without `--save`.
+#[derive(Debug, Serialize)]
+pub struct Played {
+    /// `played`.
+    pub kind: &'static str,
+    /// The message.
+    pub id: MessageId,
+    /// Whether it was heard to its end.
+    pub complete: bool,
+}
+
 /// A file that was written.
 #[derive(Debug, Serialize)]
 pub struct Saved {

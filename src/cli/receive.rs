@@ -7,7 +7,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::app::App;
 use super::deliver;
-use crate::client::{Client, ClientError, Event, Events};
+use super::hearing::Hearing;
+use crate::audio::Speaker;
+use crate::client::{Client, ClientError, Event, Events, Role};
+use crate::terminal::cues;
 
 /// How long to let be after the server could not be asked, if nothing happens.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -21,49 +24,150 @@ pub struct Args {
     /// Go on until Ctrl-C
     #[arg(long)]
     pub follow: bool,
+    /// Play the voice notes that come, one after the other
+    #[arg(long)]
+    pub play: bool,
+    /// Read the texts that come aloud, each after its sender's name
+    #[arg(long)]
+    pub speak: bool,
 }
 
-/// Shows what is new.
+/// Shows what is new, and with `--play` and `--speak` lets it be heard.
 ///
 /// # Errors
 /// When the server can't be reached; what had arrived before is shown all the same.
 pub async fn run(args: Args, app: App) -> Result<()> {
-    let client = app.open().await?;
+    run_as(Role::Command, args, app).await
+}
+
+/// The same, as what it says.
+///
+/// # Errors
+/// As for [`run`]; when the profile has no place for another front end of this role.
+pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
+    let client = app.open_as(role).await?;
     let mut events = client.events();
-    let done = if args.follow {
-        follow(&client, &mut events, &app).await
-    } else if let Some(wait) = args.wait {
-        wait_for_one(&client, &mut events, &app, Instant::now() + wait).await
-    } else {
-        let drained = client.drain().await;
-        show(&client, &app).await?;
-        drained.map_err(Into::into)
+    let speaker = app.speaker();
+    let hearing = Hearing::new(&speaker, args.play, args.speak);
+    hearing.learn(&client, args.follow).await?;
+    let reader = Reader { client: &client, app: &app, speaker: &speaker, hearing: &hearing };
+    let work = async {
+        let done = if args.follow {
+            reader.follow(&mut events).await
+        } else if let Some(wait) = args.wait {
+            reader.wait_for_one(&mut events, Instant::now() + wait).await
+        } else {
+            let drained = client.drain().await;
+            reader.show().await?;
+            drained.map_err(Into::into)
+        };
+        hearing.idle().await;
+        done
     };
-    deliver::close(client, events).await;
+    let done = tokio::select! {
+        done = work => done,
+        () = hearing.keys() => Ok(()),
+    };
+    tokio::join!(deliver::close(client, events), app.heard(&speaker));
     done
 }
 
-/// Until at least one message came and nothing more waits on the server, or until the time is over.
-async fn wait_for_one(client: &Client, events: &mut Events, app: &App, deadline: Instant) -> Result<()> {
-    let mut trouble = None;
-    loop {
-        match timeout_at(deadline, client.drain()).await {
-            Ok(Ok(())) => trouble = None,
-            Ok(Err(error)) if passes(&error) => trouble = Some(error),
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => {}
+/// What messages are shown with.
+struct Reader<'a> {
+    client: &'a Client,
+    app: &'a App,
+    speaker: &'a Speaker,
+    hearing: &'a Hearing,
+}
+
+impl Reader<'_> {
+    /// Until at least one message came and nothing more waits on the server, or until the time is over.
+    async fn wait_for_one(&self, events: &mut Events, deadline: Instant) -> Result<()> {
+        let mut trouble = None;
+        loop {
+            match timeout_at(deadline, self.client.drain()).await {
+                Ok(Ok(())) => trouble = None,
+                Ok(Err(error)) if passes(&error) => trouble = Some(error),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => {}
+            }
+            let shown = self.show().await?;
+            if shown == 0 && Instant::now() < deadline {
+                let pause = if trouble.is_some() { Instant::now() + PAUSE } else { deadline };
+                // That the time is over is seen above.
+                let _ = timeout_at(pause.min(deadline), arrival(events)).await;
+                continue;
+            }
+            return match trouble {
+                Some(error) => Err(error.into()),
+                None => Ok(()),
+            };
         }
-        let shown = show(client, app).await?;
-        if shown == 0 && Instant::now() < deadline {
-            let pause = if trouble.is_some() { Instant::now() + PAUSE } else { deadline };
-            // That the time is over is seen above.
-            let _ = timeout_at(pause.min(deadline), arrival(events)).await;
-            continue;
-        }
-        return match trouble {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
+    }
+
+    /// Until interrupted. A lost connection is said, and waited for.
+    async fn follow(&self, events: &mut Events) -> Result<()> {
+        let drained = self.client.drain().await;
+        self.show().await?;
+        // The event that told of it may have come before anybody listened.
+        let mut lost = match drained {
+            Ok(()) => false,
+            Err(error) if passes(&error) => {
+                self.app.out.note(&format!("tellal: {error}; trying again"));
+                true
+            }
+            Err(error) => return Err(error.into()),
         };
+        // Who comes and goes is only heard. Where the server can't be asked now, it is once it can be.
+        let mut watching = !self.app.mute && !lost && self.client.watch_presence().await.is_ok();
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Message(_) | Event::Drained => {
+                    self.show().await?;
+                }
+                Event::Presence { .. } => {
+                    cues::of_event(&event).iter().for_each(|cue| self.speaker.cue(*cue))
+                }
+                Event::Disconnected { reason, .. } if !lost => {
+                    lost = true;
+                    self.app.out.note(&format!("tellal: {reason}; trying again"));
+                }
+                Event::Connected => {
+                    if !watching && !self.app.mute {
+                        watching = self.client.watch_presence().await.is_ok();
+                    }
+                    if std::mem::take(&mut lost) {
+                        self.app.out.note("tellal: connected again");
+                    }
+                }
+                _ => {}
+            }
+            if let Some(trouble) = self.speaker.take_trouble() {
+                self.app.out.note(&format!("tellal: {trouble}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what no front end has shown, and puts it in the queue of what is heard; how many.
+    async fn show(&self) -> Result<usize> {
+        let messages = self.client.unshown().await?;
+        for message in &messages {
+            self.app.out.message(message)?;
+        }
+        // Only what the reader has counts as shown.
+        self.app.out.flush()?;
+        for message in &messages {
+            cues::of_message(message).iter().for_each(|cue| self.speaker.cue(*cue));
+        }
+        if !messages.is_empty() {
+            let numbers: Vec<u64> = messages.iter().map(|message| message.number).collect();
+            self.client.mark_shown(&numbers).await?;
+        }
+        for message in &messages {
+            self.hearing.hear(self.client, message).await?;
+        }
+        Ok(messages.len())
     }
 }
 
@@ -76,53 +180,6 @@ async fn arrival(events: &mut Events) {
     }
     // Closed: nothing will come any more.
     std::future::pending().await
-}
-
-/// Until interrupted. A lost connection is said, and waited for.
-async fn follow(client: &Client, events: &mut Events, app: &App) -> Result<()> {
-    let drained = client.drain().await;
-    show(client, app).await?;
-    let mut lost = false;
-    match drained {
-        Ok(()) => {}
-        Err(error) if passes(&error) => {
-            lost = true;
-            app.out.note(&format!("tellal: {error}; trying again"));
-        }
-        Err(error) => return Err(error.into()),
-    }
-    while let Some(event) = events.next().await {
-        match event {
-            Event::Message(_) | Event::Drained => {
-                show(client, app).await?;
-            }
-            Event::Disconnected { reason, .. } if !lost => {
-                lost = true;
-                app.out.note(&format!("tellal: {reason}; trying again"));
-            }
-            Event::Connected if lost => {
-                lost = false;
-                app.out.note("tellal: connected again");
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Shows what no front end has shown; how many.
-async fn show(client: &Client, app: &App) -> Result<usize> {
-    let messages = client.unshown().await?;
-    for message in &messages {
-        app.out.message(message)?;
-    }
-    // Only what the reader has counts as shown.
-    app.out.flush()?;
-    if !messages.is_empty() {
-        let numbers: Vec<u64> = messages.iter().map(|message| message.number).collect();
-        client.mark_shown(&numbers).await?;
-    }
-    Ok(messages.len())
 }
 
 /// Whether an error may pass by itself.

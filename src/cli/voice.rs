@@ -1,18 +1,25 @@
 //! `tellal voice`: a voice note, to somebody by nickname.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read, Seek};
+use std::io::{self, Cursor, IsTerminal, Read, Seek, Write, stdin};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
+use clap::error::ErrorKind;
 
-use super::app::{App, nickname};
-use super::deliver;
-use super::failure::Failure;
+use super::app::{App, nickname, usage};
+use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
+use super::{deliver, file, record};
+use crate::audio::recorder::LIMIT;
 use crate::audio::{Limits, Note, WavError, wav};
-use crate::client::VoiceNote;
+use crate::client::{Client, ClientError, Message, VoiceNote};
+use crate::model::{Millis, Nickname};
 use crate::terminal::line;
+
+/// How long the server may take to say who there is, before a recording.
+const ASKING: Duration = Duration::from_secs(1);
 
 /// Options of `voice`.
 #[derive(Debug, clap::Args)]
@@ -20,34 +27,109 @@ pub struct Args {
     /// To whom
     #[arg(value_name = "NICK")]
     pub to: String,
-    /// The WAV file to send: 8 to 32 bits or float, mono or stereo, 8 to 192 kHz
-    #[arg(long, value_name = "NOTE.wav")]
-    pub file: PathBuf,
+    /// Send this WAV file: 8 to 32 bits or float, mono or stereo, 8 to 192 kHz
+    #[arg(long, value_name = "NOTE.wav", conflicts_with_all = ["seconds", "input"])]
+    pub file: Option<PathBuf>,
+    /// Record so many seconds [default: until Enter]
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    pub seconds: Option<Duration>,
+    /// Record from this microphone; a name that none has lists them
+    #[arg(long, value_name = "DEVICE")]
+    pub input: Option<String>,
 }
 
-/// Sends, waits until the server has accepted it, and prints the message's id.
+/// Records or reads, sends, waits until the server has accepted it, and prints the message's id.
 ///
 /// # Errors
-/// When the file is no voice note, or the message can't be stored, is refused, or has to wait in the outbox.
+/// When there is no microphone, the file is no voice note, or the message can't be stored, is refused, or has to
+/// wait in the outbox.
 pub async fn run(args: Args, app: App) -> Result<()> {
+    if args.file.is_none() && args.seconds.is_none() && !stdin().is_terminal() {
+        let what = "without a terminal, say what to send: --file NOTE.wav or --seconds N";
+        usage(ErrorKind::MissingRequiredArgument, what).exit();
+    }
     let to = nickname(&args.to)?;
-    let path = args.file.clone();
-    let note = tokio::task::spawn_blocking(move || open(&path)).await??;
-    let converted = note.converted.map(|conversion| conversion.to_string());
-    let how = converted.as_deref().unwrap_or("sent as it is");
-    let shown = args.file.display();
-    let client = app.open().await?;
+    match args.file {
+        Some(path) => {
+            let shown = path.display().to_string();
+            let note = tokio::task::spawn_blocking(move || open(&path)).await??;
+            let converted = note.converted.map(|conversion| conversion.to_string());
+            let how = converted.as_deref().unwrap_or("sent as it is");
+            let client = app.open().await?;
+            let told =
+                format!("{shown}: {}, {} Hz, {how}", line::duration(note.duration_ms), note.sample_rate);
+            let sent = send(&app, client, &to, note, converted, Some(told));
+            tokio::select! {
+                sent = sent => sent,
+                Ok(()) = tokio::signal::ctrl_c() => Err(Interrupted.into()),
+            }
+        }
+        None => {
+            let client = app.open().await?;
+            known(&client, &to).await?;
+            let note = record::record(&app, args.input.as_deref(), args.seconds).await?;
+            let wav = note.wav.clone();
+            let sent = tokio::select! {
+                sent = send(&app, client, &to, note, None, None) => sent,
+                Ok(()) = tokio::signal::ctrl_c() => Err(Interrupted.into()),
+            };
+            sent.map_err(|error| kept(&app, error, &wav))
+        }
+    }
+}
+
+/// Sends a note and tells how that ended.
+async fn send(
+    app: &App,
+    client: Client,
+    to: &Nickname,
+    note: Note,
+    converted: Option<String>,
+    told: Option<String>,
+) -> Result<()> {
+    let speaker = app.speaker();
     let mut events = client.events();
     let Note { wav, duration_ms, sample_rate, peaks, .. } = note;
-    let queued = client.send_voice(&to, VoiceNote { wav, duration_ms, sample_rate, peaks }).await?;
-    app.out.note(&format!("{shown}: {}, {sample_rate} Hz, {how}", line::duration(duration_ms)));
-    let sent = deliver::accepted(&client, &mut events, &queued).await;
-    if let Ok(message) = &sent {
-        app.out.put(&SentVoice { message, converted }, || message.id.to_string())?;
-        app.out.flush()?;
-    }
-    deliver::close(client, events).await;
+    let sent = match client.send_voice(to, VoiceNote { wav, duration_ms, sample_rate, peaks }).await {
+        Ok(queued) => {
+            told.iter().for_each(|told| app.out.note(told));
+            deliver::accepted(&client, &mut events, &queued).await
+        }
+        Err(error) => Err(error.into()),
+    };
+    let put = |message: &Message| app.out.put(&SentVoice { message, converted }, || message.id.to_string());
+    let told = deliver::tell(app, &speaker, &sent, put);
+    tokio::join!(deliver::close(client, events), told).1?;
     sent.map(drop)
+}
+
+/// Nobody is to record a note for somebody who does not exist. Where the server can't be asked, that is seen later.
+async fn known(client: &Client, to: &Nickname) -> Result<()> {
+    match tokio::time::timeout(ASKING, client.users()).await {
+        Ok(Ok(users)) if !users.iter().any(|user| user.nickname.folded() == to.folded()) => {
+            Err(ClientError::UnknownNickname { nickname: to.clone() }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A recording that could not even be put into the outbox is not lost.
+fn kept(app: &App, error: anyhow::Error, wav: &[u8]) -> anyhow::Error {
+    let stored = error.is::<Interrupted>()
+        || error.downcast_ref::<Failure>().is_some_and(|failure| failure.id.is_some())
+        || matches!(error.downcast_ref(), Some(ClientError::Refused { .. }));
+    let path = app.home.join(format!("unsent-{}.wav", Millis::now().0));
+    if stored || file::write(&path, false, |file| file.write_all(wav)).is_err() {
+        return error;
+    }
+    let message = format!("{error:#}; the recording is kept in {}", path.display());
+    Failure::new("recording_kept", message).into()
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let limit = LIMIT.as_secs_f64();
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.1..=limit).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("a number of seconds, at most {limit}"))
 }
 
 fn open(path: &Path) -> Result<Note> {

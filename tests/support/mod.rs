@@ -11,16 +11,25 @@
 //! ```
 
 #![allow(dead_code, reason = "each test uses its part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
 
+pub mod card;
 pub mod schema;
+pub mod screen;
+pub mod signal;
 pub mod wav;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -51,6 +60,17 @@ pub struct Running {
 impl Running {
     /// Starts a command.
     pub fn start(command: &mut Command) -> Self {
+        let mut running = Self::start_raw(command);
+        let mut stderr = running.child.stderr.take().unwrap();
+        running.stderr = Some(std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = stderr.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        }));
+        running
+    }
+
+    fn start_raw(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let stdout = child.stdout.take().unwrap();
         let (sender, lines) = channel();
@@ -61,18 +81,32 @@ impl Running {
                 }
             }
         });
-        let mut stderr = child.stderr.take().unwrap();
-        let stderr = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            let _ = stderr.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
+        Self { child, lines, stderr: None, told: String::new() }
+    }
+
+    /// Starts a command whose lines on stderr are read as they come; [`Running::stderr`] then has none.
+    pub fn start_with_stderr(command: &mut Command) -> (Self, Receiver<String>) {
+        let mut running = Self::start_raw(command);
+        let stderr = running.child.stderr.take().unwrap();
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
         });
-        Self { child, lines, stderr: Some(stderr), told: String::new() }
+        (running, lines)
     }
 
     /// The process's id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its stdin, of a command that was given a pipe.
+    pub fn stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// The next line of stdout; `None` once it is closed. Fails when none comes in time.

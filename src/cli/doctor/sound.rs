@@ -1,0 +1,66 @@
+//! Loudspeaker and microphone: whether sound moves. Only the default devices are touched: listing all of them lets
+//! sound libraries complain on stderr about those that are not there.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Check;
+use crate::audio::{AudioError, Cue, Recorder};
+use crate::cli::app::App;
+
+/// How long a device may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How much is recorded.
+const SAMPLE: Duration = Duration::from_millis(300);
+/// How often to look.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Plays one of the program's own sounds; if muted, its silence.
+pub async fn loudspeaker(app: &App) -> Check {
+    let what = "loudspeaker";
+    let mut wav = Cue::Received.built_in().to_vec();
+    if app.mute {
+        // All but the header.
+        wav.iter_mut().skip(44).for_each(|byte| *byte = 0);
+    }
+    let speaker = app.speaker();
+    let playback = speaker.play(wav);
+    match timeout(PATIENCE, playback.wait()).await {
+        Ok(Ok(())) if app.mute => {
+            Check::good(what, "it takes sound; it was given silence, since it is muted")
+        }
+        Ok(Ok(())) => Check::good(what, "a sound was played: was it heard?"),
+        Ok(Err(error)) => Check::error(what, &error.to_string()),
+        Err(_) => silent(what),
+    }
+}
+
+/// Records for a moment.
+pub async fn microphone() -> Check {
+    let what = "microphone";
+    let recorded = timeout(PATIENCE, async {
+        let recording = Recorder::start(None, PATIENCE).await?;
+        let device = recording.device().to_owned();
+        let begun = Instant::now();
+        let mut level = 0.0_f32;
+        while recording.elapsed() < SAMPLE && begun.elapsed() < PATIENCE / 2 {
+            sleep(LOOK).await;
+            level = level.max(recording.level());
+        }
+        let moved = recording.elapsed() >= SAMPLE;
+        recording.cancel();
+        Ok::<_, AudioError>(moved.then_some((device, level)))
+    });
+    match recorded.await {
+        Ok(Ok(Some((device, level)))) => {
+            Check::good(what, format!("{device} records; just now at {:.0} % of the loudest", level * 100.0))
+        }
+        Ok(Err(error)) => Check::error(what, &error.to_string()),
+        Ok(Ok(None)) | Err(_) => silent(what),
+    }
+}
+
+fn silent(what: &'static str) -> Check {
+    Check::bad(what, "it does not answer", "check the sound server, and try again")
+}

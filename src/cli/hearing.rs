@@ -1,0 +1,100 @@
+//! What is heard while a command runs: shared by `receive`, `listen` and `speak`.
+
+use std::io::{Write, stderr};
+
+use anyhow::Result;
+
+use crate::audio::Speaker;
+use crate::client::{Body, Client, Message, MessageRef};
+use crate::speech::Speech;
+use crate::terminal::aloud::Turn;
+use crate::terminal::keys::{Key, Keys};
+use crate::terminal::{Aloud, sanitize};
+
+/// Messages of the history that tell which languages people write in.
+const HABITS: u32 = 50;
+
+/// Hears out what was asked for, and heeds the keys.
+pub struct Hearing {
+    aloud: Option<Aloud>,
+    play: bool,
+    speak: bool,
+}
+
+impl Hearing {
+    /// With what was asked for: voice notes played, texts read aloud. What goes wrong is said on stderr.
+    pub fn new(speaker: &Speaker, play: bool, speak: bool) -> Self {
+        let aloud = (play || speak).then(|| {
+            Aloud::new(speaker.clone(), speak.then(Speech::new), |trouble| {
+                // A closed stderr is ignored.
+                let _ = writeln!(stderr(), "tellal: {}", sanitize::line(trouble));
+            })
+        });
+        Self { aloud, play, speak }
+    }
+
+    /// With texts read aloud. What goes wrong is not said: it is the outcome.
+    pub fn quiet() -> Self {
+        let aloud = Aloud::new(Speaker::muted(), Speech::new(), |_| {});
+        Self { aloud: Some(aloud), play: false, speak: true }
+    }
+
+    /// Learns from the history which languages people write in; `prepare`: opens voices for them.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn learn(&self, client: &Client, prepare: bool) -> Result<()> {
+        if let Some(aloud) = self.aloud.as_ref().filter(|_| self.speak) {
+            for message in client.history(None, None, HABITS).await? {
+                if let Body::Text { text } = &message.body {
+                    aloud.learn(&message.from, text);
+                }
+            }
+            if prepare {
+                aloud.prepare();
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a message in the queue, if it is of a kind that is to be heard.
+    ///
+    /// # Errors
+    /// When its sound can't be read.
+    pub async fn hear(&self, client: &Client, message: &Message) -> Result<Option<Turn>> {
+        let Some(aloud) = &self.aloud else { return Ok(None) };
+        Ok(match &message.body {
+            Body::Text { text } | Body::Notice { text } if self.speak => {
+                Some(aloud.text(&message.from, text))
+            }
+            Body::Voice { .. } if self.play => {
+                let (_, wav) = client.audio(MessageRef::Number(message.number)).await?;
+                Some(aloud.note(&message.from, wav))
+            }
+            _ => None,
+        })
+    }
+
+    /// Waits until everything has been heard.
+    pub async fn idle(&self) {
+        if let Some(aloud) = &self.aloud {
+            aloud.idle().await;
+        }
+    }
+
+    /// Does what the keys say, until one says to end.
+    pub async fn keys(&self) {
+        let (Some(aloud), Some(mut keys)) = (&self.aloud, self.aloud.as_ref().and_then(|_| Keys::watch()))
+        else {
+            return std::future::pending().await;
+        };
+        let _ = writeln!(stderr(), "(any key: silence; n: next; q: end)");
+        loop {
+            match keys.pressed().await {
+                Key::Quit => return aloud.stop(),
+                Key::Next => aloud.skip(),
+                Key::Stop => aloud.stop(),
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A sound card for tests: a sound server of its own with a loudspeaker that can be recorded and a microphone
+//! that can be spoken into. Needs `pulseaudio` and `pulseaudio-utils`, which `scripts/setup test` installs.
+//!
+//! ```ignore
+//! let card = Card::start();
+//! let mut heard = card.record_loudspeaker();
+//! card.run(&ayşe, ["send", "burak", "merhaba"]).ok();
+//! let sound = heard.stop();
+//! assert!(signal::find(&sound, &signal::read(&sent_wav)).correlation > 0.9);
+//! ```
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::{Finished, Profile, Running, TIMEOUT};
+
+/// Samples per second of the loudspeaker's recording.
+pub const RATE: u32 = 44_100;
+
+/// The sound server. It and what was started on it end when this is dropped.
+pub struct Card {
+    server: Child,
+    /// What keeps the devices on time.
+    listeners: Vec<Child>,
+    /// A short path: sockets in it may have 108 bytes.
+    folder: TempDir,
+}
+
+impl Card {
+    /// Starts one and waits until it answers.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("snd").tempdir_in("/tmp").unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let mut command = Command::new("pulseaudio");
+        environment(&mut command, folder.path());
+        command.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--log-level=error"]);
+        command.arg("--load=module-native-protocol-unix auth-anonymous=1");
+        command.arg("--load=module-null-sink sink_name=speaker rate=44100");
+        command.arg("--load=module-null-sink sink_name=microphone rate=44100");
+        // As root it warns about that.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let server = command.spawn().expect("pulseaudio is installed: run scripts/setup test");
+        let mut card = Self { server, listeners: Vec::new(), folder };
+        let deadline = Instant::now() + TIMEOUT;
+        while !card.control(&["info"]) {
+            assert!(card.server.try_wait().unwrap().is_none(), "the sound server ended");
+            assert!(Instant::now() < deadline, "the sound server does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(card.control(&["set-default-sink", "speaker"]));
+        assert!(card.control(&["set-default-source", "microphone.monitor"]));
+        // A null sink to which nobody listens closely works up to two seconds ahead of time, and what is spoken
+        // into it then is partly lost. Real devices keep time; this makes these keep it.
+        for device in ["speaker.monitor", "microphone.monitor"] {
+            let (listener, mut sound) = card.listen_to(device);
+            card.listeners.push(listener);
+            sound.read_exact(&mut [0; 2 * 2 * RATE as usize]).unwrap();
+            std::thread::spawn(move || std::io::copy(&mut sound, &mut std::io::sink()));
+        }
+        card
+    }
+
+    /// The variables that bring a program to this card.
+    pub fn env(&self) -> [(&'static str, PathBuf); 2] {
+        [("XDG_RUNTIME_DIR", self.folder.path().to_owned()), ("HOME", self.folder.path().to_owned())]
+    }
+
+    /// A command on a profile, with this card.
+    pub fn command<A: AsRef<OsStr>>(&self, profile: &Profile, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = profile.command(args);
+        command.envs(self.env());
+        command
+    }
+
+    /// Starts a command on a profile, with this card.
+    pub fn start_on<A: AsRef<OsStr>>(&self, profile: &Profile, args: impl IntoIterator<Item = A>) -> Running {
+        Running::start(&mut self.command(profile, args))
+    }
+
+    /// Runs a command on a profile to its end, with this card.
+    pub fn run<A: AsRef<OsStr>>(&self, profile: &Profile, args: impl IntoIterator<Item = A>) -> Finished {
+        self.start_on(profile, args).wait()
+    }
+
+    /// Plays a WAV file into the microphone, to its end.
+    pub fn speak_into_microphone(&self, wav: &Path) {
+        let mut command = self.tool("paplay");
+        let status = command.args(["--device=microphone"]).arg(wav).status().unwrap();
+        assert!(status.success(), "paplay: {status}");
+    }
+
+    /// Records what the loudspeaker plays, from now on: it has begun when this returns.
+    pub fn record_loudspeaker(&self) -> Heard {
+        let (recorder, mut stdout) = self.listen_to("speaker.monitor");
+        let shared = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
+        let writing = shared.clone();
+        std::thread::spawn(move || {
+            let (mut buffer, mut kept) = ([0; 4096], Vec::new());
+            while let Ok(count @ 1..) = stdout.read(&mut buffer) {
+                kept.extend_from_slice(&buffer[..count]);
+                let whole = kept.len() / 2 * 2;
+                let samples = kept.drain(..whole).collect::<Vec<u8>>();
+                let samples = samples.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]));
+                writing.0.lock().unwrap().extend(samples.map(|sample| f32::from(sample) / 32768.0));
+                writing.1.notify_all();
+            }
+        });
+        let heard = Heard { recorder, shared };
+        heard.wait_until("the recording of the loudspeaker begins", |samples| !samples.is_empty());
+        heard
+    }
+
+    /// What a device gives, 16 bits, mono.
+    fn listen_to(&self, device: &str) -> (Child, ChildStdout) {
+        let mut command = self.tool("parec");
+        command.args([&format!("--device={device}"), "--raw", "--format=s16le", "--channels=1"]);
+        command.args([&format!("--rate={RATE}"), "--latency-msec=20"]).stdout(Stdio::piped());
+        let mut recorder = command.spawn().expect("parec is installed: run scripts/setup test");
+        let stdout = recorder.stdout.take().unwrap();
+        (recorder, stdout)
+    }
+
+    fn control(&self, args: &[&str]) -> bool {
+        let mut command = self.tool("pactl");
+        command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().expect("pactl is installed: run scripts/setup test").success()
+    }
+
+    /// A program of the sound server's.
+    fn tool(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        environment(&mut command, self.folder.path());
+        command.stdin(Stdio::null());
+        command
+    }
+}
+
+/// Nothing of the tester's own sound server is left.
+fn environment(command: &mut Command, folder: &Path) {
+    for name in ["PULSE_SERVER", "PULSE_RUNTIME_PATH", "PULSE_COOKIE", "DISPLAY", "DBUS_SESSION_BUS_ADDRESS"]
+    {
+        command.env_remove(name);
+    }
+    command.env("XDG_RUNTIME_DIR", folder).env("HOME", folder);
+}
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        // A speech service that was started by itself on this card keeps its process id here.
+        let pid = self.folder.path().join("speech-dispatcher/pid/speech-dispatcher.pid");
+        if let Ok(pid) = std::fs::read_to_string(pid) {
+            let _ = Command::new("kill").args(["-s", "TERM", pid.trim()]).status();
+        }
+        for child in self.listeners.iter_mut().chain([&mut self.server]) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// What the loudspeaker plays, as it is recorded.
+pub struct Heard {
+    recorder: Child,
+    shared: Arc<(Mutex<Vec<f32>>, Condvar)>,
+}
+
+impl Heard {
+    /// What there is so far.
+    pub fn so_far(&self) -> Vec<f32> {
+        self.shared.0.lock().unwrap().clone()
+    }
+
+    /// Waits until what there is satisfies a condition. Fails when that takes too long.
+    pub fn wait_until(&self, what: &str, condition: impl Fn(&[f32]) -> bool) {
+        let deadline = Instant::now() + TIMEOUT;
+        let mut samples = self.shared.0.lock().unwrap();
+        while !condition(&samples) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "waited too long until {what}");
+            samples = self.shared.1.wait_timeout(samples, left).unwrap().0;
+        }
+    }
+
+    /// Listens for so much longer; the place in the recording then. Paced by the card, not by a clock.
+    pub fn listen(&self, time: Duration) -> usize {
+        let until = self.so_far().len() + (time.as_secs_f64() * f64::from(RATE)) as usize;
+        self.wait_until("more is recorded", |samples| samples.len() >= until);
+        until
+    }
+
+    /// Waits until what was played last has arrived here, and ends the recording.
+    pub fn stop(self) -> Vec<f32> {
+        self.listen(Duration::from_millis(300));
+        self.so_far()
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        let _ = self.recorder.kill();
+        let _ = self.recorder.wait();
+    }
+}

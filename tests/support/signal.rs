@@ -1,0 +1,98 @@
+//! What is in a recording: loudness over time, and where a known sound is.
+
+use std::io::Cursor;
+
+/// Where a sound was found, and how surely.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Found {
+    /// In samples from the beginning.
+    pub at: usize,
+    /// 1.0: exactly this sound, at whatever loudness; about 0: nothing of it.
+    pub correlation: f32,
+}
+
+/// The samples of a WAV file of 16 bits, its channels mixed, and its samples per second.
+pub fn read(wav: &[u8]) -> (Vec<f32>, u32) {
+    let reader = hound::WavReader::new(Cursor::new(wav)).unwrap();
+    let (channels, rate) = (usize::from(reader.spec().channels), reader.spec().sample_rate);
+    let samples: Vec<i16> = reader.into_samples().map(Result::unwrap).collect();
+    let mean = |frame: &[i16]| frame.iter().map(|sample| f32::from(*sample)).sum::<f32>() / channels as f32;
+    (samples.chunks_exact(channels).map(|frame| mean(frame) / 32768.0).collect(), rate)
+}
+
+/// At another rate, by drawing straight lines: good enough to look for sounds far below either rate.
+pub fn at_rate(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
+    let step = f64::from(from) / f64::from(to);
+    let count = (samples.len() as f64 / step) as usize;
+    (0..count)
+        .map(|place| {
+            let at = place as f64 * step;
+            let (left, share) = (at as usize, at.fract() as f32);
+            let right = samples.get(left + 1).copied().unwrap_or(0.0);
+            samples[left] * (1.0 - share) + right * share
+        })
+        .collect()
+}
+
+/// The loudest sample.
+pub fn peak(samples: &[f32]) -> f32 {
+    samples.iter().fold(0.0, |peak, sample| peak.max(sample.abs()))
+}
+
+/// The energy (root of the mean square) of each hundredth of a second.
+pub fn envelope(samples: &[f32], rate: u32) -> Vec<f32> {
+    samples.chunks(rate as usize / 100).map(energy).collect()
+}
+
+/// Where there is sound: beginning and end of each stretch in seconds, silences of up to `gap` seconds in it.
+pub fn bursts(samples: &[f32], rate: u32, gap: f32) -> Vec<(f32, f32)> {
+    let mut bursts: Vec<(f32, f32)> = Vec::new();
+    for (place, energy) in envelope(samples, rate).iter().enumerate() {
+        let (start, end) = (place as f32 / 100.0, (place + 1) as f32 / 100.0);
+        match bursts.last_mut() {
+            _ if *energy < 0.003 => {}
+            Some(last) if start - last.1 <= gap => last.1 = end,
+            _ => bursts.push((start, end)),
+        }
+    }
+    bursts
+}
+
+/// The place where a recording is most like a sound of the same rate.
+pub fn find(recording: &[f32], sound: &[f32]) -> Found {
+    // First roughly, on means of a few samples, then exactly around the best place.
+    const COARSE: usize = 16;
+    let mean = |samples: &[f32]| -> Vec<f32> {
+        samples.chunks(COARSE).map(|part| part.iter().sum::<f32>() / COARSE as f32).collect()
+    };
+    let rough = best(&mean(recording), &mean(sound), 0..usize::MAX);
+    let around = (rough.at * COARSE).saturating_sub(12 * COARSE)..(rough.at + 12) * COARSE;
+    best(recording, sound, around)
+}
+
+fn best(recording: &[f32], sound: &[f32], places: std::ops::Range<usize>) -> Found {
+    let loud: f64 = sound.iter().map(square).sum();
+    let last = (recording.len() + 1).saturating_sub(sound.len()).min(places.end);
+    let mut best = Found { at: 0, correlation: 0.0 };
+    let mut part: f64 = recording.iter().skip(places.start).take(sound.len()).map(square).sum();
+    for at in places.start..last {
+        // Nothing is like silence.
+        if part > loud * 1e-4 {
+            let product: f32 = recording[at..at + sound.len()].iter().zip(sound).map(|(a, b)| a * b).sum();
+            let correlation = (f64::from(product) / (loud * part).sqrt()) as f32;
+            if correlation > best.correlation {
+                best = Found { at, correlation };
+            }
+        }
+        part += recording.get(at + sound.len()).map_or(0.0, square) - square(&recording[at]);
+    }
+    best
+}
+
+fn square(sample: &f32) -> f64 {
+    f64::from(*sample).powi(2)
+}
+
+fn energy(samples: &[f32]) -> f32 {
+    (samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len().max(1) as f32).sqrt()
+}
