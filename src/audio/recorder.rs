@@ -5,7 +5,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait, StreamTrait};
-use cpal::{Data, ErrorKind, FromSample, SampleFormat, SizedSample, Stream, StreamConfig};
+use cpal::{
+    BufferSize, Data, ErrorKind, FromSample, SampleFormat, SizedSample, Stream, StreamConfig,
+    SupportedBufferSize, SupportedStreamConfig,
+};
 use tokio::sync::oneshot;
 
 use super::AudioError;
@@ -159,7 +162,7 @@ impl Source {
         let mut take = taker(config.sample_format(), config.channels(), writer).ok_or_else(|| {
             AudioError::NoInput { cause: format!("samples of {} are not understood", config.sample_format()) }
         })?;
-        let shape: StreamConfig = config.config();
+        let shape = StreamConfig { buffer_size: buffer(&config), ..config.config() };
         let format = config.sample_format();
         let stream = device
             .build_input_stream_raw(shape, format, move |data, _| take(data), on_error, Some(OPENING))
@@ -213,8 +216,21 @@ impl Source {
     }
 }
 
+/// So much at a time that the level follows the voice. Sound servers left alone hand over seconds at once.
+fn buffer(config: &SupportedStreamConfig) -> BufferSize {
+    match config.buffer_size() {
+        SupportedBufferSize::Range { min, max } if min <= max => {
+            BufferSize::Fixed((config.sample_rate() / 50).clamp(*min, *max))
+        }
+        _ => BufferSize::Default,
+    }
+}
+
+/// What a callback does with what the device hands over.
+type Taker = Box<dyn FnMut(&Data) + Send>;
+
 /// What a callback does with data of a format: the mean of the channels goes into the queue.
-fn taker(format: SampleFormat, channels: u16, writer: Writer) -> Option<Box<dyn FnMut(&Data) + Send>> {
+fn taker(format: SampleFormat, channels: u16, writer: Writer) -> Option<Taker> {
     Some(match format {
         SampleFormat::I8 => taker_of::<i8>(channels, writer),
         SampleFormat::I16 => taker_of::<i16>(channels, writer),
@@ -228,7 +244,7 @@ fn taker(format: SampleFormat, channels: u16, writer: Writer) -> Option<Box<dyn 
     })
 }
 
-fn taker_of<T>(channels: u16, mut writer: Writer) -> Box<dyn FnMut(&Data) + Send>
+fn taker_of<T>(channels: u16, mut writer: Writer) -> Taker
 where
     T: SizedSample,
     f32: FromSample<T>,

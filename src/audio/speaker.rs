@@ -8,7 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use cpal::ErrorKind;
+use cpal::traits::DeviceTrait;
+use cpal::{ErrorKind, SupportedBufferSize};
 use rodio::{DeviceSinkBuilder, MixerDeviceSink};
 
 use super::cue::{Cue, Sounds};
@@ -20,6 +21,8 @@ use super::{AudioError, wav};
 const LINGER: Duration = Duration::from_secs(5);
 /// How often the thread looks after an open device, and how often waiting looks for an end.
 const LOOK: Duration = Duration::from_millis(10);
+/// The device's buffers in a second.
+const BUFFERS: u32 = 12;
 /// After a device could not be opened, cues don't try it again for so long.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long a device may take nothing before a sound counts as failed.
@@ -345,8 +348,22 @@ fn open() -> Result<Open, AudioError> {
         let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
         AudioError::NoOutput { cause: plain(&cause) }
     };
-    let builder = DeviceSinkBuilder::from_device(device::output()?).map_err(|error| none(&error))?;
-    let mut sink = builder.with_error_callback(on_error).open_stream().map_err(|error| none(&error))?;
+    let device = device::output()?;
+    let config = device.default_output_config();
+    let builder = DeviceSinkBuilder::from_device(device).map_err(|error| none(&error))?;
+    // Two of them are on their way: a machine under load does not stutter, and all of it fits into the silence
+    // that follows every sound.
+    let buffer = config.map_or(cpal::BufferSize::Default, |config| {
+        let frames = config.sample_rate() / BUFFERS;
+        match config.buffer_size() {
+            SupportedBufferSize::Range { min, max } if min <= max => {
+                cpal::BufferSize::Fixed(frames.clamp(*min, *max))
+            }
+            _ => cpal::BufferSize::Default,
+        }
+    });
+    let builder = builder.with_buffer_size(buffer).with_error_callback(on_error);
+    let mut sink = builder.open_sink_or_fallback().map_err(|error| none(&error))?;
     sink.log_on_drop(false);
     Ok(Open { sink, lost, used: Instant::now() })
 }

@@ -1,7 +1,7 @@
 //! A WAV file becomes a voice note: sent as it is when every player reads it, otherwise as 16-bit PCM.
 //!
 //! Rates and channels are kept; only the depth of samples changes, by plain rounding, without dither.
-//! The file's own layout is checked first ([`container`]), because a recorder that was killed leaves a header
+//! The file's own layout is checked first (`container`), because a recorder that was killed leaves a header
 //! that promises more, or less, than there is. Samples are read and written by `hound`.
 
 mod container;

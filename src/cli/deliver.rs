@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::Result;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::app::App;
 use super::failure::Failure;
@@ -12,6 +13,8 @@ use crate::client::{Client, Event, Events, Message, MessageRef};
 
 /// How often to ask whether there is a connection: another process may have lost it long ago, and said so then.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an outbox that does not get shorter holds up the end. Messages to somebody whose key changed stay in it.
+const STILL: Duration = Duration::from_secs(2);
 
 /// Waits until the server has accepted a message; how it stands then.
 ///
@@ -64,11 +67,18 @@ pub async fn tell(
 
 /// Gives what waits in the outbox from earlier the time to leave, as long as it moves; then closes the profile.
 pub async fn close(client: Client, mut events: Events) {
+    let mut deadline = Instant::now() + STILL;
+    let mut fewest = u64::MAX;
     while let Ok(status) = client.status().await
         && status.connected
         && status.queued > 0
     {
-        match tokio::time::timeout(PATIENCE, events.next()).await {
+        if status.queued < fewest {
+            fewest = status.queued;
+            deadline = Instant::now() + STILL;
+        }
+        match timeout_at(deadline, events.next()).await {
+            Ok(Some(Event::Uploading { .. })) => deadline = Instant::now() + STILL,
             Ok(Some(Event::Disconnected { .. }) | None) | Err(_) => break,
             Ok(Some(_)) => {}
         }
@@ -81,7 +91,7 @@ async fn unreachable(client: &Client, events: &mut Events) -> String {
     let mut was_connected = false;
     let mut silent = 0;
     loop {
-        match tokio::time::timeout(PATIENCE, events.next()).await {
+        match timeout(PATIENCE, events.next()).await {
             Ok(Some(Event::Connected)) => was_connected = true,
             Ok(Some(Event::Disconnected { reason, .. })) => {
                 if !was_connected {

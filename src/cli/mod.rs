@@ -10,7 +10,7 @@
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
 //! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`record`]: recording a voice note, with time and level
-//! - [`file`]: new files that never overwrite
+//! - [`mod@file`]: new files that never overwrite
 //! - the verbs: `register`, `users`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`, `doctor`, `server`
 
 #[cfg(feature = "client")]

@@ -107,7 +107,11 @@ impl Reader<'_> {
 
     /// Until interrupted. A lost connection is said, and waited for.
     async fn follow(&self, events: &mut Events) -> Result<()> {
-        self.show().await?;
+        match self.client.drain().await {
+            // Said below, by the event that comes with it.
+            Err(error) if !passes(&error) => return Err(error.into()),
+            _ => self.show().await?,
+        };
         // Who comes and goes is only heard. Where the server can't be asked now, it is once it can be.
         let mut watching = !self.app.mute && self.client.watch_presence().await.is_ok();
         let mut lost = false;

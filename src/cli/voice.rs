@@ -33,7 +33,7 @@ pub struct Args {
     /// Record so many seconds [default: until Enter]
     #[arg(long, value_name = "N", value_parser = seconds)]
     pub seconds: Option<Duration>,
-    /// Record from this microphone; `tellal doctor` names them
+    /// Record from this microphone; a name that none has lists them
     #[arg(long, value_name = "DEVICE")]
     pub input: Option<String>,
 }
@@ -73,7 +73,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
                 sent = send(&app, client, &to, note, None, None) => sent,
                 Ok(()) = tokio::signal::ctrl_c() => Err(Interrupted.into()),
             };
-            sent.or_else(|error| Err(kept(&app, error, &wav)))
+            sent.map_err(|error| kept(&app, error, &wav))
         }
     }
 }

@@ -72,6 +72,7 @@ pub struct Client {
 
 /// What is sent to subscribers.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are events")]
 pub(super) enum Signal {
     /// It happened.
     Event(Event),
@@ -182,6 +183,7 @@ impl Client {
             signals: self.shared.signals.subscribe(),
             shared: Arc::downgrade(&self.shared),
             waiting: VecDeque::new(),
+            begun: Millis::now(),
             seen: None,
         }
     }
@@ -357,6 +359,7 @@ pub struct Events {
     shared: Weak<Shared>,
     /// What was read again.
     waiting: VecDeque<Event>,
+    begun: Millis,
     /// The highest message number that came by, once one has.
     seen: Option<u64>,
 }
@@ -388,13 +391,16 @@ impl Events {
         new
     }
 
-    /// What may have been missed. A subscription that has seen nothing yet begins with what no front end
-    /// has shown.
+    /// What may have been missed. For a subscription that has seen nothing yet, that is what has come since
+    /// it began and no front end has shown.
     async fn read_again(&mut self) -> Option<()> {
         let client = Client { shared: self.shared.upgrade()? };
         let messages = match self.seen {
             Some(seen) => client.since(seen).await,
-            None => client.unshown().await,
+            None => client.unshown().await.map(|mut messages| {
+                messages.retain(|message| message.received_at >= Some(self.begun));
+                messages
+            }),
         };
         for message in messages.unwrap_or_default() {
             self.seen = self.seen.max(Some(message.number));

@@ -49,6 +49,16 @@ pub(super) struct Profile {
     pub message_key_from: Millis,
     /// What has been made, but is not known to be published.
     pub pending: Option<Pending>,
+    /// Message keys that were replaced, and when: kept for what is still under way.
+    #[serde(default)]
+    pub replaced: Vec<Replaced>,
+}
+
+/// A message key that another has taken the place of.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct Replaced {
+    pub key: KeyId,
+    pub at: Millis,
 }
 
 /// A record that is to be published, exactly as it will be repeated until the server has answered.
@@ -101,6 +111,7 @@ impl Profile {
             message_key,
             message_key_from,
             pending,
+            replaced: Vec::new(),
         }
     }
 
@@ -177,6 +188,15 @@ impl Home {
 
     pub(super) fn save_key(&self, name: &str, key: &PrivateKey) -> Result<(), ClientError> {
         self.write(&self.key_path(name), key.to_pem().as_bytes())
+    }
+
+    /// Destroys a private key. That it is gone already is fine.
+    pub(super) fn remove_key(&self, name: &str) -> Result<(), ClientError> {
+        let path = self.key_path(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.error(&path, &error)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn load_key(&self, name: &str) -> Result<PrivateKey, ClientError> {

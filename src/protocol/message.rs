@@ -393,3 +393,7 @@ pub enum GoodbyeReason {
     #[n(4)]
     Replaced,
 }
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

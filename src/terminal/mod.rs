@@ -5,7 +5,7 @@
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
 //! - [`cues`]: which sound goes with which event
-//! - [`line`]: a message as lines for people
+//! - [`mod@line`]: a message as lines for people
 //! - [`aloud`]: what is heard of them, one after the other
 //! - [`keys`]: any key stops that
 

@@ -61,28 +61,36 @@ pub fn bursts(samples: &[f32], rate: u32, gap: f32) -> Vec<(f32, f32)> {
 /// The place where a recording is most like a sound of the same rate.
 pub fn find(recording: &[f32], sound: &[f32]) -> Found {
     // First roughly, on means of a few samples, then exactly around the best place.
-    const COARSE: usize = 8;
+    const COARSE: usize = 16;
     let mean = |samples: &[f32]| -> Vec<f32> {
         samples.chunks(COARSE).map(|part| part.iter().sum::<f32>() / COARSE as f32).collect()
     };
     let rough = best(&mean(recording), &mean(sound), 0..usize::MAX);
-    let around = (rough.at * COARSE).saturating_sub(20 * COARSE)..(rough.at + 20) * COARSE;
+    let around = (rough.at * COARSE).saturating_sub(12 * COARSE)..(rough.at + 12) * COARSE;
     best(recording, sound, around)
 }
 
 fn best(recording: &[f32], sound: &[f32], places: std::ops::Range<usize>) -> Found {
-    let loud = energy(sound);
+    let loud: f64 = sound.iter().map(square).sum();
     let last = (recording.len() + 1).saturating_sub(sound.len()).min(places.end);
     let mut best = Found { at: 0, correlation: 0.0 };
+    let mut part: f64 = recording.iter().skip(places.start).take(sound.len()).map(square).sum();
     for at in places.start..last {
-        let part = &recording[at..at + sound.len()];
-        let product: f32 = part.iter().zip(sound).map(|(a, b)| a * b).sum();
-        let correlation = product / sound.len() as f32 / (loud * energy(part)).max(1e-9);
-        if correlation > best.correlation {
-            best = Found { at, correlation };
+        // Nothing is like silence.
+        if part > loud * 1e-4 {
+            let product: f32 = recording[at..at + sound.len()].iter().zip(sound).map(|(a, b)| a * b).sum();
+            let correlation = (f64::from(product) / (loud * part).sqrt()) as f32;
+            if correlation > best.correlation {
+                best = Found { at, correlation };
+            }
         }
+        part += recording.get(at + sound.len()).map_or(0.0, square) - square(&recording[at]);
     }
     best
+}
+
+fn square(sample: &f32) -> f64 {
+    f64::from(*sample).powi(2)
 }
 
 fn energy(samples: &[f32]) -> f32 {

@@ -102,3 +102,7 @@ fn read(row: &Row<'_>) -> Sql<Stored> {
         changed: changed || !pinned,
     })
 }
+
+#[cfg(test)]
+#[path = "contacts_tests.rs"]
+mod tests;

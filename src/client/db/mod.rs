@@ -116,6 +116,8 @@ fn connect(home: &Home) -> Result<Connection, ClientError> {
     let key = home.history_key()?;
     let open = || {
         let mut connection = Connection::open(home.database())?;
+        // What goes wrong is told by the errors, not on stderr.
+        connection.execute_batch("PRAGMA cipher_log_level = NONE")?;
         // SQLCipher: a raw key, so that opening costs no key derivation. It is hexadecimal digits only.
         let pragma = zeroize::Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", key.as_str()));
         connection.execute_batch(&pragma)?;

@@ -1,14 +1,16 @@
 //! What front ends ask, one by one.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use crate::client::db::messages::{self, Kind};
-use crate::client::db::{fetches, outbox};
+use crate::client::db::{fetches, inbox, outbox};
 use crate::client::{Body, ClientError, Command, Delivery, Event, Message, MessageRef, Reply, Status};
 use crate::model::{KeyId, MessageId, Millis, Nickname, limits};
 use crate::protocol::message::Verb;
 
-use super::{Engine, Link, Trouble, lock};
+use super::{Engine, Link, Session, Trouble, lock};
 
 /// Bytes of the largest voice note.
 const VOICE_BYTES: usize = 64 * 1024 * 1024;
@@ -162,15 +164,30 @@ impl Engine {
             .await
     }
 
-    /// Waits for the mailbox's end and for all sound.
+    /// Waits for the mailbox's end, as it is now or later, and for all sound.
     async fn drain(&self) -> Result<(), ClientError> {
+        let asked = Instant::now();
         let session = self.session().await?;
-        // What the server had when this was asked is on its way before the answer to this.
-        session.wire.ask(Verb::Ping).await.map_err(|denied| self.explain(denied.into()))?;
+        let _alone = self.draining.lock().await;
+        self.reach_end(&session, 1).await?;
+        if session.since <= asked {
+            // That end may be one of the past: the mailbox is read on from there.
+            let begun = session.progress.borrow().subscribed;
+            let after = self.db.run(|db| inbox::cursor(db)).await?;
+            let answer = session.wire.ask(Verb::Subscribe { after }).await;
+            answer.map_err(|denied| self.explain(denied.into()))?;
+            self.reach_end(&session, begun + 1).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until so many subscriptions have begun and the last of them has reached the mailbox's end.
+    async fn reach_end(&self, session: &Session, subscriptions: u64) -> Result<(), ClientError> {
         let mut progress = session.progress.subscribe();
         loop {
             let now = *progress.borrow_and_update();
-            if now.drained && !now.fetching && !self.db.run(|db| fetches::any(db)).await? {
+            let reached = now.subscribed >= subscriptions && now.drained && !now.fetching;
+            if reached && !self.db.run(|db| fetches::any(db)).await? {
                 return Ok(());
             }
             tokio::select! {

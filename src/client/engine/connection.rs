@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::client::db::inbox;
 use crate::client::link::wire::{Pushes, wire};
@@ -21,6 +21,8 @@ use super::{Engine, Link, Progress, Session, Trouble, compute, lock, refusal, st
 /// The first pause; each further one is twice the one before.
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// After a connection that lasted this long, pauses begin anew.
+const LASTING: Duration = Duration::from_secs(5);
 /// How long the server may take for its first words and for a login.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -32,7 +34,8 @@ pub(in crate::client) struct Greeted {
     pub run: tokio::task::JoinHandle<String>,
     pub server_key: KeyId,
     pub server: ServerId,
-    pub time: Millis,
+    /// How far its clock is ahead of this machine's.
+    pub clock_ahead_ms: i64,
     nonce: [u8; 32],
     exporter: [u8; 32],
 }
@@ -61,10 +64,16 @@ pub(in crate::client) async fn greet(address: &Address, pin: Option<KeyId>) -> R
         run,
         server_key: secured.server_key,
         server,
-        time,
+        clock_ahead_ms: difference(time, Millis::now()),
         nonce: nonce.into(),
         exporter: secured.exporter,
     })
+}
+
+/// `one` after `other`, in milliseconds.
+fn difference(one: Millis, other: Millis) -> i64 {
+    let signed = |time: Millis| i64::try_from(time.0).unwrap_or(i64::MAX);
+    signed(one).saturating_sub(signed(other))
 }
 
 impl Greeted {
@@ -99,16 +108,21 @@ impl Engine {
             self.link.send_replace(Link::Connecting { attempt });
             let logged_in = tokio::select! {
                 () = self.stop.cancelled() => break,
-                result = self.log_in() => result,
+                result = self.log_in(attempt) => result,
             };
-            let (was_up, error) = match logged_in {
-                Ok((session, greeted)) => (true, self.serve(session, greeted).await),
-                Err(error) => (false, error),
+            let error = match logged_in {
+                Ok((session, greeted)) => {
+                    let begun = Instant::now();
+                    let error = self.serve(session, greeted).await;
+                    // What fails at once fails for a reason that lasts: a full disk, a copy of this profile.
+                    if begun.elapsed() >= LASTING {
+                        pause = PAUSE;
+                    }
+                    said = None;
+                    error
+                }
+                Err(error) => error,
             };
-            if was_up {
-                pause = PAUSE;
-                said = None;
-            }
             let wait = pause.mul_f64(rand::random_range(0.5..1.0));
             self.link.send_replace(Link::Down { attempt, error: error.clone() });
             let reason = error.to_string();
@@ -127,7 +141,7 @@ impl Engine {
         self.link.send_replace(Link::Down { attempt: u64::MAX, error: stopped() });
     }
 
-    async fn log_in(&self) -> Result<(Session, Greeted), ClientError> {
+    async fn log_in(&self, attempt: u64) -> Result<(Session, Greeted), ClientError> {
         let (pin, server) = {
             let profile = lock(&self.profile);
             (profile.server_key, profile.server_id)
@@ -152,10 +166,10 @@ impl Engine {
                 return Err(self.explain(Trouble::Lost));
             }
         }
-        let ahead = i64::try_from(greeted.time.0).unwrap_or(i64::MAX);
-        let clock_ahead_ms = ahead.saturating_sub(i64::try_from(Millis::now().0).unwrap_or(i64::MAX));
+        let clock_ahead_ms = greeted.clock_ahead_ms;
         let progress = Arc::new(watch::Sender::new(Progress::default()));
-        Ok((Session { wire: greeted.wire.clone(), clock_ahead_ms, progress }, greeted))
+        let (wire, since) = (greeted.wire.clone(), std::time::Instant::now());
+        Ok((Session { wire, attempt, since, clock_ahead_ms, progress }, greeted))
     }
 
     /// Works on a connection until it ends; why it did.

@@ -18,6 +18,9 @@ use super::{Engine, Session, Trouble, compute, lock, notice};
 /// After this the directory is asked again before something is sealed.
 const FRESH: Duration = Duration::from_secs(3600);
 
+/// How far clocks may be apart.
+const CLOCKS: Duration = Duration::from_secs(24 * 3600);
+
 /// Someone whose records have been verified.
 #[derive(Clone, Debug)]
 pub(super) struct Person {
@@ -29,9 +32,10 @@ pub(super) struct Person {
 }
 
 impl Person {
-    /// What may be wrapped for now.
+    /// What may be wrapped for now. A key's beginning is its owner's clock's word, and clocks differ.
     pub(super) fn usable_keys(&self, now: Millis) -> Vec<MessageKey> {
-        self.keys.iter().filter(|key| key.usable_at(now)).cloned().collect()
+        let usable = |key: &&MessageKey| key.usable_at(now.max(key.from)) && key.from <= now.plus(CLOCKS);
+        self.keys.iter().filter(usable).cloned().collect()
     }
 }
 
@@ -106,10 +110,11 @@ impl Engine {
         let stored = self.db.run(move |db| contacts::by_name(db, &wanted)).await?;
         if let Some(stored) = stored {
             let fresh = Millis::now().since(stored.fetched_at) < FRESH && stored.fetched_at >= at_least;
-            if fresh && !stored.changed {
-                if let Some(person) = self.remembered(stored).await? {
-                    return Ok(Some(person));
-                }
+            if fresh
+                && !stored.changed
+                && let Some(person) = self.remembered(stored).await?
+            {
+                return Ok(Some(person));
             }
         }
         self.look_up_name(session, name).await
@@ -144,10 +149,11 @@ impl Engine {
     /// A stored person, its records verified once more the first time.
     async fn remembered(&self, stored: contacts::Stored) -> Result<Option<Arc<Person>>, ClientError> {
         let (id, changed, fetched_at) = (stored.account, stored.changed, stored.fetched_at);
-        if let Some(person) = lock(&self.people).get(&id) {
-            if person.fetched_at == fetched_at && person.changed == changed {
-                return Ok(Some(person.clone()));
-            }
+        if let Some(person) = lock(&self.people).get(&id)
+            && person.fetched_at == fetched_at
+            && person.changed == changed
+        {
+            return Ok(Some(person.clone()));
         }
         let verified = compute(move || verify(&from_canonical_cbor(&stored.entry).ok()?)).await?;
         let person = verified.filter(|(account, _)| account.id == id).map(|(account, keys)| {
@@ -268,10 +274,8 @@ impl Engine {
             let mut everyone = lock(&self.online);
             if online { everyone.insert(account) } else { everyone.remove(&account) }
         };
-        if changed {
-            if let Some(person) = self.anybody(session, account).await? {
-                self.tell(Event::Presence { nickname: person.account.nickname.clone(), online });
-            }
+        if changed && let Some(person) = self.anybody(session, account).await? {
+            self.tell(Event::Presence { nickname: person.account.nickname.clone(), online });
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ mod sending;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Transaction;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
@@ -57,6 +57,8 @@ pub(super) struct Engine {
     fetches: Notify,
     watching: AtomicBool,
     online: Mutex<HashSet<AccountId>>,
+    /// One asks for the mailbox's end at a time.
+    draining: tokio::sync::Mutex<()>,
     people: Mutex<HashMap<AccountId, Arc<Person>>>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -86,6 +88,9 @@ enum Link {
 #[derive(Clone)]
 struct Session {
     wire: Wire,
+    attempt: u64,
+    /// When it was logged in; the mailbox is subscribed to after that.
+    since: Instant,
     clock_ahead_ms: i64,
     progress: Arc<watch::Sender<Progress>>,
 }
@@ -93,7 +98,9 @@ struct Session {
 /// How much of the mailbox is here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Progress {
-    /// Its end has been reached.
+    /// Subscriptions that have begun.
+    subscribed: u64,
+    /// Its end, as of the newest of them, has been reached.
     drained: bool,
     /// Sound is still being fetched.
     fetching: bool,
@@ -166,6 +173,7 @@ impl Engine {
             fetches: Notify::new(),
             watching: AtomicBool::new(false),
             online: Mutex::default(),
+            draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -189,7 +197,8 @@ impl Engine {
             Link::Up(session) if !session.wire.is_closed() => return Ok(session.clone()),
             Link::Connecting { attempt } => *attempt,
             Link::Down { attempt, .. } => attempt + 1,
-            Link::Up(_) => 0,
+            // It has ended, which is about to be noticed.
+            Link::Up(session) => session.attempt + 1,
         };
         self.kick.notify_one();
         loop {

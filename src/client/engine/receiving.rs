@@ -19,9 +19,9 @@ use crate::crypto::envelope::{
     CheckError, Content, Conversation, Delivered, Header, Opened, Recipient, VoiceData, parse,
 };
 use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position, Wrap};
-use crate::protocol::message::{Push, Verb};
+use crate::protocol::message::{Answer, Push, Verb};
 
-use super::{Engine, Keys, Me, Person, Progress, Session, Trouble, compute, lock, notice};
+use super::{Engine, Keys, Me, Person, Session, Trouble, compute, lock, notice};
 
 /// Envelopes, and bytes of them, that are opened together.
 const BATCH: usize = 128;
@@ -99,6 +99,12 @@ impl Engine {
                 self.take_in(session, batch).await?;
             }
             match other {
+                Some(Push::Reply { answer: Answer::Subscribed { .. }, .. }) => {
+                    session.progress.send_modify(|progress| {
+                        progress.subscribed += 1;
+                        progress.drained = false;
+                    });
+                }
                 Some(Push::Drained { position }) => self.drained(session, position).await?,
                 Some(Push::Presence { account, online }) => {
                     self.note_presence(session, account, online).await?;
@@ -175,7 +181,10 @@ impl Engine {
             .await?;
         self.announce_gaps(Millis::now()).await?;
         let fetching = self.db.run(|db| fetches::any(db)).await?;
-        session.progress.send_replace(Progress { drained: true, fetching });
+        session.progress.send_modify(|progress| {
+            progress.drained = true;
+            progress.fetching = fetching;
+        });
         if fetching {
             self.fetches.notify_one();
         } else {
@@ -403,3 +412,7 @@ fn say_once(
     events.push(Event::Message(notice(db, me, peer, text)?));
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "receiving_tests.rs"]
+mod tests;

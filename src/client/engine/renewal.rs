@@ -1,11 +1,11 @@
-//! Message keys are replaced every week. A new one is on disk before it is published; old ones are kept, so
-//! that what is still under way can be opened.
+//! Message keys are replaced every week. A new one is on disk before it is published. An old one is kept for
+//! as long as the server may still hold something that was sealed for it, and then destroyed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::ClientError;
-use crate::client::profile::{Pending, message_key_name};
+use crate::client::profile::{Pending, Replaced, message_key_name};
 use crate::crypto::PrivateKey;
 use crate::crypto::record::announce_message_key;
 use crate::model::{KeyId, Millis, Signed, limits};
@@ -30,6 +30,9 @@ impl Engine {
             };
             if let Some((record, key, from)) = pending {
                 self.publish(session, record, key, from).await?;
+            }
+            if session.progress.borrow().drained {
+                self.destroy_old_keys().await?;
             }
             tokio::select! {
                 () = session.wire.ended() => return Err(Trouble::Lost),
@@ -68,6 +71,7 @@ impl Engine {
         match session.wire.ask(Verb::PublishMessageKey { record }).await.map_err(Trouble::from) {
             Ok(_) => {
                 self.change_profile(|profile| {
+                    profile.replaced.push(Replaced { key: profile.message_key, at: Millis::now() });
                     profile.message_key = key;
                     profile.message_key_from = from;
                     profile.pending = None;
@@ -84,6 +88,21 @@ impl Engine {
             Err(Trouble::Refused { .. }) => Ok(()),
             Err(trouble) => Err(trouble),
         }
+    }
+
+    /// Destroys the private halves that nothing can have been sealed for any more.
+    async fn destroy_old_keys(&self) -> Result<(), ClientError> {
+        let old = |replaced: &Replaced| Millis::now().since(replaced.at) > limits::RETENTION;
+        let gone: Vec<KeyId> =
+            lock(&self.profile).replaced.iter().filter(|one| old(one)).map(|one| one.key).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        for key in &gone {
+            self.home.remove_key(&message_key_name(key))?;
+            Arc::make_mut(&mut lock(&self.message_keys)).remove(key);
+        }
+        self.change_profile(|profile| profile.replaced.retain(|one| !gone.contains(&one.key))).await
     }
 
     fn add_key(&self, key: PrivateKey) {

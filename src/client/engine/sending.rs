@@ -43,6 +43,8 @@ enum Attempt {
     Held,
     /// It never can be sent.
     Refused(String),
+    /// Another item is in its place now.
+    Replaced,
 }
 
 /// What the server's word about a submission leads to.
@@ -62,6 +64,8 @@ impl Engine {
         let mut held: HashSet<Nickname> = HashSet::new();
         // Directory answers older than this don't count: a key has been replaced.
         let mut at_least = Millis(0);
+        // Times in a row that the order was begun anew.
+        let mut again = 0_u32;
         loop {
             while under_way.len() < WINDOW {
                 let Some(item) = self.db.run(move |db| outbox::next(db, after)).await? else { break };
@@ -77,6 +81,7 @@ impl Engine {
                     Attempt::Held => {
                         held.insert(to);
                     }
+                    Attempt::Replaced => after = place - 1,
                     Attempt::Refused(reason) => self.refuse(place, arrival, id, false, reason).await?,
                 }
             }
@@ -104,14 +109,17 @@ impl Engine {
                     let UnderWay { place, arrival, id, has_link, reply } = rest;
                     let (_, gone) = oneshot::channel();
                     let rest = UnderWay { place, arrival, id, has_link, reply: gone };
-                    if let Next::Again(longer) = self.settle(rest, reply.await).await? {
-                        if let Next::Again(pause) = &mut next {
-                            *pause = longer.max(*pause);
-                        }
+                    if let Next::Again(longer) = self.settle(rest, reply.await).await?
+                        && let Next::Again(pause) = &mut next
+                    {
+                        *pause = longer.max(*pause);
                     }
                 }
             }
+            again = if matches!(next, Next::Go) { 0 } else { again.saturating_add(1) };
             if let Next::Again(pause) = next {
+                // What does not help once may help later, but not by being repeated as fast as it goes.
+                let pause = if again > 1 { pause.max(RETRY) } else { pause };
                 at_least = Millis::now();
                 after = 0;
                 tokio::select! {
@@ -150,13 +158,12 @@ impl Engine {
                 Err(reason) => return Ok(Attempt::Refused(reason)),
             },
         };
-        if let (Some((blob, chunks)), Some(arrival), false) = (sealed.blob, arrival, sealed.uploaded) {
-            if let Err(code) =
+        if let (Some((blob, chunks)), Some(arrival), false) = (sealed.blob, arrival, sealed.uploaded)
+            && let Err(code) =
                 self.upload(session, (place, arrival, id), &sealed.secret, blob, chunks).await?
-            {
-                self.refuse(place, Some(arrival), id, true, refusal(code).to_owned()).await?;
-                return Ok(Attempt::Held);
-            }
+        {
+            self.refuse(place, Some(arrival), id, true, refusal(code).to_owned()).await?;
+            return Ok(Attempt::Replaced);
         }
         let (secret, header_hash) = (sealed.secret, sealed.header_hash);
         let wraps = compute(move || {

@@ -2,7 +2,7 @@
 //!
 //! Not here: what is asked and what is done with what comes; that is the engine's.
 //!
-//! - [`address`]: HOST:PORT
+//! - [`address`]: where a server is
 //! - [`tls`]: connecting, and whose key it is
 //! - [`wire`]: one task that reads and writes; requests in, replies and pushes out
 

@@ -229,21 +229,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         {
             let push = minicbor::decode(&frame.head).map_err(|_| strange("what is no message"))?;
             match push {
-                Push::Reply { number, answer } => self.answer(number, Ok((answer, frame.body))),
+                Push::Reply { number, answer } => {
+                    // Where a subscription begins among the pushes is for their reader to know.
+                    if let Answer::Subscribed { .. } = answer {
+                        self.push(Push::Reply { number, answer: answer.clone() }, Bytes::new());
+                    }
+                    self.answer(number, Ok((answer, frame.body)));
+                }
                 Push::Refusal { number, code, retry_after } => {
                     let retry_after = retry_after.map(|ms| Duration::from_millis(ms.into()));
                     self.answer(number, Err(Denied::Refused { code, retry_after }));
                 }
                 Push::Goodbye { reason } => return Err(goodbye(reason).to_owned()),
-                push => {
-                    let pushed = Pushed { push, body: frame.body };
-                    self.backlog.bytes.fetch_add(weight(&pushed.body), Ordering::Relaxed);
-                    // Nobody takes them any more: the connection is about to be closed.
-                    let _ = self.pushes.send(pushed);
-                }
+                push => self.push(push, frame.body),
             }
         }
         Ok(())
+    }
+
+    fn push(&mut self, push: Push, body: Bytes) {
+        self.backlog.bytes.fetch_add(weight(&body), Ordering::Relaxed);
+        // When nobody takes them any more, the connection is about to be closed.
+        let _ = self.pushes.send(Pushed { push, body });
     }
 
     fn answer(&mut self, number: u32, reply: Reply) {

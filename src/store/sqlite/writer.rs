@@ -21,8 +21,7 @@ pub type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// The way to the writing thread.
 ///
-/// The queue has no bound of its own: each connection has few requests under way at once, and there is a
-/// bound on connections.
+/// The queue has no bound of its own: it holds no more than each connection may have under way at once.
 #[derive(Debug)]
 pub struct Writer(Mutex<Option<Sender<Operation>>>);
 
