@@ -11,10 +11,13 @@
 //! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`record`]: recording a voice note, with time and level
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`, `doctor`, `server`
+//! - the verbs: `register`, `users`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
+//!   `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
+#[cfg(feature = "client")]
+pub mod chat;
 #[cfg(feature = "client")]
 pub mod deliver;
 #[cfg(feature = "client")]
@@ -89,6 +92,8 @@ pub enum ClientVerb {
     Register(register::Args),
     /// Who there is: nickname, online, fingerprint, verified
     Users(users::Args),
+    /// Talk, on the terminal
+    Chat(chat::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
     Send(send::Args),
     /// Record a voice note and send it, or send a file
@@ -154,6 +159,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         match verb {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,
+            ClientVerb::Chat(args) => chat::run(args, app).await,
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,
             ClientVerb::Receive(args) => receive::run(args, app).await,

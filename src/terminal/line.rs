@@ -7,7 +7,7 @@ use crate::client::{Body, Delivery, Message};
 use crate::model::Millis;
 
 /// Columns that further lines of a text are indented by: as many as a time takes.
-const INDENT: usize = 6;
+pub const INDENT: usize = 6;
 
 /// How lines are made for one reader.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl Lines {
     }
 
     /// What else there is to say, before the colon, where no text can imitate it.
-    fn remark(&self, message: &Message) -> String {
+    pub fn remark(&self, message: &Message) -> String {
         match (&message.delivery, message.received_at) {
             (Some(Delivery::Queued), _) => " (waiting to be sent)".to_owned(),
             (Some(Delivery::Refused { reason }), _) => format!(" (not sent: {})", sanitize::line(reason)),

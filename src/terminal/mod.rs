@@ -1,6 +1,6 @@
 //! Making what others wrote fit to print: without control characters, in their colour, at the reader's own time.
 //!
-//! Text in, text out; of what is here only [`keys`] touches a terminal.
+//! Text in, text out; of what is here only [`chat`] and [`keys`] touch a terminal.
 //!
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
@@ -8,8 +8,10 @@
 //! - [`mod@line`]: a message as lines for people
 //! - [`aloud`]: what is heard of them, one after the other
 //! - [`keys`]: any key stops that
+//! - [`chat`]: a conversation, line by line
 
 pub mod aloud;
+pub mod chat;
 pub mod color;
 pub mod cues;
 pub mod keys;

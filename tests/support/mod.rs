@@ -15,6 +15,7 @@
 
 pub mod card;
 pub mod schema;
+pub mod screen;
 pub mod signal;
 pub mod wav;
 

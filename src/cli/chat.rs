@@ -1,0 +1,67 @@
+//! `tellal chat`: a conversation on the terminal.
+
+use std::io;
+
+use anyhow::Result;
+
+use super::app::{App, nickname};
+use super::deliver;
+use super::output::Output;
+use crate::client::{Client, Message, Options, Role};
+use crate::terminal::chat::{self, ChatError, Plain, Settings};
+
+/// Options of `chat`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// With whom; who there is can be asked inside, too
+    #[arg(value_name = "NICK")]
+    pub with: Option<String>,
+}
+
+/// Talks until Ctrl-D or /quit. Where stdin or stdout is no terminal, each line of stdin is sent.
+///
+/// # Errors
+/// When another `chat` or `listen` runs on the profile, or it can't be read; without a terminal, also when
+/// something was not sent.
+pub async fn run(args: Args, app: App) -> Result<()> {
+    let with = args.with.as_deref().map(nickname).transpose()?;
+    let options = Options { server: app.server.clone(), role: Role::Chat, ..Options::new(&app.home) };
+    let client = Client::open(options).await?;
+    let events = client.events();
+    let lines = app.out.lines.clone();
+    let plain = |json| Box::new(Output::new(json, lines.clone())) as Box<dyn Plain>;
+    let settings = Settings {
+        with,
+        lines: lines.clone(),
+        plain: app.out.json.then(|| plain(true)),
+        fallback: plain(false),
+    };
+    let done = chat::run(&client, settings).await;
+    deliver::close(client, events).await;
+    match done {
+        Err(ChatError::Client(error)) => Err(error.into()),
+        Err(ChatError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(()),
+    }
+}
+
+impl Plain for Output {
+    fn message(&mut self, message: &Message, line: &str) -> io::Result<()> {
+        self.put(message, || line.to_owned())?;
+        self.flush()
+    }
+
+    fn result(&mut self, text: &str) -> io::Result<()> {
+        if self.json {
+            text.lines().for_each(|line| self.note(line));
+            return Ok(());
+        }
+        self.put(&(), || text.to_owned())?;
+        self.flush()
+    }
+
+    fn words(&mut self, text: &str) {
+        self.note(text);
+    }
+}

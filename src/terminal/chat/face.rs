@@ -1,0 +1,164 @@
+//! Where a conversation is read and shown: a terminal, or stdin and plain output.
+
+use std::io::{self, BufRead, IsTerminal, stdin, stdout};
+use std::thread;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::complete::Names;
+use super::input::{Ask, Terminal, Typed};
+use crate::client::Message;
+
+/// Plain output.
+pub trait Plain: Send {
+    /// A message, and its line for people.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn message(&mut self, message: &Message, line: &str) -> io::Result<()>;
+    /// What was asked for.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn result(&mut self, text: &str) -> io::Result<()>;
+    /// Something worth saying beside it.
+    fn words(&mut self, text: &str);
+}
+
+/// Where a conversation is read and shown.
+pub(super) struct Face {
+    kind: Kind,
+    /// Whether a line is being typed.
+    asked: bool,
+    /// What is printed before the next prompt, and the messages in it.
+    before: Vec<String>,
+    numbers: Vec<u64>,
+    pub(super) typed: UnboundedReceiver<Typed>,
+    pub(super) printed: UnboundedReceiver<Vec<u64>>,
+    shown: UnboundedSender<Vec<u64>>,
+}
+
+enum Kind {
+    Terminal(Terminal),
+    Plain(Box<dyn Plain>),
+}
+
+impl Face {
+    /// The terminal, if there is one that lines can be edited on and nothing else was asked for.
+    pub(super) fn open(
+        colors: bool,
+        names: Names,
+        plain: Option<Box<dyn Plain>>,
+        fallback: Box<dyn Plain>,
+    ) -> io::Result<Self> {
+        let (sender, typed) = unbounded_channel();
+        let (shown, printed) = unbounded_channel();
+        let plain = match plain {
+            None if stdin().is_terminal() && stdout().is_terminal() => {
+                match Terminal::open(colors, names, sender.clone(), shown.clone())? {
+                    Some(terminal) => Ok(terminal),
+                    None => Err(fallback),
+                }
+            }
+            None => Err(fallback),
+            Some(plain) => Err(plain),
+        };
+        let kind = match plain {
+            Ok(terminal) => Kind::Terminal(terminal),
+            Err(plain) => {
+                thread::Builder::new().name("stdin".to_owned()).spawn(move || read(&sender))?;
+                Kind::Plain(plain)
+            }
+        };
+        Ok(Self { kind, asked: false, before: Vec::new(), numbers: Vec::new(), typed, printed, shown })
+    }
+
+    pub(super) fn is_terminal(&self) -> bool {
+        matches!(self.kind, Kind::Terminal(_))
+    }
+
+    /// Shows a message.
+    pub(super) fn message(&mut self, message: &Message, line: String) -> io::Result<()> {
+        match &mut self.kind {
+            Kind::Terminal(_) => {
+                self.print(line, vec![message.number]);
+                Ok(())
+            }
+            Kind::Plain(plain) => {
+                plain.message(message, &line)?;
+                // The receiver is this face's own.
+                let _ = self.shown.send(vec![message.number]);
+                Ok(())
+            }
+        }
+    }
+
+    /// Shows what was asked for.
+    pub(super) fn result(&mut self, text: String) -> io::Result<()> {
+        match &mut self.kind {
+            Kind::Terminal(_) => {
+                self.print(text, Vec::new());
+                Ok(())
+            }
+            Kind::Plain(plain) => plain.result(&text),
+        }
+    }
+
+    /// Says something beside it; safe to print already.
+    pub(super) fn words(&mut self, text: String) {
+        match &mut self.kind {
+            Kind::Terminal(_) => self.print(text, Vec::new()),
+            Kind::Plain(plain) => plain.words(&text),
+        }
+    }
+
+    fn print(&mut self, text: String, numbers: Vec<u64>) {
+        match &self.kind {
+            Kind::Terminal(terminal) if self.asked => terminal.print(text, numbers),
+            _ => {
+                self.before.push(text);
+                self.numbers.extend(numbers);
+            }
+        }
+    }
+
+    /// Asks for the next line, after all that was shown.
+    pub(super) fn ask(&mut self, ask: Ask) {
+        let Kind::Terminal(terminal) = &self.kind else { return };
+        terminal.ask(Ask { before: std::mem::take(&mut self.before).join("\n"), ..ask });
+        let _ = self.shown.send(std::mem::take(&mut self.numbers));
+        self.asked = true;
+    }
+
+    /// A line was typed: no line is being typed now.
+    pub(super) fn answered(&mut self) {
+        self.asked = false;
+    }
+
+    /// Prints what is left, if the terminal is free for it.
+    pub(super) fn close(self) {
+        if let Kind::Terminal(terminal) = self.kind
+            && !self.asked
+        {
+            if !self.before.is_empty() {
+                terminal.print(self.before.join("\n"), Vec::new());
+            }
+            terminal.close();
+        }
+    }
+}
+
+/// Reads stdin line by line.
+fn read(typed: &UnboundedSender<Typed>) {
+    for line in stdin().lock().lines() {
+        let line = match line {
+            Ok(line) => Typed::Line(line),
+            Err(error) => Typed::Failed(error.to_string()),
+        };
+        let failed = matches!(line, Typed::Failed(_));
+        if typed.send(line).is_err() || failed {
+            return;
+        }
+    }
+    let _ = typed.send(Typed::End);
+}

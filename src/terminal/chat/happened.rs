@@ -1,0 +1,210 @@
+//! Showing what happened.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ChatError;
+use super::people::peer;
+use super::render::Marks;
+use super::talk::{Done, Flow, Link, Talk, counted};
+use super::typed::unknown;
+use crate::client::{ClientError, Contact, Delivery, Event, Message};
+use crate::model::{MessageId, Nickname};
+
+/// How long somebody is away until it is said: a connection that is lost for a moment is nobody's business.
+const AWAY: Duration = Duration::from_secs(3);
+
+impl Talk {
+    /// Something came from the core.
+    pub(super) fn happened(&mut self, event: Event) -> Result<Flow, ChatError> {
+        match event {
+            Event::Connected => {
+                if let Link::Down { .. } = self.link {
+                    self.words("connected again");
+                }
+                self.link = Link::Up;
+                self.look_around(false);
+            }
+            Event::Disconnected { reason, .. } => self.disconnected(reason),
+            Event::Message(message) if message.number > self.known => self.arrived(&message)?,
+            Event::Queued(message) if message.number > self.known => {
+                // Written by another command beside this one.
+                if !self.unsent.contains_key(&message.id) {
+                    // While there is a connection, that it waits is over before it is read.
+                    let delivery = message.delivery.clone().filter(|_| self.link != Link::Up);
+                    let delivery = delivery.or(Some(Delivery::Accepted));
+                    self.show(&Message { delivery, ..message }, Marks::default())?;
+                }
+            }
+            Event::Accepted { id, .. } => self.accepted(id),
+            Event::Refused { id, reason } => {
+                if self.unsent.remove(&id).is_some() {
+                    self.words(&format!("not sent: the server refused it: {reason}"));
+                    self.failed.get_or_insert(ClientError::Refused { reason });
+                }
+            }
+            Event::Delayed { id, reason } => {
+                if let Some(pending) = self.unsent.get_mut(&id)
+                    && !std::mem::replace(&mut pending.told, true)
+                {
+                    self.words(&format!("waits: {reason}"));
+                }
+            }
+            Event::Presence { nickname, online } => self.presence(&nickname, online),
+            Event::Message(_) | Event::Queued(_) | Event::Uploading { .. } | Event::Drained => {}
+        }
+        Ok(Flow::On)
+    }
+
+    /// Something that was begun beside the conversation is done.
+    pub(super) fn done(&mut self, done: Done) -> Result<Flow, ChatError> {
+        match done {
+            Done::Stored { id, to, result } => self.stored(id, &to, result),
+            Done::Directory { asked, result: Ok(contacts) } => self.directory(asked, &contacts)?,
+            Done::Directory { asked: true, result: Err(error) } => self.words(&error.to_string()),
+            Done::Directory { asked: false, .. } => {}
+            Done::Met(messages) => {
+                for message in &messages {
+                    let peer = peer(message, &self.view.me).clone();
+                    self.people.met(&peer, message);
+                }
+                self.names.add(self.people.talked().map(|person| &person.nickname));
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    fn disconnected(&mut self, reason: String) {
+        let said = matches!(self.link, Link::Down { .. });
+        self.link = Link::Down { reason: reason.clone() };
+        if said {
+            return;
+        }
+        let waiting: Vec<_> = self.unsent.values_mut().filter(|pending| pending.stored).collect();
+        let count = waiting.len();
+        waiting.into_iter().for_each(|pending| pending.told = true);
+        let words = format!("not connected: {reason}");
+        self.words(&words);
+        if count > 0 {
+            let (messages, wait) = counted(count);
+            self.words(&format!("{messages} {wait} for the server"));
+        }
+    }
+
+    fn arrived(&mut self, message: &Message) -> Result<(), ChatError> {
+        let peer = peer(message, &self.view.me).clone();
+        self.people.met(&peer, message);
+        self.names.add([&peer]);
+        if self.with.as_ref() != Some(&peer) {
+            self.people.get_or_add(&peer).new.push(message.number);
+        }
+        self.show(message, Marks::default())
+    }
+
+    fn accepted(&mut self, id: MessageId) {
+        let Some(pending) = self.unsent.remove(&id) else { return };
+        if pending.told {
+            self.left += 1;
+            if !self.unsent.values().any(|pending| pending.told) {
+                let (messages, _) = counted(std::mem::take(&mut self.left));
+                self.words(&format!("sent now: {messages} that waited"));
+            }
+        }
+    }
+
+    fn stored(&mut self, id: MessageId, to: &Nickname, result: Result<(), ClientError>) {
+        match result {
+            Ok(()) => {
+                let down = matches!(self.link, Link::Down { .. });
+                let Some(pending) = self.unsent.get_mut(&id) else { return };
+                pending.stored = true;
+                if down && !pending.told {
+                    pending.told = true;
+                    self.words("waits for the server: it leaves by itself once connected");
+                }
+            }
+            Err(error) => {
+                self.unsent.remove(&id);
+                let reason = match &error {
+                    ClientError::UnknownNickname { nickname } => unknown(nickname),
+                    error => error.to_string(),
+                };
+                // Without a terminal the first error is what this ends with.
+                if self.face.is_terminal() || self.failed.is_some() {
+                    self.words(&format!("not sent to {to}: {reason}"));
+                }
+                self.failed.get_or_insert(error);
+            }
+        }
+    }
+
+    fn directory(&mut self, asked: bool, contacts: &[Contact]) -> Result<(), ChatError> {
+        contacts.iter().for_each(|contact| self.people.learn(contact));
+        self.names.add(contacts.iter().filter(|contact| !contact.me).map(|contact| &contact.nickname));
+        let first = !std::mem::replace(&mut self.acquainted, true);
+        if asked {
+            let list = self.view.users(contacts);
+            self.face.result(list)?;
+        } else if first && self.face.is_terminal() {
+            self.greet(contacts);
+        }
+        Ok(())
+    }
+
+    /// The first word from the server.
+    fn greet(&mut self, contacts: &[Contact]) {
+        match self.with.clone() {
+            Some(with) if !contacts.iter().any(|contact| contact.nickname == with) => {
+                self.words(&unknown(&with));
+                self.words("choose somebody with /to NICK");
+                self.with = None;
+            }
+            Some(with) => {
+                let words = if self.people.is_online(&with) {
+                    format!("connected; {with} is online")
+                } else {
+                    format!("connected; {with} is offline: what you write waits on the server")
+                };
+                self.words(&words);
+            }
+            None => {
+                let online = contacts.iter().filter(|contact| contact.online && !contact.me);
+                let online: Vec<&str> = online.map(|contact| contact.nickname.as_str()).collect();
+                let words = match online.as_slice() {
+                    [] => "connected; nobody else is online".to_owned(),
+                    online => format!("connected; online: {}", online.join(", ")),
+                };
+                self.words(&words);
+            }
+        }
+    }
+
+    fn presence(&mut self, nickname: &Nickname, online: bool) {
+        let person = self.people.get_or_add(nickname);
+        let changed = std::mem::replace(&mut person.online, online) != online;
+        let matters = person.talked || self.with.as_ref() == Some(nickname);
+        // Before the first word from the server it is not news.
+        if !changed || !matters || !self.acquainted || *nickname == self.view.me {
+            return;
+        }
+        if !online {
+            self.leaving.push((nickname.clone(), Instant::now() + AWAY));
+        } else if let Some(place) = self.leaving.iter().position(|(other, _)| other == nickname) {
+            self.leaving.remove(place);
+        } else {
+            self.words(&format!("{nickname} is online"));
+        }
+    }
+
+    /// Says who has been away for long enough.
+    pub(super) fn say_left(&mut self) {
+        let now = Instant::now();
+        let (left, leaving) = self.leaving.drain(..).partition(|(_, due)| *due <= now);
+        self.leaving = leaving;
+        let left: Vec<(Nickname, Instant)> = left;
+        for (nickname, _) in left {
+            self.words(&format!("{nickname} is offline"));
+        }
+    }
+}

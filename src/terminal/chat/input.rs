@@ -1,0 +1,254 @@
+//! The terminal in a conversation: a line editor on a thread of its own, and lines that appear above the line
+//! being typed.
+//!
+//! Append-only: a line that has been printed is never touched again, the cursor is the terminal's own, and
+//! only the line being typed is redrawn. What was typed is remembered in memory alone.
+
+use std::io::{self, Write, stdin, stdout};
+use std::os::fd::AsFd;
+use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::MemHistory;
+use rustyline::validate::Validator;
+use rustyline::{ColorMode, CompletionType, Config, Context, Editor, ExternalPrinter, Helper};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::complete::Names;
+
+/// What came from the keyboard.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Typed {
+    /// A line; several, where they were pasted at once.
+    Line(String),
+    /// The line was given up (Ctrl-C).
+    Cleared,
+    /// There is no more (Ctrl-D).
+    End,
+    /// The terminal can't be read.
+    Failed(String),
+}
+
+/// Asks for a line.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ask {
+    /// What is printed before.
+    pub before: String,
+    /// The prompt without colours.
+    pub prompt: String,
+    /// The same in colours.
+    pub painted: String,
+}
+
+/// A line to print, and the messages that it shows.
+type Piece = (String, Vec<u64>);
+type Lines = Editor<Typist, MemHistory>;
+
+/// A terminal that is typed on and printed to at once.
+pub struct Terminal {
+    asks: mpsc::Sender<Ask>,
+    pieces: mpsc::Sender<Piece>,
+    turn: Arc<Turn>,
+    screen: thread::JoinHandle<()>,
+    _restore: Restore,
+}
+
+/// Whose turn it is on the terminal.
+#[derive(Default)]
+struct Turn(Mutex<Phase>, Condvar);
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    /// No line is being typed: the editor's thread alone may print.
+    #[default]
+    Between,
+    /// A line is being typed: everything is printed through the editor.
+    Typing,
+    /// No line will be typed any more: anybody may print.
+    Over,
+}
+
+impl Turn {
+    fn set(&self, phase: Phase) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *now != Phase::Over && *now != phase {
+            *now = phase;
+            self.1.notify_all();
+        }
+    }
+
+    fn wait_to_print(&self) {
+        let now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = self.1.wait_while(now, |now| *now == Phase::Between);
+        drop(done.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Terminal {
+    /// Takes the terminal; `None` where there is none that lines can be edited on. What is typed goes to
+    /// `typed`; the numbers of messages that are on the screen go to `printed`.
+    ///
+    /// # Errors
+    /// When threads can't be started.
+    pub fn open(
+        colors: bool,
+        names: Names,
+        typed: UnboundedSender<Typed>,
+        printed: UnboundedSender<Vec<u64>>,
+    ) -> io::Result<Option<Self>> {
+        let Ok(restore) = Restore::new() else { return Ok(None) };
+        let turn = Arc::new(Turn::default());
+        let Some((editor, printer)) = editor(colors, names, turn.clone()) else { return Ok(None) };
+        let (asks, asked) = mpsc::channel();
+        let (pieces, printing) = mpsc::channel();
+        let editing = turn.clone();
+        thread::Builder::new().name("keyboard".to_owned()).spawn(move || read(editor, &asked, &typed, &editing))?;
+        let waiting = turn.clone();
+        let screen = thread::Builder::new()
+            .name("screen".to_owned())
+            .spawn(move || print(printer, &printing, &printed, &waiting))?;
+        Ok(Some(Self { asks, pieces, turn, screen, _restore: restore }))
+    }
+
+    /// Asks for the next line.
+    pub fn ask(&self, ask: Ask) {
+        // The thread has ended only after it said that there is no more.
+        let _ = self.asks.send(ask);
+    }
+
+    /// Prints lines above the one being typed.
+    pub fn print(&self, text: String, numbers: Vec<u64>) {
+        let _ = self.pieces.send((text, numbers));
+    }
+
+    /// Prints what is left. Only when no line is being typed.
+    pub fn close(self) {
+        let Self { pieces, turn, screen, .. } = self;
+        turn.set(Phase::Over);
+        drop(pieces);
+        // A panic there has been reported.
+        let _ = screen.join();
+    }
+}
+
+fn editor(colors: bool, names: Names, turn: Arc<Turn>) -> Option<(Lines, impl ExternalPrinter + Send + 'static)> {
+    let config = Config::builder()
+        .completion_type(CompletionType::List)
+        // Without it, the editor waits for another Tab and prints nothing meanwhile.
+        .completion_show_all_if_ambiguous(true)
+        .color_mode(if colors { ColorMode::Forced } else { ColorMode::Disabled })
+        .build();
+    let history = MemHistory::with_config(&config);
+    let mut editor = Editor::with_history(config, history).ok()?;
+    editor.set_helper(Some(Typist { names, turn }));
+    let printer = editor.create_external_printer().ok()?;
+    Some((editor, printer))
+}
+
+fn read(mut editor: Lines, asks: &mpsc::Receiver<Ask>, typed: &UnboundedSender<Typed>, turn: &Turn) {
+    while let Ok(Ask { before, prompt, painted }) = asks.recv() {
+        let mut out = stdout();
+        if !before.is_empty() && writeln!(out, "{before}").and_then(|()| out.flush()).is_err() {
+            let _ = typed.send(Typed::End);
+            return;
+        }
+        let line = editor.readline(&(prompt, painted));
+        turn.set(Phase::Between);
+        let said = match line {
+            Ok(line) => {
+                if !line.trim().is_empty() {
+                    // It is kept in memory, where this can't fail.
+                    let _ = editor.add_history_entry(line.as_str());
+                }
+                Typed::Line(line)
+            }
+            Err(ReadlineError::Interrupted) => Typed::Cleared,
+            Err(ReadlineError::Eof) => Typed::End,
+            Err(error) => Typed::Failed(error.to_string()),
+        };
+        let more = matches!(said, Typed::Line(_) | Typed::Cleared);
+        if typed.send(said).is_err() || !more {
+            return;
+        }
+    }
+}
+
+fn print(
+    mut printer: impl ExternalPrinter,
+    pieces: &mpsc::Receiver<Piece>,
+    printed: &UnboundedSender<Vec<u64>>,
+    turn: &Turn,
+) {
+    for (text, numbers) in pieces {
+        turn.wait_to_print();
+        if printer.print(text + "\n").is_err() {
+            return;
+        }
+        if !numbers.is_empty() {
+            // Whoever ends has no need to know.
+            let _ = printed.send(numbers);
+        }
+    }
+}
+
+/// Helps the editor.
+struct Typist {
+    names: Names,
+    turn: Arc<Turn>,
+}
+
+impl Helper for Typist {}
+impl Highlighter for Typist {}
+impl Validator for Typist {}
+
+impl Completer for Typist {
+    type Candidate = String;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
+        Ok(self.names.complete(line, position))
+    }
+}
+
+impl Hinter for Typist {
+    type Hint = String;
+
+    /// Gives no hint. That it is asked for one shows that the editor has the terminal.
+    fn hint(&self, _: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        self.turn.set(Phase::Typing);
+        None
+    }
+}
+
+/// Gives the terminal back as it was, however this ends.
+struct Restore(Termios);
+
+impl Restore {
+    fn new() -> nix::Result<Self> {
+        tcgetattr(stdin().as_fd()).map(Self)
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        let stdin = stdin();
+        let Ok(now) = tcgetattr(stdin.as_fd()) else { return };
+        if now.local_flags == self.0.local_flags && now.input_flags == self.0.input_flags {
+            return;
+        }
+        // The editor was stopped in the middle of a line: it has no chance to do this itself.
+        let _ = tcsetattr(stdin.as_fd(), SetArg::TCSADRAIN, &self.0);
+        let mut out = stdout();
+        let _ = out.write_all(b"\x1b[?2004l\r\n").and_then(|()| out.flush());
+    }
+}

@@ -1,0 +1,74 @@
+//! A conversation on a terminal, line by line.
+//!
+//! Lines are only ever added, the cursor is the terminal's own, nothing but the line being typed is redrawn,
+//! and every change of state is words: a screen reader can follow it. What arrives stands above the line being
+//! typed and leaves that line as it is. Without a terminal, lines are read as messages and results are printed
+//! plainly. Not here: opening the profile, and what options there are.
+//!
+//! - [`command`]: what a typed line asks for
+//! - [`complete`]: what Tab completes
+//! - [`input`]: the line editor, and printing above it
+//! - [`people`]: who one talks with, and what of theirs is new
+//! - [`render`]: what it all looks like
+//! - [`face`]: a terminal or plain output, behind one interface
+//! - [`talk`]: the conversation's state, from its beginning to its end
+//! - [`typed`]: doing what was typed
+//! - [`happened`]: showing what happened
+
+pub mod command;
+pub mod complete;
+mod face;
+mod happened;
+pub mod input;
+pub mod people;
+pub mod render;
+mod talk;
+mod typed;
+
+use std::io;
+
+use crate::client::{Client, ClientError};
+use crate::model::Nickname;
+
+pub use face::Plain;
+use render::View;
+
+/// How a conversation is to be.
+pub struct Settings {
+    /// With whom, if that is known yet.
+    pub with: Option<Nickname>,
+    /// How things are shown.
+    pub lines: super::Lines,
+    /// Where everything goes, in place of a terminal.
+    pub plain: Option<Box<dyn Plain>>,
+    /// Where everything goes when the terminal is none that lines can be edited on.
+    pub fallback: Box<dyn Plain>,
+}
+
+/// Why a conversation ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatError {
+    /// The core.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The terminal, stdin or stdout.
+    #[error("the terminal can't be used: {0}")]
+    Io(#[from] io::Error),
+    /// Without a terminal: not everything that was typed has reached the server.
+    #[error("{reason}; {count} of the messages wait in the outbox, and leave when a command next reaches the server")]
+    Waiting {
+        /// How many.
+        count: usize,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Talks until there is no more to say. Before a terminal is asked for its first line nothing is waited for.
+///
+/// # Errors
+/// When the profile can't be read or the terminal fails; without a terminal, also when something typed was
+/// not sent.
+pub async fn run(client: &Client, settings: Settings) -> Result<(), ChatError> {
+    talk::Talk::begin(client.clone(), settings).await?.run().await
+}

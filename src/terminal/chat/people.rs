@@ -1,0 +1,84 @@
+//! Who one talks with: colours, who is online, and what of theirs is new.
+
+use crate::client::{Contact, Message};
+use crate::model::{Color, Nickname};
+
+/// Somebody.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Person {
+    /// The name.
+    pub nickname: Nickname,
+    /// The colour, once it is known.
+    pub color: Option<Color>,
+    /// Whether they are connected, as far as known.
+    pub online: bool,
+    /// Whether there is a conversation with them.
+    pub talked: bool,
+    /// Numbers of their messages that came while one talked to someone else.
+    pub new: Vec<u64>,
+}
+
+/// Everybody who came up.
+#[derive(Clone, Default, Debug)]
+pub struct People(Vec<Person>);
+
+impl People {
+    /// Somebody by name, who comes up now if not before.
+    pub fn get_or_add(&mut self, nickname: &Nickname) -> &mut Person {
+        let place = self.0.iter().position(|person| person.nickname == *nickname);
+        let place = place.unwrap_or_else(|| {
+            self.0.push(Person {
+                nickname: nickname.clone(),
+                color: None,
+                online: false,
+                talked: false,
+                new: Vec::new(),
+            });
+            self.0.len() - 1
+        });
+        #[allow(clippy::indexing_slicing, reason = "it was found, or added, just now")]
+        &mut self.0[place]
+    }
+
+    /// Somebody by name.
+    pub fn find(&self, nickname: &Nickname) -> Option<&Person> {
+        self.0.iter().find(|person| person.nickname == *nickname)
+    }
+
+    /// Learns from the directory. The name as its owner writes it is the directory's.
+    pub fn learn(&mut self, contact: &Contact) {
+        let person = self.get_or_add(&contact.nickname);
+        person.nickname = contact.nickname.clone();
+        person.color = Some(contact.color);
+        person.online = contact.online;
+    }
+
+    /// Learns from a message of a conversation with somebody.
+    pub fn met(&mut self, peer: &Nickname, message: &Message) {
+        let person = self.get_or_add(peer);
+        person.talked = true;
+        if message.from == *peer {
+            person.color = Some(message.color);
+        }
+    }
+
+    /// Whether somebody is online, as far as known.
+    pub fn is_online(&self, nickname: &Nickname) -> bool {
+        self.find(nickname).is_some_and(|person| person.online)
+    }
+
+    /// Everybody with something new, in the order in which they came up.
+    pub fn with_news(&self) -> impl Iterator<Item = &Person> {
+        self.0.iter().filter(|person| !person.new.is_empty())
+    }
+
+    /// Everybody whom one has talked with.
+    pub fn talked(&self) -> impl Iterator<Item = &Person> {
+        self.0.iter().filter(|person| person.talked)
+    }
+}
+
+/// The other one in a message's conversation.
+pub fn peer<'a>(message: &'a Message, me: &Nickname) -> &'a Nickname {
+    if message.delivery.is_some() || message.from == *me { &message.to } else { &message.from }
+}

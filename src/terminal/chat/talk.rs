@@ -1,0 +1,337 @@
+//! The conversation's state, from its beginning to its end.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
+
+use super::complete::Names;
+use super::face::Face;
+use super::input::Typed;
+use super::people::{People, peer};
+use super::render::Marks;
+use super::{ChatError, Settings, View};
+use crate::client::{Client, ClientError, Command, Contact, Events, Message, Reply};
+use crate::model::{MessageId, Nickname};
+
+/// Messages of the history shown at the beginning, where nothing more is new.
+const RECENT: usize = 10;
+/// New messages of one person shown at once, at most.
+const MOST_NEW: usize = 200;
+/// Messages that tell whom one has talked with.
+const MET: u32 = 500;
+/// How long a message stands on the screen until it counts as shown: what the editor has taken it has then
+/// printed.
+const SETTLED: Duration = Duration::from_millis(300);
+/// Without a terminal: how long the server may be silent before the end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How it stands with the server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Link {
+    Connecting,
+    Up,
+    Down { reason: String },
+}
+
+/// A message of one's own that the server does not have yet.
+pub(super) struct Pending {
+    /// It is in the outbox.
+    pub(super) stored: bool,
+    /// It was said that it waits.
+    pub(super) told: bool,
+}
+
+/// What was done beside the conversation.
+pub(super) enum Done {
+    /// A text is in the outbox, or will not be.
+    Stored { id: MessageId, to: Nickname, result: Result<(), ClientError> },
+    /// Who there is.
+    Directory { asked: bool, result: Result<Vec<Contact>, ClientError> },
+    /// Messages that tell whom one has talked with.
+    Met(Vec<Message>),
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flow {
+    On,
+    End,
+}
+
+/// A conversation.
+pub(super) struct Talk {
+    pub(super) client: Client,
+    pub(super) face: Face,
+    pub(super) view: View,
+    pub(super) with: Option<Nickname>,
+    pub(super) people: People,
+    pub(super) names: Names,
+    pub(super) link: Link,
+    /// Whether the directory has been heard of yet.
+    pub(super) acquainted: bool,
+    pub(super) unsent: HashMap<MessageId, Pending>,
+    /// Messages that were said to wait and have left since.
+    pub(super) left: usize,
+    pub(super) outgoing: UnboundedSender<(MessageId, Nickname, String)>,
+    pub(super) done: UnboundedSender<Done>,
+    /// The newest message that was there at the beginning.
+    pub(super) known: u64,
+    /// Who has gone, and when that is to be said.
+    pub(super) leaving: Vec<(Nickname, Instant)>,
+    /// The first thing that went wrong without a terminal.
+    pub(super) failed: Option<ClientError>,
+    events: Events,
+    finished: UnboundedReceiver<Done>,
+    settling: Vec<u64>,
+    settled: Instant,
+    /// Stdin has ended; what is under way is waited for until then.
+    ending: Option<Instant>,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Talk {
+    /// Shows what was said before and what is new, and asks for the first line.
+    pub(super) async fn begin(client: Client, settings: Settings) -> Result<Self, ChatError> {
+        let events = client.events();
+        let status = client.status().await?;
+        let names = Names::default();
+        let colors = settings.lines.palette != crate::terminal::Palette::None;
+        let face = Face::open(colors, names.clone(), settings.plain, settings.fallback)?;
+        let (outgoing, to_send) = unbounded_channel();
+        let (done, finished) = unbounded_channel();
+        tokio::spawn(send(client.clone(), to_send, done.clone()));
+        let view = View { lines: settings.lines, me: status.nickname, color: status.color };
+        let mut talk = Self {
+            client,
+            face,
+            view,
+            with: settings.with,
+            people: People::default(),
+            names,
+            link: if status.connected { Link::Up } else { Link::Connecting },
+            acquainted: false,
+            unsent: HashMap::new(),
+            left: 0,
+            outgoing,
+            done,
+            known: 0,
+            leaving: Vec::new(),
+            failed: None,
+            events,
+            finished,
+            settling: Vec::new(),
+            settled: Instant::now(),
+            ending: None,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        };
+        talk.catch_up().await?;
+        talk.ask();
+        talk.spawn(|client| async move { Done::Met(client.history(None, None, MET).await.unwrap_or_default()) });
+        if talk.link == Link::Up {
+            talk.look_around(false);
+        }
+        Ok(talk)
+    }
+
+    /// What stands on the screen before the first prompt.
+    async fn catch_up(&mut self) -> Result<(), ChatError> {
+        let newest = self.client.history(None, None, 1).await?;
+        self.known = newest.last().map_or(0, |message| message.number);
+        for message in self.client.unshown().await? {
+            let peer = peer(&message, &self.view.me).clone();
+            self.people.met(&peer, &message);
+            if message.number <= self.known {
+                self.people.get_or_add(&peer).new.push(message.number);
+            }
+        }
+        if !self.face.is_terminal() {
+            return self.show_all_new().await;
+        }
+        self.words("Tellal: /help lists what can be typed, /quit ends");
+        if let Some(with) = self.with.clone() {
+            self.turn_to(&with).await?;
+        }
+        if self.people.with_news().next().is_some() {
+            let news = self.view.news(&self.people);
+            self.face.words(format!("* unread: {news}"));
+        }
+        if self.with.is_none() {
+            self.words("whom do you want to talk to? /to NICK; /users lists who there is");
+        }
+        Ok(())
+    }
+
+    /// Without a terminal: what is new of the one talked with, or of all.
+    async fn show_all_new(&mut self) -> Result<(), ChatError> {
+        for message in self.client.unshown().await? {
+            if self.with.as_ref().is_none_or(|with| peer(&message, &self.view.me) == with) {
+                self.show(&message, Marks::default())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the conversation with somebody as it stands.
+    pub(super) async fn turn_to(&mut self, with: &Nickname) -> Result<(), ChatError> {
+        let new = std::mem::take(&mut self.people.get_or_add(with).new);
+        let limit = RECENT.max(new.len().min(MOST_NEW) + 2);
+        let messages = self.client.history(Some(with), None, u32::try_from(limit).unwrap_or(u32::MAX)).await?;
+        for message in &messages {
+            self.people.met(with, message);
+            self.show(message, Marks { new: new.contains(&message.number), number: false })?;
+        }
+        if messages.is_empty() {
+            self.words(&format!("nothing was said with {with} yet"));
+        }
+        if new.len() > messages.len() {
+            self.words(&format!("more is new: /history {}", new.len()));
+        }
+        self.settling.extend(new);
+        Ok(())
+    }
+
+    /// Until there is no more to say.
+    pub(super) async fn run(mut self) -> Result<(), ChatError> {
+        loop {
+            let flow = tokio::select! {
+                typed = self.face.typed.recv() => self.typed(typed.unwrap_or(Typed::End)).await?,
+                event = self.events.next() => match event {
+                    Some(event) => self.happened(event)?,
+                    None => Flow::End,
+                },
+                Some(done) = self.finished.recv() => self.done(done)?,
+                Some(numbers) = self.face.printed.recv() => {
+                    self.settling.extend(numbers);
+                    self.settled = Instant::now() + if self.face.is_terminal() { SETTLED } else { Duration::ZERO };
+                    Flow::On
+                }
+                () = sleep_until(self.settled), if !self.settling.is_empty() => {
+                    self.client.mark_shown(&std::mem::take(&mut self.settling)).await?;
+                    Flow::On
+                }
+                () = at(self.leaving.iter().map(|(_, due)| *due).min()) => {
+                    self.say_left();
+                    Flow::On
+                }
+                () = at(self.ending) => {
+                    self.link = Link::Down { reason: "the server does not answer".to_owned() };
+                    Flow::On
+                }
+                _ = self.terminate.recv() => Flow::End,
+                _ = self.hang_up.recv() => Flow::End,
+            };
+            if flow == Flow::End || self.is_done() {
+                return self.end().await;
+            }
+        }
+    }
+
+    /// Stdin has ended: the rest is sent first.
+    pub(super) fn finish(&mut self) {
+        self.ending = Some(Instant::now() + PATIENCE);
+    }
+
+    fn is_done(&self) -> bool {
+        let down = matches!(self.link, Link::Down { .. });
+        self.ending.is_some() && self.unsent.values().all(|pending| down && pending.stored)
+    }
+
+    async fn end(mut self) -> Result<(), ChatError> {
+        while let Ok(numbers) = self.face.printed.try_recv() {
+            if !self.face.is_terminal() {
+                self.settling.extend(numbers);
+            }
+        }
+        if !self.settling.is_empty() {
+            self.client.mark_shown(&self.settling).await?;
+        }
+        let count = self.unsent.len();
+        if self.face.is_terminal() {
+            if count > 0 && self.link != Link::Up {
+                let (messages, leave) = counted(count);
+                self.words(&format!("{messages} still {leave} for the server, to leave when tellal next runs"));
+            }
+            self.face.close();
+            return Ok(());
+        }
+        match (self.failed, self.link) {
+            (Some(error), _) => Err(error.into()),
+            (None, Link::Down { reason }) if count > 0 => Err(ChatError::Waiting { count, reason }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks for the next line.
+    pub(super) fn ask(&mut self) {
+        let ask = self.view.prompt(self.with.as_ref(), &self.people);
+        self.face.ask(ask);
+    }
+
+    /// Says something.
+    pub(super) fn words(&mut self, words: &str) {
+        self.face.words(View::words(words));
+    }
+
+    /// Shows a message.
+    pub(super) fn show(&mut self, message: &Message, marks: Marks) -> Result<(), ChatError> {
+        let line = self.view.message(message, self.with.as_ref(), marks);
+        Ok(self.face.message(message, line)?)
+    }
+
+    /// Does something beside the conversation.
+    pub(super) fn spawn<F, W>(&self, work: W)
+    where
+        W: FnOnce(Client) -> F,
+        F: Future<Output = Done> + Send + 'static,
+    {
+        let (work, done) = (work(self.client.clone()), self.done.clone());
+        tokio::spawn(async move {
+            // The conversation may have ended.
+            let _ = done.send(work.await);
+        });
+    }
+
+    /// Asks the server who there is and who comes and goes. `asked`: because someone wants to know.
+    pub(super) fn look_around(&self, asked: bool) {
+        self.spawn(move |client| async move {
+            let result = match client.watch_presence().await {
+                Ok(_) => client.users().await,
+                Err(error) => Err(error),
+            };
+            Done::Directory { asked, result }
+        });
+    }
+}
+
+/// Puts texts into the outbox one after the other, in the order they were typed.
+async fn send(
+    client: Client,
+    mut texts: UnboundedReceiver<(MessageId, Nickname, String)>,
+    done: UnboundedSender<Done>,
+) {
+    while let Some((id, to, text)) = texts.recv().await {
+        let command = Command::SendText { id, to: to.clone(), text };
+        let result = client.call(command).await.map(|reply| drop::<Reply>(reply));
+        if done.send(Done::Stored { id, to, result }).is_err() {
+            return;
+        }
+    }
+}
+
+/// `n messages`, and the verb that goes with them.
+pub(super) fn counted(count: usize) -> (String, &'static str) {
+    if count == 1 { ("1 message".to_owned(), "waits") } else { (format!("{count} messages"), "wait") }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,130 @@
+//! Doing what was typed.
+
+use super::command::{Command, Line};
+use super::input::Typed;
+use super::render::{Marks, help};
+use super::talk::{Flow, Link, Pending, Talk};
+use super::ChatError;
+use crate::client::ClientError;
+use crate::model::{MessageId, Nickname};
+
+impl Talk {
+    /// Something came from the keyboard.
+    pub(super) async fn typed(&mut self, typed: Typed) -> Result<Flow, ChatError> {
+        self.face.answered();
+        let line = match typed {
+            Typed::Line(line) => line,
+            Typed::Cleared => String::new(),
+            Typed::End if self.face.is_terminal() => return Ok(Flow::End),
+            Typed::End => {
+                self.finish();
+                return Ok(Flow::On);
+            }
+            Typed::Failed(reason) => return Err(std::io::Error::other(reason).into()),
+        };
+        let flow = match Line::parse(&line) {
+            Line::Empty => Flow::On,
+            Line::Text(text) => {
+                self.send(text.trim_end());
+                Flow::On
+            }
+            Line::Command(command) => self.command(command).await?,
+            Line::Wrong(reason) => {
+                self.words(&reason);
+                Flow::On
+            }
+        };
+        if flow == Flow::On {
+            self.ask();
+        }
+        Ok(flow)
+    }
+
+    fn send(&mut self, text: &str) {
+        let Some(to) = self.with.clone() else {
+            self.words("not sent: to whom? /to NICK, then say it again (the up arrow brings it back)");
+            return;
+        };
+        let id = MessageId::generate();
+        self.unsent.insert(id, Pending { stored: false, told: false });
+        // The other end is held for as long as this.
+        let _ = self.outgoing.send((id, to, text.to_owned()));
+    }
+
+    async fn command(&mut self, command: Command) -> Result<Flow, ChatError> {
+        match command {
+            Command::Help => self.face.result(help())?,
+            Command::Users => self.look_around(true),
+            Command::To(nick) => self.to(nick).await?,
+            Command::History(count) => {
+                let with = self.with.clone();
+                let messages = self.client.history(with.as_ref(), None, count).await?;
+                for message in &messages {
+                    self.show(message, Marks { new: false, number: true })?;
+                }
+                if messages.is_empty() {
+                    self.words("nothing was said yet");
+                }
+            }
+            Command::Unread => {
+                let news = self.view.news(&self.people);
+                self.face.result(news)?;
+            }
+            Command::Quit => {
+                if !self.face.is_terminal() {
+                    self.finish();
+                    return Ok(Flow::On);
+                }
+                return Ok(Flow::End);
+            }
+            _ => self.words("not here yet"),
+        }
+        Ok(Flow::On)
+    }
+
+    async fn to(&mut self, nick: Nickname) -> Result<(), ChatError> {
+        let known = self.people.find(&nick).map(|person| (person.nickname.clone(), person.talked || person.color.is_some()));
+        let nick = match known {
+            Some((nick, true)) => nick,
+            _ if self.acquainted && self.link == Link::Up => {
+                // Perhaps they registered a moment ago.
+                let users = self.client.users().await;
+                match users.as_ref().map(|users| users.iter().find(|user| user.nickname == nick)) {
+                    Ok(Some(user)) => {
+                        self.people.learn(user);
+                        user.nickname.clone()
+                    }
+                    Ok(None) => {
+                        self.words(&unknown(&nick));
+                        return Ok(());
+                    }
+                    Err(_) => nick,
+                }
+            }
+            _ => nick,
+        };
+        self.with = Some(nick.clone());
+        if self.face.is_terminal() {
+            let online = self.whereabouts(&nick);
+            self.words(&format!("you talk to {nick} now{online}"));
+            self.turn_to(&nick).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether somebody is online, to be added to a sentence; nothing while that is not known.
+    pub(super) fn whereabouts(&self, nick: &Nickname) -> &'static str {
+        match (&self.link, self.people.find(nick)) {
+            (Link::Up, Some(person)) if person.online => ", who is online",
+            (Link::Up, Some(person)) if person.color.is_some() && self.acquainted => {
+                ", who is offline: what you write waits on the server"
+            }
+            _ => "",
+        }
+    }
+}
+
+pub(super) fn unknown(nickname: &Nickname) -> String {
+    // Its command is one of the shell's.
+    ClientError::UnknownNickname { nickname: nickname.clone() }.to_string().replace("`tellal users`", "/users")
+}

@@ -1,0 +1,247 @@
+//! `tellal chat` as a person sees it: the real program on a real pseudo-terminal.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+mod support;
+
+use std::process::Stdio;
+
+use support::screen::Screen;
+use support::{Profile, Running, Server};
+
+/// Ayşe's terminal, in conversation with burak; connected.
+fn chat(ayşe: &Profile, variables: &[(&str, &str)]) -> Screen {
+    let screen = Screen::start(ayşe, &["chat", "burak"], variables);
+    screen.wait_for("connected; burak is offline: what you write waits on the server");
+    screen.wait_for_cursor("you → burak> ");
+    screen
+}
+
+/// Where a line that holds this stands.
+fn place(lines: &[String], text: &str) -> usize {
+    let found = lines.iter().position(|line| line.contains(text));
+    found.unwrap_or_else(|| panic!("no {text:?} in\n{}", lines.join("\n")))
+}
+
+#[test]
+fn what_arrives_stands_above_the_line_being_typed_which_stays_as_it_is() {
+    let server = Server::start();
+    let [ayşe, burak, 지민] = ["ayşe", "burak", "지민"].map(|name| Profile::register(&server, name));
+    let mut screen = chat(&ayşe, &[]);
+
+    screen.type_keys("안녕하");
+    screen.wait_for_cursor("you → burak> 안녕하");
+    burak.send("ayşe", "selam\niki satır");
+    screen.wait_for("burak: selam");
+    screen.wait_for_cursor("you → burak> 안녕하");
+    지민.send("ayşe", "나도 왔어요");
+    screen.wait_for("지민: 나도 왔어요");
+    screen.wait_for_cursor("you → burak> 안녕하");
+    let lines = screen.lines();
+    let first = place(&lines, "burak: selam");
+    assert_eq!(lines[first + 1], "      iki satır", "further lines are indented");
+    assert_eq!(place(&lines, "지민: 나도"), first + 2);
+    assert_eq!(place(&lines, "안녕하"), first + 3, "one line is being typed:\n{}", lines.join("\n"));
+    assert_eq!(lines.len(), first + 4);
+
+    // The middle of wide characters: 안녕하 → 안하 → 안세하 → sent.
+    screen.type_keys("\u{1b}[D\u{7f}");
+    screen.wait_for_cursor("you → burak> 안");
+    screen.type_keys("세");
+    screen.wait_for_cursor("you → burak> 안세");
+    screen.wait_for("> 안세하");
+    screen.type_keys("\r");
+    // The prompt counts what others wrote meanwhile.
+    screen.wait_for_cursor("you → burak (지민 1 new)> ");
+    assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "안세하".to_owned())]);
+    assert_eq!(screen.lines().iter().filter(|line| line.contains("안세하")).count(), 1, "it is shown once");
+
+    // To the other one: no longer new, and said what was said.
+    screen.type_keys("/to 지\t");
+    screen.wait_for("> /to 지민");
+    screen.type_keys("\r");
+    screen.wait_for("지민 (new): 나도 왔어요");
+    screen.wait_for_cursor("you → 지민> ");
+    screen.type_keys("\u{4}");
+    assert_eq!(screen.finish(), 0);
+    assert_eq!(ayşe.receive_texts(), [], "what stood on the screen counts as shown");
+}
+
+#[test]
+fn combining_and_doubly_wide_characters_are_edited_as_one() {
+    let server = Server::start();
+    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    let mut screen = chat(&ayşe, &[]);
+    screen.type_keys("小明e\u{301}x");
+    screen.wait_for_cursor("you → burak> 小明e\u{301}x");
+    screen.type_keys("\u{7f}\u{7f}");
+    screen.wait_for_cursor("you → burak> 小明");
+    screen.type_keys("\u{1b}[Hab\u{1b}[F!");
+    screen.wait_for_cursor("you → burak> ab小明!");
+    // Several lines pasted at once are one message.
+    screen.type_keys("\u{15}\u{1b}[200~bir\niki\u{1b}[201~");
+    screen.wait_for_cursor("iki");
+    screen.type_keys("\r");
+    screen.wait_for_cursor("you → burak> ");
+    // Given up; nothing of it is sent.
+    screen.type_keys("yarım");
+    screen.wait_for_cursor("you → burak> yarım");
+    screen.type_keys("\u{3}");
+    screen.wait_for_cursor("you → burak> ");
+    // Typed ahead of the prompt, in one go.
+    screen.type_keys("üç\rdört\r//beş\r/quit\r");
+    assert_eq!(screen.finish(), 0);
+    let texts: Vec<String> = burak.receive_texts().into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["bir\niki", "üç", "dört", "/beş"]);
+}
+
+#[test]
+fn nothing_that_others_write_is_obeyed_by_the_terminal() {
+    let server = Server::start();
+    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    let screen = chat(&ayşe, &[("NO_COLOR", "1")]);
+    burak.send("ayşe", "a\u{1b}]0;owned\u{7}b\u{1b}[2J\u{1b}[31mred\u{9b}5mc\r00:00 zoé: no\u{202e}d");
+    screen.wait_for("red");
+    let shown = screen.lines();
+    let line = place(&shown, "burak: a␛]0;owned␇b␛[2J␛[31mred");
+    assert_eq!(shown[line + 1].trim(), "00:00 zoé: no\u{fffd}d");
+    assert!(shown[line + 1].starts_with("      "), "it can't pass for a line of its own");
+    let raw = String::from_utf8(screen.raw()).unwrap();
+    assert!(!raw.contains("\u{1b}]") && !raw.contains('\u{9b}') && !raw.contains('\u{202e}'));
+    assert!(!raw.contains("\u{1b}[2J"));
+    // NO_COLOR: no sequence that sets colours (SGR) at all.
+    assert!(!raw.split("\u{1b}[").skip(1).any(|rest| {
+        rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m')
+    }));
+}
+
+#[test]
+fn names_have_their_colours_and_the_option_takes_them_away() {
+    let server = Server::start();
+    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    burak.send("ayşe", "merhaba");
+    let mut screen = chat(&ayşe, &[]);
+    screen.wait_for("burak: merhaba");
+    assert!(String::from_utf8(screen.raw()).unwrap().contains("\u{1b}[38;5;"));
+    screen.type_keys("/quit\r");
+    assert_eq!(screen.finish(), 0);
+    let screen = Screen::start(&ayşe, &["chat", "burak", "--color", "never"], &[]);
+    screen.wait_for("burak: merhaba");
+    assert!(!String::from_utf8(screen.raw()).unwrap().contains("\u{1b}[38;5;"));
+}
+
+#[test]
+fn the_terminal_is_given_back_however_it_ends() {
+    let server = Server::start();
+    let [ayşe, _burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    for end in ["/quit\r", "\u{4}", "TERM", "HUP"] {
+        let mut screen = Screen::start(&ayşe, &["--version"], &[]);
+        screen.finish();
+        let before = screen.modes();
+        let mut screen = chat(&ayşe, &[]);
+        assert_ne!(screen.modes(), before);
+        screen.type_keys("yarım");
+        screen.wait_for_cursor("you → burak> yarım");
+        if end.chars().all(|c| c.is_ascii_uppercase()) {
+            screen.signal(end);
+        } else {
+            screen.type_keys("\u{15}");
+            screen.type_keys(end);
+        }
+        screen.finish();
+        assert_eq!(screen.modes(), before, "after {end:?}");
+        screen.wait("pasting is no longer marked", |parser| !parser.screen().bracketed_paste());
+    }
+}
+
+#[test]
+fn a_second_chat_is_refused_and_commands_go_on_beside_it() {
+    let server = Server::start();
+    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    let screen = chat(&ayşe, &[]);
+    let second = ayşe.run(["chat", "burak"]);
+    assert_eq!(second.failure(), "tellal: `tellal chat` already runs on this profile: use it, or end it first");
+    ayşe.send("burak", "yandan");
+    screen.wait_for("you: yandan");
+    screen.wait_for_cursor("you → burak> ");
+    assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "yandan".to_owned())]);
+}
+
+#[test]
+fn what_is_written_offline_waits_and_arrives_once() {
+    let mut server = Server::start();
+    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    let mut screen = chat(&ayşe, &[]);
+    screen.type_keys("önce\r");
+    let before = burak.run(["receive", "--json", "--wait", "50"]).json();
+    assert_eq!(before[0]["text"], "önce");
+    server.stop();
+    screen.wait_for("* not connected: ");
+    screen.type_keys("sonra\r");
+    screen.wait_for("* waits for the server: it leaves by itself once connected");
+    server.restart_on_same_port();
+    screen.wait_for("* connected again");
+    screen.wait_for("* sent now: 1 message that waited");
+    let texts: Vec<String> = burak.receive_texts().into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["sonra"]);
+    let lines = screen.lines();
+    assert_eq!(lines.iter().filter(|line| line.contains("sonra")).count(), 1, "{}", lines.join("\n"));
+    assert_eq!(lines.iter().filter(|line| line.contains("not connected")).count(), 1);
+    screen.type_keys("/quit\r");
+    assert_eq!(screen.finish(), 0);
+    assert_eq!(burak.receive_texts(), []);
+}
+
+#[test]
+fn people_are_found_and_strangers_are_not_written_to() {
+    let server = Server::start();
+    let [ayşe, burak, zoé] = ["ayşe", "burak", "zoé"].map(|name| Profile::register(&server, name));
+    let _burak = Screen::start(&burak, &["chat"], &[]);
+    _burak.wait_for("nobody else is online");
+    zoé.send("ayşe", "salut");
+    let mut screen = Screen::start(&ayşe, &["chat", "nobody"], &[]);
+    screen.wait_for("* nobody is called nobody on this server");
+    screen.type_keys("kimse var mı\r");
+    screen.wait_for("* not sent");
+    screen.type_keys("/users\r");
+    screen.wait_for("burak  online");
+    screen.wait_for("zoé    offline");
+    screen.type_keys("/to stranger\r");
+    screen.wait_for("* nobody is called stranger on this server: /users lists who there is");
+    screen.type_keys("/unread\r");
+    screen.wait_for("zoé 1 new");
+    screen.type_keys("/to BUR\t\r");
+    screen.wait_for("* you talk to burak now, who is online");
+    screen.wait_for_cursor("you → burak (zoé 1 new)> ");
+    screen.type_keys("/help\r");
+    screen.wait_for("/history [N]");
+    screen.type_keys("/nonsense\r");
+    screen.wait_for("* there is no /nonsense: /help lists what there is");
+}
+
+#[test]
+fn without_a_terminal_lines_are_messages_and_results_are_plain() {
+    let server = Server::start();
+    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    burak.send("ayşe", "\u{1b}[31mmerhaba");
+    let done = ayşe.run_with_stdin(["chat", "burak"], "bir\n\n안녕\n/history 1\n//üç".as_bytes());
+    assert!(done.ok().contains("burak: ␛[31mmerhaba") || !done.stdout.contains("merhaba"), "{done:?}");
+    assert!(!done.stdout.contains('\u{1b}'));
+    let texts: Vec<String> = burak.receive_texts().into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["bir", "안녕", "/üç"]);
+
+    let failed = ayşe.run_with_stdin(["chat", "nobody"], b"hello\n");
+    assert_eq!(failed.code(), 1);
+    assert!(failed.one_line().contains("nobody is called nobody"));
+
+    let mut listening = Running::start(ayşe.command(["chat", "burak", "--json"]).stdin(Stdio::piped()));
+    let id = burak.send("ayşe", "json");
+    let line = loop {
+        let line = listening.line().unwrap();
+        if line.contains(&id) {
+            break line;
+        }
+    };
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["text"], "json");
+}
