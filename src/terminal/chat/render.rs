@@ -216,7 +216,10 @@ mod tests {
     #[test]
     fn marks_stand_before_the_colon_where_no_text_can_imitate_them() {
         let marks = Marks { new: true, number: true };
-        assert_eq!(line(&text("burak", "ayşe", "a\nb\u{1b}c"), "burak", marks), "#12 burak (new): a\n      b␛c");
+        assert_eq!(
+            line(&text("burak", "ayşe", "a\nb\u{1b}c"), "burak", marks),
+            "#12 burak (new): a\n      b␛c"
+        );
         let body = Body::Voice { duration_ms: 6_100, sample_rate: 16_000, size: 9, peaks: Vec::new() };
         let voice = Message { body, ..text("burak", "ayşe", "") };
         assert_eq!(line(&voice, "burak", Marks::default()), "burak: voice note, 0:07 (/play 12)");
@@ -260,7 +263,8 @@ mod tests {
             me,
             warning: None,
         };
-        let mut contacts = vec![contact("burak", false, false), contact("지민", true, false), contact("ayşe", true, true)];
+        let mut contacts =
+            vec![contact("burak", false, false), contact("지민", true, false), contact("ayşe", true, true)];
         contacts[0].warning = Some("looks like\u{1b} bürak".to_owned());
         assert_eq!(
             view(Palette::None).users(&contacts),
