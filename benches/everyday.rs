@@ -2,12 +2,14 @@
 //!
 //! `cargo bench --bench everyday` prints a table for `docs/performance.md`.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 use tellal::client::{Client, Options};
 use tellal::crypto::{MessageSecret, PrivateKey, Purpose};
 use tempfile::TempDir;
@@ -78,17 +80,15 @@ fn main() -> Result<()> {
     let rsa = operations()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let shown = runtime.block_on(messages(ayşe.path(), burak.path()))?;
-    shown.row("a text: sent by one connected client to shown by another, 3072 bits");
-    let nothing = Times::of(STARTS, |_| to_output(&["true"], ayşe.path(), None))?;
-    nothing.row("a terminal made by `script`, with nothing in it");
-    let prompt = Times::of(STARTS, |_| {
-        let chat = [env!("CARGO_BIN_EXE_tellal"), "chat", "person1", "--color", "never"];
-        to_output(&chat, ayşe.path(), Some("person1> "))
-    })?;
-    prompt.row("`chat`: process start to prompt, terminal included");
-
-    println!("\n`chat`, without the terminal's share: {:.0} ms.", prompt.median() - nothing.median());
-    println!("A text, over its RSA operations ({rsa:.2} ms): {:.2} ms.", shown.median() - rsa);
+    shown.row("a text: sent by one connected client to shown by `receive --follow`, 3072 bits");
+    Times::of(STARTS, |_| prompt(ayşe.path()))?.row("`chat`: process start to prompt");
+    let entered = entered(ayşe.path(), burak.path())?;
+    entered.row("a text: Enter in one `chat` to shown in another, 3072 bits");
+    println!();
+    for (what, times) in [("sent by a program", &shown), ("typed", &entered)] {
+        let (median, over) = (times.median(), times.median() - rsa);
+        println!("A text {what}: {median:.2} ms, {over:.2} ms over its RSA operations ({rsa:.2} ms).");
+    }
     Ok(())
 }
 
@@ -152,27 +152,93 @@ fn line(lines: &mut BufReader<ChildStdout>) -> Result<String> {
     Ok(line)
 }
 
-/// Starts something on a terminal of its own, and takes the time until it has written this, or has ended.
-fn to_output(command: &[&str], home: &Path, expected: Option<&str>) -> Result<Duration> {
-    let began = Instant::now();
-    let mut process = Command::new("script");
-    process.args(["-qfec", &command.join(" "), "/dev/null"]).env("TELLAL_HOME", home).env("TERM", "xterm");
-    let process = process.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut process = Running(process.context("`script` is missing (package bsdutils)")?);
-    let mut output = process.0.stdout.take().context("a pipe")?;
-    let (mut seen, mut bytes) = (Vec::new(), [0; 4096]);
-    loop {
-        let count = output.read(&mut bytes)?;
-        seen.extend_from_slice(bytes.get(..count).unwrap_or_default());
-        let text = String::from_utf8_lossy(&seen);
-        if expected.is_some_and(|expected| text.contains(expected)) {
-            return Ok(began.elapsed());
-        }
-        if count == 0 {
-            ensure!(expected.is_none(), "it ended without a prompt: {text}");
-            return Ok(began.elapsed());
-        }
+/// A program on a terminal of its own. Ends with the bench.
+struct Terminal {
+    child: Box<dyn portable_pty::Child + Send + Sync>,
+    keys: Box<dyn Write + Send>,
+    output: Receiver<Vec<u8>>,
+    seen: String,
+    _master: Box<dyn MasterPty + Send>,
+}
+
+impl Terminal {
+    fn open(home: &Path, arguments: &[&str]) -> Result<Self> {
+        let pair = native_pty_system().openpty(PtySize { rows: 40, cols: 120, ..PtySize::default() })?;
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_tellal"));
+        command.args(arguments);
+        command.env("TELLAL_HOME", home);
+        command.env("TERM", "xterm");
+        let child = pair.slave.spawn_command(command)?;
+        let mut reader = pair.master.try_clone_reader()?;
+        let (sender, output) = channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                if sender.send(bytes.get(..count).unwrap_or_default().to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let keys = pair.master.take_writer()?;
+        Ok(Self { child, keys, output, seen: String::new(), _master: pair.master })
     }
+
+    /// Until this stands on the terminal.
+    fn until(&mut self, text: &str) -> Result<()> {
+        while !self.seen.contains(text) {
+            let bytes = self.output.recv_timeout(Duration::from_secs(20));
+            let bytes = bytes.with_context(|| format!("{text:?} does not come: {}", self.seen))?;
+            self.seen.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        self.seen.clear();
+        Ok(())
+    }
+
+    fn press(&mut self, keys: &str) -> Result<()> {
+        self.keys.write_all(keys.as_bytes())?;
+        Ok(self.keys.flush()?)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// From process start to prompt.
+fn prompt(home: &Path) -> Result<Duration> {
+    let began = Instant::now();
+    let mut chat = Terminal::open(home, &["chat", "person1", "--color", "never"])?;
+    chat.until("person1> ")?;
+    let took = began.elapsed();
+    // Its end is none of what is measured, and the next one finds the profile free.
+    chat.press("\x04")?;
+    chat.child.wait()?;
+    Ok(took)
+}
+
+/// From Enter in one `chat` to the words on the terminal of another.
+fn entered(from: &Path, to: &Path) -> Result<Times> {
+    let mut writer = Terminal::open(from, &["chat", "person1", "--color", "never", "--mute"])?;
+    let mut reader = Terminal::open(to, &["chat", "person0", "--color", "never", "--mute"])?;
+    writer.until("person1> ")?;
+    reader.until("person0> ")?;
+    let mut times = Vec::new();
+    // The first ones look people up, and wait for both to be connected.
+    for number in 0..MESSAGES + 5 {
+        let text = format!("entered {number} words");
+        writer.press(&text)?;
+        writer.until("words")?;
+        let began = Instant::now();
+        writer.press("\r")?;
+        reader.until(&text)?;
+        times.push(began.elapsed());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut times = times.split_off(5).into_iter();
+    Times::of(MESSAGES, |_| times.next().context("a time"))
 }
 
 fn tellal(home: &Path) -> Command {

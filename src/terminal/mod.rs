@@ -1,6 +1,6 @@
 //! Making what others wrote fit to print: without control characters, in their colour, at the reader's own time.
 //!
-//! Text in, text out; of what is here only [`keys`] and [`chat`] touch a terminal.
+//! Text in, text out; of what is here only [`chat`] and [`keys`] touch a terminal.
 //!
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
