@@ -153,12 +153,12 @@ pub fn help() -> String {
         .iter()
         .map(|(name, argument, what)| format!("  {:<20} {what}", format!("{name} {argument}").trim_end()))
         .collect();
-    lines.push("  Anything else is sent to the person whom the prompt names.".to_owned());
-    lines.push(
-        "  Tab completes commands and names; Ctrl-C clears the line; several lines that are pasted"
-            .to_owned(),
-    );
-    lines.push("  at once are one message, sent with Enter.".to_owned());
+    let rest = [
+        "  Anything else is sent to the person whom the prompt names. Tab completes",
+        "  commands and names, Ctrl-C clears the line. Several lines that are pasted at",
+        "  once are one message, sent with Enter.",
+    ];
+    lines.extend(rest.map(str::to_owned));
     lines.join("\n")
 }
 
@@ -216,7 +216,10 @@ mod tests {
     #[test]
     fn marks_stand_before_the_colon_where_no_text_can_imitate_them() {
         let marks = Marks { new: true, number: true };
-        assert_eq!(line(&text("burak", "ayşe", "a\nb\u{1b}c"), "burak", marks), "#12 burak (new): a\n      b␛c");
+        assert_eq!(
+            line(&text("burak", "ayşe", "a\nb\u{1b}c"), "burak", marks),
+            "#12 burak (new): a\n      b␛c"
+        );
         let body = Body::Voice { duration_ms: 6_100, sample_rate: 16_000, size: 9, peaks: Vec::new() };
         let voice = Message { body, ..text("burak", "ayşe", "") };
         assert_eq!(line(&voice, "burak", Marks::default()), "burak: voice note, 0:07 (/play 12)");
@@ -260,7 +263,8 @@ mod tests {
             me,
             warning: None,
         };
-        let mut contacts = vec![contact("burak", false, false), contact("지민", true, false), contact("ayşe", true, true)];
+        let mut contacts =
+            vec![contact("burak", false, false), contact("지민", true, false), contact("ayşe", true, true)];
         contacts[0].warning = Some("looks like\u{1b} bürak".to_owned());
         assert_eq!(
             view(Palette::None).users(&contacts),
