@@ -1,6 +1,7 @@
 //! Makes the files of `sounds/`: `cargo run --example make_sounds`. The same bytes everywhere, always.
 
 #![allow(dead_code, reason = "a test takes the sounds from here")]
+#![allow(clippy::expect_used, reason = "writing to memory does not fail")]
 
 use std::io::Cursor;
 use std::path::Path;

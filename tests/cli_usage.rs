@@ -32,6 +32,9 @@ fn wrong_usage_ends_with_2_and_says_so_on_stderr() {
         &["register", "ayşe", "--server", "localhost", "--fingerprint", "SHA256:short"],
         &["users", "--color", "green"],
         &["receive", "--wait", "soon"],
+        &["speak"],
+        &["speak", "1", "2"],
+        &["listen", "--follow"],
         &["receive", "--wait", "1", "--follow"],
         &["history", "--limit", "many"],
         &["voice", "burak"],
@@ -71,6 +74,8 @@ fn without_a_profile_every_verb_says_what_to_do() {
         &["history"],
         &["voice", "burak", "--file", note],
         &["play", "1", "--save", "/nonexistent/x.wav"],
+        &["speak", "last"],
+        &["listen"],
     ] {
         let finished = run(&home, args);
         assert!(finished.failure().contains("tellal register NICK --server HOST"), "{args:?}: {finished:?}");

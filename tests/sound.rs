@@ -280,7 +280,7 @@ fn without_any_sound_device_text_goes_on() {
     ayşe.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]).ok();
     let playing = burak.run(["receive", "--play", "--mute"]);
     assert!(playing.ok().contains("voice note"), "{playing:?}");
-    assert!(playing.stderr.contains("no loudspeaker"), "{playing:?}");
+    assert!(playing.one_line().contains("no loudspeaker"), "{playing:?}");
     let playing = burak.run(["play", "last"]);
     assert_eq!(playing.code(), 1);
     assert!(playing.stderr.contains("no loudspeaker"), "{playing:?}");
@@ -312,4 +312,34 @@ fn a_recording_is_cancelled_or_silent_or_from_a_microphone_that_is_not_there() {
     );
     let nobody = card.run(&ayşe, ["voice", "nobody", "--seconds", "60"]);
     assert!(nobody.failure().contains("nobody is called nobody"), "before it records: {nobody:?}");
+}
+
+#[test]
+fn devices_that_go_away_are_said_once_and_nothing_hangs() {
+    let (card, server) = (Card::start(), Server::start());
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let note = ayşe.file("note.wav");
+    std::fs::write(&note, support::wav::tone(16_000 * 60)).unwrap();
+    ayşe.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]).ok();
+    burak.receive();
+
+    let heard = card.record_loudspeaker();
+    let playing = card.start_on(&burak, ["play", "last"]);
+    heard.wait_until("the note is heard", |samples| signal::peak(samples) > 0.01);
+    let mut command = card.command(&ayşe, ["voice", "burak", "--seconds", "60"]);
+    let (recording, stderr) = Running::start_with_stderr(&mut command);
+    assert!(stderr.recv_timeout(support::TIMEOUT).unwrap().starts_with("recording 60 s"));
+    heard.listen(Duration::from_millis(500));
+    drop((heard, card));
+
+    let finished = recording.wait();
+    assert_eq!((finished.code(), finished.stdout.as_str()), (1, ""));
+    let said: Vec<String> = stderr.iter().collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("the microphone stopped") && said[0].contains("nothing was sent"), "{said:?}");
+    assert!(burak.receive().is_empty());
+    let finished = playing.wait();
+    assert_eq!(finished.code(), 1, "{finished:?}");
+    assert_eq!(finished.stderr.matches("tellal: ").count(), 1, "{finished:?}");
+    assert!(finished.stderr.contains("the loudspeaker stopped"), "{finished:?}");
 }

@@ -11,14 +11,15 @@
 
 mod support;
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::card::{Card, RATE};
 use support::{Profile, Running, Server, signal};
 
-/// Silence in speech is shorter than this, between two texts the sender's name is said.
+/// Silences within one text are shorter.
 const PAUSE: f32 = 1.0;
 
 /// A text and its language: the name of its voice, as the speech service calls it.
@@ -66,50 +67,62 @@ impl Scene {
         String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned()
     }
 
-    /// Sends a text to burak, who has it read aloud: what is heard, in seconds.
-    fn heard(&self, text: &str) -> (f32, f32) {
+    fn log_length(&self) -> usize {
+        let log = self.card.env()[0].1.join("speech-dispatcher/log/speech-dispatcher.log");
+        if log.exists() { self.log().len() } else { 0 }
+    }
+
+    /// Sends a text to burak, who has it read aloud: what is heard.
+    fn heard(&self, text: &str) -> Vec<f32> {
         self.ayşe.send("burak", text);
         let heard = self.card.record_loudspeaker();
-        self.run(&["receive", "--speak"]).ok();
-        let bursts = signal::bursts(&heard.stop(), RATE, PAUSE);
-        assert_eq!(bursts.len(), 1, "{text:?}: {bursts:?}");
-        bursts[0]
+        self.run(&["receive", "--speak", "--mute"]).ok();
+        let heard = heard.stop();
+        assert_eq!(signal::bursts(&heard, RATE, PAUSE).len(), 1, "{text:?}: {:?}", bursts(&heard));
+        heard
     }
+}
+
+fn bursts(samples: &[f32]) -> Vec<(f32, f32)> {
+    signal::bursts(samples, RATE, PAUSE)
+}
+
+/// Seconds in which there is sound: less than the sum of the parts where parts sound at once.
+fn seconds_of_sound(samples: &[f32]) -> f32 {
+    signal::envelope(samples, RATE).iter().filter(|energy| **energy > 0.01).count() as f32 / 100.0
 }
 
 #[test]
 fn every_language_is_spoken_by_its_own_voice_one_text_after_the_other() {
     let scene = Scene::new();
-    let mut single = 0.0;
+    let mut singly = 0.0;
     for (text, voice) in TEXTS {
         let before = scene.log_length();
-        let (begin, end) = scene.heard(text);
+        let samples = scene.heard(text);
+        let (begin, end) = bursts(&samples)[0];
         assert!(end - begin > 1.0, "{text:?} took {} s", end - begin);
         println!("{voice}: first word after {begin:.2} s, {:.2} s of speech", end - begin);
         let log = scene.log().split_off(before);
         let asked = format!("SYNTHESIS_VOICE {voice}");
         assert!(log.contains(&asked), "{asked} is not in the service's log:\n{log}");
-        single += end - begin;
+        singly += seconds_of_sound(&samples);
     }
-    // All of them at once: nothing is said over anything else, so that it takes as long as one by one.
+    // All of them at once: nothing is said over anything else.
     for (text, _) in TEXTS {
         scene.ayşe.send("burak", text);
     }
     let heard = scene.card.record_loudspeaker();
-    let shown = scene.run(&["receive", "--speak", "--json"]).json();
+    let shown = scene.run(&["receive", "--speak", "--json", "--mute"]).json();
     assert_eq!(shown.len(), TEXTS.len());
-    let bursts = signal::bursts(&heard.stop(), RATE, 0.15);
-    let together: f32 = bursts.iter().map(|(begin, end)| end - begin).sum();
-    let (begin, end) = (bursts.first().unwrap().0, bursts.last().unwrap().1);
-    println!("all five: first word after {begin:.2} s, over after {end:.2} s, {together:.2} s of sound");
-    assert!(end - begin > single * 0.95, "{} s together, {single} s singly: {bursts:?}", end - begin);
-}
-
-impl Scene {
-    fn log_length(&self) -> usize {
-        let log = self.card.env()[0].1.join("speech-dispatcher/log/speech-dispatcher.log");
-        if log.exists() { self.log().len() } else { 0 }
-    }
+    let samples = heard.stop();
+    let stretches = signal::bursts(&samples, RATE, 0.25);
+    let (begin, end) = (stretches.first().unwrap().0, stretches.last().unwrap().1);
+    let together = seconds_of_sound(&samples);
+    println!(
+        "all five: first word after {begin:.2} s, over after {end:.2} s; {together:.2} s of sound, {singly:.2} s singly"
+    );
+    assert!(stretches.len() >= TEXTS.len(), "{stretches:?}");
+    assert!((together / singly - 1.0).abs() < 0.05, "{together} s of sound together, {singly} s singly");
 }
 
 #[test]
@@ -121,8 +134,7 @@ fn what_looks_like_a_command_is_only_spoken() {
          &amp; [[h@loU]] the end of this text",
         folder.path().display()
     );
-    let (begin, end) = scene.heard(&text);
-    assert!(end - begin > 2.0);
+    assert!(seconds_of_sound(&scene.heard(&text)) > 2.0);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     let log = scene.log();
     assert!(!log.contains('\u{1b}') && !log.contains("[["));
@@ -131,33 +143,134 @@ fn what_looks_like_a_command_is_only_spoken() {
     let sent = scene.ayşe.run_with_stdin(["send", "burak", "-"], b"one\0two\xe2\x80\xae three");
     sent.ok();
     let heard = scene.card.record_loudspeaker();
-    scene.run(&["receive", "--speak"]).ok();
+    scene.run(&["receive", "--speak", "--mute"]).ok();
     assert_eq!(signal::bursts(&heard.stop(), RATE, PAUSE).len(), 1);
     scene.ayşe.send("burak", "..... !!! <<<>>>");
-    let finished = scene.run(&["receive", "--speak"]);
+    let finished = scene.run(&["receive", "--speak", "--mute"]);
     finished.ok();
     assert_eq!(finished.stderr, "");
 }
 
+/// Takes a minute to read.
+fn long() -> String {
+    "This is a long text, and it goes on and on, sentence after sentence. ".repeat(20)
+}
+
+/// Whether there was sound just now.
+fn sounds(samples: &[f32]) -> bool {
+    signal::peak(&samples[samples.len().saturating_sub(4_410)..]) > 0.05
+}
+
+/// How long there was sound after this place.
+fn silent_after(heard: support::card::Heard, place: usize) -> f32 {
+    heard.listen(Duration::from_secs(3));
+    let last = bursts(&heard.stop()).last().unwrap().1;
+    last - place as f32 / RATE as f32
+}
+
 #[test]
-fn it_falls_silent_at_once_when_it_is_told_to() {
+fn it_falls_silent_at_once_when_the_program_is_interrupted() {
     let scene = Scene::new();
-    let long = "This is a long text, and it goes on and on, sentence after sentence. ".repeat(20);
-    scene.ayşe.send("burak", &long);
+    scene.ayşe.send("burak", &long());
     let heard = scene.card.record_loudspeaker();
-    let running = Running::start(&mut scene.command(&["receive", "--speak"]));
-    let spoken = |samples: &[f32]| signal::peak(&samples[samples.len().saturating_sub(4_410)..]) > 0.05;
-    heard.wait_until("the text is being read", spoken);
-    let stopped = heard.so_far().len();
+    let running = Running::start(&mut scene.command(&["receive", "--speak", "--mute"]));
+    heard.wait_until("the text is being read", sounds);
+    let place = heard.so_far().len();
     running.signal("INT");
     let asked = Instant::now();
     assert_eq!(running.wait().code(), 130);
-    println!("ended {:.2} s after it was told to", asked.elapsed().as_secs_f32());
-    heard.listen(Duration::from_secs(3));
-    let last = signal::bursts(&heard.stop(), RATE, PAUSE).last().unwrap().1;
-    let after = last - stopped as f32 / RATE as f32;
-    println!("silent {after:.2} s after it was told to");
+    println!("ended {:.2} s after the interrupt", asked.elapsed().as_secs_f32());
+    let after = silent_after(heard, place);
+    println!("silent {after:.2} s after the interrupt");
     assert!(after < 2.0, "it went on for {after} s");
+}
+
+#[test]
+fn a_key_stops_what_is_said_and_listening_goes_on() {
+    let scene = Scene::new();
+    let command = scene.command(&[]);
+    // A terminal of its own, into which what comes through the pipe is typed.
+    let listen = format!("{} listen --mute", env!("CARGO_BIN_EXE_tellal"));
+    let mut terminal = Command::new("script");
+    terminal.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    terminal.args(["-qfec", &listen, "/dev/null"]).stdin(Stdio::piped());
+    let mut running = Running::start(&mut terminal);
+    let mut keyboard = running.stdin().unwrap();
+    scene.ayşe.send("burak", &long());
+    let heard = scene.card.record_loudspeaker();
+    heard.wait_until("the text is being read", sounds);
+    let place = heard.so_far().len();
+    keyboard.write_all(b" ").unwrap();
+    let after = silent_after(heard, place);
+    println!("silent {after:.2} s after a key");
+    assert!(after < 2.0, "it went on for {after} s");
+    // The next text is read again.
+    let heard = scene.card.record_loudspeaker();
+    scene.ayşe.send("burak", "Hello again, I am still here.");
+    heard.wait_until("the next text is read", sounds);
+    keyboard.write_all(b"q").unwrap();
+    running.wait().ok();
+}
+
+/// A second of a rising tone, which is like itself in no other place.
+fn siren() -> Vec<u8> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut file = std::io::Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut file, spec).unwrap();
+    for frame in 0..16_000 {
+        let time = f64::from(frame) / 16_000.0;
+        let turn = (200.0 + 150.0 * time) * time * std::f64::consts::TAU;
+        writer.write_sample((turn.sin() * 9_000.0) as i16).unwrap();
+    }
+    writer.finalize().unwrap();
+    file.into_inner()
+}
+
+#[test]
+fn notes_and_texts_take_turns() {
+    let scene = Scene::new();
+    let note = scene.ayşe.file("note.wav");
+    std::fs::write(&note, siren()).unwrap();
+    scene.ayşe.send("burak", "Hello, I am going to send you a voice note now.");
+    scene.ayşe.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]).ok();
+    scene.ayşe.send("burak", "That was the voice note, and this is a text.");
+    let heard = scene.card.record_loudspeaker();
+    scene.run(&["receive", "--play", "--speak", "--mute"]).ok();
+    let samples = heard.stop();
+    let (played, rate) = signal::read(&std::fs::read(&note).unwrap());
+    let played = signal::at_rate(&played, rate, RATE);
+    // Spoken over, it would not be found like this.
+    let found = signal::find(&samples, &played);
+    assert!(found.correlation > 0.9, "{found:?}");
+    let at = |place: usize| place as f32 / RATE as f32;
+    let stretches = signal::bursts(&samples, RATE, 0.25);
+    assert!(stretches.first().unwrap().1 < at(found.at), "{found:?}: {stretches:?}");
+    assert!(stretches.last().unwrap().0 > at(found.at + played.len()), "{found:?}: {stretches:?}");
+}
+
+#[test]
+fn a_speech_service_that_dies_is_started_again() {
+    let scene = Scene::new();
+    scene
+        .ayşe
+        .send("burak", "This is a text of some length, during which the speech service is going to die.");
+    let heard = scene.card.record_loudspeaker();
+    let running = Running::start(&mut scene.command(&["receive", "--speak", "--mute"]));
+    heard.wait_until("the text is being read", sounds);
+    let pid = scene.card.env()[0].1.join("speech-dispatcher/pid/speech-dispatcher.pid");
+    let pid = std::fs::read_to_string(pid).unwrap();
+    assert!(Command::new("kill").args(["-s", "KILL", pid.trim()]).status().unwrap().success());
+    let finished = running.wait();
+    finished.ok();
+    assert_eq!(finished.stderr, "");
+    let stretches = bursts(&heard.stop());
+    println!("read again after the service died: {stretches:?}");
+    assert!(stretches.len() > 1, "{stretches:?}");
 }
 
 #[test]
@@ -165,17 +278,19 @@ fn without_a_speech_service_one_line_says_so_and_texts_go_on() {
     let scene = Scene::new();
     scene.ayşe.send("burak", "merhaba");
     scene.ayşe.send("burak", "nasılsın");
-    // Nothing to start; or something that is there and never answers.
-    let mut absent = scene.card.command(&scene.burak, ["receive", "--speak"]);
+    // There is nothing to start.
+    let mut absent = scene.card.command(&scene.burak, ["receive", "--speak", "--mute"]);
     let finished = Running::start(absent.env("SPEECHD_CMD", "/nonexistent")).wait();
     assert_eq!(finished.ok().lines().count(), 2);
     assert!(finished.one_line().contains("apt-get install speech-dispatcher"), "{finished:?}");
+    // There is something that never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("inet_socket:127.0.0.1:{}", silent.local_addr().unwrap().port());
-    let mut stuck = scene.card.command(&scene.burak, ["speak", "last"]);
+    let mut stuck = scene.card.command(&scene.burak, ["speak", "last", "--json"]);
     let began = Instant::now();
     let finished = Running::start(stuck.env("SPEECHD_ADDRESS", address)).wait();
     assert_eq!(finished.code(), 1);
     assert!(finished.one_line().contains("no speech service answers"), "{finished:?}");
+    assert!(finished.stdout.contains("\"no_speech\""), "{finished:?}");
     println!("a service that never answers is given up after {:.1} s", began.elapsed().as_secs_f32());
 }

@@ -27,8 +27,9 @@ const BUFFERS: u32 = 12;
 const RETRY: Duration = Duration::from_secs(10);
 /// How long a device may take nothing before a sound counts as failed.
 const STALL: Duration = Duration::from_secs(5);
-/// How long [`Speaker::idle`] waits for a device that takes nothing.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long [`Speaker::idle`] waits for a device that takes nothing. Some need a while to wake up: wireless ones,
+/// and measured here, PulseAudio's null sink up to two seconds.
+const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// The loudspeaker. Clones are the same one.
 #[derive(Clone)]
@@ -124,7 +125,7 @@ impl Speaker {
         playback
     }
 
-    /// Waits until everything has been heard, or the device has taken nothing for a second.
+    /// Waits until everything has been heard, or the device takes nothing. Without a device that is at once.
     pub async fn idle(&self) {
         let mut patience = Patience::new(PATIENCE);
         loop {

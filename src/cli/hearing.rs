@@ -22,7 +22,7 @@ pub struct Hearing {
 }
 
 impl Hearing {
-    /// With what was asked for: voice notes played, texts read aloud.
+    /// With what was asked for: voice notes played, texts read aloud. What goes wrong is said on stderr.
     pub fn new(speaker: &Speaker, play: bool, speak: bool) -> Self {
         let aloud = (play || speak).then(|| {
             Aloud::new(speaker.clone(), speak.then(Speech::new), |trouble| {
@@ -31,6 +31,12 @@ impl Hearing {
             })
         });
         Self { aloud, play, speak }
+    }
+
+    /// With texts read aloud. What goes wrong is not said: it is the outcome.
+    pub fn quiet() -> Self {
+        let aloud = Aloud::new(Speaker::muted(), Speech::new(), |_| {});
+        Self { aloud: Some(aloud), play: false, speak: true }
     }
 
     /// Learns from the history which languages people write in; `prepare`: opens voices for them.

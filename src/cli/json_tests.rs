@@ -3,7 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::doctor::Check;
 use super::output::{Error, Played, Registered, Saved, SentVoice, to_json};
+use super::speak::Spoken;
 use crate::audio::AudioError;
 use crate::client::{Body, ClientError, Contact, Delivery, Message, Status};
 use crate::model::{AccountId, MessageId, Millis};
@@ -77,6 +79,11 @@ fn other_results_are_as_described() {
     let error = Error { kind: "error", error: String::new(), message: String::new(), id };
     schema::check(&json(&user), &["user"]);
     schema::check(&json(&Registered::from(status)), &["registered"]);
+    let spoken = Spoken { kind: "spoken", id: MessageId::from_bytes([1; 16]), complete: true };
+    schema::check(&json(&spoken), &["spoken"]);
+    for check in [Check::good("server", "answers"), Check::bad("speech", "none", "install it").essential()] {
+        schema::check(&json(&check), &["check"]);
+    }
     schema::check(&json(&saved), &["saved"]);
     schema::check(&json(&Saved { messages: None, id: None, ..saved }), &["saved"]);
     let played = Played { kind: "played", id: MessageId::from_bytes([1; 16]), complete: true };

@@ -6,7 +6,6 @@ use serde::Serialize;
 use super::app::App;
 use super::failure::Failure;
 use super::hearing::Hearing;
-use crate::audio::Speaker;
 use crate::client::{Body, MessageRef};
 use crate::model::MessageId;
 use crate::terminal::aloud::Outcome;
@@ -27,7 +26,7 @@ pub struct Spoken {
     /// The message.
     pub id: MessageId,
     /// Whether it was heard to its end; otherwise it was stopped.
-    pub heard: bool,
+    pub complete: bool,
 }
 
 /// Reads it aloud, its sender's name first, in a voice of its language.
@@ -42,7 +41,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         let what = "that message is a voice note: `tellal play` plays it";
         return Err(Failure::new("not_text", what).into());
     }
-    let hearing = Hearing::new(&Speaker::muted(), false, true);
+    let hearing = Hearing::quiet();
     hearing.learn(&client, false).await?;
     if !app.out.json {
         app.out.message(&message)?;
@@ -64,7 +63,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         return Err(Failure { code: "no_speech", message: why, id: Some(message.id) }.into());
     }
     if app.out.json {
-        let spoken = Spoken { kind: "spoken", id: message.id, heard: outcome == Outcome::Heard };
+        let spoken = Spoken { kind: "spoken", id: message.id, complete: outcome == Outcome::Heard };
         app.out.put(&spoken, String::new)?;
         app.out.flush()?;
     }

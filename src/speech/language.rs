@@ -167,7 +167,10 @@ pub fn find(text: &str, allowed: &[Language], own: &[Language]) -> Option<Findin
         return Some(Finding::Sure(language));
     }
     let statistics = |languages: Vec<Lang>| {
-        if languages.is_empty() { None } else { Detector::with_allowlist(languages).detect(text) }
+        // Scripts of one language are told whether or not that is allowed.
+        let found =
+            if languages.is_empty() { None } else { Detector::with_allowlist(languages).detect(text) };
+        found.filter(|found| allowed.contains(&Language(found.lang())))
     };
     let all = statistics(allowed.iter().map(|language| language.0).collect());
     let letters = text.chars().filter(|c| c.is_alphabetic()).count();

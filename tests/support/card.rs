@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ pub const RATE: u32 = 44_100;
 /// The sound server. It and what was started on it end when this is dropped.
 pub struct Card {
     server: Child,
+    /// What keeps the devices on time.
+    listeners: Vec<Child>,
     /// A short path: sockets in it may have 108 bytes.
     folder: TempDir,
 }
@@ -45,7 +47,7 @@ impl Card {
         // As root it warns about that.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let server = command.spawn().expect("pulseaudio is installed: run scripts/setup test");
-        let mut card = Self { server, folder };
+        let mut card = Self { server, listeners: Vec::new(), folder };
         let deadline = Instant::now() + TIMEOUT;
         while !card.control(&["info"]) {
             assert!(card.server.try_wait().unwrap().is_none(), "the sound server ended");
@@ -54,6 +56,14 @@ impl Card {
         }
         assert!(card.control(&["set-default-sink", "speaker"]));
         assert!(card.control(&["set-default-source", "microphone.monitor"]));
+        // A null sink to which nobody listens closely works up to two seconds ahead of time, and what is spoken
+        // into it then is partly lost. Real devices keep time; this makes these keep it.
+        for device in ["speaker.monitor", "microphone.monitor"] {
+            let (listener, mut sound) = card.listen_to(device);
+            card.listeners.push(listener);
+            sound.read_exact(&mut [0; 2 * 2 * RATE as usize]).unwrap();
+            std::thread::spawn(move || std::io::copy(&mut sound, &mut std::io::sink()));
+        }
         card
     }
 
@@ -88,11 +98,7 @@ impl Card {
 
     /// Records what the loudspeaker plays, from now on: it has begun when this returns.
     pub fn record_loudspeaker(&self) -> Heard {
-        let mut command = self.tool("parec");
-        command.args(["--device=speaker.monitor", "--raw", "--format=s16le", "--channels=1"]);
-        command.args([&format!("--rate={RATE}"), "--latency-msec=20"]).stdout(Stdio::piped());
-        let mut recorder = command.spawn().expect("parec is installed: run scripts/setup test");
-        let mut stdout = recorder.stdout.take().unwrap();
+        let (recorder, mut stdout) = self.listen_to("speaker.monitor");
         let shared = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
         let writing = shared.clone();
         std::thread::spawn(move || {
@@ -109,6 +115,16 @@ impl Card {
         let heard = Heard { recorder, shared };
         heard.wait_until("the recording of the loudspeaker begins", |samples| !samples.is_empty());
         heard
+    }
+
+    /// What a device gives, 16 bits, mono.
+    fn listen_to(&self, device: &str) -> (Child, ChildStdout) {
+        let mut command = self.tool("parec");
+        command.args([&format!("--device={device}"), "--raw", "--format=s16le", "--channels=1"]);
+        command.args([&format!("--rate={RATE}"), "--latency-msec=20"]).stdout(Stdio::piped());
+        let mut recorder = command.spawn().expect("parec is installed: run scripts/setup test");
+        let stdout = recorder.stdout.take().unwrap();
+        (recorder, stdout)
     }
 
     fn control(&self, args: &[&str]) -> bool {
@@ -142,8 +158,10 @@ impl Drop for Card {
         if let Ok(pid) = std::fs::read_to_string(pid) {
             let _ = Command::new("kill").args(["-s", "TERM", pid.trim()]).status();
         }
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        for child in self.listeners.iter_mut().chain([&mut self.server]) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

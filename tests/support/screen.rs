@@ -42,8 +42,6 @@ impl Screen {
             }
         }
         builder.env("TERM", "xterm-256color");
-        // No sound of the tester's machine.
-        builder.env("PULSE_SERVER", "unix:/nonexistent");
         for (name, value) in variables {
             builder.env(name, value);
         }
@@ -90,7 +88,9 @@ impl Screen {
     /// Waits until some line holds this. Fails when none does in time.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
-        self.wait(&format!("{text:?} on the screen"), |parser| lines(parser).iter().any(|line| line.contains(text)));
+        self.wait(&format!("{text:?} on the screen"), |parser| {
+            lines(parser).iter().any(|line| line.contains(text))
+        });
     }
 
     /// Waits until the text before the cursor is this.

@@ -61,7 +61,10 @@ impl Check {
 
     /// An error's line, which holds what was found and what to do, cut where the one ends and the other begins.
     pub fn error(what: &'static str, line: &str) -> Self {
-        let cut = line.split_once("; ").or_else(|| line.rsplit_once(": "));
+        let cut = match line.split_once("): ") {
+            Some((said, remedy)) => Some((format!("{said})"), remedy)),
+            None => line.split_once("; ").or_else(|| line.rsplit_once(": ")).map(|(a, b)| (a.to_owned(), b)),
+        };
         match cut {
             Some((said, remedy)) => Self::bad(what, said, remedy),
             None => Self::bad(what, line, "try again, and report it if it stays so"),
@@ -119,6 +122,9 @@ mod tests {
         let check = Check::error("speech", line);
         assert_eq!(check.said, "no speech service answers, so nothing is read aloud");
         assert_eq!(check.remedy.as_deref(), Some("to have it: apt-get install x"));
+        let check = Check::error("microphone", "no microphone (none: at all): connect one; texts go on");
+        assert_eq!(check.said, "no microphone (none: at all)");
+        assert_eq!(check.remedy.as_deref(), Some("connect one; texts go on"));
         let check = Check::error("profile", "no profile in /home/zoé: run `tellal register`");
         assert_eq!(check.remedy.as_deref(), Some("run `tellal register`"));
         assert_eq!(check.line(), "no  profile: no profile in /home/zoé\n      to do: run `tellal register`");

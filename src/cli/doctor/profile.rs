@@ -85,6 +85,7 @@ mod tests {
         let home = tempfile::TempDir::new().unwrap();
         let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         fs::create_dir(home.path().join("keys")).unwrap();
+        mode(home.path(), 0o700);
         mode(&home.path().join("keys"), 0o700);
         let key = home.path().join("keys/identity.pem");
         fs::write(&key, "").unwrap();

@@ -110,9 +110,10 @@ fn parse(command: &str) -> Result<Command, String> {
         },
         ("unread" | "new", None) => Ok(Command::Unread),
         ("quit" | "exit" | "q", None) => Ok(Command::Quit),
-        ("users" | "who" | "voice" | "cancel" | "stop" | "unread" | "new" | "quit" | "exit" | "q", Some(_)) => {
-            Err(format!("/{name} takes nothing; //{name} … sends it as a text"))
-        }
+        (
+            "users" | "who" | "voice" | "cancel" | "stop" | "unread" | "new" | "quit" | "exit" | "q",
+            Some(_),
+        ) => Err(format!("/{name} takes nothing; //{name} … sends it as a text")),
         _ => Err(format!("there is no /{name}: /help lists what there is; //{name} sends it as a text")),
     }
 }

@@ -31,7 +31,10 @@ impl Names {
         let word = before.get(begin..).unwrap_or_default();
         if begin == 0 && word.starts_with('/') {
             let commands = COMMANDS.iter().map(|(name, ..)| *name).filter(|name| *name != "//");
-            return (0, commands.filter(|name| name.starts_with(word)).map(|name| format!("{name} ")).collect());
+            return (
+                0,
+                commands.filter(|name| name.starts_with(word)).map(|name| format!("{name} ")).collect(),
+            );
         }
         let argument = before.get(..begin).unwrap_or_default();
         if argument.trim_end() == "/speak" {
@@ -55,8 +58,10 @@ mod tests {
 
     fn names() -> Names {
         let names = Names::default();
-        let people: Vec<Nickname> =
-            ["zoé", "burak", "지민", "小明", "ayşe", "Burcu"].iter().map(|name| name.parse().unwrap()).collect();
+        let people: Vec<Nickname> = ["zoé", "burak", "지민", "小明", "ayşe", "Burcu"]
+            .iter()
+            .map(|name| name.parse().unwrap())
+            .collect();
         names.add(&people);
         names.add(&people);
         names

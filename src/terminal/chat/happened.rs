@@ -9,8 +9,10 @@ use super::people::peer;
 use super::render::Marks;
 use super::talk::{Done, Flow, Link, Talk, counted};
 use super::typed::unknown;
+use crate::audio::Cue;
 use crate::client::{ClientError, Contact, Delivery, Event, Message};
 use crate::model::{MessageId, Nickname};
+use crate::terminal::cues;
 
 /// How long somebody is away until it is said: a connection that is lost for a moment is nobody's business.
 const AWAY: Duration = Duration::from_secs(3);
@@ -18,6 +20,7 @@ const AWAY: Duration = Duration::from_secs(3);
 impl Talk {
     /// Something came from the core.
     pub(super) fn happened(&mut self, event: Event) -> Result<Flow, ChatError> {
+        self.say_trouble();
         match event {
             Event::Connected => {
                 if let Link::Down { .. } = self.link {
@@ -40,6 +43,7 @@ impl Talk {
             Event::Accepted { id, .. } => self.accepted(id),
             Event::Refused { id, reason } => {
                 if self.unsent.remove(&id).is_some() {
+                    self.cue(Some(Cue::Error));
                     self.words(&format!("not sent: the server refused it: {reason}"));
                     self.failed.get_or_insert(ClientError::Refused { reason });
                 }
@@ -64,6 +68,11 @@ impl Talk {
             Done::Directory { asked, result: Ok(contacts) } => self.directory(asked, &contacts)?,
             Done::Directory { asked: true, result: Err(error) } => self.words(&error.to_string()),
             Done::Directory { asked: false, .. } => {}
+            Done::Fetched(Ok((message, wav))) => self.hear(&message, wav),
+            Done::Fetched(Err(error)) => self.words(&error.to_string()),
+            Done::Recording(started) => self.recording(started),
+            Done::Recorded { to, note } => self.recorded(to, note),
+            Done::Said(words) => self.words(&words),
             Done::Met(messages) => {
                 for message in &messages {
                     let peer = peer(message, &self.view.me).clone();
@@ -99,11 +108,15 @@ impl Talk {
         if self.with.as_ref() != Some(&peer) {
             self.people.get_or_add(&peer).new.push(message.number);
         }
-        self.show(message, Marks::default())
+        self.show(message, Marks::default())?;
+        self.cue(cues::of_message(message));
+        self.hear_arrival(message);
+        Ok(())
     }
 
     fn accepted(&mut self, id: MessageId) {
         let Some(pending) = self.unsent.remove(&id) else { return };
+        self.cue(Some(Cue::Sent));
         if pending.told {
             self.left += 1;
             if !self.unsent.values().any(|pending| pending.told) {
@@ -126,6 +139,7 @@ impl Talk {
             }
             Err(error) => {
                 self.unsent.remove(&id);
+                self.cue(Some(Cue::Error));
                 let reason = match &error {
                     ClientError::UnknownNickname { nickname } => unknown(nickname),
                     error => error.to_string(),
@@ -194,6 +208,7 @@ impl Talk {
             self.leaving.remove(place);
         } else {
             self.words(&format!("{nickname} is online"));
+            self.cue(Some(Cue::Joined));
         }
     }
 
@@ -205,6 +220,7 @@ impl Talk {
         let left: Vec<(Nickname, Instant)> = left;
         for (nickname, _) in left {
             self.words(&format!("{nickname} is offline"));
+            self.cue(Some(Cue::Left));
         }
     }
 }

@@ -108,7 +108,9 @@ impl Terminal {
         let (asks, asked) = mpsc::channel();
         let (pieces, printing) = mpsc::channel();
         let editing = turn.clone();
-        thread::Builder::new().name("keyboard".to_owned()).spawn(move || read(editor, &asked, &typed, &editing))?;
+        thread::Builder::new()
+            .name("keyboard".to_owned())
+            .spawn(move || read(editor, &asked, &typed, &editing))?;
         let waiting = turn.clone();
         let screen = thread::Builder::new()
             .name("screen".to_owned())
@@ -137,7 +139,11 @@ impl Terminal {
     }
 }
 
-fn editor(colors: bool, names: Names, turn: Arc<Turn>) -> Option<(Lines, impl ExternalPrinter + Send + 'static)> {
+fn editor(
+    colors: bool,
+    names: Names,
+    turn: Arc<Turn>,
+) -> Option<(Lines, impl ExternalPrinter + Send + 'static)> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
         // Without it, the editor waits for another Tab and prints nothing meanwhile.

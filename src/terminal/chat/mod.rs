@@ -12,6 +12,7 @@
 //! - [`render`]: what it all looks like
 //! - [`face`]: a terminal or plain output, behind one interface
 //! - [`talk`]: the conversation's state, from its beginning to its end
+//! - [`sound`]: what is heard and recorded
 //! - [`typed`]: doing what was typed
 //! - [`happened`]: showing what happened
 
@@ -22,11 +23,13 @@ mod happened;
 pub mod input;
 pub mod people;
 pub mod render;
+mod sound;
 mod talk;
 mod typed;
 
 use std::io;
 
+use crate::audio::Speaker;
 use crate::client::{Client, ClientError};
 use crate::model::Nickname;
 
@@ -37,6 +40,8 @@ use render::View;
 pub struct Settings {
     /// With whom, if that is known yet.
     pub with: Option<Nickname>,
+    /// Where sounds are played.
+    pub speaker: Speaker,
     /// How things are shown.
     pub lines: super::Lines,
     /// Where everything goes, in place of a terminal.
@@ -55,7 +60,9 @@ pub enum ChatError {
     #[error("the terminal can't be used: {0}")]
     Io(#[from] io::Error),
     /// Without a terminal: not everything that was typed has reached the server.
-    #[error("{reason}; {count} of the messages wait in the outbox, and leave when a command next reaches the server")]
+    #[error(
+        "{reason}; {count} of the messages wait in the outbox, and leave when a command next reaches the server"
+    )]
     Waiting {
         /// How many.
         count: usize,

@@ -66,6 +66,12 @@ impl View {
         format!("* {}", sanitize::line(words))
     }
 
+    /// The prompt while a voice note is being recorded.
+    pub fn recording(to: &Nickname) -> Ask {
+        let prompt = format!("recording for {}, Enter sends> ", sanitize::line(to.as_str()));
+        Ask { before: String::new(), painted: prompt.clone(), prompt }
+    }
+
     /// Somebody's name in their colour.
     pub fn name(&self, person: &Person) -> String {
         let name = sanitize::line(person.nickname.as_str());
@@ -132,7 +138,7 @@ impl View {
             .collect();
         let others = people.with_news().count().saturating_sub(COUNTED);
         if others > 0 {
-            news.push(format!("{others} others"));
+            news.push(format!("{others} more"));
         }
         let news = if news.is_empty() { "> ".to_owned() } else { format!(" ({})> ", news.join(", ")) };
         prompt.push_str(&news);
@@ -148,7 +154,129 @@ pub fn help() -> String {
         .map(|(name, argument, what)| format!("  {:<20} {what}", format!("{name} {argument}").trim_end()))
         .collect();
     lines.push("  Anything else is sent to the person whom the prompt names.".to_owned());
-    lines.push("  Tab completes commands and names; Ctrl-C clears the line; several lines that are pasted".to_owned());
+    lines.push(
+        "  Tab completes commands and names; Ctrl-C clears the line; several lines that are pasted"
+            .to_owned(),
+    );
     lines.push("  at once are one message, sent with Enter.".to_owned());
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::client::Delivery;
+    use crate::model::MessageId;
+    use crate::terminal::Palette;
+
+    fn name(text: &str) -> Nickname {
+        text.parse().unwrap()
+    }
+
+    fn view(palette: Palette) -> View {
+        let lines = Lines { palette, zone: TimeZone::UTC, now: Millis(0), numbers: false };
+        View { lines, me: name("ayşe"), color: "green".parse().unwrap() }
+    }
+
+    fn text(from: &str, to: &str, text: &str) -> Message {
+        Message {
+            id: MessageId::from_bytes([1; 16]),
+            number: 12,
+            from: name(from),
+            to: name(to),
+            body: Body::Text { text: text.to_owned() },
+            sent_at: Millis(1_795_233_600_000),
+            received_at: None,
+            verified: false,
+            seq: None,
+            delivery: (from == "ayşe").then_some(Delivery::Accepted),
+            late: false,
+            color: "blue".parse().unwrap(),
+        }
+    }
+
+    /// Without its time, which depends on the day.
+    fn line(message: &Message, with: &str, marks: Marks) -> String {
+        let line = view(Palette::None).message(message, Some(&name(with)), marks);
+        line.split_once("04:00 ").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn who_wrote_to_whom_is_said_as_briefly_as_it_can_be() {
+        let none = Marks::default();
+        assert_eq!(line(&text("burak", "ayşe", "selam"), "burak", none), "burak: selam");
+        assert_eq!(line(&text("ayşe", "burak", "selam"), "burak", none), "you: selam");
+        assert_eq!(line(&text("ayşe", "zoé", "salut"), "burak", none), "you → zoé: salut");
+        let verified = Message { verified: true, ..text("burak", "ayşe", "selam") };
+        assert_eq!(line(&verified, "burak", none), "burak ✓: selam");
+    }
+
+    #[test]
+    fn marks_stand_before_the_colon_where_no_text_can_imitate_them() {
+        let marks = Marks { new: true, number: true };
+        assert_eq!(
+            line(&text("burak", "ayşe", "a\nb\u{1b}c"), "burak", marks),
+            "#12 burak (new): a\n      b␛c"
+        );
+        let body = Body::Voice { duration_ms: 6_100, sample_rate: 16_000, size: 9, peaks: Vec::new() };
+        let voice = Message { body, ..text("burak", "ayşe", "") };
+        assert_eq!(line(&voice, "burak", Marks::default()), "burak: voice note, 0:07 (/play 12)");
+        let body = Body::Notice { text: "the key changed".to_owned() };
+        let notice = Message { body, ..text("burak", "ayşe", "") };
+        assert_eq!(line(&notice, "burak", Marks::default()), "* burak: the key changed");
+        let queued = Message { delivery: Some(Delivery::Queued), ..text("ayşe", "burak", "selam") };
+        assert_eq!(line(&queued, "burak", Marks::default()), "you (waiting to be sent): selam");
+    }
+
+    #[test]
+    fn the_prompt_counts_what_others_wrote() {
+        let mut people = People::default();
+        let view = view(Palette::Xterm);
+        let prompt = |people: &People, with: Option<&str>| view.prompt(with.map(name).as_ref(), people);
+        assert_eq!(prompt(&people, None).prompt, "you> ");
+        assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak> ");
+        people.met(&name("burak"), &text("burak", "ayşe", "selam"));
+        assert_eq!(
+            prompt(&people, Some("burak")).painted,
+            "\u{1b}[38;5;28myou\u{1b}[0m → \u{1b}[38;5;33mburak\u{1b}[0m> "
+        );
+        people.get_or_add(&name("zoé")).new = vec![1, 2];
+        assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak (zoé 2 new)> ");
+        for other in ["지민", "小明", "jo"] {
+            people.get_or_add(&name(other)).new = vec![3];
+        }
+        let asked = prompt(&people, Some("burak"));
+        assert_eq!(asked.prompt, "you → burak (zoé 2 new, 지민 1 new, 小明 1 new, 1 more)> ");
+    }
+
+    #[test]
+    fn who_is_online_comes_first_and_names_are_aligned() {
+        let contact = |nick: &str, online, me| Contact {
+            nickname: name(nick),
+            online,
+            fingerprint: String::new(),
+            verified: false,
+            color: "blue".parse().unwrap(),
+            since: Millis(0),
+            me,
+            warning: None,
+        };
+        let mut contacts =
+            vec![contact("burak", false, false), contact("지민", true, false), contact("ayşe", true, true)];
+        contacts[0].warning = Some("looks like\u{1b} bürak".to_owned());
+        assert_eq!(
+            view(Palette::None).users(&contacts),
+            "  ayşe   online, you\n  지민   online\n  burak  offline; warning: looks like␛ bürak"
+        );
+    }
+
+    #[test]
+    fn the_help_names_every_command() {
+        for (name, ..) in COMMANDS {
+            assert!(help().contains(name));
+        }
+        assert!(help().lines().all(|line| line.width() <= 80), "{}", help());
+    }
 }

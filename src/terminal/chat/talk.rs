@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::complete::Names;
 use super::face::Face;
 use super::input::Typed;
 use super::people::{People, peer};
 use super::render::Marks;
+use super::sound::Sound;
 use super::{ChatError, Settings, View};
-use crate::client::{Client, ClientError, Command, Contact, Events, Message, Reply};
+use crate::audio::{AudioError, Note, Recording};
+use crate::client::{Client, ClientError, Command, Contact, Event, Events, Message, Reply};
 use crate::model::{MessageId, Nickname};
 
 /// Messages of the history shown at the beginning, where nothing more is new.
@@ -53,6 +55,20 @@ pub(super) enum Done {
     Directory { asked: bool, result: Result<Vec<Contact>, ClientError> },
     /// Messages that tell whom one has talked with.
     Met(Vec<Message>),
+    /// Something to be heard, with its sound.
+    Fetched(Result<(Message, Option<Vec<u8>>), ClientError>),
+    /// The microphone is open, or is not.
+    Recording(Result<Recording, AudioError>),
+    /// A note was recorded.
+    Recorded { to: Nickname, note: Result<Note, AudioError> },
+    /// Something to be said.
+    Said(String),
+}
+
+/// What is sent.
+pub(super) enum Outgoing {
+    Text(String),
+    Voice(Note),
 }
 
 /// Whether to go on.
@@ -76,8 +92,9 @@ pub(super) struct Talk {
     pub(super) unsent: HashMap<MessageId, Pending>,
     /// Messages that were said to wait and have left since.
     pub(super) left: usize,
-    pub(super) outgoing: UnboundedSender<(MessageId, Nickname, String)>,
+    pub(super) outgoing: UnboundedSender<(MessageId, Nickname, Outgoing)>,
     pub(super) done: UnboundedSender<Done>,
+    pub(super) sound: Sound,
     /// The newest message that was there at the beginning.
     pub(super) known: u64,
     /// Who has gone, and when that is to be said.
@@ -119,6 +136,7 @@ impl Talk {
             left: 0,
             outgoing,
             done,
+            sound: Sound::new(settings.speaker),
             known: 0,
             leaving: Vec::new(),
             failed: None,
@@ -132,7 +150,9 @@ impl Talk {
         };
         talk.catch_up().await?;
         talk.ask();
-        talk.spawn(|client| async move { Done::Met(client.history(None, None, MET).await.unwrap_or_default()) });
+        talk.spawn(
+            |client| async move { Done::Met(client.history(None, None, MET).await.unwrap_or_default()) },
+        );
         if talk.link == Link::Up {
             talk.look_around(false);
         }
@@ -181,7 +201,8 @@ impl Talk {
     pub(super) async fn turn_to(&mut self, with: &Nickname) -> Result<(), ChatError> {
         let new = std::mem::take(&mut self.people.get_or_add(with).new);
         let limit = RECENT.max(new.len().min(MOST_NEW) + 2);
-        let messages = self.client.history(Some(with), None, u32::try_from(limit).unwrap_or(u32::MAX)).await?;
+        let messages =
+            self.client.history(Some(with), None, u32::try_from(limit).unwrap_or(u32::MAX)).await?;
         for message in &messages {
             self.people.met(with, message);
             self.show(message, Marks { new: new.contains(&message.number), number: false })?;
@@ -219,6 +240,10 @@ impl Talk {
                     self.say_left();
                     Flow::On
                 }
+                () = at(self.sound.taking.as_ref().map(|taking| taking.look)) => {
+                    self.look_at_level();
+                    Flow::On
+                }
                 () = at(self.ending) => {
                     self.link = Link::Down { reason: "the server does not answer".to_owned() };
                     Flow::On
@@ -243,6 +268,18 @@ impl Talk {
     }
 
     async fn end(mut self) -> Result<(), ChatError> {
+        // What was typed is safe in the outbox before the end.
+        let patience = Instant::now() + PATIENCE;
+        while self.unsent.values().any(|pending| !pending.stored)
+            && let Ok(Some(done)) = timeout_at(patience, self.finished.recv()).await
+        {
+            self.done(done)?;
+        }
+        while let Ok(Some(event)) = timeout_at(Instant::now(), self.events.next()).await {
+            if let Event::Accepted { .. } = event {
+                self.happened(event)?;
+            }
+        }
         while let Ok(numbers) = self.face.printed.try_recv() {
             if !self.face.is_terminal() {
                 self.settling.extend(numbers);
@@ -255,7 +292,9 @@ impl Talk {
         if self.face.is_terminal() {
             if count > 0 && self.link != Link::Up {
                 let (messages, leave) = counted(count);
-                self.words(&format!("{messages} still {leave} for the server, to leave when tellal next runs"));
+                self.words(&format!(
+                    "{messages} still {leave} for the server, to leave when tellal next runs"
+                ));
             }
             self.face.close();
             return Ok(());
@@ -269,8 +308,19 @@ impl Talk {
 
     /// Asks for the next line.
     pub(super) fn ask(&mut self) {
-        let ask = self.view.prompt(self.with.as_ref(), &self.people);
+        let ask = match &self.sound.taking {
+            Some(taking) => View::recording(&taking.to),
+            None => self.view.prompt(self.with.as_ref(), &self.people),
+        };
         self.face.ask(ask);
+    }
+
+    /// Sends something, in its turn.
+    pub(super) fn send_out(&mut self, to: Nickname, what: Outgoing) {
+        let id = MessageId::generate();
+        self.unsent.insert(id, Pending { stored: false, told: false });
+        // The other end is held for as long as this.
+        let _ = self.outgoing.send((id, to, what));
     }
 
     /// Says something.
@@ -309,15 +359,20 @@ impl Talk {
     }
 }
 
-/// Puts texts into the outbox one after the other, in the order they were typed.
+/// Puts messages into the outbox one after the other, in the order they were typed.
 async fn send(
     client: Client,
-    mut texts: UnboundedReceiver<(MessageId, Nickname, String)>,
+    mut messages: UnboundedReceiver<(MessageId, Nickname, Outgoing)>,
     done: UnboundedSender<Done>,
 ) {
-    while let Some((id, to, text)) = texts.recv().await {
-        let command = Command::SendText { id, to: to.clone(), text };
-        let result = client.call(command).await.map(|reply| drop::<Reply>(reply));
+    while let Some((id, to, what)) = messages.recv().await {
+        let (command, bulk) = match what {
+            Outgoing::Text(text) => (Command::SendText { id, to: to.clone(), text }, Vec::new()),
+            Outgoing::Voice(Note { wav, duration_ms, sample_rate, peaks, .. }) => {
+                (Command::SendVoice { id, to: to.clone(), duration_ms, sample_rate, peaks }, wav)
+            }
+        };
+        let result = client.call_with(command, bulk).await.map(drop::<(Reply, Vec<u8>)>);
         if done.send(Done::Stored { id, to, result }).is_err() {
             return;
         }

@@ -1,17 +1,18 @@
 //! Doing what was typed.
 
+use super::ChatError;
 use super::command::{Command, Line};
 use super::input::Typed;
 use super::render::{Marks, help};
-use super::talk::{Flow, Link, Pending, Talk};
-use super::ChatError;
+use super::talk::{Flow, Link, Outgoing, Talk};
 use crate::client::ClientError;
-use crate::model::{MessageId, Nickname};
+use crate::model::Nickname;
 
 impl Talk {
     /// Something came from the keyboard.
     pub(super) async fn typed(&mut self, typed: Typed) -> Result<Flow, ChatError> {
         self.face.answered();
+        let cleared = typed == Typed::Cleared;
         let line = match typed {
             Typed::Line(line) => line,
             Typed::Cleared => String::new(),
@@ -23,7 +24,14 @@ impl Talk {
             Typed::Failed(reason) => return Err(std::io::Error::other(reason).into()),
         };
         let flow = match Line::parse(&line) {
-            Line::Empty => Flow::On,
+            Line::Empty => {
+                if self.sound.taking.is_none() {
+                    self.hush();
+                } else if !cleared {
+                    self.end_recording(true);
+                }
+                Flow::On
+            }
             Line::Text(text) => {
                 self.send(text.trim_end());
                 Flow::On
@@ -45,10 +53,7 @@ impl Talk {
             self.words("not sent: to whom? /to NICK, then say it again (the up arrow brings it back)");
             return;
         };
-        let id = MessageId::generate();
-        self.unsent.insert(id, Pending { stored: false, told: false });
-        // The other end is held for as long as this.
-        let _ = self.outgoing.send((id, to, text.to_owned()));
+        self.send_out(to, Outgoing::Text(text.to_owned()));
     }
 
     async fn command(&mut self, command: Command) -> Result<Flow, ChatError> {
@@ -77,13 +82,21 @@ impl Talk {
                 }
                 return Ok(Flow::End);
             }
-            _ => self.words("not here yet"),
+            Command::Voice => self.record(),
+            Command::Cancel => self.end_recording(false),
+            Command::Play(which) => self.fetch(which, true),
+            Command::Speak(on) => self.speak(on).await?,
+            Command::SpeakOne(which) => self.fetch(which, false),
+            Command::Stop => self.hush(),
         }
         Ok(Flow::On)
     }
 
     async fn to(&mut self, nick: Nickname) -> Result<(), ChatError> {
-        let known = self.people.find(&nick).map(|person| (person.nickname.clone(), person.talked || person.color.is_some()));
+        let known = self
+            .people
+            .find(&nick)
+            .map(|person| (person.nickname.clone(), person.talked || person.color.is_some()));
         let nick = match known {
             Some((nick, true)) => nick,
             _ if self.acquainted && self.link == Link::Up => {
@@ -126,5 +139,7 @@ impl Talk {
 
 pub(super) fn unknown(nickname: &Nickname) -> String {
     // Its command is one of the shell's.
-    ClientError::UnknownNickname { nickname: nickname.clone() }.to_string().replace("`tellal users`", "/users")
+    ClientError::UnknownNickname { nickname: nickname.clone() }
+        .to_string()
+        .replace("`tellal users`", "/users")
 }

@@ -1,0 +1,247 @@
+//! What is heard of a conversation, and what is recorded for it. Nothing here is opened before it is asked for,
+//! and nothing that is missing stops a text.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ChatError;
+use super::talk::{Done, Outgoing, Talk};
+use crate::audio::{AudioError, Cue, Note, Recorder, Recording, Speaker};
+use crate::client::{Body, Message, MessageRef};
+use crate::model::Nickname;
+use crate::speech::Speech;
+use crate::terminal::aloud::Aloud;
+use crate::terminal::line::duration;
+
+/// The longest recording.
+const LONGEST: Duration = Duration::from_secs(600);
+/// How often the level is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// When the level is first said, and how often after that.
+const FIRST: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(30);
+/// Texts that tell which language people write.
+const LEARNT: u32 = 100;
+
+/// Loudspeaker, voice and microphone of a conversation.
+pub(super) struct Sound {
+    pub(super) speaker: Speaker,
+    aloud: Option<Aloud>,
+    /// What arrives is heard.
+    speaking: bool,
+    /// What is being recorded, and for whom.
+    pub(super) taking: Option<Taking>,
+}
+
+/// A recording under way.
+pub(super) struct Taking {
+    pub(super) to: Nickname,
+    /// Absent until the microphone is open.
+    pub(super) recording: Option<Recording>,
+    /// When the level is looked at next.
+    pub(super) look: Instant,
+    /// When it is said next, in time recorded.
+    say: Duration,
+    loudest: f32,
+}
+
+impl Sound {
+    pub(super) fn new(speaker: Speaker) -> Self {
+        Self { speaker, aloud: None, speaking: false, taking: None }
+    }
+}
+
+impl Talk {
+    /// Plays a sound of the program's own.
+    pub(super) fn cue(&mut self, cue: Option<Cue>) {
+        cue.into_iter().for_each(|cue| self.sound.speaker.cue(cue));
+    }
+
+    /// Says once what is wrong with the loudspeaker.
+    pub(super) fn say_trouble(&mut self) {
+        if let Some(trouble) = self.sound.speaker.take_trouble() {
+            self.words(&trouble.to_string());
+        }
+    }
+
+    fn aloud(&mut self, speech: bool) -> &Aloud {
+        let done = self.done.clone();
+        let speaker = self.sound.speaker.clone();
+        self.sound.aloud.get_or_insert_with(|| {
+            let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
+            Aloud::new(speaker, speech.then(Speech::new), tell)
+        })
+    }
+
+    /// Falls silent at once.
+    pub(super) fn hush(&mut self) {
+        self.sound.aloud.iter().for_each(Aloud::stop);
+    }
+
+    /// Reads what arrives aloud from now on, or no longer.
+    pub(super) async fn speak(&mut self, on: bool) -> Result<(), ChatError> {
+        self.sound.speaking = on;
+        // With a voice it is another queue.
+        self.sound.aloud = None;
+        if !on {
+            self.words("what arrives is not read aloud any more");
+            return Ok(());
+        }
+        let texts = self.client.history(None, None, LEARNT).await?;
+        let me = self.view.me.clone();
+        let aloud = self.aloud(true);
+        for message in texts.iter().filter(|message| message.from != me) {
+            if let Body::Text { text } = &message.body {
+                aloud.learn(&message.from, text);
+            }
+        }
+        aloud.prepare();
+        self.words("what arrives is read aloud; Enter on an empty line is silence");
+        Ok(())
+    }
+
+    /// Fetches something to be heard.
+    pub(super) fn fetch(&self, which: MessageRef, voice: bool) {
+        self.spawn(move |client| async move {
+            Done::Fetched(if voice {
+                client.audio(which).await.map(|(message, wav)| (message, Some(wav)))
+            } else {
+                client.message(which).await.map(|message| (message, None))
+            })
+        });
+    }
+
+    /// Something to be heard is here.
+    pub(super) fn hear(&mut self, message: &Message, wav: Option<Vec<u8>>) {
+        match (&message.body, wav) {
+            (Body::Voice { duration_ms, .. }, Some(wav)) => {
+                let from = if message.from == self.view.me { "you" } else { message.from.as_str() };
+                let words =
+                    format!("playing voice note {} from {from}, {}", message.number, duration(*duration_ms));
+                self.words(&words);
+                let from = message.from.clone();
+                // Nobody waits for its end.
+                drop(self.aloud(false).note(&from, wav));
+            }
+            (Body::Text { text }, _) => {
+                if !self.sound.speaking && self.sound.aloud.is_some() {
+                    // The queue for notes alone has no voice.
+                    self.sound.aloud = None;
+                }
+                let from = message.from.clone();
+                drop(self.aloud(true).text(&from, text));
+            }
+            (Body::Voice { .. }, None) => self.fetch(MessageRef::Number(message.number), true),
+            (Body::Notice { .. }, _) => self.words("that is a remark of tellal's own: it is not read aloud"),
+        }
+    }
+
+    /// Hears what has just arrived, if that is wanted.
+    pub(super) fn hear_arrival(&mut self, message: &Message) {
+        if self.sound.speaking && message.from != self.view.me && !matches!(message.body, Body::Notice { .. })
+        {
+            self.hear(message, None);
+        }
+    }
+
+    /// Begins to record.
+    pub(super) fn record(&mut self) {
+        let Some(to) = self.with.clone() else {
+            self.words("for whom? /to NICK first");
+            return;
+        };
+        if self.sound.taking.is_some() {
+            self.words("it is being recorded already: Enter sends it, /cancel does not");
+            return;
+        }
+        // The loudspeaker is not to be recorded.
+        self.hush();
+        let look = Instant::now() + LOOK;
+        self.sound.taking = Some(Taking { to, recording: None, look, say: FIRST, loudest: 0.0 });
+        self.spawn(|_| async { Done::Recording(Recorder::start(None, LONGEST).await) });
+    }
+
+    /// The microphone is open, or is not.
+    pub(super) fn recording(&mut self, started: Result<Recording, AudioError>) {
+        match (started, &mut self.sound.taking) {
+            (Ok(recording), Some(taking)) => {
+                let words = format!("recording for {}: Enter sends it, /cancel does not", taking.to);
+                taking.recording = Some(recording);
+                self.words(&words);
+            }
+            (Ok(recording), None) => recording.cancel(),
+            (Err(error), _) => {
+                self.sound.taking = None;
+                self.words(&error.to_string());
+            }
+        }
+    }
+
+    /// Looks at the level, and says it now and then. Ends a recording that has reached its limit.
+    pub(super) fn look_at_level(&mut self) {
+        let Some(taking) = &mut self.sound.taking else { return };
+        taking.look = Instant::now() + LOOK;
+        let Some(recording) = &taking.recording else { return };
+        taking.loudest = taking.loudest.max(recording.level());
+        let elapsed = recording.elapsed();
+        if elapsed >= LONGEST {
+            self.words("10 minutes are over");
+            self.end_recording(true);
+            return;
+        }
+        if elapsed < taking.say {
+            return;
+        }
+        taking.say = elapsed + AGAIN;
+        let level = level(std::mem::take(&mut taking.loudest));
+        let time = duration(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+        self.words(&format!("{time} recorded, {level}"));
+    }
+
+    /// Ends the recording: the note is sent, or forgotten.
+    pub(super) fn end_recording(&mut self, send: bool) {
+        match self.sound.taking.take() {
+            None => self.words("nothing is being recorded: /voice begins"),
+            Some(Taking { recording: Some(recording), to, .. }) if send => {
+                self.spawn(|_| async move { Done::Recorded { to, note: recording.finish().await } });
+            }
+            Some(_) => self.words("not sent: what was recorded is forgotten"),
+        }
+    }
+
+    /// A note is ready.
+    pub(super) fn recorded(&mut self, to: Nickname, note: Result<Note, AudioError>) {
+        match note {
+            Ok(note) => {
+                let words = format!("voice note for {to}, {}", duration(note.duration_ms));
+                self.words(&words);
+                self.send_out(to, Outgoing::Voice(note));
+            }
+            Err(error) => self.words(&format!("not sent: {error}")),
+        }
+    }
+}
+
+/// A level from 0 to 1, in words.
+fn level(loudest: f32) -> &'static str {
+    match loudest {
+        ..0.005 => "silence: is the microphone muted?",
+        ..0.05 => "very quiet: closer to the microphone, perhaps",
+        ..0.98 => "level good",
+        _ => "too loud: a little further away, perhaps",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_is_said_in_words() {
+        assert!(level(0.0).contains("muted"));
+        assert!(level(0.01).contains("quiet"));
+        assert_eq!(level(0.3), "level good");
+        assert!(level(1.0).contains("loud"));
+    }
+}

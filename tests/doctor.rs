@@ -1,0 +1,105 @@
+//! `tellal doctor` on machines in different states of health.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use serde_json::Value;
+use support::card::Card;
+use support::{Profile, Running, Server, schema};
+
+/// What it says of each thing, and its exit code.
+fn checks(mut command: Command) -> (BTreeMap<String, Value>, i32) {
+    let finished = Running::start(command.arg("--json")).wait();
+    let mut checks = BTreeMap::new();
+    for line in finished.stdout.lines() {
+        let object: Value = serde_json::from_str(line).expect(line);
+        if object["kind"] == "error" {
+            assert_eq!(object["error"], "check_failed", "{object}");
+            continue;
+        }
+        schema::check(&object, &["check"]);
+        assert_eq!(object["ok"].as_bool().unwrap(), object["remedy"].is_null(), "{object}");
+        checks.insert(object["what"].as_str().unwrap().to_owned(), object);
+    }
+    let failed = finished.stdout.contains("check_failed");
+    assert_eq!(failed, finished.code() == 1, "{finished:?}");
+    (checks, finished.code())
+}
+
+fn names(checks: &BTreeMap<String, Value>, ok: bool) -> Vec<&str> {
+    checks.iter().filter(|(_, check)| check["ok"] == ok).map(|(what, _)| what.as_str()).collect()
+}
+
+#[test]
+fn where_everything_is_well_it_says_so() {
+    let (card, server) = (Card::start(), Server::start());
+    let zoé = Profile::register(&server, "zoé");
+    let (checks, code) = checks(card.command(&zoé, ["doctor"]));
+    assert_eq!((names(&checks, false), code), (vec![], 0), "{checks:?}");
+    let all = ["clock", "files", "loudspeaker", "microphone", "profile", "server", "speech"];
+    assert_eq!(names(&checks, true), all);
+    for tag in ["(tr)", "(ko)", "(zh)", "(fr)", "(en)"] {
+        assert!(checks["speech"]["said"].as_str().unwrap().contains(tag), "{}", checks["speech"]);
+    }
+    let lines = card.run(&zoé, ["doctor", "--mute"]);
+    assert!(lines.ok().lines().all(|line| line.starts_with("ok  ")), "{lines:?}");
+}
+
+#[test]
+fn without_sound_and_speech_messaging_is_well() {
+    let server = Server::start();
+    let zoé = Profile::register(&server, "zoé");
+    let mut command = zoé.command(["doctor"]);
+    command.env("XDG_RUNTIME_DIR", zoé.home()).env("HOME", zoé.home()).env("SPEECHD_CMD", "/nonexistent");
+    let (checks, code) = checks(command);
+    assert_eq!(names(&checks, false), ["loudspeaker", "microphone", "speech"]);
+    assert_eq!(code, 0);
+    assert!(checks["speech"]["remedy"].as_str().unwrap().contains("apt-get install"), "{}", checks["speech"]);
+}
+
+#[test]
+fn what_nothing_works_without_is_told_with_what_to_do() {
+    let mut server = Server::start();
+    let zoé = Profile::register(&server, "zoé");
+    let nobody = Profile::new(&server, "nobody");
+    let command = |profile: &Profile| {
+        let mut command = profile.command(["doctor", "--mute"]);
+        command.env("XDG_RUNTIME_DIR", zoé.home()).env("HOME", zoé.home()).env("SPEECHD_CMD", "/nonexistent");
+        command
+    };
+    let (unregistered, code) = checks(command(&nobody));
+    assert_eq!(code, 1);
+    assert!(unregistered["profile"]["remedy"].as_str().unwrap().contains("tellal register NICK"));
+
+    let key = zoé.file("keys/identity.pem");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (readable, code) = checks(command(&zoé));
+    assert_eq!((readable["files"]["ok"].as_bool(), code), (Some(false), 1));
+    // What it says to do helps.
+    let remedy = readable["files"]["remedy"].as_str().unwrap();
+    assert!(Command::new("sh").args(["-c", remedy]).status().unwrap().success());
+    assert_eq!(checks(command(&zoé)).1, 0);
+
+    server.kill();
+    let (unreachable, code) = checks(command(&zoé));
+    assert_eq!((unreachable["server"]["ok"].as_bool(), code), (Some(false), 1));
+    let said = unreachable["server"]["said"].as_str().unwrap();
+    assert!(said.contains(&server.name()), "{said}");
+
+    std::fs::write(zoé.file("profile.json"), "{").unwrap();
+    let (damaged, code) = checks(command(&zoé));
+    assert_eq!((damaged["profile"]["ok"].as_bool(), code), (Some(false), 1));
+    assert!(damaged["profile"]["said"].as_str().unwrap().contains("damaged"), "{}", damaged["profile"]);
+}
