@@ -285,6 +285,7 @@ fn a_voice_note_is_recorded_in_one_conversation_and_heard_in_the_other() {
     let heard = card.record_loudspeaker();
     hearing.type_keys("/play\r");
     hearing.wait_for("* playing voice note 1 from ayşe, 0:0");
+    eprintln!("{:#?}\n{:#?}", speaking.lines(), hearing.lines());
     heard.wait_until("the note", |samples| samples.iter().any(|sample| sample.abs() > 0.02));
     // Every message still stands once.
     assert_eq!(hearing.lines().iter().filter(|line| line.contains("ayşe: voice note")).count(), 1);

@@ -216,11 +216,12 @@ impl Source {
     }
 }
 
-/// So much at a time that the level follows the voice. Sound servers left alone hand over seconds at once.
+/// So much at a time that the level follows the voice: sound servers left alone hand over seconds at once. And not
+/// less, because the server keeps no more than this, and a machine under load is late now and then.
 fn buffer(config: &SupportedStreamConfig) -> BufferSize {
     match config.buffer_size() {
         SupportedBufferSize::Range { min, max } if min <= max => {
-            BufferSize::Fixed((config.sample_rate() / 50).clamp(*min, *max))
+            BufferSize::Fixed((config.sample_rate() / 8).clamp(*min, *max))
         }
         _ => BufferSize::Default,
     }

@@ -13,7 +13,7 @@ use super::wav::{self, Limits, WavError};
 
 /// Silence after every sound: what a device still holds when it is closed is not heard, and this is more than
 /// devices hold.
-const TAIL: Duration = Duration::from_millis(250);
+const TAIL: Duration = Duration::from_millis(350);
 
 /// A sound, decoded.
 #[derive(Clone, Debug)]
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!((playing.next(), playing.next()), (Some(0.5), Some(-0.5)));
         assert_eq!((progress.stage(), progress.position()), (Stage::Playing, Duration::from_millis(1)));
         let rest: Vec<f32> = playing.by_ref().skip(2).collect();
-        assert_eq!(rest, vec![0.0; 500]);
+        assert_eq!(rest, vec![0.0; 700]);
         assert_eq!((progress.stage(), progress.position()), (Stage::Over, Duration::from_millis(2)));
         assert!(progress.error().is_none());
     }

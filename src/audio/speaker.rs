@@ -22,7 +22,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// How often the thread looks after an open device, and how often waiting looks for an end.
 const LOOK: Duration = Duration::from_millis(10);
 /// The device's buffers in a second.
-const BUFFERS: u32 = 12;
+const BUFFERS: u32 = 8;
 /// After a device could not be opened, cues don't try it again for so long.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long a device may take nothing before a sound counts as failed.

@@ -14,7 +14,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -31,11 +31,16 @@ pub struct Card {
     listeners: Vec<Child>,
     /// A short path: sockets in it may have 108 bytes.
     folder: TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// Sound is a matter of time: tests that play or record take turns, and don't keep each other from being on time.
+static TURN: Mutex<()> = Mutex::new(());
 
 impl Card {
     /// Starts one and waits until it answers.
     pub fn start() -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::Builder::new().prefix("snd").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         let mut command = Command::new("pulseaudio");
@@ -47,7 +52,7 @@ impl Card {
         // As root it warns about that.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let server = command.spawn().expect("pulseaudio is installed: run scripts/setup test");
-        let mut card = Self { server, listeners: Vec::new(), folder };
+        let mut card = Self { server, listeners: Vec::new(), folder, _turn: turn };
         let deadline = Instant::now() + TIMEOUT;
         while !card.control(&["info"]) {
             assert!(card.server.try_wait().unwrap().is_none(), "the sound server ended");

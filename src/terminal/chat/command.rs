@@ -56,7 +56,7 @@ pub const COMMANDS: [(&str, &str, &str); 12] = [
     ("/voice", "", "record a voice note; Enter sends it, /cancel does not"),
     ("/cancel", "", "do not send what is being recorded"),
     ("/play", "[N]", "hear voice note N, or the last one"),
-    ("/speak", "on|off|[N]", "read what arrives aloud, or not; read text N, or the last one"),
+    ("/speak", "on|off|[N]", "read what arrives aloud, or not; read text N aloud"),
     ("/stop", "", "be silent at once"),
     ("/history", "[N]", "the last N messages, with their numbers"),
     ("/unread", "", "how much is new, and from whom"),

@@ -153,12 +153,12 @@ pub fn help() -> String {
         .iter()
         .map(|(name, argument, what)| format!("  {:<20} {what}", format!("{name} {argument}").trim_end()))
         .collect();
-    lines.push("  Anything else is sent to the person whom the prompt names.".to_owned());
-    lines.push(
-        "  Tab completes commands and names; Ctrl-C clears the line; several lines that are pasted"
-            .to_owned(),
-    );
-    lines.push("  at once are one message, sent with Enter.".to_owned());
+    let rest = [
+        "  Anything else is sent to the person whom the prompt names. Tab completes",
+        "  commands and names, Ctrl-C clears the line. Several lines that are pasted at",
+        "  once are one message, sent with Enter.",
+    ];
+    lines.extend(rest.map(str::to_owned));
     lines.join("\n")
 }
 
