@@ -38,6 +38,12 @@ pub async fn record(app: &App, input: Option<&str>, seconds: Option<Duration>) -
         Some(seconds) => format!("recording {} s from {device}: Ctrl-C cancels", seconds.as_secs_f64()),
         None => format!("recording from {device}: Enter sends, Ctrl-C cancels"),
     };
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    // Heeded from here on, that is before anybody is told that it is.
+    if tokio::time::timeout(Duration::ZERO, &mut interrupted).await.is_ok() {
+        return Err(Interrupted.into());
+    }
     app.out.note(&how);
     let enter = enter(seconds.is_none());
     tokio::pin!(enter);
@@ -45,7 +51,7 @@ pub async fn record(app: &App, input: Option<&str>, seconds: Option<Duration>) -
     let mut end = tokio::select! {
         end = watch(&mut recording, &bar) => end,
         () = &mut enter => End::Asked,
-        _ = tokio::signal::ctrl_c() => End::Cancelled,
+        _ = &mut interrupted => End::Cancelled,
     };
     bar.finish_and_clear();
     if matches!(end, End::Itself) && seconds.is_none() {
@@ -57,7 +63,7 @@ pub async fn record(app: &App, input: Option<&str>, seconds: Option<Duration>) -
         app.out.note(&format!("tellal: {what}: Enter sends it, Ctrl-C cancels"));
         end = tokio::select! {
             () = &mut enter => End::Asked,
-            _ = tokio::signal::ctrl_c() => End::Cancelled,
+            _ = &mut interrupted => End::Cancelled,
         };
     }
     if matches!(end, End::Cancelled) {
