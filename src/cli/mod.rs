@@ -112,6 +112,10 @@ pub enum ClientVerb {
     Doctor(doctor::Args),
 }
 
+/// How long a profile that was left open may take to close.
+#[cfg(feature = "client")]
+const CLOSING: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// Runs the program on the process's own arguments.
 pub fn main() -> ExitCode {
     let root = Root::parse();
@@ -122,6 +126,9 @@ pub fn main() -> ExitCode {
     let code = runtime.block_on(run(root));
     // A thread that reads stdin can't be stopped, and must not hold up the end.
     runtime.shutdown_background();
+    // What failed or was interrupted did not close its profile.
+    #[cfg(feature = "client")]
+    crate::client::all_closed(CLOSING);
     code
 }
 

@@ -76,6 +76,7 @@ mod profile;
 pub mod registration;
 
 pub use command::{Command, Contact, MessageRef, Reply, Status};
+pub use db::all_closed;
 pub use error::ClientError;
 pub use event::Event;
 pub use handle::{Client, Events, Options, Role, VoiceNote};

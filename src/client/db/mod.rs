@@ -10,6 +10,7 @@
 //! - [`outbox`]: what is on its way out
 //! - [`inbox`]: what has come in: names, chains and gaps, the cursor
 //! - [`fetches`]: sound that is on its way in
+//! - [`threads`]: the databases' threads, none of which may outlive the process's end
 
 pub(super) mod contacts;
 pub(super) mod fetches;
@@ -17,9 +18,9 @@ pub(super) mod inbox;
 pub(super) mod messages;
 pub(super) mod outbox;
 mod schema;
+mod threads;
 
 use std::sync::mpsc;
-use std::thread;
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -28,13 +29,14 @@ use super::ClientError;
 use super::profile::{Home, damaged};
 
 pub(super) use rusqlite::Result as Sql;
+pub use threads::all_closed;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// The database's thread.
 pub(super) struct Db {
     jobs: std::sync::Mutex<Option<mpsc::Sender<Job>>>,
-    thread: std::sync::Mutex<Option<thread::JoinHandle<()>>>,
+    thread: std::sync::Mutex<Option<threads::Handle>>,
     home: Home,
 }
 
@@ -44,7 +46,7 @@ impl Db {
         let (jobs, receiver) = mpsc::channel::<Job>();
         let (ready, opened) = oneshot::channel();
         let folder = home.clone();
-        let spawned = thread::Builder::new().name("history".to_owned()).spawn(move || {
+        let thread = threads::spawn(move || {
             let mut connection = match connect(&folder) {
                 Ok(connection) => connection,
                 Err(error) => {
@@ -59,7 +61,7 @@ impl Db {
             // Folds the write-ahead log into the file.
             let _ = connection.close();
         });
-        let thread = spawned.map_err(|error| home.error(&home.database(), &error))?;
+        let thread = thread.map_err(|error| home.error(&home.database(), &error))?;
         opened.await.map_err(|_| gone())??;
         Ok(Self { jobs: Some(jobs).into(), thread: Some(thread).into(), home })
     }
