@@ -142,6 +142,11 @@ impl Home {
         self.0.join("history.db")
     }
 
+    /// Makes a file that is not there yet, for its owner alone. A failure shows when the file is opened.
+    pub(super) fn make_private(&self, path: &Path) {
+        let _ = File::options().append(true).create(true).mode(0o600).open(path);
+    }
+
     /// Takes the profile for this process. `None`: another process has it.
     pub(super) fn try_lock(&self) -> Result<Option<Lock>, ClientError> {
         let path = self.0.join("lock");

@@ -117,6 +117,7 @@ fn gone() -> ClientError {
 fn connect(home: &Home) -> Result<Connection, ClientError> {
     let key = home.history_key()?;
     let open = || {
+        home.make_private(&home.database());
         let mut connection = Connection::open(home.database())?;
         // What goes wrong is told by the errors, not on stderr.
         connection.execute_batch("PRAGMA cipher_log_level = NONE")?;

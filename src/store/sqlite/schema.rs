@@ -1,5 +1,6 @@
 //! The tables, and opening them. Migrations are only ever appended.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
@@ -84,6 +85,8 @@ CREATE INDEX blob_use_envelope ON blob_use (envelope);
 
 /// Opens the database for its one writer, making or migrating it.
 pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    // The files beside it take their mode from it.
+    std::fs::File::options().append(true).create(true).mode(0o600).open(path)?;
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -6,6 +6,7 @@
 
 use std::io::{self, Write, stdin, stdout};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -27,6 +28,8 @@ use super::complete::Names;
 pub enum Typed {
     /// A line; several, where they were pasted at once.
     Line(String),
+    /// A key that begins a line: there is no line yet.
+    Key,
     /// The line was given up (Ctrl-C).
     Cleared,
     /// There is no more (Ctrl-D).
@@ -104,7 +107,8 @@ impl Terminal {
     ) -> io::Result<Option<Self>> {
         let Ok(restore) = Restore::new() else { return Ok(None) };
         let turn = Arc::new(Turn::default());
-        let Some((editor, printer)) = editor(colors, names, turn.clone()) else { return Ok(None) };
+        let typist = Typist { names, turn: turn.clone(), typed: typed.clone(), empty: AtomicBool::new(true) };
+        let Some((editor, printer)) = editor(colors, typist) else { return Ok(None) };
         let (asks, asked) = mpsc::channel();
         let (pieces, printing) = mpsc::channel();
         let editing = turn.clone();
@@ -139,11 +143,7 @@ impl Terminal {
     }
 }
 
-fn editor(
-    colors: bool,
-    names: Names,
-    turn: Arc<Turn>,
-) -> Option<(Lines, impl ExternalPrinter + Send + 'static)> {
+fn editor(colors: bool, typist: Typist) -> Option<(Lines, impl ExternalPrinter + Send + 'static)> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
         // Without it, the editor waits for another Tab and prints nothing meanwhile.
@@ -152,7 +152,7 @@ fn editor(
         .build();
     let history = MemHistory::with_config(&config);
     let mut editor = Editor::with_history(config, history).ok()?;
-    editor.set_helper(Some(Typist { names, turn }));
+    editor.set_helper(Some(typist));
     let printer = editor.create_external_printer().ok()?;
     Some((editor, printer))
 }
@@ -207,6 +207,9 @@ fn print(
 struct Typist {
     names: Names,
     turn: Arc<Turn>,
+    typed: UnboundedSender<Typed>,
+    /// Whether the line was empty when it was last looked at.
+    empty: AtomicBool,
 }
 
 impl Helper for Typist {}
@@ -229,9 +232,14 @@ impl Completer for Typist {
 impl Hinter for Typist {
     type Hint = String;
 
-    /// Gives no hint. That it is asked for one shows that the editor has the terminal.
-    fn hint(&self, _: &str, _: usize, _: &Context<'_>) -> Option<String> {
+    /// Gives no hint. That it is asked for one, after each key, shows that the editor has the terminal, and
+    /// when a line begins.
+    fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
         self.turn.set(Phase::Typing);
+        if self.empty.swap(line.is_empty(), Ordering::Relaxed) && !line.is_empty() {
+            // Nobody listens any more only when the conversation has ended.
+            let _ = self.typed.send(Typed::Key);
+        }
         None
     }
 }

@@ -11,11 +11,18 @@ use crate::model::Nickname;
 impl Talk {
     /// Something came from the keyboard.
     pub(super) async fn typed(&mut self, typed: Typed) -> Result<Flow, ChatError> {
+        if typed == Typed::Key {
+            // What arrives while a line is being typed is heard to its end; the next line's first key stops it.
+            if self.sound.taking.is_none() {
+                self.hush();
+            }
+            return Ok(Flow::On);
+        }
         self.face.answered();
         let cleared = typed == Typed::Cleared;
         let line = match typed {
             Typed::Line(line) => line,
-            Typed::Cleared => String::new(),
+            Typed::Cleared | Typed::Key => String::new(),
             Typed::End if self.face.is_terminal() => return Ok(Flow::End),
             Typed::End => {
                 self.finish();
