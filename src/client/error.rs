@@ -6,7 +6,7 @@ use crate::model::Nickname;
 
 /// An error of the client core. It can travel between processes, and never holds content or keys.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "error", rename_all = "snake_case")]
+#[serde(tag = "error", content = "detail", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ClientError {
     /// The profile has not been registered.
@@ -125,4 +125,21 @@ pub enum ClientError {
     /// A fault of the program itself.
     #[error("{0}: this is a fault of tellal, please report it")]
     Internal(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_every_shape_travel_between_processes() {
+        for error in [
+            ClientError::NoSuchMessage,
+            ClientError::Internal("a fault".to_owned()),
+            ClientError::UnknownNickname { nickname: "지민".parse().unwrap() },
+        ] {
+            let json = serde_json::to_string(&error).unwrap();
+            assert_eq!(serde_json::from_str::<ClientError>(&json).unwrap(), error);
+        }
+    }
 }
