@@ -79,6 +79,12 @@ impl Card {
         for (what, name) in [("set-default-sink", "speaker"), ("set-default-source", "microphone.monitor")] {
             succeeded(&card.command("pactl").args([what, name]).output()?, "choosing a device")?;
         }
+        // A null sink to which nobody listens closely works up to two seconds ahead of time, and what is spoken
+        // into it then is partly lost. A real microphone keeps time; this makes this one keep it.
+        let mut listener = card.command("parec");
+        listener.args(["-d", "microphone.monitor", "--raw", "--latency-msec=20"]);
+        let listener = listener.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        stage.keep(listener.context("parec is missing: run scripts/setup demo")?);
         stage.print(
             "a virtual sound card, since this machine has none to use: PulseAudio with two null sinks",
         );
@@ -158,8 +164,8 @@ impl Card {
             let recording = scope.spawn(|| from.run(stage, &arguments));
             let listening = || {
                 let outputs = self.command("pactl").args(["list", "short", "source-outputs"]).output();
-                // The loudspeaker's recorder is one already.
-                outputs.is_ok_and(|said| said.stdout.iter().filter(|byte| **byte == b'\n').count() > 1)
+                // The loudspeaker's recorder and the microphone's listener are two already.
+                outputs.is_ok_and(|said| said.stdout.iter().filter(|byte| **byte == b'\n').count() > 2)
             };
             if until(|| listening() || recording.is_finished()) && !recording.is_finished() {
                 thread::sleep(OPENING);
