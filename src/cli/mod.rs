@@ -11,7 +11,7 @@
 //! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`record`]: recording a voice note, with time and level
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
+//! - the verbs: `register`, `users`, `verify`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
 //!   `doctor`, `server`
 
 #[cfg(feature = "client")]
@@ -53,6 +53,8 @@ pub mod speak;
 #[cfg(feature = "client")]
 pub mod users;
 #[cfg(feature = "client")]
+pub mod verify;
+#[cfg(feature = "client")]
 pub mod voice;
 
 use std::process::ExitCode;
@@ -92,6 +94,8 @@ pub enum ClientVerb {
     Register(register::Args),
     /// Who there is: nickname, online, fingerprint, verified
     Users(users::Args),
+    /// Compare keys: the safety number with somebody, or mark it as right
+    Verify(verify::Args),
     /// Talk, on the terminal
     Chat(chat::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
@@ -166,6 +170,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         match verb {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,
+            ClientVerb::Verify(args) => verify::run(args, app).await,
             ClientVerb::Chat(args) => chat::run(args, app).await,
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,

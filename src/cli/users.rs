@@ -62,6 +62,7 @@ mod tests {
             since: Millis(0),
             me: false,
             warning: None,
+            key_change: None,
         };
         assert_eq!(line(&user, 6, Palette::None), "지민    online   SHA256:abc  not verified");
         user = Contact { online: false, verified: true, warning: Some("\u{1b}c".to_owned()), ..user };

@@ -60,6 +60,13 @@ pub enum Event {
         /// Whether they are connected now.
         online: bool,
     },
+    /// A person has decided about somebody's key.
+    Verified {
+        /// Whose.
+        nickname: Nickname,
+        /// Whether it was compared and found right; otherwise it was only accepted.
+        verified: bool,
+    },
     /// Everything that waited on the server is here.
     Drained,
 }

@@ -19,7 +19,9 @@ use super::local::guest::Guest;
 use super::local::owner::Host;
 use super::local::roles::{Place, Roles};
 use super::profile::{Home, Lock};
-use super::{ClientError, Command, Contact, Delivery, Event, Message, MessageRef, Reply, Status};
+use super::{
+    ClientError, Command, Contact, Delivery, Event, KeyStanding, Message, MessageRef, Reply, Safety, Status,
+};
 
 /// How a profile is opened.
 #[derive(Clone, Debug)]
@@ -341,6 +343,41 @@ impl Client {
         }
     }
 
+    /// Whose key was compared, or has changed, as far as is known here: everybody else's is neither.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn standings(&self) -> Result<Vec<KeyStanding>, ClientError> {
+        match self.call(Command::Standings).await? {
+            Reply::Standings(standings) => Ok(standings),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The safety number with somebody, and how it stands with their key.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNickname`]; for somebody never met, [`ClientError::Unreachable`] and its like.
+    pub async fn safety(&self, with: &Nickname) -> Result<Safety, ClientError> {
+        safety(self.call(Command::Safety { nickname: with.clone() }).await?)
+    }
+
+    /// Marks somebody's key as compared and found right, if `code` is the safety number.
+    ///
+    /// # Errors
+    /// [`ClientError::WrongCode`]; otherwise as for [`Client::safety`].
+    pub async fn verify(&self, with: &Nickname, code: &str) -> Result<Safety, ClientError> {
+        safety(self.call(Command::Verify { nickname: with.clone(), code: code.to_owned() }).await?)
+    }
+
+    /// Takes the key that has turned up for somebody in place of the known one. Where none has, nothing changes.
+    ///
+    /// # Errors
+    /// As for [`Client::safety`].
+    pub async fn accept_change(&self, with: &Nickname) -> Result<Safety, ClientError> {
+        safety(self.call(Command::AcceptChange { nickname: with.clone() }).await?)
+    }
+
     /// How many messages of each person no front end has shown.
     ///
     /// # Errors
@@ -536,6 +573,13 @@ fn closed() -> ClientError {
 fn one(reply: Reply) -> Result<Message, ClientError> {
     match reply {
         Reply::Message(message) => Ok(message),
+        _ => Err(unexpected()),
+    }
+}
+
+fn safety(reply: Reply) -> Result<Safety, ClientError> {
+    match reply {
+        Reply::Safety(safety) => Ok(safety),
         _ => Err(unexpected()),
     }
 }

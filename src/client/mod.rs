@@ -75,7 +75,7 @@ pub mod message;
 mod profile;
 pub mod registration;
 
-pub use command::{Command, Contact, MessageRef, Reply, Status};
+pub use command::{Command, Contact, KeyChange, KeyStanding, MessageRef, Reply, Safety, Status};
 pub use db::all_closed;
 pub use error::ClientError;
 pub use event::Event;

@@ -23,6 +23,7 @@ pub mod card;
 pub mod schema;
 pub mod screen;
 pub mod signal;
+pub mod swap;
 pub mod wav;
 
 use std::ffi::OsStr;

@@ -7,6 +7,7 @@
 //! - [`receiving`]: the mailbox, from pushes to history
 //! - [`fetching`]: sound of received voice notes
 //! - [`renewal`]: message keys
+//! - [`verification`]: safety numbers, changed keys
 
 mod commands;
 pub(super) mod connection;
@@ -15,6 +16,7 @@ mod fetching;
 mod receiving;
 mod renewal;
 mod sending;
+mod verification;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
@@ -53,6 +55,8 @@ pub(super) struct Engine {
     kick: Notify,
     /// There may be something new in the outbox.
     outbox: Notify,
+    /// A person has decided about a key: what was held may leave.
+    decided: Notify,
     /// There may be something new to fetch.
     fetches: Notify,
     watching: AtomicBool,
@@ -71,6 +75,7 @@ type Keys = HashMap<KeyId, Arc<PrivateKey>>;
 #[derive(Clone)]
 struct Me {
     account: AccountId,
+    identity: KeyId,
     device: DeviceId,
     nickname: Nickname,
     color: Color,
@@ -155,6 +160,7 @@ impl Engine {
         let engine = Arc::new(Self {
             me: Me {
                 account: profile.account,
+                identity: profile.account.into(),
                 device: profile.device,
                 nickname: profile.nickname.clone(),
                 color: profile.color,
@@ -170,6 +176,7 @@ impl Engine {
             link: watch::Sender::new(Link::Connecting { attempt: 1 }),
             kick: Notify::new(),
             outbox: Notify::new(),
+            decided: Notify::new(),
             fetches: Notify::new(),
             watching: AtomicBool::new(false),
             online: Mutex::default(),
@@ -273,6 +280,7 @@ fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<M
             seq: None,
             delivery: None,
             late: false,
+            key_changed: false,
             complete: true,
         },
     )?;

@@ -127,7 +127,15 @@ impl View {
                 let name = sanitize::line(with.as_str()).into_owned();
                 let color = people.find(with).and_then(|person| person.color);
                 let shown = color.map_or_else(|| name.clone(), |color| palette.paint(color, &name));
-                (format!("you → {name}"), format!("{} → {shown}", palette.paint(self.color, "you")))
+                let mark = match people.find(with) {
+                    Some(person) if person.key_changed => " (KEY CHANGED)",
+                    Some(person) if person.verified => " ✓",
+                    _ => "",
+                };
+                (
+                    format!("you → {name}{mark}"),
+                    format!("{} → {shown}{mark}", palette.paint(self.color, "you")),
+                )
             }
             None => ("you".to_owned(), palette.paint(self.color, "you")),
         };
@@ -193,6 +201,7 @@ mod tests {
             seq: None,
             delivery: (from == "ayşe").then_some(Delivery::Accepted),
             late: false,
+            key_changed: false,
             color: "blue".parse().unwrap(),
         }
     }
@@ -242,6 +251,12 @@ mod tests {
             prompt(&people, Some("burak")).painted,
             "\u{1b}[38;5;28myou\u{1b}[0m → \u{1b}[38;5;33mburak\u{1b}[0m> "
         );
+        people.get_or_add(&name("burak")).verified = true;
+        assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak ✓> ");
+        people.get_or_add(&name("burak")).key_changed = true;
+        assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak (KEY CHANGED)> ");
+        *people.get_or_add(&name("burak")) =
+            Person { verified: false, key_changed: false, ..people.find(&name("burak")).unwrap().clone() };
         people.get_or_add(&name("zoé")).new = vec![1, 2];
         assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak (zoé 2 new)> ");
         for other in ["지민", "小明", "jo"] {
@@ -262,6 +277,7 @@ mod tests {
             since: Millis(0),
             me,
             warning: None,
+            key_change: None,
         };
         let mut contacts =
             vec![contact("burak", false, false), contact("지민", true, false), contact("ayşe", true, true)];
