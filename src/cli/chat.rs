@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::app::{App, nickname};
 use super::deliver;
 use super::output::Output;
-use crate::client::{Client, Message, Options, Role};
+use crate::client::{Message, Role};
 use crate::terminal::chat::{self, ChatError, Plain, Settings};
 
 /// Options of `chat`.
@@ -25,8 +25,7 @@ pub struct Args {
 /// something was not sent.
 pub async fn run(args: Args, app: App) -> Result<()> {
     let with = args.with.as_deref().map(nickname).transpose()?;
-    let options = Options { server: app.server.clone(), role: Role::Chat, ..Options::new(&app.home) };
-    let client = Client::open(options).await?;
+    let client = app.open_as(Role::Chat).await?;
     let events = client.events();
     let lines = app.out.lines.clone();
     let plain = |json| Box::new(Output::new(json, lines.clone())) as Box<dyn Plain>;

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::doctor::Check;
+use super::lock::Locked;
 use super::output::{Error, Played, Registered, Saved, SentVoice, to_json};
 use super::speak::Spoken;
 use super::verify::Verified;
@@ -96,6 +97,7 @@ fn other_results_are_as_described() {
     schema::check(&safety["key_change"], &["key_change"]);
     let changed = json(&Contact { key_change: Some(change()), ..user.clone() });
     schema::check(&changed, &["user"]);
+    schema::check(&json(&Locked { kind: "lock", passphrase: true, stopped: false }), &["lock"]);
     schema::check(&json(&user), &["user"]);
     schema::check(&json(&Registered::from(status)), &["registered"]);
     let spoken = Spoken { kind: "spoken", id: MessageId::from_bytes([1; 16]), complete: true };
@@ -150,6 +152,10 @@ fn every_error_of_the_core_is_listed() {
         ClientError::KeyChanged { nickname: nickname.clone(), change },
         ClientError::WrongCode { nickname },
         ClientError::OwnNickname,
+        ClientError::Locked { home: home.clone() },
+        ClientError::WrongPassphrase,
+        ClientError::NoPassphrase,
+        ClientError::HasPassphrase,
         ClientError::DiskFull { home },
         ClientError::Damaged { what, path: path.clone() },
         ClientError::File { path, cause },

@@ -1,6 +1,7 @@
 //! `tellal verify`: whether somebody's key is theirs.
 
 use std::io::{IsTerminal, stdout};
+use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -11,6 +12,9 @@ use super::failure::Failure;
 use crate::client::{KeyChange, Safety};
 use crate::speech::{Outcome, Speech, Utterance, language};
 use crate::terminal::safety::{self, Qr};
+
+/// Between two groups that are read aloud: time to compare.
+const BREATH: Duration = Duration::from_millis(800);
 
 /// Options of `verify`.
 #[derive(Debug, clap::Args)]
@@ -104,6 +108,7 @@ async fn speak(number: &str) -> Result<()> {
         if let Outcome::Unavailable(why) = speech.say(said).done().await {
             return Err(Failure::new("no_speech", why).into());
         }
+        tokio::time::sleep(BREATH).await;
     }
     Ok(())
 }

@@ -72,6 +72,8 @@ pub enum Command {
         /// Which.
         which: MessageRef,
     },
+    /// Forget all keys and end. Only for a profile with a passphrase. Reply: [`Reply::Done`].
+    Lock,
     /// How many messages of each person no front end has shown. Reply: [`Reply::Unread`].
     Unread,
     /// Whose key was compared, or has changed, as far as is known here. Reply: [`Reply::Standings`].

@@ -104,6 +104,23 @@ pub enum ClientError {
         /// From what to what.
         change: KeyChange,
     },
+    /// The profile's secrets are sealed, and no passphrase was given.
+    #[error(
+        "the profile in {home} is locked: its passphrase is needed, typed on a terminal or through --passphrase-fd"
+    )]
+    Locked {
+        /// The profile's folder.
+        home: String,
+    },
+    /// The passphrase does not open the profile.
+    #[error("that is not the profile's passphrase: try again; a forgotten one can't be recovered")]
+    WrongPassphrase,
+    /// There is no passphrase to forget or to change.
+    #[error("the profile has no passphrase: `tellal lock --set` sets one")]
+    NoPassphrase,
+    /// There is one already.
+    #[error("the profile has a passphrase already: `tellal lock --change` changes it")]
+    HasPassphrase,
     /// What was typed is not the safety number.
     #[error(
         "that is not the safety number of you and {nickname}: nothing was marked; if you read it right on both \

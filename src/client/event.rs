@@ -67,6 +67,8 @@ pub enum Event {
         /// Whether it was compared and found right; otherwise it was only accepted.
         verified: bool,
     },
+    /// The keys have been forgotten: somebody has locked the profile. Nothing works any more.
+    Locked,
     /// Everything that waited on the server is here.
     Drained,
 }

@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::crypto::Passphrase;
 use crate::model::{MessageId, Millis, Nickname};
 
 use super::engine::Engine;
@@ -32,12 +33,14 @@ pub struct Options {
     pub server: Option<String>,
     /// What the front end is.
     pub role: Role,
+    /// What the profile's secrets are sealed under, if they are and this process is to open them itself.
+    pub passphrase: Option<Passphrase>,
 }
 
 impl Options {
     /// The profile in a folder, for a one-shot command.
     pub fn new(home: impl Into<PathBuf>) -> Self {
-        Self { home: home.into(), server: None, role: Role::Command }
+        Self { home: home.into(), server: None, role: Role::Command, passphrase: None }
     }
 }
 
@@ -85,7 +88,7 @@ pub(super) enum Signal {
 /// Events that wait for a slow subscriber before it has to read again.
 const EVENTS: usize = 1024;
 /// Between attempts to own a profile or to reach its owner.
-const MOMENT: Duration = Duration::from_millis(20);
+pub(super) const MOMENT: Duration = Duration::from_millis(20);
 /// How long a profile may be locked by a process that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -125,12 +128,13 @@ impl Client {
     /// the process that is.
     ///
     /// # Errors
-    /// [`ClientError::NotRegistered`], [`ClientError::Busy`] for a second `Chat` or `Listen`,
+    /// [`ClientError::NotRegistered`], [`ClientError::Locked`], [`ClientError::WrongPassphrase`],
+    /// [`ClientError::Busy`] for a second `Chat` or `Listen`,
     /// [`ClientError::Damaged`] and [`ClientError::File`] for what can't be read.
     pub async fn open(options: Options) -> Result<Self, ClientError> {
         let server = options.server.as_deref().map(address).transpose()?;
         let opening = Opening {
-            home: Home::new(options.home),
+            home: Home::new(options.home).with_passphrase(options.passphrase.map(Arc::new)),
             server,
             role: options.role,
             signals: broadcast::Sender::new(EVENTS),
@@ -494,6 +498,7 @@ impl Opening {
     }
 
     async fn own(&self, lock: Lock) -> Result<Standing, ClientError> {
+        self.home.finish_resealing()?;
         let engine = Engine::open(self.home.clone(), lock, self.server.clone(), self.signals.clone()).await?;
         let roles = Roles::default();
         let place = roles.take(self.role)?;
@@ -526,10 +531,17 @@ async fn supervise(
     loop {
         match &standing {
             Standing::Owner { engine, host, .. } => {
-                stop.cancelled().await;
+                let locked = tokio::select! {
+                    () = stop.cancelled() => false,
+                    () = engine.locked() => true,
+                };
                 host.close().await;
-                backend.send_replace(Backend::Closed(closed()));
+                let error = if locked { opening.home.locked() } else { closed() };
+                backend.send_replace(Backend::Closed(error));
                 engine.close().await;
+                if locked {
+                    let _ = opening.signals.send(Signal::Event(Event::Locked));
+                }
                 return;
             }
             Standing::Guest(guest) => tokio::select! {
@@ -548,7 +560,11 @@ async fn supervise(
         standing = match next {
             Ok(next) => next,
             Err(error) => {
+                let locked = matches!(error, ClientError::Locked { .. });
                 backend.send_replace(Backend::Closed(error));
+                if locked {
+                    let _ = opening.signals.send(Signal::Event(Event::Locked));
+                }
                 return;
             }
         };

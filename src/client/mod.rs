@@ -57,6 +57,7 @@
 //! - [`event`]: what is told unasked
 //! - [`message`]: a message as front ends see it
 //! - [`error`]: what can go wrong, in words for the person who reads it
+//! - [`passphrase`]: setting and changing one, and locking
 //! - `profile`: the folder: who one is, with which keys
 //! - `db`: history, outbox, contacts and counters, encrypted
 //! - `link`: TLS with a pinned key, frames, requests
@@ -72,6 +73,7 @@ pub mod handle;
 mod link;
 mod local;
 pub mod message;
+pub mod passphrase;
 mod profile;
 pub mod registration;
 
@@ -81,4 +83,5 @@ pub use error::ClientError;
 pub use event::Event;
 pub use handle::{Client, Events, Options, Role, VoiceNote};
 pub use message::{Body, Delivery, Message};
+pub use passphrase::{change_passphrase, has_passphrase, lock};
 pub use registration::{DEFAULT_KEY_BITS, Registration, register};

@@ -19,6 +19,7 @@
 //! - [`purpose`]: the tag in front of everything that is signed or hashed
 //! - [`keys`]: RSA keys and what is done with them (RFC 8017: OAEP and PSS, both with SHA-256)
 //! - [`fernet`]: the key of one message, and the tokens made with it
+//! - [`passphrase`]: secrets at rest
 //! - [`record`]: the signed records of the shared directory
 //! - [`safety`]: the digits that two people compare
 //! - [`session`]: proofs that a connection belongs to a device
@@ -32,6 +33,8 @@ pub mod envelope;
 #[cfg(feature = "client")]
 pub mod fernet;
 pub mod keys;
+#[cfg(feature = "client")]
+pub mod passphrase;
 pub mod purpose;
 pub mod record;
 #[cfg(feature = "client")]
@@ -43,6 +46,8 @@ pub use fernet::MessageSecret;
 #[cfg(feature = "client")]
 pub use keys::PrivateKey;
 pub use keys::{BadSignature, KeyError, PublicKey};
+#[cfg(feature = "client")]
+pub use passphrase::Passphrase;
 pub use purpose::Purpose;
 #[cfg(feature = "client")]
 pub use safety::SafetyNumber;

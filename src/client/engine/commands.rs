@@ -71,6 +71,13 @@ impl Engine {
                 let found = self.db.run(move |db| messages::find(db, which, Kind::Text)).await?;
                 Reply::Message(found.ok_or(ClientError::NoSuchMessage)?.1)
             }
+            Command::Lock => {
+                if !self.home.is_sealed()? {
+                    return Err(ClientError::NoPassphrase);
+                }
+                self.locked.cancel();
+                Reply::Done
+            }
             Command::Standings => Reply::Standings(self.standings().await?),
             Command::Safety { nickname } => Reply::Safety(self.safety(nickname).await?),
             Command::Verify { nickname, code } => Reply::Safety(self.verify(nickname, &code).await?),

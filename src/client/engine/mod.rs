@@ -23,6 +23,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use rusqlite::Transaction;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -65,6 +66,7 @@ pub(super) struct Engine {
     draining: tokio::sync::Mutex<()>,
     people: Mutex<HashMap<AccountId, Arc<Person>>>,
     stop: CancellationToken,
+    locked: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -183,6 +185,7 @@ impl Engine {
             draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),
             stop: CancellationToken::new(),
+            locked: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         engine.tasks.spawn(engine.clone().stay_connected());
@@ -195,6 +198,11 @@ impl Engine {
         self.tasks.close();
         self.tasks.wait().await;
         self.db.close().await;
+    }
+
+    /// Waits until somebody locks the profile.
+    pub(super) async fn locked(&self) {
+        self.locked.cancelled().await;
     }
 
     /// The connection: the one there is, or the one that the next attempt makes. An attempt begins at once.
@@ -302,8 +310,9 @@ where
 
 fn load_keys(home: &Home) -> Result<(PrivateKey, Keys), ClientError> {
     let device = home.load_key(DEVICE)?;
-    let ids = home.message_keys()?;
-    let keys = ids.into_iter().map(|id| Ok((id, Arc::new(home.load_key(&message_key_name(&id))?))));
+    // Sealed ones take a good part of a second each.
+    let ids = home.message_keys()?.into_par_iter();
+    let keys = ids.map(|id| Ok((id, Arc::new(home.load_key(&message_key_name(&id))?))));
     Ok((device, keys.collect::<Result<_, ClientError>>()?))
 }
 

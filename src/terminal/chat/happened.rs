@@ -56,6 +56,10 @@ impl Talk {
                     self.words(&format!("waits: {reason}"));
                 }
             }
+            Event::Locked => {
+                self.words("the profile is locked now");
+                return Ok(Flow::End);
+            }
             Event::Presence { nickname, online } => self.presence(&nickname, online),
             Event::Verified { nickname, verified } => {
                 let person = self.people.get_or_add(&nickname);
