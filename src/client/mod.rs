@@ -83,5 +83,5 @@ pub use error::ClientError;
 pub use event::Event;
 pub use handle::{Client, Events, Options, Role, VoiceNote};
 pub use message::{Body, Delivery, Message};
-pub use registration::{DEFAULT_KEY_BITS, Registration, register};
+pub use registration::{DEFAULT_KEY_BITS, Registration, register, registered};
 pub use settings::Settings;
