@@ -97,7 +97,7 @@ impl Talk {
             }
         }
         aloud.prepare();
-        self.words("what arrives is read aloud; any key on an empty line is silence");
+        self.words("what arrives is read aloud; any key is silence");
         Ok(())
     }
 
