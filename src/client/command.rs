@@ -72,6 +72,21 @@ pub enum Command {
         /// Which.
         which: MessageRef,
     },
+    /// Note how far a voice note was heard. Once heard to its end it stays listened. Reply: [`Reply::Done`].
+    MarkHeard {
+        /// Its number.
+        number: u64,
+        /// Where listening was left off; 0 at the end.
+        position_ms: u64,
+        /// Whether it was heard to its end.
+        listened: bool,
+    },
+    /// The voice note that comes next in the same conversation, received and not listened to. Reply:
+    /// [`Reply::Messages`], one or none.
+    NextVoice {
+        /// After this number.
+        after: u64,
+    },
     /// How many messages of each person no front end has shown. Reply: [`Reply::Unread`].
     Unread,
 }

@@ -53,6 +53,10 @@ pub enum Body {
         size: u64,
         /// Loudness over time, 0 to 255, evenly spaced: for drawing.
         peaks: Vec<u8>,
+        /// Whether it was heard to its end on this profile.
+        listened: bool,
+        /// Where listening was left off.
+        position_ms: u64,
     },
     /// Something the client has to say about a conversation: a gap, a changed key, what could not be opened.
     Notice {

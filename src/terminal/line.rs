@@ -129,7 +129,14 @@ mod tests {
     #[test]
     fn what_matters_is_said_in_words() {
         let plain = lines(Palette::None);
-        let voice = Body::Voice { duration_ms: 62_400, sample_rate: 16_000, size: 9, peaks: Vec::new() };
+        let voice = Body::Voice {
+            duration_ms: 62_400,
+            sample_rate: 16_000,
+            size: 9,
+            peaks: Vec::new(),
+            listened: false,
+            position_ms: 0,
+        };
         let voice = Message { verified: true, ..message(voice) };
         assert_eq!(plain.message(&voice), "07:00 ayşe ✓: voice note, 1:03 (tellal play 12)");
         let queued = Message { delivery: Some(Delivery::Queued), ..text("hi") };

@@ -15,7 +15,7 @@ pub(super) const NOTICE: i64 = 3;
 /// Columns of a message, as [`read`] takes them.
 const COLUMNS: &str = "m.id, m.number, m.sender, m.recipient, m.kind, m.text, m.duration_ms, m.sample_rate, \
      m.size, m.peaks, m.sent_at, m.received_at, m.seq, m.state, m.reason, m.late, m.color, \
-     COALESCE((SELECT c.verified FROM contacts c WHERE c.folded = m.peer AND c.pinned = 1 AND c.changed = 0), 0)";
+     m.listened, m.position_ms, COALESCE((SELECT c.verified FROM contacts c WHERE c.folded = m.peer AND c.pinned = 1 AND c.changed = 0), 0)";
 
 /// A message that is about to be stored.
 pub(in crate::client) struct New<'a> {
@@ -42,7 +42,7 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
     let empty: &[u8] = &[];
     let (kind, text, duration, rate, size, peaks) = match new.body {
         Body::Text { text } => (TEXT, text.as_str(), 0, 0, 0, empty),
-        Body::Voice { duration_ms, sample_rate, size, peaks } => {
+        Body::Voice { duration_ms, sample_rate, size, peaks, .. } => {
             (VOICE, "", *duration_ms, *sample_rate, *size, peaks.as_slice())
         }
         Body::Notice { text } => (NOTICE, text.as_str(), 0, 0, 0, empty),
@@ -209,6 +209,31 @@ pub(in crate::client) fn mark_shown(db: &Connection, numbers: &[u64]) -> Sql<()>
     numbers.iter().try_for_each(|number| statement.execute([signed(*number)]).map(drop))
 }
 
+/// How far a voice note was heard.
+pub(in crate::client) fn mark_heard(
+    db: &Connection,
+    number: u64,
+    position_ms: u64,
+    listened: bool,
+) -> Sql<()> {
+    db.prepare_cached(
+        "UPDATE messages SET position_ms = ?2, listened = MAX(listened, ?3) WHERE number = ?1 AND kind = ?4",
+    )?
+    .execute(params![signed(number), signed(position_ms), listened, VOICE])
+    .map(drop)
+}
+
+/// The voice note after this message in the same conversation that was received and not listened to.
+pub(in crate::client) fn next_voice(db: &Connection, after: u64) -> Sql<Option<Message>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM messages m
+         WHERE m.number > ?1 AND m.kind = ?2 AND m.own = 0 AND m.listened = 0
+           AND m.peer = (SELECT peer FROM messages WHERE number = ?1)
+         ORDER BY m.number LIMIT 1"
+    );
+    db.prepare_cached(&sql)?.query_row(params![signed(after), VOICE], read).optional()
+}
+
 /// Unshown messages by conversation.
 pub(in crate::client) fn unread(db: &Connection) -> Sql<Vec<(Nickname, u64)>> {
     db.prepare_cached(
@@ -277,6 +302,8 @@ fn read(row: &Row<'_>) -> Sql<Message> {
             sample_rate: row.get(7)?,
             size: unsigned(row.get(8)?),
             peaks: row.get(9)?,
+            listened: row.get(17)?,
+            position_ms: unsigned(row.get(18)?),
         },
         _ => Body::Notice { text: row.get(5)? },
     };
@@ -294,7 +321,7 @@ fn read(row: &Row<'_>) -> Sql<Message> {
         body,
         sent_at: Millis(unsigned(row.get(10)?)),
         received_at: row.get::<_, Option<i64>>(11)?.map(|time| Millis(unsigned(time))),
-        verified: row.get(17)?,
+        verified: row.get(19)?,
         seq: row.get::<_, Option<i64>>(12)?.map(unsigned),
         delivery,
         late: row.get(15)?,

@@ -3,7 +3,8 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One more statement list for each version of the file; `user_version` counts those that have been run.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     -- People. An account *is* its identity key, so a pinned row pins the key for the name.
     CREATE TABLE contacts (
         account BLOB NOT NULL PRIMARY KEY,
@@ -130,7 +131,13 @@ const MIGRATIONS: &[&str] = &["
         epoch INTEGER NOT NULL,
         seq INTEGER NOT NULL
     ) STRICT;
-"];
+",
+    "
+    -- Voice notes: whether it was heard to its end, and where listening was left off.
+    ALTER TABLE messages ADD COLUMN listened INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN position_ms INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 /// Brings a file to the newest version.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {

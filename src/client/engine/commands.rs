@@ -49,7 +49,14 @@ impl Engine {
                     return Err(too_large("the voice note", "10 minutes"));
                 }
                 peaks.truncate(64);
-                let body = Body::Voice { duration_ms, sample_rate, size: bulk.len() as u64, peaks };
+                let body = Body::Voice {
+                    duration_ms,
+                    sample_rate,
+                    size: bulk.len() as u64,
+                    peaks,
+                    listened: false,
+                    position_ms: 0,
+                };
                 Reply::Message(self.enqueue(id, to, body, bulk).await?)
             }
             Command::Unshown => Reply::Messages(self.db.run(|db| messages::unshown(db)).await?),
@@ -70,6 +77,14 @@ impl Engine {
             Command::Message { which } => {
                 let found = self.db.run(move |db| messages::find(db, which, Kind::Text)).await?;
                 Reply::Message(found.ok_or(ClientError::NoSuchMessage)?.1)
+            }
+            Command::MarkHeard { number, position_ms, listened } => {
+                self.db.write(move |db| messages::mark_heard(db, number, position_ms, listened)).await?;
+                Reply::Done
+            }
+            Command::NextVoice { after } => {
+                let next = self.db.run(move |db| messages::next_voice(db, after)).await?;
+                Reply::Messages(next.into_iter().collect())
             }
             Command::Unread => Reply::Unread(self.db.run(|db| messages::unread(db)).await?),
         };

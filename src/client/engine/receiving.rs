@@ -309,6 +309,8 @@ fn store_opened(
             sample_rate: manifest.sample_rate,
             size: manifest.size,
             peaks: manifest.peaks.to_vec(),
+            listened: false,
+            position_ms: 0,
         },
     };
     let mine = person.account.id == me.account;
