@@ -74,6 +74,7 @@ mod local;
 pub mod message;
 mod profile;
 pub mod registration;
+mod standing;
 
 pub use command::{Command, Contact, MessageRef, Reply, Status};
 pub use db::all_closed;
