@@ -36,9 +36,7 @@ pub enum ClientError {
         nickname: Nickname,
     },
     /// The server can't be reached.
-    #[error(
-        "can't reach {server}: {cause}; check the address and that the server runs (messages wait in the outbox)"
-    )]
+    #[error("can't reach {server}: {cause}; check the address and that the server runs")]
     Unreachable {
         /// HOST:PORT.
         server: String,
