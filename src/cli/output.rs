@@ -118,6 +118,17 @@ pub struct Played {
     pub complete: bool,
 }
 
+/// What `/unread` in `chat` tells of one person.
+#[derive(Debug, Serialize)]
+pub struct Unread {
+    /// `unread`.
+    pub kind: &'static str,
+    /// Whose messages.
+    pub nickname: String,
+    /// How many.
+    pub count: usize,
+}
+
 /// A file that was written.
 #[derive(Debug, Serialize)]
 pub struct Saved {

@@ -159,7 +159,7 @@ impl Talk {
         let first = !std::mem::replace(&mut self.acquainted, true);
         if asked {
             let list = self.view.users(contacts);
-            self.face.result(list)?;
+            self.face.users(contacts, list)?;
         } else if first && self.face.is_terminal() {
             self.greet(contacts);
         }
