@@ -76,6 +76,7 @@ pub mod message;
 mod profile;
 pub mod registration;
 pub mod settings;
+mod standing;
 
 pub use command::{Command, Contact, MessageRef, Reply, Status};
 pub use db::all_closed;
