@@ -5,7 +5,7 @@ use clap::error::ErrorKind;
 
 use super::app::{App, nickname, usage};
 use super::output::Registered;
-use crate::client::{DEFAULT_KEY_BITS, Registration, Status, register};
+use crate::client::{ClientError, DEFAULT_KEY_BITS, Registration, Status, register, registered};
 use crate::model::{Color, KeyId, limits};
 use crate::terminal::{Lines, sanitize};
 
@@ -30,6 +30,9 @@ pub struct Args {
 /// See [`register`].
 pub async fn run(args: Args, app: App, color: Option<Color>) -> Result<()> {
     let Some(server) = app.server else {
+        if let Some(nickname) = registered(&app.home)? {
+            return Err(ClientError::AlreadyRegistered { nickname }.into());
+        }
         usage(ErrorKind::MissingRequiredArgument, "name the server with --server HOST[:PORT]").exit();
     };
     let trusted = args.fingerprint.is_none();

@@ -1,6 +1,6 @@
 //! Registration: an account, its keys and its place in the directory. It can be repeated until it succeeds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::crypto::record::{announce_message_key, register as registration_record};
@@ -34,6 +34,15 @@ pub struct Registration {
 
 /// Bits of an RSA key where nobody chose.
 pub const DEFAULT_KEY_BITS: usize = 3072;
+
+/// Who a profile is registered as, if it is. The server need not be known.
+///
+/// # Errors
+/// [`ClientError::Damaged`] when the profile can't be read.
+pub fn registered(home: &Path) -> Result<Option<Nickname>, ClientError> {
+    let profile = Home::new(home).load()?;
+    Ok(profile.filter(|profile| profile.is_registered()).map(|profile| profile.nickname))
+}
 
 /// Registers a profile. Keys and intent are on disk before anything is published, so that repeating it
 /// after a crash finishes the same registration.
