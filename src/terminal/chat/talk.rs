@@ -173,7 +173,7 @@ impl Talk {
         if !self.face.is_terminal() {
             return self.show_all_new().await;
         }
-        self.words("Tellal: /help lists what can be typed, /quit ends");
+        self.words("/help lists what can be typed, /quit ends");
         if let Some(with) = self.with.clone() {
             self.turn_to(&with).await?;
         }
