@@ -76,6 +76,7 @@ pub mod message;
 mod profile;
 pub mod registration;
 pub mod settings;
+mod standing;
 
 pub use command::{Command, Contact, MessageRef, Reply, Status};
 pub use db::all_closed;
@@ -83,5 +84,5 @@ pub use error::ClientError;
 pub use event::Event;
 pub use handle::{Client, Events, Options, Role, VoiceNote};
 pub use message::{Body, Delivery, Message};
-pub use registration::{DEFAULT_KEY_BITS, Registration, register};
+pub use registration::{DEFAULT_KEY_BITS, Registration, register, registered};
 pub use settings::Settings;
