@@ -162,6 +162,10 @@ fn record_and_play(style: &Style) {
     screen.type_keys("\r");
     screen.wait_for(&format!("{}voice note for burak", style.mark));
     screen.wait_for_cursor(&style.prompt(""));
+    let note = burak.file("note.wav");
+    std::fs::write(&note, support::wav::tone(16_000 * 2)).unwrap();
+    burak.run(["voice", "ayşe", "--mute", "--file", note.to_str().unwrap()]).ok();
+    screen.wait_for("burak: voice note, 0:02");
     screen.type_keys("/play\r");
     screen.wait_for(&format!("{}playing voice note", style.mark));
     screen.type_keys("안녕");
