@@ -78,7 +78,9 @@ impl Watchers {
 
 /// Who waits for more of a blob under way. It says that there is something new, never what.
 #[derive(Clone, Debug, Default)]
-pub struct Growth(Arc<Mutex<HashMap<(DeviceId, BlobId), watch::Sender<()>>>>);
+pub struct Growth(Arc<Mutex<Waiting>>);
+
+type Waiting = HashMap<(DeviceId, BlobId), watch::Sender<()>>;
 
 /// News of one blob, for one who waits. Dropping it ends that.
 #[derive(Debug)]
