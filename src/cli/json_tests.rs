@@ -42,6 +42,8 @@ fn messages_are_as_described() {
         sample_rate: 8_000,
         size: 44,
         peaks: vec![0; 64],
+        live: false,
+        cut_off: false,
         listened: false,
         position_ms: 0,
     };

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::app::App;
@@ -17,10 +16,8 @@ use crate::audio::{AudioError, Playback, Speaker, Start};
 use crate::client::{Body, Client, Message, MessageRef};
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::listening::{self, Control, Standing, left_off, read_speed, read_time};
+use crate::terminal::progress::{self, Line};
 use crate::terminal::{line, sanitize};
-
-/// How often the progress is drawn.
-const DRAW: Duration = Duration::from_millis(100);
 
 /// Options of `play`.
 #[derive(Debug, clap::Args)]
@@ -163,7 +160,7 @@ impl Player<'_> {
             done = screen.show(keys) => done,
             () = self.stop.cancelled() => Ok(End::Interrupted),
         };
-        screen.bar.finish_and_clear();
+        drop(screen);
         self.speed = playback.speed();
         playback.stop();
         let position = playback.position();
@@ -188,23 +185,19 @@ struct Screen<'a> {
     app: &'a App,
     playback: &'a Playback,
     peaks: &'a [u8],
-    bar: ProgressBar,
+    line: Line,
     /// A time that is being typed.
     typed: Option<String>,
 }
 
 impl<'a> Screen<'a> {
     fn new(app: &'a App, playback: &'a Playback, peaks: &'a [u8]) -> Self {
-        let bar = if app.out.lines.plain { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
-        if let Ok(style) = ProgressStyle::with_template("{msg}") {
-            bar.set_style(style);
-        }
-        Self { app, playback, peaks, bar, typed: None }
+        Self { app, playback, peaks, line: Line::draw(!app.out.lines.plain), typed: None }
     }
 
     /// Draws, and heeds the keys, until the end. Without a terminal nothing is drawn.
     async fn show(&mut self, keys: &mut Option<Keys>) -> Result<End, AudioError> {
-        let mut ticks = tokio::time::interval(DRAW);
+        let mut ticks = tokio::time::interval(progress::DRAW);
         let end = self.playback.wait();
         tokio::pin!(end);
         loop {
@@ -220,7 +213,7 @@ impl<'a> Screen<'a> {
 
     fn draw(&self) {
         let line = Standing::of(self.playback, self.peaks).line(self.app.out.lines.plain);
-        self.bar.set_message(match &self.typed {
+        self.line.set(match &self.typed {
             Some(typed) => format!("{line}, go to: {typed}_"),
             None => line,
         });
@@ -261,7 +254,7 @@ impl<'a> Screen<'a> {
 
     /// Says what is not drawn.
     fn say(&self, words: &str) {
-        if self.bar.is_hidden() {
+        if !self.line.is_drawn() {
             self.app.out.note(words);
         }
     }

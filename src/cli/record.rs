@@ -1,11 +1,9 @@
 //! Recording a voice note: until Enter, for some seconds, or until the limit; Ctrl-C or Esc throws it away.
 //! On a terminal, keys pause it and let it be heard before it is sent.
 
-use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::app::App;
 use super::failure::{Failure, Interrupted};
@@ -14,9 +12,8 @@ use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::line;
 use crate::terminal::listening::time;
+use crate::terminal::progress::{self, Line};
 
-/// How often time and level are drawn.
-const DRAW: Duration = Duration::from_millis(100);
 /// Without anything that is drawn: when the level is first said, and how often after that.
 const FIRST: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(30);
@@ -63,20 +60,28 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note
         "Ctrl-C cancels"
     };
     app.out.note(&format!("recording{seconds} from {}: {how}", taking.device()));
-    let mut booth =
-        Booth { app, speaker, bar: meter(app), timed, over: false, say: FIRST, spoken: keys.is_some() };
+    let mut booth = Booth {
+        app,
+        speaker,
+        drawn: Line::draw(!app.out.lines.plain),
+        timed,
+        over: false,
+        say: FIRST,
+        spoken: keys.is_some(),
+    };
     let end = tokio::select! {
         end = booth.run(&mut taking, &mut keys) => end,
         _ = &mut interrupted => End::Cancel,
     };
-    booth.bar.finish_and_clear();
+    let over = booth.over;
+    drop(booth);
     if end == End::Cancel {
         drop(taking);
         app.out.note("tellal: cancelled: nothing was sent");
         return Err(Interrupted.into());
     }
     let elapsed = taking.elapsed();
-    let cut_off = timed && booth.over && elapsed < limit;
+    let cut_off = timed && over && elapsed < limit;
     let Recorded { note, words, silent } = taking.finish().await.map_err(Failure::from)?;
     if cut_off {
         let cause = format!("after {}; nothing was sent", time(elapsed));
@@ -120,7 +125,7 @@ async fn keep_silence(app: &App, keys: &mut Option<Keys>) -> Result<()> {
 struct Booth<'a> {
     app: &'a App,
     speaker: &'a Speaker,
-    bar: ProgressBar,
+    drawn: Line,
     timed: bool,
     /// It has ended by itself.
     over: bool,
@@ -131,7 +136,7 @@ struct Booth<'a> {
 
 impl Booth<'_> {
     async fn run(&mut self, taking: &mut Dictation, keys: &mut Option<Keys>) -> End {
-        let mut ticks = tokio::time::interval(DRAW);
+        let mut ticks = tokio::time::interval(progress::DRAW);
         loop {
             tokio::select! {
                 () = taking.ended(), if !self.over => {
@@ -199,15 +204,15 @@ impl Booth<'_> {
     /// Draws how it stands; where nothing is drawn, says it now and then.
     fn show(&mut self, taking: &Dictation) {
         let plain = self.app.out.lines.plain;
-        self.bar.set_message(taking.line(plain));
-        if self.spoken && self.bar.is_hidden() && taking.elapsed() >= self.say {
+        self.drawn.set(taking.line(plain));
+        if self.spoken && !self.drawn.is_drawn() && taking.elapsed() >= self.say {
             self.say = taking.elapsed() + AGAIN;
             self.app.out.note(&taking.line(true));
         }
     }
 
     fn say(&self, words: &str) {
-        self.bar.suspend(|| self.app.out.note(&format!("tellal: {words}")));
+        self.app.out.note(&format!("tellal: {words}"));
     }
 }
 
@@ -216,16 +221,4 @@ async fn pressed(keys: &mut Option<Keys>) -> Press {
         Some(keys) => keys.press().await,
         None => std::future::pending().await,
     }
-}
-
-/// One line on a terminal, nothing elsewhere.
-fn meter(app: &App) -> ProgressBar {
-    if !stderr().is_terminal() || app.out.lines.plain {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{msg}") {
-        bar.set_style(style);
-    }
-    bar
 }

@@ -55,6 +55,8 @@ mod tests {
             sample_rate: 16_000,
             size: 46,
             peaks: vec![],
+            live: false,
+            cut_off: false,
             listened: false,
             position_ms: 0,
         };

@@ -43,6 +43,8 @@ fn voice() -> Body {
         sample_rate: 16_000,
         size: 3,
         peaks: vec![1, 2],
+        live: false,
+        cut_off: false,
         listened: false,
         position_ms: 0,
     }
