@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::client::{Message, Status};
+use crate::client::{Body, Message, Status};
 use crate::model::{Color, MessageId};
 use crate::terminal::{Lines, progress, sanitize};
 
@@ -105,6 +105,37 @@ pub struct SentVoice<'a> {
     pub message: &'a Message,
     /// What was changed; null when the file was sent as it is.
     pub converted: Option<String>,
+}
+
+/// What has become of a voice note that was heard while it was spoken.
+#[derive(Debug, Serialize)]
+pub struct LiveEnded {
+    /// `live_ended`.
+    pub kind: &'static str,
+    /// The message.
+    pub id: MessageId,
+    /// Its number.
+    pub number: u64,
+    /// Who spoke.
+    pub from: String,
+    /// Its length.
+    pub duration_ms: u64,
+    /// Whether a fault cut it off.
+    pub cut_off: bool,
+    /// Why nothing is left of it: it was taken back, or is not to be relied on.
+    pub gone: Option<String>,
+}
+
+impl LiveEnded {
+    /// As a message stands.
+    pub fn of(message: &Message) -> Self {
+        let (duration_ms, cut_off, gone) = match &message.body {
+            Body::Voice { duration_ms, cut_off, .. } => (*duration_ms, *cut_off, None),
+            Body::Text { text } | Body::Notice { text } => (0, false, Some(text.clone())),
+        };
+        let (id, number, from) = (message.id, message.number, message.from.to_string());
+        Self { kind: "live_ended", id, number, from, duration_ms, cut_off, gone }
+    }
 }
 
 /// The result of `play` without `--save`.

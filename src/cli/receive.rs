@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::app::App;
 use super::deliver;
 use super::hearing::Hearing;
+use super::output::LiveEnded;
 use crate::audio::Speaker;
 use crate::client::{Client, ClientError, Event, Events, Role};
 use crate::terminal::cues;
@@ -128,6 +129,11 @@ impl Reader<'_> {
             match event {
                 Event::Message(_) | Event::Drained => {
                     self.show().await?;
+                }
+                Event::LiveEnded(message) if message.delivery.is_none() => {
+                    let ended = LiveEnded::of(&message);
+                    self.app.out.put(&ended, || self.app.out.lines.ended(&message))?;
+                    self.app.out.flush()?;
                 }
                 Event::Presence { .. } => {
                     cues::of_event(&event).iter().for_each(|cue| self.speaker.cue(*cue))

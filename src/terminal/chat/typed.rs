@@ -65,7 +65,7 @@ impl Talk {
 
     async fn command(&mut self, command: Command) -> Result<Flow, ChatError> {
         match command {
-            Command::Help => self.face.help(help())?,
+            Command::Help => self.face.help(help(self.view.lines.plain))?,
             Command::Users => self.look_around(true),
             Command::To(nick) => self.to(nick).await?,
             Command::History(count) => {
