@@ -2,6 +2,7 @@
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use sha2::{Digest as _, Sha256};
 
 use crate::client::{Body, Delivery, Message, MessageRef};
 use crate::model::{Color, DeviceId, MessageId, Millis, Nickname, limits};
@@ -276,6 +277,31 @@ pub(in crate::client) fn sound(db: &Connection, arrival: i64) -> Sql<Vec<u8>> {
         sound.extend_from_slice(row.get_ref(0)?.as_blob()?);
     }
     Ok(sound)
+}
+
+/// A message's sound as its manifest tells of it.
+#[derive(Default)]
+pub(in crate::client) struct Measured {
+    pub size: u64,
+    pub sha256: [u8; 32],
+    /// All of it, where it fits into the envelope itself; otherwise nothing.
+    pub inline: Option<Vec<u8>>,
+}
+
+/// Measures a message's sound piece by piece: it may be large.
+pub(in crate::client) fn measure(db: &Connection, arrival: i64) -> Sql<Measured> {
+    let mut statement =
+        db.prepare_cached("SELECT data FROM attachments WHERE message = ?1 ORDER BY place")?;
+    let mut rows = statement.query([arrival])?;
+    let (mut size, mut hash, mut inline) = (0, Sha256::new(), Some(Vec::new()));
+    while let Some(row) = rows.next()? {
+        let piece = row.get_ref(0)?.as_blob()?;
+        size += piece.len() as u64;
+        hash.update(piece);
+        inline = inline.filter(|_| size <= limits::INLINE_CONTENT as u64);
+        inline.iter_mut().for_each(|all: &mut Vec<u8>| all.extend_from_slice(piece));
+    }
+    Ok(Measured { size, sha256: hash.finalize().into(), inline })
 }
 
 /// One piece of a message's sound.

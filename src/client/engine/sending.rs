@@ -3,9 +3,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
+use crate::client::db::messages::Measured;
 use crate::client::db::outbox::{Item, Sealed};
 use crate::client::db::speaking::{self, Ended, Speaking};
 use crate::client::db::{Sql, contacts, messages, outbox};
@@ -16,7 +16,7 @@ use crate::crypto::chunk::{self, seal_chunk};
 use crate::crypto::envelope::{
     Content, Conversation, Draft, LiveClosing, VoiceData, VoiceManifest, seal, wrap,
 };
-use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient, limits};
+use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::{Engine, Person, Session, Trouble, compute, refusal};
@@ -211,8 +211,8 @@ impl Engine {
                 return Ok((link, What::Opening(note, message.sent_at)));
             }
             let sound = match message.body {
-                Body::Voice { .. } => messages::sound(db, arrival)?,
-                _ => Vec::new(),
+                Body::Voice { .. } => messages::measure(db, arrival)?,
+                _ => Measured::default(),
             };
             Ok((link, What::Message(message, sound)))
         });
@@ -409,25 +409,25 @@ fn give_up_speaking(db: &rusqlite::Connection, arrival: i64) -> Sql<()> {
 /// What is about to be sealed.
 enum What {
     Void,
-    Message(Message, Vec<u8>),
+    Message(Message, Measured),
     /// The beginning of a live note, and when that was.
     Opening(Speaking, Millis),
     Closing(LiveClosing),
 }
 
 /// What a message of one's own is sealed as.
-fn content(body: Body, sound: Vec<u8>) -> Content {
+fn content(body: Body, sound: Measured) -> Content {
     match body {
         Body::Text { text } | Body::Notice { text } => Content::Text(text),
         Body::Voice { duration_ms, sample_rate, peaks, .. } => {
-            let size = sound.len() as u64;
-            let sha256 = Sha256::digest(&sound).into();
-            let data = if sound.len() <= limits::INLINE_CONTENT {
-                VoiceData::Inline(sound.into())
-            } else {
-                let mut id = [0; 32];
-                rand::fill(&mut id);
-                VoiceData::Blob { id: BlobId::new(id), chunks: chunk::count(size) }
+            let Measured { size, sha256, inline } = sound;
+            let data = match inline {
+                Some(sound) => VoiceData::Inline(sound.into()),
+                None => {
+                    let mut id = [0; 32];
+                    rand::fill(&mut id);
+                    VoiceData::Blob { id: BlobId::new(id), chunks: chunk::count(size) }
+                }
             };
             Content::Voice(VoiceManifest {
                 data,
