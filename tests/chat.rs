@@ -5,11 +5,14 @@
 
 mod support;
 
+use std::io::Write;
 use std::process::Stdio;
+use std::time::Duration;
 
-use support::card::Card;
+use serde_json::Value;
+use support::card::{Card, RATE};
 use support::screen::Screen;
-use support::{Profile, Running, Server};
+use support::{Profile, Running, Server, schema, signal, wav};
 
 /// Ayşe's terminal, in conversation with burak; connected.
 fn chat(ayşe: &Profile, variables: &[(&str, &str)]) -> Screen {
@@ -231,8 +234,16 @@ fn without_a_terminal_lines_are_messages_and_results_are_plain() {
     let server = Server::start();
     let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
     burak.send("ayşe", "\u{1b}[31mmerhaba");
-    let done = ayşe.run_with_stdin(["chat", "burak", "--mute"], "bir\n\n안녕\n/history 1\n//üç".as_bytes());
-    assert!(done.ok().contains("burak: ␛[31mmerhaba") || !done.stdout.contains("merhaba"), "{done:?}");
+    let mut talking = Running::start(ayşe.command(["chat", "burak", "--mute"]).stdin(Stdio::piped()));
+    // It waits on the server until the conversation begins, and is shown as soon as it has come.
+    let shown = talking.line().unwrap();
+    assert!(shown.ends_with(" burak: ␛[31mmerhaba"), "{shown:?}");
+    let mut stdin = talking.stdin().unwrap();
+    stdin.write_all("bir\n\n안녕\n/history 1\n//üç".as_bytes()).unwrap();
+    drop(stdin);
+    let done = talking.wait();
+    // /history shows one line of what was said; what is sent is not repeated.
+    assert_eq!(done.ok().lines().count(), 1, "{done:?}");
     assert!(!done.stdout.contains('\u{1b}'));
     let texts: Vec<String> = burak.receive_texts().into_iter().map(|(_, text)| text).collect();
     assert_eq!(texts, ["bir", "안녕", "/üç"]);
@@ -250,7 +261,45 @@ fn without_a_terminal_lines_are_messages_and_results_are_plain() {
             break line;
         }
     };
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["text"], "json");
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["text"], "json");
+}
+
+#[test]
+fn with_json_a_conversation_is_json_lines_and_nothing_else() {
+    let server = Server::start();
+    let [ayşe, burak, zoé] = ["ayşe", "burak", "zoé"].map(|name| Profile::register(&server, name));
+    let mut talking =
+        Running::start(ayşe.command(["chat", "burak", "--mute", "--json"]).stdin(Stdio::piped()));
+    let mut stdin = talking.stdin().unwrap();
+    let mut next = || serde_json::from_str::<Value>(&talking.line().unwrap()).unwrap();
+    for (from, text) in [(&burak, "merhaba"), (&zoé, "salut")] {
+        from.send("ayşe", text);
+        let (message, from) = (next(), from.name.as_str());
+        schema::check_message(&message);
+        assert_eq!((&message["from"], &message["text"]), (&from.into(), &text.into()));
+    }
+    stdin.write_all("/users\n".as_bytes()).unwrap();
+    let mut names: Vec<String> = (0..3)
+        .map(|_| {
+            let user = next();
+            schema::check(&user, &["user"]);
+            user["nickname"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    names.sort();
+    assert_eq!(names, ["ayşe", "burak", "zoé"]);
+    stdin.write_all("/unread\n".as_bytes()).unwrap();
+    let unread = next();
+    schema::check(&unread, &["unread"]);
+    assert_eq!((&unread["kind"], &unread["nickname"]), (&"unread".into(), &"zoé".into()));
+    assert_eq!(unread["count"], 1);
+    stdin.write_all("/help\n/history 2\n".as_bytes()).unwrap();
+    drop(stdin);
+    let done = talking.wait();
+    let shown = done.json();
+    assert_eq!(shown.len(), 1, "/help is for people: {done:?}");
+    schema::check_message(&shown[0]);
+    assert!(done.stderr.contains("/history [N]"), "{done:?}");
 }
 
 #[test]
@@ -275,13 +324,30 @@ fn a_voice_note_is_recorded_in_one_conversation_and_played_in_the_other() {
     speaking.wait("the second recording", |parser| {
         parser.screen().contents().matches("* recording for burak: ").count() == 2
     });
-    speaking.wait_for("recorded, silence: is the microphone muted?");
+    let said = ayşe.file("said.wav");
+    std::fs::write(&said, wav::siren()).unwrap();
+    card.speak_into_microphone(&said);
+    speaking.wait_for(" recorded, ");
     speaking.type_keys("\r");
     speaking.wait_for("* voice note for burak, 0:0");
     hearing.wait_for("ayşe: voice note, 0:0");
 
+    // What was said is in what arrived, and is what the loudspeaker plays.
+    let (said, rate) = signal::read(&wav::siren());
+    let arrived = burak.file("arrived.wav");
+    burak.run(["play", "last", "--save", arrived.to_str().unwrap()]).ok();
+    let (arrived, arrived_rate) = signal::read(&std::fs::read(&arrived).unwrap());
+    assert_eq!(arrived_rate, rate);
+    let found = signal::find(&arrived, &said);
+    assert!(found.correlation > 0.9, "{found:?}");
+    assert!(signal::peak(&arrived) > 0.1, "it arrives as loud as it was said, or nearly");
+    let heard = card.record_loudspeaker();
     hearing.type_keys("/play\r");
     hearing.wait_for("* playing voice note 1 from ayşe, 0:0");
+    heard.wait_until("the note is played", |samples| signal::peak(samples) > 0.1);
+    heard.listen(Duration::from_secs_f64(arrived.len() as f64 / f64::from(rate)));
+    let found = signal::find(&heard.stop(), &signal::at_rate(&said, rate, RATE));
+    assert!(found.correlation > 0.9, "{found:?}");
     // Every message still stands once.
     assert_eq!(hearing.lines().iter().filter(|line| line.contains("ayşe: voice note")).count(), 1);
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
+use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, ValueEnum};
 
@@ -39,6 +40,9 @@ pub struct Globals {
     /// Play no sounds
     #[arg(long, global = true)]
     pub mute: bool,
+    /// Words alone: no colours, no symbols, no bars, nothing that is drawn again; for screen readers and braille
+    #[arg(long, env = "TELLAL_PLAIN", global = true, hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub plain: bool,
     /// When to use colour: auto, always or never; with `register`: your own colour
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     pub color: ColorOption,
@@ -96,11 +100,12 @@ impl App {
                 .context("this user has no home folder: name the profile's with --home DIR")?,
         };
         let when = match globals.color {
+            _ if globals.plain => When::Never,
             ColorOption::When(when) => when,
             ColorOption::Own(_) => When::Auto,
         };
         let palette = Palette::detect(when, stdout().is_terminal(), |name| std::env::var(name).ok());
-        let out = Output::new(globals.json, Lines::here(palette));
+        let out = Output::new(globals.json, Lines { plain: globals.plain, ..Lines::here(palette) });
         let server = globals.server.filter(|server| !server.is_empty());
         // At once: what stdin says beside it may come behind it.
         let passphrase = globals.passphrase_fd.map(passphrase::from_fd).transpose()?;
@@ -117,8 +122,8 @@ impl App {
         Speaker::with_sounds(sounds)
     }
 
-    /// Waits until the sounds of a command have been heard, so that its end does not cut them off. That there is
-    /// no loudspeaker is said in a line, and is no failure.
+    /// Waits until the sounds of a command that was to be heard are over, so that its end does not cut them off.
+    /// That there is no loudspeaker is said in a line, and is no failure.
     pub async fn heard(&self, speaker: &Speaker) {
         speaker.idle().await;
         if let Some(trouble) = speaker.take_trouble() {

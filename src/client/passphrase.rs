@@ -72,6 +72,6 @@ pub async fn lock(home: impl Into<PathBuf>) -> Result<bool, ClientError> {
             return Ok(true);
         }
         // It is about to open its socket, or has ended.
-        tokio::time::sleep(super::handle::MOMENT).await;
+        tokio::time::sleep(super::standing::MOMENT).await;
     }
 }

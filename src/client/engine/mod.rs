@@ -6,6 +6,7 @@
 //! - [`sending`]: the outbox, from words to what the server has for good
 //! - [`receiving`]: the mailbox, from pushes to history
 //! - [`fetching`]: sound of received voice notes
+//! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken
 //! - [`renewal`]: message keys
 //! - [`verification`]: safety numbers, changed keys
 
@@ -13,9 +14,11 @@ mod commands;
 pub(super) mod connection;
 mod directory;
 mod fetching;
+mod listening;
 mod receiving;
 mod renewal;
 mod sending;
+mod speaking;
 mod verification;
 
 use std::collections::{HashMap, HashSet};
@@ -60,6 +63,14 @@ pub(super) struct Engine {
     decided: Notify,
     /// There may be something new to fetch.
     fetches: Notify,
+    /// Somebody may have begun to speak, or ended.
+    listening: Notify,
+    /// Likewise, for those who listen already.
+    live_news: watch::Sender<u64>,
+    /// Somebody here may have said something, or ended.
+    speaking: Notify,
+    /// Sound that is heard while it is spoken has grown, here or there.
+    grown: watch::Sender<u64>,
     watching: AtomicBool,
     online: Mutex<HashSet<AccountId>>,
     /// One asks for the mailbox's end at a time.
@@ -100,6 +111,8 @@ struct Session {
     since: Instant,
     clock_ahead_ms: i64,
     progress: Arc<watch::Sender<Progress>>,
+    /// The groups that this connection has taken to the server, of notes that are being spoken.
+    uploads: Arc<tokio::sync::Mutex<HashMap<i64, u32>>>,
 }
 
 /// How much of the mailbox is here.
@@ -180,6 +193,10 @@ impl Engine {
             outbox: Notify::new(),
             decided: Notify::new(),
             fetches: Notify::new(),
+            listening: Notify::new(),
+            live_news: watch::Sender::new(0),
+            speaking: Notify::new(),
+            grown: watch::Sender::new(0),
             watching: AtomicBool::new(false),
             online: Mutex::default(),
             draining: tokio::sync::Mutex::default(),
@@ -189,6 +206,7 @@ impl Engine {
             tasks: TaskTracker::new(),
         });
         engine.tasks.spawn(engine.clone().stay_connected());
+        engine.tasks.spawn(engine.clone().tend_live());
         Ok(engine)
     }
 

@@ -13,6 +13,7 @@ use crate::audio::Cue;
 use crate::client::{Body, ClientError, Contact, Delivery, Event, Message};
 use crate::model::{MessageId, Nickname};
 use crate::terminal::cues;
+use crate::terminal::line::voice;
 use crate::terminal::safety::{self, Qr};
 
 /// How long somebody is away until it is said: a connection that is lost for a moment is nobody's business.
@@ -56,6 +57,7 @@ impl Talk {
                     self.words(&format!("waits: {reason}"));
                 }
             }
+            Event::LiveEnded(message) => self.live_ended(&message),
             Event::Locked => {
                 self.words("the profile is locked now");
                 return Ok(Flow::End);
@@ -84,7 +86,10 @@ impl Talk {
             Done::Recording(started) => self.recording(started),
             Done::Recorded { to, note } => self.recorded(to, note),
             Done::Said(words) => self.words(&words),
-            Done::Safety(Ok(safety)) => self.face.result(safety::shown(&safety, Qr::No, "/verify NUMBER"))?,
+            Done::Safety(Ok(safety)) => {
+                let lines = safety::shown(&safety, Qr::No, "/verify NUMBER");
+                self.face.safety(&safety, lines)?;
+            }
             Done::Safety(Err(error)) => self.words(&error.to_string()),
             Done::Met(messages) => {
                 for message in &messages {
@@ -129,6 +134,20 @@ impl Talk {
         self.cue(cues::of_message(message));
         self.hear_arrival(message);
         Ok(())
+    }
+
+    /// A voice note that was heard while it was spoken is over.
+    fn live_ended(&mut self, message: &Message) {
+        if message.from != self.view.me {
+            let words = match &message.body {
+                Body::Voice { duration_ms, live, cut_off, .. } => {
+                    let what = voice(*duration_ms, *live, *cut_off);
+                    format!("{} has ended: {what} (/play {})", message.from, message.number)
+                }
+                Body::Text { text } | Body::Notice { text } => format!("{}: {text}", message.number),
+            };
+            self.words(&words);
+        }
     }
 
     fn accepted(&mut self, id: MessageId) {
@@ -176,7 +195,7 @@ impl Talk {
         let first = !std::mem::replace(&mut self.acquainted, true);
         if asked {
             let list = self.view.users(contacts);
-            self.face.result(list)?;
+            self.face.users(contacts, list)?;
         } else if first && self.face.is_terminal() {
             self.greet(contacts);
         }
