@@ -84,6 +84,14 @@ impl Engine {
                 let found = self.db.run(move |db| messages::find(db, which, Kind::Text)).await?;
                 Reply::Message(found.ok_or(ClientError::NoSuchMessage)?.1)
             }
+            Command::Rekey => {
+                self.rekey().await?;
+                Reply::Done
+            }
+            Command::Revoke => {
+                self.revoke().await?;
+                Reply::Done
+            }
             Command::RenewMessageKey => {
                 let session = self.session().await?;
                 if !self.replace_key(&session).await.map_err(|trouble| self.explain(trouble))? {
@@ -212,7 +220,7 @@ impl Engine {
     }
 
     /// Waits for the mailbox's end, as it is now or later, and for all sound.
-    async fn drain(&self) -> Result<(), ClientError> {
+    pub(super) async fn drain(&self) -> Result<(), ClientError> {
         let asked = Instant::now();
         let session = self.session().await?;
         let _alone = self.draining.lock().await;

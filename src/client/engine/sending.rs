@@ -152,10 +152,16 @@ impl Engine {
 
     /// Seals an item if it is not, uploads its sound if it has any, and hands it to the connection.
     async fn attempt(&self, session: &Session, item: Item, at_least: Millis) -> Result<Attempt, Trouble> {
+        if self.is_rekeying() {
+            return Ok(Attempt::Held("new keys are about to take the old ones' places".to_owned()));
+        }
         let person = match self.person(session, &item.to, at_least).await? {
             Some(person) => person,
             None => return Ok(Attempt::Refused(unknown(&item.to))),
         };
+        if person.account.revoked.is_some() && !person.held {
+            return Ok(Attempt::Refused(format!("{} has ended the account", item.to)));
+        }
         // What was sealed for an account is for that account alone.
         let other = item.link.is_some_and(|link| link.account != person.account.id);
         if person.held || other {

@@ -11,12 +11,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::prune::{self, Prune};
 use super::writer::ReplyTo;
-use crate::model::{AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Recipient, Submission, to_cbor};
-use crate::store::{NewAccount, NewMessageKey, StoreError};
+use crate::model::{
+    AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Recipient, Signed, Submission, to_cbor,
+};
+use crate::store::{NewAccount, NewMessageKey, NewRecord, StoreError};
 
 /// Something to write, and whom to tell when it is durable.
 pub enum Operation {
     Register(Box<NewAccount>, ReplyTo<()>),
+    AppendRecord(Box<NewRecord>, ReplyTo<()>),
     Publish(Box<NewMessageKey>, ReplyTo<()>),
     Submit(Box<Submission>, ReplyTo<Millis>),
     Acknowledge(DeviceId, u64, ReplyTo<()>),
@@ -36,6 +39,7 @@ impl Operation {
     pub fn refuse(self, error: StoreError) {
         match self {
             Self::Register(_, reply)
+            | Self::AppendRecord(_, reply)
             | Self::Publish(_, reply)
             | Self::Acknowledge(_, _, reply)
             | Self::SealBlob { reply, .. }
@@ -105,6 +109,10 @@ impl<'a> Group<'a> {
         let (mut entries, mut removed) = (Vec::new(), Vec::new());
         let reply = match operation {
             Operation::Register(new, reply) => self.answer(self.register(&new), reply),
+            Operation::AppendRecord(new, reply) => {
+                let result = self.append_record(&new);
+                self.answer(result, reply)
+            }
             Operation::Publish(new, reply) => {
                 let result = self.publish(&new);
                 self.answer(result, reply)
@@ -174,6 +182,62 @@ impl<'a> Group<'a> {
             .prepare_cached("INSERT INTO device (id, account) VALUES (?, ?)")?
             .execute((new.device.as_bytes(), new.account.as_bytes()))?;
         self.put_key(&new.message_key)
+    }
+
+    fn append_record(&mut self, new: &NewRecord) -> Result<(), StoreError> {
+        let record = to_cbor(&new.record);
+        let newest: Option<(i64, Vec<u8>)> = self
+            .transaction
+            .prepare_cached(
+                "SELECT place, record FROM account_record WHERE account = ? ORDER BY place DESC LIMIT 1",
+            )?
+            .query_row([new.account.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((place, newest)) = newest else { return Err(StoreError::UnknownAccount) };
+        if newest == record {
+            return Ok(());
+        }
+        let newest: Signed = minicbor::decode(&newest)
+            .map_err(|_| StoreError::Failed("a row of the database is damaged".to_owned()))?;
+        if <[u8; 32]>::from(Sha256::digest(newest.body.as_slice())) != new.previous {
+            return Err(StoreError::Conflict);
+        }
+        if let Some(added) = &new.added {
+            let known = self
+                .transaction
+                .prepare_cached("SELECT 1 FROM device WHERE id = ?")?
+                .exists([added.device.as_bytes()])?;
+            if known {
+                return Err(StoreError::Conflict);
+            }
+        }
+        self.transaction
+            .prepare_cached("INSERT INTO account_record (account, place, record) VALUES (?, ?, ?)")?
+            .execute((new.account.as_bytes(), place + 1, record))?;
+        // Where the first of those that go stood; a device that comes beside others begins with what is kept.
+        let mut stood = None;
+        for device in &new.removed {
+            let acknowledged: Option<i64> = self
+                .transaction
+                .prepare_cached(
+                    "UPDATE device SET removed = 1 WHERE id = ? AND account = ? RETURNING acknowledged",
+                )?
+                .query_row((device.as_bytes(), new.account.as_bytes()), |row| row.get(0))
+                .optional()?;
+            stood = match (stood, acknowledged) {
+                (Some(one), Some(other)) => Some(std::cmp::min::<i64>(one, other)),
+                (one, other) => one.or(other),
+            };
+            self.transaction
+                .prepare_cached("DELETE FROM message_key WHERE device = ?")?
+                .execute([device.as_bytes()])?;
+            self.memory.keys.remove(device);
+        }
+        let Some(added) = &new.added else { return Ok(()) };
+        self.transaction
+            .prepare_cached("INSERT INTO device (id, account, acknowledged) VALUES (?, ?, ?)")?
+            .execute((added.device.as_bytes(), new.account.as_bytes(), stood.unwrap_or(0)))?;
+        self.put_key(added)
     }
 
     fn publish(&mut self, new: &NewMessageKey) -> Result<(), StoreError> {
@@ -285,7 +349,11 @@ impl<'a> Group<'a> {
         self.newest(&recipient.account)?;
         for wrap in &recipient.wraps {
             let Some((account, key, until)) = self.message_key(&wrap.device)? else {
-                return Err(StoreError::Conflict);
+                let removed = self
+                    .transaction
+                    .prepare_cached("SELECT 1 FROM device WHERE id = ? AND account = ? AND removed = 1")?
+                    .exists((wrap.device.as_bytes(), recipient.account.as_bytes()))?;
+                return Err(if removed { StoreError::KeySuperseded } else { StoreError::Conflict });
             };
             if account != recipient.account {
                 return Err(StoreError::Conflict);

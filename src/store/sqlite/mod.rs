@@ -27,7 +27,9 @@ use rusqlite::Connection;
 use tokio::time::{Instant, timeout_at};
 
 use super::wake::{Growth, Wakeups, Watchers};
-use super::{Awaited, BlobState, Bounds, NewAccount, NewMessageKey, Store, StoreError, StoredAccount};
+use super::{
+    Awaited, BlobState, Bounds, NewAccount, NewMessageKey, NewRecord, Store, StoreError, StoredAccount,
+};
 use crate::model::{AccountId, BlobId, DeviceId, Entry, Millis, Nickname, Position, ServerId, Submission};
 use apply::Operation;
 use blobs::Blobs;
@@ -116,6 +118,10 @@ impl Store for SqliteStore {
 
     fn register(&self, new: NewAccount) -> impl Future<Output = Result<(), StoreError>> + Send {
         self.writer.ask(|reply| Operation::Register(Box::new(new), reply))
+    }
+
+    fn append_record(&self, new: NewRecord) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.writer.ask(|reply| Operation::AppendRecord(Box::new(new), reply))
     }
 
     fn publish(&self, new: NewMessageKey) -> impl Future<Output = Result<(), StoreError>> + Send {

@@ -7,7 +7,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::store::StoreError;
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE meta (
     name TEXT PRIMARY KEY NOT NULL,
     value BLOB NOT NULL
@@ -81,7 +82,12 @@ CREATE TABLE blob_use (
     PRIMARY KEY (blob, envelope)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX blob_use_envelope ON blob_use (envelope);
-"];
+",
+    "
+-- A device that is its account's no longer: what was wrapped for it is to be wrapped anew.
+ALTER TABLE device ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 /// Opens the database for its one writer, making or migrating it.
 pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
