@@ -134,6 +134,7 @@ fn a_conversation_goes_on_with_the_new_keys() {
 #[test]
 fn a_stolen_copy_is_worth_nothing_after_new_keys() {
     let (mut server, ayşe, burak) = friends();
+    ayşe.receive();
     let thief = copy(&ayşe, &server);
     burak.receive();
     ayşe.run(["rekey"]).ok();
