@@ -33,6 +33,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     let speaker = app.speaker();
     let settings = Settings {
         with,
+        home: app.home.clone(),
         speaker: speaker.clone(),
         lines: lines.clone(),
         plain: app.out.json.then(|| plain(true)),

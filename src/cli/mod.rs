@@ -10,9 +10,10 @@
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
 //! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`record`]: recording a voice note, with time and level
+//! - [`reply`]: recording one while listening
 //! - [`mod@file`]: new files that never overwrite
 //! - the verbs: `register`, `users`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
-//!   `doctor`, `server`
+//!   `voice-of`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
@@ -45,6 +46,8 @@ pub mod record;
 #[cfg(feature = "client")]
 pub mod register;
 #[cfg(feature = "client")]
+pub mod reply;
+#[cfg(feature = "client")]
 pub mod send;
 #[cfg(feature = "server")]
 pub mod server;
@@ -54,6 +57,8 @@ pub mod speak;
 pub mod users;
 #[cfg(feature = "client")]
 pub mod voice;
+#[cfg(feature = "client")]
+pub mod voice_of;
 
 use std::process::ExitCode;
 
@@ -108,6 +113,8 @@ pub enum ClientVerb {
     Play(play::Args),
     /// Read a text aloud
     Speak(speak::Args),
+    /// How somebody sounds when they are read aloud, and other voices for them
+    VoiceOf(voice_of::Args),
     /// Check what works here, and say what to do about what does not
     Doctor(doctor::Args),
 }
@@ -155,7 +162,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
     // Following ends when it is told to: that is no failure.
     let follows = match &verb {
         ClientVerb::Receive(args) => args.follow,
-        ClientVerb::Listen(_) => true,
+        ClientVerb::Listen(args) => args.unread.is_none(),
         _ => false,
     };
     let interrupted = if follows { 0 } else { failure::INTERRUPTED };
@@ -175,6 +182,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Play(args) => play::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
             ClientVerb::Speak(args) => speak::run(args, app).await,
+            ClientVerb::VoiceOf(args) => voice_of::run(args, app).await,
         }
     };
     tokio::select! {

@@ -10,6 +10,7 @@ use super::app::App;
 use super::failure::{Failure, Interrupted};
 use crate::audio::recorder::LIMIT;
 use crate::audio::{AudioError, Note, Recorder, Recording};
+use crate::terminal::floor::Floor;
 use crate::terminal::line;
 
 /// How often time and level are drawn.
@@ -32,6 +33,8 @@ enum End {
 /// # Errors
 /// When there is no microphone; [`Interrupted`] when it was cancelled, which has been said then.
 pub async fn record(app: &App, input: Option<&str>, seconds: Option<Duration>) -> Result<Note> {
+    // Nothing is heard meanwhile, on this terminal or another.
+    let _taken = Floor::of(&app.home).take();
     let mut recording = Recorder::start(input, seconds.unwrap_or(LIMIT)).await.map_err(Failure::from)?;
     let device = recording.device().to_owned();
     let how = match seconds {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::app::App;
 use super::failure::Failure;
 use super::hearing::Hearing;
+use crate::audio::Speaker;
 use crate::client::{Body, MessageRef};
 use crate::model::MessageId;
 use crate::terminal::aloud::Outcome;
@@ -41,23 +42,25 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         let what = "that message is a voice note: `tellal play` plays it";
         return Err(Failure::new("not_text", what).into());
     }
-    let hearing = Hearing::quiet();
-    hearing.learn(&client, false).await?;
+    let hearing = Hearing::quiet(&app, &client);
+    hearing.learn(&client).await?;
     if !app.out.json {
         app.out.message(&message)?;
         app.out.flush()?;
     }
-    let turn = hearing.hear(&client, &message).await?;
+    let turn = hearing.hear(&message);
     let heard = async {
         match turn {
             Some(turn) => turn.done().await,
             None => Outcome::Stopped,
         }
     };
+    let speaker = Speaker::muted();
     let outcome = tokio::select! {
         outcome = heard => outcome,
-        () = hearing.keys() => Outcome::Stopped,
+        () = hearing.keys(&app, &client, &speaker) => Outcome::Stopped,
     };
+    drop(hearing);
     client.close().await;
     if let Outcome::Unavailable(why) = outcome {
         return Err(Failure { code: "no_speech", message: why, id: Some(message.id) }.into());

@@ -74,6 +74,18 @@ pub enum Command {
     },
     /// How many messages of each person no front end has shown. Reply: [`Reply::Unread`].
     Unread,
+    /// How somebody sounds. Reply: [`Reply::Voice`].
+    VoiceOf {
+        /// Whose voice.
+        nickname: Nickname,
+    },
+    /// Keep how somebody is to sound. Reply: [`Reply::Done`].
+    SetVoiceOf {
+        /// Whose voice.
+        nickname: Nickname,
+        /// In front ends' words, of which the core understands nothing; none for the usual.
+        voice: Option<String>,
+    },
 }
 
 /// A message as people name it.
@@ -122,6 +134,17 @@ pub enum Reply {
     Audio(Message),
     /// Unshown messages by person.
     Unread(Vec<(Nickname, u64)>),
+    /// How somebody sounds.
+    Voice(PersonVoice),
+}
+
+/// What a person's voice is made from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PersonVoice {
+    /// Their identity; none for somebody who was never met.
+    pub account: Option<AccountId>,
+    /// What was chosen for them, in front ends' words.
+    pub chosen: Option<String>,
 }
 
 /// Who a profile is and how it stands.

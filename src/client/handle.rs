@@ -19,7 +19,9 @@ use super::local::guest::Guest;
 use super::local::owner::Host;
 use super::local::roles::{Place, Roles};
 use super::profile::{Home, Lock};
-use super::{ClientError, Command, Contact, Delivery, Event, Message, MessageRef, Reply, Status};
+use super::{
+    ClientError, Command, Contact, Delivery, Event, Message, MessageRef, PersonVoice, Reply, Status,
+};
 
 /// How a profile is opened.
 #[derive(Clone, Debug)]
@@ -350,6 +352,25 @@ impl Client {
             Reply::Unread(counts) => Ok(counts),
             _ => Err(unexpected()),
         }
+    }
+
+    /// How somebody sounds.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn voice_of(&self, nickname: &Nickname) -> Result<PersonVoice, ClientError> {
+        match self.call(Command::VoiceOf { nickname: nickname.clone() }).await? {
+            Reply::Voice(voice) => Ok(voice),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Keeps how somebody is to sound; `None`: as usual again.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNickname`] for somebody who was never met and is not in the directory.
+    pub async fn set_voice_of(&self, nickname: &Nickname, voice: Option<String>) -> Result<(), ClientError> {
+        self.call(Command::SetVoiceOf { nickname: nickname.clone(), voice }).await.map(drop)
     }
 }
 

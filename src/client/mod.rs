@@ -77,7 +77,7 @@ mod profile;
 pub mod registration;
 pub mod settings;
 
-pub use command::{Command, Contact, MessageRef, Reply, Status};
+pub use command::{Command, Contact, MessageRef, PersonVoice, Reply, Status};
 pub use db::all_closed;
 pub use error::ClientError;
 pub use event::Event;

@@ -9,24 +9,48 @@ use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tc
 use nix::unistd::{getpgrp, tcgetpgrp};
 use tokio::sync::mpsc;
 
-/// What a key asks for while something is heard.
+/// A key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Key {
-    /// `q`, or the end of input (Ctrl-D): to end.
-    Quit,
-    /// `n`: to go on to the next.
-    Next,
-    /// Any other: to be silent.
-    Stop,
+    /// One that writes something; small, whether or not Shift is held.
+    Char(char),
+    /// Enter.
+    Enter,
+    /// Escape.
+    Escape,
+    /// The end of input (Ctrl-D).
+    End,
+    /// An arrow.
+    Left,
+    /// An arrow.
+    Right,
+    /// An arrow.
+    Up,
+    /// An arrow.
+    Down,
+    /// Any other.
+    Other,
 }
 
 impl Key {
-    fn from_byte(byte: u8) -> Self {
-        match byte {
-            b'q' | b'Q' | 4 => Self::Quit,
-            b'n' | b'N' => Self::Next,
-            _ => Self::Stop,
+    /// The keys in what came at once. Some send several bytes, which come together.
+    fn read(bytes: &[u8]) -> Vec<Self> {
+        match bytes {
+            [0x1b] => return vec![Self::Escape],
+            [0x1b, b'[' | b'O', b'A'] => return vec![Self::Up],
+            [0x1b, b'[' | b'O', b'B'] => return vec![Self::Down],
+            [0x1b, b'[' | b'O', b'C'] => return vec![Self::Right],
+            [0x1b, b'[' | b'O', b'D'] => return vec![Self::Left],
+            [0x1b, ..] => return vec![Self::Other],
+            _ => {}
         }
+        let key = |c: char| match c {
+            '\n' | '\r' => Self::Enter,
+            '\u{4}' => Self::End,
+            c if c.is_control() => Self::Other,
+            c => Self::Char(c.to_lowercase().next().unwrap_or(c)),
+        };
+        String::from_utf8_lossy(bytes).chars().map(key).collect()
     }
 }
 
@@ -60,10 +84,9 @@ impl Keys {
         let thread = std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
             let mut bytes = [0; 64];
             while !asked.load(Ordering::Relaxed) {
-                // Some keys send several bytes, which come together.
                 let Ok(count) = stdin().lock().read(&mut bytes) else { return };
-                let first = bytes.first().filter(|_| count > 0);
-                if first.is_some_and(|byte| press.send(Key::from_byte(*byte)).is_err()) {
+                let keys = Key::read(bytes.get(..count).unwrap_or_default());
+                if keys.into_iter().any(|key| press.send(key).is_err()) {
                     return;
                 }
             }
@@ -89,5 +112,21 @@ impl Drop for Keys {
         }
         // A terminal that has gone needs nothing.
         let _ = tcsetattr(stdin(), SetArg::TCSANOW, &self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_told_apart() {
+        assert_eq!(Key::read(b"vQ+"), [Key::Char('v'), Key::Char('q'), Key::Char('+')]);
+        assert_eq!(Key::read(b"\n\x04"), [Key::Enter, Key::End]);
+        assert_eq!(Key::read(b"\x1b"), [Key::Escape]);
+        assert_eq!(Key::read(b"\x1b[D"), [Key::Left]);
+        assert_eq!(Key::read(b"\x1b[15~"), [Key::Other]);
+        assert_eq!(Key::read("ş\u{7f}".as_bytes()), [Key::Char('ş'), Key::Other]);
+        assert_eq!(Key::read(b""), []);
     }
 }

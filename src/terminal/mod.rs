@@ -7,16 +7,20 @@
 //! - [`cues`]: which sound goes with which event
 //! - [`mod@line`]: a message as lines for people
 //! - [`aloud`]: what is heard of them, one after the other
-//! - [`keys`]: any key stops that
+//! - [`floor`]: nothing is heard over a recording
+//! - [`keys`]: what single keys ask for
+//! - [`voice_of`]: how a person sounds
 //! - [`chat`]: a conversation, line by line
 
 pub mod aloud;
 pub mod chat;
 pub mod color;
 pub mod cues;
+pub mod floor;
 pub mod keys;
 pub mod line;
 pub mod sanitize;
+pub mod voice_of;
 
 pub use aloud::Aloud;
 pub use color::{Palette, When};

@@ -3,7 +3,8 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One more statement list for each version of the file; `user_version` counts those that have been run.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     -- People. An account *is* its identity key, so a pinned row pins the key for the name.
     CREATE TABLE contacts (
         account BLOB NOT NULL PRIMARY KEY,
@@ -130,7 +131,11 @@ const MIGRATIONS: &[&str] = &["
         epoch INTEGER NOT NULL,
         seq INTEGER NOT NULL
     ) STRICT;
-"];
+",
+    "
+    ALTER TABLE contacts ADD COLUMN voice TEXT;   -- what was chosen for how they are read aloud
+",
+];
 
 /// Brings a file to the newest version.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {

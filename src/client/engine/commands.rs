@@ -5,8 +5,10 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::client::db::messages::{self, Kind};
-use crate::client::db::{fetches, inbox, outbox};
-use crate::client::{Body, ClientError, Command, Delivery, Event, Message, MessageRef, Reply, Status};
+use crate::client::db::{contacts, fetches, inbox, outbox};
+use crate::client::{
+    Body, ClientError, Command, Delivery, Event, Message, MessageRef, PersonVoice, Reply, Status,
+};
 use crate::model::{KeyId, MessageId, Millis, Nickname, limits};
 use crate::protocol::message::Verb;
 
@@ -72,6 +74,11 @@ impl Engine {
                 Reply::Message(found.ok_or(ClientError::NoSuchMessage)?.1)
             }
             Command::Unread => Reply::Unread(self.db.run(|db| messages::unread(db)).await?),
+            Command::VoiceOf { nickname } => Reply::Voice(self.voice_of(nickname).await?),
+            Command::SetVoiceOf { nickname, voice } => {
+                self.set_voice_of(nickname, voice).await?;
+                Reply::Done
+            }
         };
         Ok((reply, Vec::new()))
     }
@@ -94,6 +101,28 @@ impl Engine {
             queued,
             clock_ahead_ms: up,
         })
+    }
+
+    async fn voice_of(&self, nickname: Nickname) -> Result<PersonVoice, ClientError> {
+        if nickname == self.me.nickname {
+            return Ok(PersonVoice { account: Some(self.me.account), chosen: None });
+        }
+        let found = self.db.run(move |db| contacts::voice(db, &nickname)).await?;
+        let (account, chosen) = found.map_or((None, None), |(account, chosen)| (Some(account), chosen));
+        Ok(PersonVoice { account, chosen })
+    }
+
+    async fn set_voice_of(&self, nickname: Nickname, voice: Option<String>) -> Result<(), ClientError> {
+        let store = |nickname: Nickname, voice: Option<String>| {
+            self.db.write(move |db| contacts::set_voice(db, &nickname, voice.as_deref()))
+        };
+        if store(nickname.clone(), voice.clone()).await? {
+            return Ok(());
+        }
+        let unknown = ClientError::UnknownNickname { nickname: nickname.clone() };
+        let session = self.session().await?;
+        let found = self.look_up_name(&session, &nickname).await.map_err(|trouble| self.explain(trouble))?;
+        if found.is_some() && store(nickname, voice).await? { Ok(()) } else { Err(unknown) }
     }
 
     /// Puts a message into the history and the outbox, once.

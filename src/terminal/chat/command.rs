@@ -2,6 +2,7 @@
 
 use crate::client::MessageRef;
 use crate::model::Nickname;
+use crate::terminal::voice_of::Wish;
 
 /// Messages that `/history` shows where nobody said how many.
 pub const HISTORY: u32 = 20;
@@ -44,12 +45,35 @@ pub enum Command {
     History(u32),
     /// How much is new, and from whom.
     Unread,
+    /// Show and hear what is new: of one person, or of all.
+    HearUnread(Option<Nickname>),
+    /// Something with what is heard now, or was heard last.
+    Heard(Heard),
+    /// Record a voice note for whoever was heard last.
+    Reply,
+    /// Show or change how somebody sounds.
+    VoiceOf(Nickname, Wish),
     /// End.
     Quit,
 }
 
+/// What is done with what is heard now, or was heard last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heard {
+    /// More of a long text.
+    More,
+    /// Once more from its beginning.
+    Again,
+    /// On to the next.
+    Skip,
+    /// Everybody slower.
+    Slower,
+    /// Everybody faster.
+    Faster,
+}
+
 /// Every command: its name, what may follow it, and what it does.
-pub const COMMANDS: [(&str, &str, &str); 12] = [
+pub const COMMANDS: [(&str, &str, &str); 19] = [
     ("/help", "", "this list"),
     ("/users", "", "who there is, and who is online"),
     ("/to", "NICK", "talk to this person from now on"),
@@ -58,8 +82,15 @@ pub const COMMANDS: [(&str, &str, &str); 12] = [
     ("/play", "[N]", "hear voice note N, or the last one"),
     ("/speak", "on|off|[N]", "read what arrives aloud, or not; read text N aloud"),
     ("/stop", "", "be silent at once"),
+    ("/skip", "", "go on to the next that is to be heard"),
+    ("/again", "", "hear the last one again"),
+    ("/more", "", "hear more of a long text"),
+    ("/slower", "", "everybody speaks slower"),
+    ("/faster", "", "everybody speaks faster"),
+    ("/reply", "", "record a voice note for whoever was heard last"),
+    ("/voice-of", "NICK …", "hear NICK's voice, or make it higher, slower, other, usual …"),
     ("/history", "[N]", "the last N messages, with their numbers"),
-    ("/unread", "", "how much is new, and from whom"),
+    ("/unread", "[NICK|*]", "how much is new; hear what is new of NICK, or of all (*)"),
     ("/quit", "", "end; Ctrl-D does the same"),
     ("//", "TEXT", "send a text that begins with a slash"),
 ];
@@ -84,6 +115,10 @@ impl Line {
 fn parse(command: &str) -> Result<Command, String> {
     let mut words = command.split_whitespace();
     let name = words.next().unwrap_or_default();
+    if name == "voice-of" {
+        let nick = words.next().ok_or("whose? /voice-of NICK; /users lists who there is")?;
+        return Ok(Command::VoiceOf(nickname(nick)?, Wish::parse(words)?));
+    }
     let argument = words.next();
     if words.next().is_some() {
         return Err(format!("/{name} takes one word at most; //{name} … sends it as a text"));
@@ -91,10 +126,7 @@ fn parse(command: &str) -> Result<Command, String> {
     match (name, argument) {
         ("help" | "?", _) => Ok(Command::Help),
         ("users" | "who", None) => Ok(Command::Users),
-        ("to", Some(nick)) => match nick.parse() {
-            Ok(nick) => Ok(Command::To(nick)),
-            Err(error) => Err(format!("{nick:?} is not a name: {error}")),
-        },
+        ("to", Some(nick)) => nickname(nick).map(Command::To),
         ("to", None) => Err("to whom? /to NICK; /users lists who there is".to_owned()),
         ("voice", None) => Ok(Command::Voice),
         ("cancel", None) => Ok(Command::Cancel),
@@ -109,13 +141,26 @@ fn parse(command: &str) -> Result<Command, String> {
             _ => Err(format!("{count:?} is not a number of messages: /history {HISTORY}")),
         },
         ("unread" | "new", None) => Ok(Command::Unread),
+        ("unread" | "new", Some("*")) => Ok(Command::HearUnread(None)),
+        ("unread" | "new", Some(nick)) => Ok(Command::HearUnread(Some(nickname(nick)?))),
+        ("more", None) => Ok(Command::Heard(Heard::More)),
+        ("again", None) => Ok(Command::Heard(Heard::Again)),
+        ("skip", None) => Ok(Command::Heard(Heard::Skip)),
+        ("slower", None) => Ok(Command::Heard(Heard::Slower)),
+        ("faster", None) => Ok(Command::Heard(Heard::Faster)),
+        ("reply", None) => Ok(Command::Reply),
         ("quit" | "exit" | "q", None) => Ok(Command::Quit),
         (
-            "users" | "who" | "voice" | "cancel" | "stop" | "unread" | "new" | "quit" | "exit" | "q",
+            "users" | "who" | "voice" | "cancel" | "stop" | "more" | "again" | "skip" | "slower" | "faster"
+            | "reply" | "quit" | "exit" | "q",
             Some(_),
         ) => Err(format!("/{name} takes nothing; //{name} … sends it as a text")),
         _ => Err(format!("there is no /{name}: /help lists what there is; //{name} sends it as a text")),
     }
+}
+
+fn nickname(nick: &str) -> Result<Nickname, String> {
+    nick.parse().map_err(|error| format!("{nick:?} is not a name: {error}"))
 }
 
 fn message(which: Option<&str>) -> Result<MessageRef, String> {
@@ -125,6 +170,7 @@ fn message(which: Option<&str>) -> Result<MessageRef, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::speech::Change;
 
     fn command(typed: &str) -> Command {
         match Line::parse(typed) {
@@ -165,6 +211,13 @@ mod tests {
         assert_eq!(command("/history"), Command::History(HISTORY));
         assert_eq!(command("/history 3"), Command::History(3));
         assert_eq!(command("/unread"), Command::Unread);
+        assert_eq!(command("/unread *"), Command::HearUnread(None));
+        assert_eq!(command("/unread 지민"), Command::HearUnread(Some("지민".parse().unwrap())));
+        assert_eq!(command("/more"), Command::Heard(Heard::More));
+        let zoé = || "zoé".parse().unwrap();
+        assert_eq!(command("/voice-of zoé"), Command::VoiceOf(zoé(), Wish::Show));
+        let changes = vec![Change::Higher, Change::Rate(-20)];
+        assert_eq!(command("/voice-of zoé higher rate=-20"), Command::VoiceOf(zoé(), Wish::Change(changes)));
         assert_eq!(command("/quit"), Command::Quit);
     }
 
@@ -172,7 +225,7 @@ mod tests {
     fn every_listed_command_is_understood() {
         for (name, argument, _) in COMMANDS {
             let example = match argument {
-                "NICK" => "burak",
+                "NICK" | "NICK …" => "burak",
                 "TEXT" => "x",
                 "on|off|[N]" => "on",
                 _ => "",
@@ -189,6 +242,8 @@ mod tests {
         assert!(wrong("/quit now").contains("//quit"));
         assert!(wrong("/to").contains("/to NICK"));
         assert!(wrong("/to #room").contains("not a name"));
+        assert!(wrong("/voice-of").contains("/voice-of NICK"));
+        assert!(wrong("/voice-of zoé louder").contains("higher"));
         assert!(wrong("/to a b").contains("one word"));
         assert!(wrong("/history many").contains("number"));
         assert!(wrong("/history 0").contains("number"));

@@ -28,6 +28,7 @@ mod talk;
 mod typed;
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::audio::Speaker;
 use crate::client::{Client, ClientError};
@@ -40,6 +41,8 @@ use render::View;
 pub struct Settings {
     /// With whom, if that is known yet.
     pub with: Option<Nickname>,
+    /// The profile's folder.
+    pub home: PathBuf,
     /// Where sounds are played.
     pub speaker: Speaker,
     /// How things are shown.

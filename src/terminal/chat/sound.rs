@@ -1,18 +1,22 @@
 //! What is heard of a conversation, and what is recorded for it. Nothing here is opened before it is asked for,
 //! and nothing that is missing stops a text.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::ChatError;
+use super::command::Heard;
+use super::render::Marks;
 use super::talk::{Done, Outgoing, Talk};
 use crate::audio::{AudioError, Cue, Note, Recorder, Recording, Speaker};
 use crate::client::{Body, Message, MessageRef};
 use crate::model::Nickname;
-use crate::speech::Speech;
 use crate::terminal::aloud::Aloud;
+use crate::terminal::floor::{Floor, Taken};
 use crate::terminal::line::duration;
+use crate::terminal::voice_of::{self, Wish};
 
 /// The longest recording.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -27,6 +31,8 @@ const LEARNT: u32 = 100;
 /// Loudspeaker, voice and microphone of a conversation.
 pub(super) struct Sound {
     pub(super) speaker: Speaker,
+    /// The profile's folder.
+    home: PathBuf,
     aloud: Option<Aloud>,
     /// What arrives is heard.
     speaking: bool,
@@ -44,11 +50,13 @@ pub(super) struct Taking {
     /// When it is said next, in time recorded.
     say: Duration,
     loudest: f32,
+    /// What arrives waits until this ends.
+    _floor: Taken,
 }
 
 impl Sound {
-    pub(super) fn new(speaker: Speaker) -> Self {
-        Self { speaker, aloud: None, speaking: false, taking: None }
+    pub(super) fn new(speaker: Speaker, home: PathBuf) -> Self {
+        Self { speaker, home, aloud: None, speaking: false, taking: None }
     }
 }
 
@@ -66,11 +74,13 @@ impl Talk {
     }
 
     fn aloud(&mut self, speech: bool) -> &Aloud {
-        let done = self.done.clone();
-        let speaker = self.sound.speaker.clone();
-        self.sound.aloud.get_or_insert_with(|| {
+        let (done, client) = (self.done.clone(), self.client.clone());
+        let Sound { speaker, home, aloud, .. } = &mut self.sound;
+        aloud.get_or_insert_with(|| {
             let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
-            Aloud::new(speaker, speech.then(Speech::new), tell)
+            let aloud = Aloud::new(client, home, speaker.clone(), speech, tell);
+            aloud.cut_long_texts();
+            aloud
         })
     }
 
@@ -96,7 +106,6 @@ impl Talk {
                 aloud.learn(&message.from, text);
             }
         }
-        aloud.prepare();
         self.words("what arrives is read aloud; any key is silence");
         Ok(())
     }
@@ -120,17 +129,12 @@ impl Talk {
                 let words =
                     format!("playing voice note {} from {from}, {}", message.number, duration(*duration_ms));
                 self.words(&words);
-                let from = message.from.clone();
                 // Nobody waits for its end.
-                drop(self.aloud(false).note(&from, wav));
+                drop(self.aloud(false).note(message, wav));
             }
-            (Body::Text { text }, _) => {
-                if !self.sound.speaking && self.sound.aloud.is_some() {
-                    // The queue for notes alone has no voice.
-                    self.sound.aloud = None;
-                }
-                let from = message.from.clone();
-                drop(self.aloud(true).text(&from, text));
+            (Body::Text { .. }, _) => {
+                self.give_voice();
+                drop(self.aloud(true).hear(message));
             }
             (Body::Voice { .. }, None) => self.fetch(MessageRef::Number(message.number), true),
             (Body::Notice { .. }, _) => self.words("that is a remark of tellal's own: it is not read aloud"),
@@ -141,13 +145,85 @@ impl Talk {
     pub(super) fn hear_arrival(&mut self, message: &Message) {
         if self.sound.speaking && message.from != self.view.me && !matches!(message.body, Body::Notice { .. })
         {
-            self.hear(message, None);
+            // A note is fetched when its turn comes: nothing overtakes it.
+            drop(self.aloud(true).arrived(message));
         }
     }
 
-    /// Begins to record.
-    pub(super) fn record(&mut self) {
-        let Some(to) = self.with.clone() else {
+    /// The queue for notes alone has no voice.
+    fn give_voice(&mut self) {
+        if !self.sound.speaking {
+            self.sound.aloud = None;
+        }
+    }
+
+    /// Does something with what is heard now, or was heard last.
+    pub(super) fn heard(&mut self, what: Heard) {
+        let Some(aloud) = &self.sound.aloud else {
+            self.words("nothing has been heard yet: /speak on reads what arrives aloud");
+            return;
+        };
+        match what {
+            Heard::More if !aloud.more() => self.words("there is no more"),
+            Heard::More => {}
+            Heard::Again => aloud.repeat(),
+            Heard::Skip => aloud.skip(),
+            Heard::Slower => aloud.slower(),
+            Heard::Faster => aloud.faster(),
+        }
+    }
+
+    /// Shows and hears what is new, of one person or of all.
+    pub(super) async fn hear_unread(&mut self, from: Option<Nickname>) -> Result<(), ChatError> {
+        let people = match &from {
+            Some(from) => vec![from.clone()],
+            None => self.people.with_news().map(|person| person.nickname.clone()).collect(),
+        };
+        let mut messages = Vec::new();
+        for person in people {
+            let new = std::mem::take(&mut self.people.get_or_add(&person).new);
+            for number in new {
+                messages.push(self.client.message(MessageRef::Number(number)).await?);
+                self.settle(number);
+            }
+        }
+        messages.sort_by_key(|message| message.number);
+        self.give_voice();
+        for message in &messages {
+            self.show(message, Marks { new: true, number: true })?;
+            drop(self.aloud(true).hear(message));
+        }
+        // What is shown already, but was stopped or kept back, comes with it.
+        let kept = self.sound.aloud.as_ref().map_or(0, |aloud| aloud.unheard(from.as_ref()));
+        if messages.is_empty() && kept == 0 {
+            self.words("nothing is unread");
+        }
+        Ok(())
+    }
+
+    /// Shows or changes how somebody sounds, and says their name so.
+    pub(super) async fn voice_of(&mut self, nickname: Nickname, wish: &Wish) {
+        match voice_of::of(&self.client, &nickname, wish).await {
+            Ok(voice) => {
+                self.words(&format!("{nickname} sounds like this: {voice}"));
+                self.give_voice();
+                self.aloud(true).name(&nickname);
+            }
+            Err(error) => self.words(&error.to_string()),
+        }
+    }
+
+    /// Begins to record a reply to whoever was heard last.
+    pub(super) fn reply(&mut self) {
+        match self.sound.aloud.as_ref().and_then(Aloud::last_from) {
+            Some(from) => self.record(Some(from)),
+            None => self.words("nobody has been heard yet: /voice records for the one you talk to"),
+        }
+    }
+
+    /// Begins to record, for somebody or the one talked to.
+    pub(super) fn record(&mut self, to: Option<Nickname>) {
+        let Some(to) = to.or_else(|| self.with.clone()) else {
             self.words("for whom? /to NICK first");
             return;
         };
@@ -158,7 +234,9 @@ impl Talk {
         // The loudspeaker is not to be recorded.
         self.hush();
         let look = Instant::now() + LOOK;
-        self.sound.taking = Some(Taking { to, recording: None, look, say: FIRST, loudest: 0.0 });
+        let floor = Floor::of(&self.sound.home).take();
+        let taking = Taking { to, recording: None, look, say: FIRST, loudest: 0.0, _floor: floor };
+        self.sound.taking = Some(taking);
         self.spawn(|_| async { Done::Recording(Recorder::start(None, LONGEST).await) });
     }
 

@@ -136,7 +136,7 @@ impl Talk {
             left: 0,
             outgoing,
             done,
-            sound: Sound::new(settings.speaker),
+            sound: Sound::new(settings.speaker, settings.home),
             known: 0,
             leaving: Vec::new(),
             failed: None,
@@ -321,6 +321,11 @@ impl Talk {
         self.unsent.insert(id, Pending { stored: false, told: false });
         // The other end is held for as long as this.
         let _ = self.outgoing.send((id, to, what));
+    }
+
+    /// A message stands on the screen.
+    pub(super) fn settle(&mut self, number: u64) {
+        self.settling.push(number);
     }
 
     /// Says something.

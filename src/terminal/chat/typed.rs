@@ -89,7 +89,11 @@ impl Talk {
                 }
                 return Ok(Flow::End);
             }
-            Command::Voice => self.record(),
+            Command::HearUnread(from) => self.hear_unread(from).await?,
+            Command::Heard(what) => self.heard(what),
+            Command::Reply => self.reply(),
+            Command::VoiceOf(nickname, wish) => self.voice_of(nickname, &wish).await,
+            Command::Voice => self.record(None),
             Command::Cancel => self.end_recording(false),
             Command::Play(which) => self.fetch(which, true),
             Command::Speak(on) => self.speak(on).await?,
