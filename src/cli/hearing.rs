@@ -11,7 +11,7 @@ use crate::client::settings::Quiet;
 use crate::client::{Body, Client, Message};
 use crate::terminal::aloud::Turn;
 use crate::terminal::keys::{Key, Keys};
-use crate::terminal::{Aloud, sanitize};
+use crate::terminal::{Aloud, progress, sanitize};
 
 /// Messages of the history that tell which languages people write in.
 const HABITS: u32 = 50;
@@ -31,10 +31,12 @@ impl Hearing {
     /// With what was asked for: voice notes played, texts read aloud. What goes wrong is said on stderr.
     pub fn new(app: &App, client: &Client, speaker: &Speaker, play: bool, speak: bool) -> Self {
         let aloud = (play || speak).then(|| {
-            Aloud::new(client.clone(), &app.home, speaker.clone(), speak, |trouble| {
+            let aloud = Aloud::new(client.clone(), &app.home, speaker.clone(), speak, |trouble| {
                 // A closed stderr is ignored.
-                let _ = writeln!(stderr(), "tellal: {}", sanitize::line(trouble));
-            })
+                let _ = progress::beside(|| writeln!(stderr(), "tellal: {}", sanitize::line(trouble)));
+            });
+            aloud.draw_progress();
+            aloud
         });
         Self { aloud, play, speak, asked: true }
     }

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::app::App;
 use super::deliver;
 use super::hearing::Hearing;
+use super::output::LiveEnded;
 use crate::audio::Speaker;
 use crate::client::settings::Quiet;
 use crate::client::{Client, ClientError, Event, Events, Role};
@@ -65,7 +66,8 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
     }
     hearing.learn(&client).await?;
     let from = which.from.as_ref();
-    let reader = Reader { client: &client, app: &app, speaker: &speaker, hearing: &hearing, from };
+    let asked = args.play || args.speak;
+    let reader = Reader { client: &client, app: &app, speaker: &speaker, hearing: &hearing, from, asked };
     let work = async {
         let done = if args.follow {
             reader.follow(&mut events).await
@@ -84,7 +86,8 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
         () = hearing.keys(&app, &client, &speaker) => Ok(()),
     };
     drop(hearing);
-    tokio::join!(deliver::close(client, events), app.heard(&speaker));
+    let heard = async { if asked { app.heard(&speaker).await } else { speaker.idle().await } };
+    tokio::join!(deliver::close(client, events), heard);
     done
 }
 
@@ -95,6 +98,8 @@ struct Reader<'a> {
     speaker: &'a Speaker,
     hearing: &'a Hearing,
     from: Option<&'a Nickname>,
+    /// Whether anything was asked to be heard: only then a loudspeaker is missed.
+    asked: bool,
 }
 
 impl Reader<'_> {
@@ -142,6 +147,11 @@ impl Reader<'_> {
                 Event::Message(_) | Event::Drained => {
                     self.show().await?;
                 }
+                Event::LiveEnded(message) if message.delivery.is_none() => {
+                    let ended = LiveEnded::of(&message);
+                    self.app.out.put(&ended, || self.app.out.lines.ended(&message))?;
+                    self.app.out.flush()?;
+                }
                 Event::Presence { .. } => {
                     cues::of_event(&event).iter().for_each(|cue| self.speaker.cue(*cue))
                 }
@@ -159,7 +169,9 @@ impl Reader<'_> {
                 }
                 _ => {}
             }
-            if let Some(trouble) = self.speaker.take_trouble() {
+            if self.asked
+                && let Some(trouble) = self.speaker.take_trouble()
+            {
                 self.app.out.note(&format!("tellal: {trouble}"));
             }
         }

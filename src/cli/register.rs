@@ -18,7 +18,8 @@ pub struct Args {
     /// Bits of each RSA key, 2048 to 4096
     #[arg(long, value_name = "BITS", default_value_t = DEFAULT_KEY_BITS, value_parser = key_bits)]
     pub key_bits: usize,
-    /// The server's fingerprint, as `tellal server` prints it; without it the first answer is trusted
+    /// The server's fingerprint, as `tellal server` prints it; without it a certificate that the system's roots
+    /// vouch for is trusted, or else the first answer
     #[arg(long, value_name = "SHA256:…", value_parser = KeyId::from_fingerprint)]
     pub fingerprint: Option<KeyId>,
 }
@@ -49,20 +50,23 @@ pub async fn run(args: Args, app: App, color: Option<Color>) -> Result<()> {
 }
 
 fn told(status: &Status, lines: &Lines, trusted: bool) -> String {
-    let name = lines.palette.paint(status.color, &sanitize::line(status.nickname.as_str()));
+    let name = lines.name(&status.nickname, status.color);
     let mut text = format!(
         "registered as {name} ({}) on {}\nyour fingerprint is {}",
         status.color,
         sanitize::line(&status.server),
         status.fingerprint
     );
-    if let Some(server) = &status.server_fingerprint {
-        let advice = if trusted {
-            ", from now on no other is accepted: compare it with the line that the server printed"
-        } else {
-            ""
-        };
-        text.push_str(&format!("\nthe server's is {server}{advice}"));
+    match &status.server_fingerprint {
+        Some(server) if trusted => text.push_str(&format!(
+            "\nthe server's is {server}, from now on no other is accepted: \
+             compare it with the line that the server printed"
+        )),
+        Some(server) => text.push_str(&format!("\nthe server's is {server}")),
+        None => text.push_str(
+            "\nthis system's roots vouch for the server's certificate, and have to from now on: \
+             its key may change",
+        ),
     }
     text
 }

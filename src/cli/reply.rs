@@ -1,7 +1,7 @@
 //! A reply by voice while listening: to whoever was heard last, with single keys.
 
 use super::app::App;
-use crate::audio::recorder::LIMIT;
+use crate::audio::recorder::Options;
 use crate::audio::{Cue, Note, Recorder, Speaker};
 use crate::client::{Client, VoiceNote};
 use crate::model::Nickname;
@@ -12,7 +12,7 @@ use crate::terminal::line;
 /// Records until a key, and sends it, or does not. What goes wrong is said, and listening goes on.
 pub async fn record(app: &App, client: &Client, speaker: &Speaker, keys: &mut Keys, to: &Nickname) {
     let taken = Floor::of(&app.home).take();
-    let mut recording = match Recorder::start(None, LIMIT).await {
+    let mut recording = match Recorder::start(Options::default()).await {
         Ok(recording) => recording,
         Err(error) => return app.out.note(&format!("tellal: {error}")),
     };
@@ -31,7 +31,7 @@ pub async fn record(app: &App, client: &Client, speaker: &Speaker, keys: &mut Ke
         recording.cancel();
         return app.out.note("(not sent: what was recorded is forgotten)");
     }
-    let note = recording.finish().await;
+    let note = recording.finish().await.and_then(|take| take.trimmed().note());
     drop(taken);
     let note = match note {
         Ok(note) => note,

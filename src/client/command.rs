@@ -39,6 +39,38 @@ pub enum Command {
         /// Loudness over time, at most 64 values.
         peaks: Vec<u8>,
     },
+    /// Begin a voice note that is heard while it is spoken. Repeating it with the same id is harmless. Reply:
+    /// [`Reply::Message`]; `LiveGroup` and `EndLive` follow. [`Event::Accepted`](super::Event::Accepted) comes when
+    /// the server has all of it.
+    BeginLive {
+        /// The new message's id.
+        id: MessageId,
+        /// To whom: somebody else.
+        to: Nickname,
+    },
+    /// Store the next group of its sound, the bulk bytes: 400 ms of 16-bit little-endian samples, mono, 16 kHz.
+    /// Repeating it is harmless. Where none comes for 10 s, the note is cut off. Reply: [`Reply::Done`].
+    LiveGroup {
+        /// The message's id.
+        id: MessageId,
+        /// From 0.
+        index: u32,
+    },
+    /// End it. The bulk bytes are its last samples, less than a group. Reply: [`Reply::Message`].
+    EndLive {
+        /// The message's id.
+        id: MessageId,
+        /// Take it back: nothing is kept of it.
+        withdraw: bool,
+    },
+    /// Sound of a voice note that may still be coming, from behind the first so many groups: as soon as there is
+    /// any, or after 2 s without. Reply: [`Reply::LiveSound`], the samples as bulk bytes.
+    LiveSound {
+        /// Which.
+        which: MessageRef,
+        /// Groups that are known.
+        after: u32,
+    },
     /// Messages that no front end has shown yet, oldest first. Reply: [`Reply::Messages`].
     Unshown,
     /// A front end has shown these. Reply: [`Reply::Done`].
@@ -132,6 +164,13 @@ pub enum Reply {
     Messages(Vec<Message>),
     /// The message that the bulk bytes beside this belong to.
     Audio(Message),
+    /// A voice note that may still be coming.
+    LiveSound {
+        /// As it stands.
+        message: Message,
+        /// Groups that are known now.
+        groups: u32,
+    },
     /// Unshown messages by person.
     Unread(Vec<(Nickname, u64)>),
     /// How somebody sounds.
@@ -160,7 +199,7 @@ pub struct Status {
     pub color: Color,
     /// The server, as HOST:PORT.
     pub server: String,
-    /// The server's fingerprint, as pinned.
+    /// The server's fingerprint, as pinned; none where the system's roots vouch for the server.
     pub server_fingerprint: Option<String>,
     /// Whether it is connected and logged in now.
     pub connected: bool,

@@ -35,10 +35,11 @@ pub enum ClientError {
         /// The name.
         nickname: Nickname,
     },
+    /// A voice note that was being spoken has been ended.
+    #[error("the voice note has ended: it was silent for too long, or could not be sent")]
+    NoteEnded,
     /// The server can't be reached.
-    #[error(
-        "can't reach {server}: {cause}; check the address and that the server runs (messages wait in the outbox)"
-    )]
+    #[error("can't reach {server}: {cause}; check the address and that the server runs")]
     Unreachable {
         /// HOST:PORT.
         server: String,
@@ -57,6 +58,17 @@ pub enum ClientError {
         expected: String,
         /// `SHA256:…`
         found: String,
+    },
+    /// The system's roots do not vouch for the server, though they did at registration.
+    #[error(
+        "the certificate that {server} shows is not to be trusted ({cause}): \
+         this may be another server or an attack; ask whoever runs it before you go on"
+    )]
+    WrongCertificate {
+        /// The host's name.
+        server: String,
+        /// What is wrong with it.
+        cause: String,
     },
     /// Another `chat` or `listen` runs on this profile.
     #[error("{what} already runs on this profile: use it, or end it first")]

@@ -4,10 +4,10 @@
 //! and a token to stop it, so that whoever runs it decides on both.
 //!
 //! - [`tls`]: the server's key, made at first start, and its fingerprint
-//! - [`hub`]: who is connected
-//! - [`connection`]: bytes in and out of one connection, and its one task
-//! - [`session`]: what a connection may ask, and where it stands in its mailbox
-//! - [`verb`]: one file for each thing that can be asked
+//! - `hub`: who is connected
+//! - `connection`: bytes in and out of one connection, and its one task
+//! - `session`: what a connection may ask, and where it stands in its mailbox
+//! - `verb`: one file for each thing that can be asked
 
 mod connection;
 mod hub;

@@ -110,6 +110,8 @@ struct State {
     rate: i32,
     /// Whether long texts are cut.
     cut: bool,
+    /// Whether it is drawn how far a note is.
+    draw: bool,
     quiet: Option<Quiet>,
 }
 
@@ -167,6 +169,11 @@ impl Aloud {
     /// From now on long texts are cut, and [`Aloud::more`] goes on: for front ends with keys.
     pub fn cut_long_texts(&self) {
         self.inner.shared.state().cut = true;
+    }
+
+    /// From now on it is drawn how far a note is.
+    pub fn draw_progress(&self) {
+        self.inner.shared.state().draw = true;
     }
 
     /// Quiet hours in place of those that are set for the profile.

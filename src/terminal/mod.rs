@@ -1,6 +1,6 @@
 //! Making what others wrote fit to print: without control characters, in their colour, at the reader's own time.
 //!
-//! Text in, text out; of what is here only [`chat`] and [`keys`] touch a terminal.
+//! Text in, text out; of what is here only [`chat`], [`keys`] and [`progress`] touch a terminal.
 //!
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
@@ -10,6 +10,7 @@
 //! - [`floor`]: nothing is heard over a recording
 //! - [`keys`]: what single keys ask for
 //! - [`voice_of`]: how a person sounds
+//! - [`progress`]: how far a note has been played
 //! - [`chat`]: a conversation, line by line
 
 pub mod aloud;
@@ -19,6 +20,7 @@ pub mod cues;
 pub mod floor;
 pub mod keys;
 pub mod line;
+pub mod progress;
 pub mod sanitize;
 pub mod voice_of;
 

@@ -38,7 +38,14 @@ fn text(words: &str) -> Body {
 }
 
 fn voice() -> Body {
-    Body::Voice { duration_ms: 5, sample_rate: 16_000, size: 3, peaks: vec![1, 2] }
+    Body::Voice {
+        duration_ms: 5,
+        sample_rate: 16_000,
+        size: 3,
+        peaks: vec![1, 2],
+        live: false,
+        cut_off: false,
+    }
 }
 
 fn place(counter: u64, previous: EnvelopeHash, sender: &Nickname) -> Place<'_> {

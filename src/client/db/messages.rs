@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::client::{Body, Delivery, Message, MessageRef};
 use crate::model::{Color, DeviceId, MessageId, Millis, Nickname, limits};
 
+use super::live_sound::Stage;
 use super::{Sql, signed, unsigned};
 
 const TEXT: i64 = 1;
@@ -15,7 +16,7 @@ pub(super) const NOTICE: i64 = 3;
 /// Columns of a message, as [`read`] takes them.
 const COLUMNS: &str = "m.id, m.number, m.sender, m.recipient, m.kind, m.text, m.duration_ms, m.sample_rate, \
      m.size, m.peaks, m.sent_at, m.received_at, m.seq, m.state, m.reason, m.late, m.color, \
-     COALESCE((SELECT c.verified FROM contacts c WHERE c.folded = m.peer AND c.pinned = 1 AND c.changed = 0), 0)";
+     COALESCE((SELECT c.verified FROM contacts c WHERE c.folded = m.peer AND c.pinned = 1 AND c.changed = 0), 0), m.live";
 
 /// A message that is about to be stored.
 pub(in crate::client) struct New<'a> {
@@ -42,10 +43,15 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
     let empty: &[u8] = &[];
     let (kind, text, duration, rate, size, peaks) = match new.body {
         Body::Text { text } => (TEXT, text.as_str(), 0, 0, 0, empty),
-        Body::Voice { duration_ms, sample_rate, size, peaks } => {
+        Body::Voice { duration_ms, sample_rate, size, peaks, .. } => {
             (VOICE, "", *duration_ms, *sample_rate, *size, peaks.as_slice())
         }
         Body::Notice { text } => (NOTICE, text.as_str(), 0, 0, 0, empty),
+    };
+    let live = match new.body {
+        Body::Voice { live: true, .. } => Stage::Live,
+        Body::Voice { cut_off: true, .. } => Stage::CutOff,
+        _ => Stage::Whole,
     };
     let (state, reason) = match new.delivery {
         None => (None, ""),
@@ -55,8 +61,8 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
     };
     db.prepare_cached(
         "INSERT INTO messages (id, device, own, peer, sender, recipient, color, kind, text, duration_ms,
-             sample_rate, size, peaks, sent_at, received_at, seq, state, reason, late, complete, shown)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+             sample_rate, size, peaks, sent_at, received_at, seq, state, reason, late, complete, shown, live)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
     )?
     .execute(params![
         new.id.as_bytes(),
@@ -81,6 +87,7 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
         new.complete,
         // One's own words need no showing.
         new.own,
+        live as i64,
     ])?;
     Ok(db.last_insert_rowid())
 }
@@ -277,6 +284,8 @@ fn read(row: &Row<'_>) -> Sql<Message> {
             sample_rate: row.get(7)?,
             size: unsigned(row.get(8)?),
             peaks: row.get(9)?,
+            live: row.get::<_, i64>(18)? == Stage::Live as i64,
+            cut_off: row.get::<_, i64>(18)? == Stage::CutOff as i64,
         },
         _ => Body::Notice { text: row.get(5)? },
     };

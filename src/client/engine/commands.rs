@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::client::db::messages::{self, Kind};
-use crate::client::db::{contacts, fetches, inbox, outbox};
+use crate::client::db::{contacts, fetches, inbox, live_sound, outbox, speaking};
 use crate::client::{
     Body, ClientError, Command, Delivery, Event, Message, MessageRef, PersonVoice, Reply, Status,
 };
@@ -51,9 +51,14 @@ impl Engine {
                     return Err(too_large("the voice note", "10 minutes"));
                 }
                 peaks.truncate(64);
-                let body = Body::Voice { duration_ms, sample_rate, size: bulk.len() as u64, peaks };
+                let size = bulk.len() as u64;
+                let body = Body::Voice { duration_ms, sample_rate, size, peaks, live: false, cut_off: false };
                 Reply::Message(self.enqueue(id, to, body, bulk).await?)
             }
+            live @ (Command::BeginLive { .. }
+            | Command::LiveGroup { .. }
+            | Command::EndLive { .. }
+            | Command::LiveSound { .. }) => return self.run_live(live, bulk).await,
             Command::Unshown => Reply::Messages(self.db.run(|db| messages::unshown(db)).await?),
             Command::MarkShown { numbers } => {
                 self.db.write(move |db| messages::mark_shown(db, &numbers)).await?;
@@ -89,14 +94,14 @@ impl Engine {
             Link::Up(session) if !session.wire.is_closed() => Some(session.clock_ahead_ms),
             _ => None,
         };
-        let server_key = lock(&self.profile).server_key;
+        let server_fingerprint = lock(&self.profile).server_fingerprint();
         Ok(Status {
             nickname: self.me.nickname.clone(),
             account: self.me.account,
             fingerprint: KeyId::from(self.me.account).fingerprint(),
             color: self.me.color,
             server: self.address.to_string(),
-            server_fingerprint: Some(server_key.fingerprint()),
+            server_fingerprint,
             connected: up.is_some(),
             queued,
             clock_ahead_ms: up,
@@ -126,7 +131,7 @@ impl Engine {
     }
 
     /// Puts a message into the history and the outbox, once.
-    async fn enqueue(
+    pub(super) async fn enqueue(
         &self,
         id: MessageId,
         to: Nickname,
@@ -175,6 +180,9 @@ impl Engine {
                         complete: true,
                     },
                 )?;
+                if let Body::Voice { live: true, .. } = body {
+                    speaking::begin(db, arrival, Millis::now())?;
+                }
                 messages::attach(db, arrival, &sound)?;
                 outbox::append(db, Some(arrival), &id, &to)?;
                 let message = messages::release(db, arrival)?;
@@ -232,6 +240,11 @@ impl Engine {
             .run(move |db| {
                 let Some((row, message)) = messages::find(db, which, Kind::Voice)? else { return Ok(None) };
                 let sound = match message.body {
+                    // What is here of it so far.
+                    Body::Voice { live: true, .. } => {
+                        let samples = live_sound::samples(db, row, 0)?;
+                        Some([live_sound::wav_header(samples.len() as u64), samples].concat())
+                    }
                     Body::Voice { .. } => Some(messages::sound(db, row)?),
                     _ => None,
                 };

@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::client::db::inbox;
+use crate::client::link::tls::{self, Trust};
 use crate::client::link::wire::{Pushes, wire};
-use crate::client::link::{Address, Pushed, Wire, tls};
+use crate::client::link::{Address, Pushed, Wire};
 use crate::client::{ClientError, Event};
 use crate::crypto::{PrivateKey, Purpose, session};
 use crate::model::{AccountId, DeviceId, KeyId, Millis, ServerId};
@@ -33,6 +34,7 @@ pub(in crate::client) struct Greeted {
     /// Ends with the connection, telling the reason.
     pub run: tokio::task::JoinHandle<String>,
     pub server_key: KeyId,
+    pub by_roots: bool,
     pub server: ServerId,
     /// How far its clock is ahead of this machine's.
     pub clock_ahead_ms: i64,
@@ -41,8 +43,11 @@ pub(in crate::client) struct Greeted {
 }
 
 /// Connects, and hears who the server is.
-pub(in crate::client) async fn greet(address: &Address, pin: Option<KeyId>) -> Result<Greeted, ClientError> {
-    let secured = tls::connect(address, pin).await?;
+pub(in crate::client) async fn greet(
+    address: &Address,
+    trust: Option<&Trust>,
+) -> Result<Greeted, ClientError> {
+    let secured = tls::connect(address, trust).await?;
     let (wire, mut pushes, run) = wire(secured.stream);
     let run = tokio::spawn(run);
     let unreachable =
@@ -63,6 +68,7 @@ pub(in crate::client) async fn greet(address: &Address, pin: Option<KeyId>) -> R
         pushes,
         run,
         server_key: secured.server_key,
+        by_roots: secured.by_roots,
         server,
         clock_ahead_ms: difference(time, Millis::now()),
         nonce: nonce.into(),
@@ -142,16 +148,16 @@ impl Engine {
     }
 
     async fn log_in(&self, attempt: u64) -> Result<(Session, Greeted), ClientError> {
-        let (pin, server) = {
+        let (trust, server) = {
             let profile = lock(&self.profile);
-            (profile.server_key, profile.server_id)
+            (profile.trust()?, profile.server_id)
         };
-        let greeted = greet(&self.address, Some(pin)).await?;
+        let greeted = greet(&self.address, Some(&trust)).await?;
         if greeted.server != server {
             greeted.wire.close();
             return Err(ClientError::Refused {
-                reason: "it has the pinned key, but is another server than the one this profile \
-                         is registered with; ask whoever runs it"
+                reason: "it is another server than the one this profile is registered with; \
+                         ask whoever runs it"
                     .to_owned(),
             });
         }
@@ -169,7 +175,8 @@ impl Engine {
         let clock_ahead_ms = greeted.clock_ahead_ms;
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         let (wire, since) = (greeted.wire.clone(), std::time::Instant::now());
-        Ok((Session { wire, attempt, since, clock_ahead_ms, progress }, greeted))
+        let uploads = Arc::default();
+        Ok((Session { wire, attempt, since, clock_ahead_ms, progress, uploads }, greeted))
     }
 
     /// Works on a connection until it ends; why it did.
@@ -188,10 +195,12 @@ impl Engine {
             wire.close();
             result
         };
-        let (received, sent, fetched, renewed, watched, ()) = tokio::join!(
+        let (received, sent, fetched, spoken, listened, renewed, watched, ()) = tokio::join!(
             async { ended(self.receive(&session, pushes).await) },
             async { ended(self.send_outbox(&session).await) },
             async { ended(self.fetch_sound(&session).await) },
+            async { ended(self.send_live(&session).await) },
+            async { ended(self.listen(&session).await) },
             async { ended(self.renew_keys(&session).await) },
             async {
                 if self.watching.load(Ordering::Relaxed) { self.watch_again(&session).await } else { Ok(()) }
@@ -199,7 +208,7 @@ impl Engine {
             closing,
         );
         let reason = run.await.unwrap_or_else(|_| "the connection broke off".to_owned());
-        let troubles = [received, sent, fetched, renewed, watched];
+        let troubles = [received, sent, fetched, spoken, listened, renewed, watched];
         let local = troubles.into_iter().find_map(|result| match result {
             Err(Trouble::Local(error)) => Some(error),
             Err(Trouble::Refused { code, .. }) => {

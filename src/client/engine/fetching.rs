@@ -41,8 +41,10 @@ impl Engine {
                     }
                 }
                 None => {
+                    // Sound of notes that were live is fetched beside this.
+                    let more = self.db.run(|db| fetches::any(db)).await?;
                     let done = session.progress.send_if_modified(|progress| {
-                        std::mem::replace(&mut progress.fetching, false) && progress.drained
+                        std::mem::replace(&mut progress.fetching, more) && !more && progress.drained
                     });
                     if done {
                         self.tell(Event::Drained);

@@ -12,6 +12,7 @@ use crate::client::{Body, Client, Message, MessageRef};
 use crate::model::Nickname;
 use crate::speech::{self, Language, Manner, Utterance};
 use crate::terminal::floor::Floor;
+use crate::terminal::progress;
 
 /// Takes one turn after the other.
 pub(super) struct Reader<T> {
@@ -190,7 +191,9 @@ impl<T: Fn(&str)> Reader<T> {
             }
             state.playing.insert(self.speaker.play(wav)).clone()
         };
-        match playback.wait().await {
+        let draw = self.shared.state().draw;
+        let played = if draw { progress::show(&playback).await } else { playback.wait().await };
+        match played {
             Ok(()) => Outcome::Heard,
             Err(error) => {
                 // It is told here.

@@ -10,7 +10,7 @@ use super::ChatError;
 use super::command::Heard;
 use super::render::Marks;
 use super::talk::{Done, Outgoing, Talk};
-use crate::audio::{AudioError, Cue, Note, Recorder, Recording, Speaker};
+use crate::audio::{AudioError, Cue, Note, Recorder, Recording, Speaker, recorder};
 use crate::client::{Body, Message, MessageRef};
 use crate::model::Nickname;
 use crate::terminal::aloud::Aloud;
@@ -237,7 +237,7 @@ impl Talk {
         let floor = Floor::of(&self.sound.home).take();
         let taking = Taking { to, recording: None, look, say: FIRST, loudest: 0.0, _floor: floor };
         self.sound.taking = Some(taking);
-        self.spawn(|_| async { Done::Recording(Recorder::start(None, LONGEST).await) });
+        self.spawn(|_| async { Done::Recording(Recorder::start(recorder::Options::default()).await) });
     }
 
     /// The microphone is open, or is not.
@@ -282,7 +282,9 @@ impl Talk {
         match self.sound.taking.take() {
             None => self.words("nothing is being recorded: /voice begins"),
             Some(Taking { recording: Some(recording), to, .. }) if send => {
-                self.spawn(|_| async move { Done::Recorded { to, note: recording.finish().await } });
+                self.spawn(|_| async move {
+                    Done::Recorded { to, note: recording.finish().await.and_then(|take| take.note()) }
+                });
             }
             Some(_) => self.words("not sent: what was recorded is forgotten"),
         }
