@@ -332,7 +332,7 @@ impl Client {
     /// How somebody sounds.
     ///
     /// # Errors
-    /// When the profile can't be read.
+    /// [`ClientError::UnknownNickname`] when the server can be asked and knows nobody of that name.
     pub async fn voice_of(&self, nickname: &Nickname) -> Result<PersonVoice, ClientError> {
         match self.call(Command::VoiceOf { nickname: nickname.clone() }).await? {
             Reply::Voice(voice) => Ok(voice),

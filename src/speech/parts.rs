@@ -71,16 +71,17 @@ fn script(c: char) -> Option<Script> {
     }
 }
 
-/// The script that the text's own language is written in here: what there is most of, in the same measure as the
-/// language was found by.
+/// The script that the text's own language is written in here.
 fn own_script(text: &str, main: Language) -> Option<Script> {
     match main.tag() {
         "ko" => return Some(Script::Hangul),
         "zh" => return Some(Script::Han),
         // It is written in Han as well.
         "ja" => return Some(Script::Hiragana),
+        _ if main.is_latin() => return Some(Script::Latin),
         _ => {}
     }
+    // What there is most of.
     let mut counts: Vec<(Script, usize)> = Vec::new();
     for script in text.chars().filter_map(script) {
         match counts.iter_mut().find(|(known, _)| *known == script) {
@@ -88,12 +89,9 @@ fn own_script(text: &str, main: Language) -> Option<Script> {
             None => counts.push((script, 1)),
         }
     }
-    let foreign = [Script::Hangul, Script::Han, Script::Hiragana];
-    counts
-        .into_iter()
-        .filter(|(script, _)| !foreign.contains(script))
-        .max_by_key(|(_, count)| *count)
-        .map(|(script, _)| script)
+    let foreign = [Script::Hangul, Script::Han, Script::Hiragana, Script::Latin];
+    let own = counts.into_iter().filter(|(script, _)| !foreign.contains(script));
+    own.max_by_key(|(_, count)| *count).map(|(script, _)| script)
 }
 
 fn of_run(run: &str, script: Script, latin: Option<Language>, allowed: &[Language]) -> Option<Language> {
@@ -148,6 +146,11 @@ mod tests {
                 ],
             ),
             ("A팀 2조", Language::KOREAN, vec![("ko", "A팀 2조")]),
+            (
+                "Привет, my friend!",
+                Language::from_tag("ru").unwrap(),
+                vec![("ru", "Привет,"), ("en", "my friend!")],
+            ),
             ("12:30 🙂", Language::FRENCH, vec![("fr", "12:30 🙂")]),
         ] {
             assert_eq!(parts(text, main), of(&expected), "{text}");

@@ -43,9 +43,15 @@ pub struct Asked {
 impl Scene {
     /// Ayşe writes, Burak listens.
     pub fn new() -> Self {
+        Self::with_log(5)
+    }
+
+    /// The same with a service that writes down so much, 0 to 5.
+    pub fn with_log(level: u8) -> Self {
         let card = Card::start();
         let service = card.env()[0].1.join("service");
-        std::fs::write(&service, "#!/bin/sh\nexec /usr/bin/speech-dispatcher -l 5 -t 60 \"$@\"\n").unwrap();
+        let script = format!("#!/bin/sh\nexec /usr/bin/speech-dispatcher -l {level} -t 60 \"$@\"\n");
+        std::fs::write(&service, script).unwrap();
         std::fs::set_permissions(&service, std::fs::Permissions::from_mode(0o700)).unwrap();
         let server = Server::start();
         let ayşe = Profile::register(&server, "ayşe");
@@ -85,9 +91,22 @@ impl Scene {
     }
 
     /// Kills the service as a fault would.
+    #[track_caller]
     pub fn kill_service(&self) {
         let pid = std::fs::read_to_string(self.folder().join("pid/speech-dispatcher.pid")).unwrap();
         assert!(Command::new("kill").args(["-s", "KILL", pid.trim()]).status().unwrap().success());
+    }
+
+    /// Ends the service, and waits until it has: it is started again by whoever speaks next.
+    pub fn end_service(&self) {
+        let path = self.folder().join("pid/speech-dispatcher.pid");
+        let Ok(pid) = std::fs::read_to_string(&path) else { return };
+        let _ = Command::new("kill").args(["-s", "TERM", pid.trim()]).status();
+        let deadline = Instant::now() + TIMEOUT;
+        while path.exists() {
+            assert!(Instant::now() < deadline, "the speech service does not end");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
 
     /// What was read aloud so far, or is being read.

@@ -112,9 +112,17 @@ impl Engine {
         if nickname == self.me.nickname {
             return Ok(PersonVoice { account: Some(self.me.account), chosen: None });
         }
-        let found = self.db.run(move |db| contacts::voice(db, &nickname)).await?;
-        let (account, chosen) = found.map_or((None, None), |(account, chosen)| (Some(account), chosen));
-        Ok(PersonVoice { account, chosen })
+        let wanted = nickname.clone();
+        if let Some((account, chosen)) = self.db.run(move |db| contacts::voice(db, &wanted)).await? {
+            return Ok(PersonVoice { account: Some(account), chosen });
+        }
+        // Someone new. Where the server can't be asked, the name has to do.
+        let Ok(session) = self.session().await else {
+            return Ok(PersonVoice { account: None, chosen: None });
+        };
+        let found = self.look_up_name(&session, &nickname).await.map_err(|trouble| self.explain(trouble))?;
+        let person = found.ok_or(ClientError::UnknownNickname { nickname })?;
+        Ok(PersonVoice { account: Some(person.account.id), chosen: None })
     }
 
     async fn set_voice_of(&self, nickname: Nickname, voice: Option<String>) -> Result<(), ClientError> {

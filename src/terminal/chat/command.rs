@@ -88,7 +88,7 @@ pub const COMMANDS: [(&str, &str, &str); 19] = [
     ("/slower", "", "everybody speaks slower"),
     ("/faster", "", "everybody speaks faster"),
     ("/reply", "", "record a voice note for whoever was heard last"),
-    ("/voice-of", "NICK …", "hear NICK's voice, or make it higher, slower, other, usual …"),
+    ("/voice-of", "NICK …", "NICK's voice; higher, slower, other … changes it"),
     ("/history", "[N]", "the last N messages, with their numbers"),
     ("/unread", "[NICK|*]", "how much is new; hear what is new of NICK, or of all (*)"),
     ("/quit", "", "end; Ctrl-D does the same"),
