@@ -1,6 +1,7 @@
 //! What is heard while a command runs, and the keys that rule it: shared by `receive`, `listen` and `speak`.
 
 use std::io::{Write, stderr};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -10,13 +11,17 @@ use crate::audio::Speaker;
 use crate::client::settings::Quiet;
 use crate::client::{Body, Client, Message};
 use crate::terminal::aloud::Turn;
-use crate::terminal::keys::{Key, Keys};
+use crate::terminal::keys::{Keys, Press};
+use crate::terminal::listening::Control;
 use crate::terminal::{Aloud, progress, sanitize};
 
 /// Messages of the history that tell which languages people write in.
 const HABITS: u32 = 50;
 /// What the keys do.
-const HELP: &str = "(keys: space silence, n next, r again, m more, - slower, + faster, u what was not heard, v reply by voice, q end)";
+const HELP: &str = "(keys: space silence, n next, r again, m more, - slower, + faster, u what was not heard, v reply by voice, q end; \
+                    in a note: p pause, arrows 5 s back and ahead)";
+/// How long keeping how far a note was heard may take at the end.
+const KEEPING: Duration = Duration::from_secs(2);
 
 /// Hears out what was asked for, and heeds the keys.
 pub struct Hearing {
@@ -100,23 +105,48 @@ impl Hearing {
         aloud.cut_long_texts();
         app.out.note(HELP);
         loop {
-            match keys.pressed().await {
-                Key::Char('q') | Key::End => return aloud.stop(),
-                Key::Char('n') => aloud.skip(),
-                Key::Char('r') => aloud.repeat(),
-                Key::Char('m') if aloud.more() => {}
-                Key::Char('m') => app.out.note("(there is no more)"),
-                Key::Char('-' | '_') => aloud.slower(),
-                Key::Char('+' | '=') => aloud.faster(),
-                Key::Char('u') => app.out.note(&unheard(aloud.unheard(None))),
-                Key::Char('h' | '?') => app.out.note(HELP),
-                Key::Char('v') => match aloud.last_from() {
+            let key = match keys.press().await {
+                Press::Char(c) => Press::Char(c.to_lowercase().next().unwrap_or(c)),
+                other => other,
+            };
+            match key {
+                Press::Char('q') | Press::End => return self.end(aloud).await,
+                Press::Char('n') => aloud.skip(),
+                Press::Char('r') => aloud.repeat(),
+                Press::Char('m') if aloud.more() => {}
+                Press::Char('m') => app.out.note("(there is no more)"),
+                Press::Char('-' | '_') => aloud.slower(),
+                Press::Char('+' | '=') => aloud.faster(),
+                Press::Char('u') => app.out.note(&unheard(aloud.unheard(None))),
+                Press::Char('h' | '?') => app.out.note(HELP),
+                Press::Char('v') => match aloud.last_from() {
                     Some(to) => reply::record(app, client, speaker, &mut keys, &to).await,
                     None => app.out.note("(nobody has been heard yet, so there is nobody to reply to)"),
                 },
-                _ => aloud.stop(),
+                key => match (aloud.playing(), control(key)) {
+                    (Some(playback), Some(control)) => {
+                        app.out.note(&format!("({})", control.apply(&playback)));
+                    }
+                    _ => aloud.stop(),
+                },
             }
         }
+    }
+
+    /// Falls silent, and waits until it is kept how far the last note was heard.
+    async fn end(&self, aloud: &Aloud) {
+        aloud.stop();
+        // Whatever keeps the profile from being written is not waited for any longer.
+        let _ = tokio::time::timeout(KEEPING, aloud.idle()).await;
+    }
+}
+
+/// What a key asks of a note that is played. Space is silence here, as it is for texts.
+fn control(key: Press) -> Option<Control> {
+    match key {
+        Press::Char('p') => Some(Control::Toggle),
+        Press::Left | Press::Right | Press::Char('0'..='9') => Control::of_key(key),
+        _ => None,
     }
 }
 

@@ -1,44 +1,56 @@
 //! A reply by voice while listening: to whoever was heard last, with single keys.
 
+use std::time::Duration;
+
 use super::app::App;
-use crate::audio::recorder::Options;
-use crate::audio::{Cue, Note, Recorder, Speaker};
+use crate::audio::{Cue, Note, Speaker};
 use crate::client::{Client, VoiceNote};
 use crate::model::Nickname;
+use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::Floor;
-use crate::terminal::keys::{Key, Keys};
+use crate::terminal::keys::{Keys, Press};
 use crate::terminal::line;
+
+/// How often the recording is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Records until a key, and sends it, or does not. What goes wrong is said, and listening goes on.
 pub async fn record(app: &App, client: &Client, speaker: &Speaker, keys: &mut Keys, to: &Nickname) {
     let taken = Floor::of(&app.home).take();
-    let mut recording = match Recorder::start(Options::default()).await {
-        Ok(recording) => recording,
+    let mut taking = match Dictation::start(Options::default()).await {
+        Ok(taking) => taking,
         Err(error) => return app.out.note(&format!("tellal: {error}")),
     };
-    app.out.note(&format!("(recording a reply to {to}: Enter or v sends it, c does not)"));
+    app.out
+        .note(&format!("(recording a reply to {to}: Enter or v sends it, space pauses, c does not send it)"));
+    let mut looks = tokio::time::interval(LOOK);
     let send = loop {
         tokio::select! {
-            () = recording.ended() => break true,
-            key = keys.pressed() => match key {
-                Key::Enter | Key::Char('v') => break true,
-                Key::Char('c' | 'q') | Key::Escape | Key::End => break false,
+            () = taking.ended() => {
+                app.out.note(&format!("({})", taking.end_in_words()));
+                break true;
+            }
+            _ = looks.tick() => taking.look().iter().for_each(|words| app.out.note(&format!("({words})"))),
+            key = keys.press() => match key {
+                Press::Enter | Press::Char('v' | 'V') => break true,
+                Press::Char('c' | 'C' | 'q' | 'Q') | Press::Escape | Press::End => break false,
+                Press::Char(' ') => app.out.note(&format!("({})", taking.toggle())),
                 _ => app.out.note("(still recording: Enter or v sends it, c does not)"),
             },
         }
     };
     if !send {
-        recording.cancel();
         return app.out.note("(not sent: what was recorded is forgotten)");
     }
-    let note = recording.finish().await.and_then(|take| take.trimmed().note());
+    let recorded = taking.finish().await;
     drop(taken);
-    let note = match note {
-        Ok(note) => note,
+    let Recorded { note, words, silent } = match recorded {
+        Ok(recorded) => recorded,
         Err(error) => return app.out.note(&format!("tellal: not sent: {error}")),
     };
-    if note.is_silent() {
-        app.out.note("tellal: the recording is silent: check that the microphone is not muted");
+    words.iter().for_each(|words| app.out.note(&format!("({words})")));
+    if silent {
+        return app.out.note("tellal: not sent: nobody is heard in it; is the microphone muted?");
     }
     let Note { wav, duration_ms, sample_rate, peaks, .. } = note;
     match client.send_voice(to, VoiceNote { wav, duration_ms, sample_rate, peaks }).await {

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::audio::{Playback, Speaker};
+use crate::audio::{Playback, SPEEDS, Speaker};
 use crate::client::settings::{Quiet, Settings};
 use crate::client::{Client, Message, PersonVoice};
 use crate::model::Nickname;
@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const GOES_ON: Duration = Duration::from_secs(30);
 /// One step faster or slower, of 100.
 const STEP: i32 = 10;
+/// What each of that is to the speed of notes.
+const NOTES: f32 = 0.0125;
 /// What has not been heard and is kept to be heard later, at most.
 const KEPT: usize = 1000;
 
@@ -107,7 +109,10 @@ struct State {
     unheard: VecDeque<Message>,
     /// Who was named last, and when they were last heard.
     named: Option<(Nickname, Instant)>,
+    /// How fast everybody speaks.
     rate: i32,
+    /// How fast notes are played; none for as they are.
+    speed: Option<f32>,
     /// Whether long texts are cut.
     cut: bool,
     /// Whether it is drawn how far a note is.
@@ -293,8 +298,23 @@ impl Aloud {
         self.push(What::Mark).done().await;
     }
 
+    /// The note that is played now.
+    pub fn playing(&self) -> Option<Playback> {
+        self.inner.shared.state().playing.clone().filter(|playback| !playback.is_done())
+    }
+
+    /// How fast notes are played from the next one on.
+    pub fn set_speed(&self, speed: f32) {
+        self.inner.shared.state().speed = Some(speed);
+    }
+
     fn change_rate(&self, step: i32) {
         let mut state = self.inner.shared.state();
+        let speed = state.speed.unwrap_or(1.0) + NOTES * step as f32;
+        state.speed = Some(speed.clamp(*SPEEDS.start(), *SPEEDS.end()));
+        if let (Some(playing), Some(speed)) = (&state.playing, state.speed) {
+            playing.set_speed(speed);
+        }
         state.rate = (state.rate + step).clamp(-100, 100);
         self.inner.shared.speech.iter().for_each(|speech| speech.set_rate(state.rate));
     }

@@ -9,48 +9,62 @@ use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tc
 use nix::unistd::{getpgrp, tcgetpgrp};
 use tokio::sync::mpsc;
 
-/// A key.
+/// A key that was pressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Key {
-    /// One that writes something; small, whether or not Shift is held.
+pub enum Press {
+    /// A character, also the space.
     Char(char),
     /// Enter.
     Enter,
     /// Escape.
     Escape,
-    /// The end of input (Ctrl-D).
-    End,
-    /// An arrow.
+    /// Backspace.
+    Back,
+    /// The left arrow.
     Left,
-    /// An arrow.
+    /// The right arrow.
     Right,
-    /// An arrow.
-    Up,
-    /// An arrow.
-    Down,
-    /// Any other.
+    /// The end of the input (Ctrl-D).
+    End,
+    /// Another one.
     Other,
 }
 
-impl Key {
-    /// The keys in what came at once. Some send several bytes, which come together.
-    fn read(bytes: &[u8]) -> Vec<Self> {
-        match bytes {
-            [0x1b] => return vec![Self::Escape],
-            [0x1b, b'[' | b'O', b'A'] => return vec![Self::Up],
-            [0x1b, b'[' | b'O', b'B'] => return vec![Self::Down],
-            [0x1b, b'[' | b'O', b'C'] => return vec![Self::Right],
-            [0x1b, b'[' | b'O', b'D'] => return vec![Self::Left],
-            [0x1b, ..] => return vec![Self::Other],
-            _ => {}
+impl Press {
+    /// The keys in what a terminal sent at once. An escape with nothing behind it is the key of that name.
+    pub fn read(bytes: &[u8]) -> Vec<Self> {
+        let text = String::from_utf8_lossy(bytes);
+        let mut rest = text.as_ref();
+        let mut keys = Vec::new();
+        while let Some(c) = rest.chars().next() {
+            let (key, length) = match c {
+                '\u{1b}' => Self::escaped(rest),
+                '\r' | '\n' => (Self::Enter, 1),
+                '\u{4}' => (Self::End, 1),
+                '\u{8}' | '\u{7f}' => (Self::Back, 1),
+                c if c.is_control() => (Self::Other, c.len_utf8()),
+                c => (Self::Char(c), c.len_utf8()),
+            };
+            keys.push(key);
+            rest = rest.get(length..).unwrap_or_default();
         }
-        let key = |c: char| match c {
-            '\n' | '\r' => Self::Enter,
-            '\u{4}' => Self::End,
-            c if c.is_control() => Self::Other,
-            c => Self::Char(c.to_lowercase().next().unwrap_or(c)),
+        keys
+    }
+
+    /// A key that sends several bytes, and how many.
+    fn escaped(text: &str) -> (Self, usize) {
+        let sequence = text.get(1..).unwrap_or_default();
+        let Some(body) = sequence.strip_prefix(['[', 'O']) else {
+            return (Self::Escape, 1);
         };
-        String::from_utf8_lossy(bytes).chars().map(key).collect()
+        // Parameters, and one letter or tilde.
+        let end = body.find(|c: char| ('@'..='~').contains(&c)).unwrap_or(body.len());
+        let length = (2 + end + 1).min(text.len());
+        match body.get(end..).and_then(|end| end.chars().next()) {
+            Some('C') => (Self::Right, length),
+            Some('D') => (Self::Left, length),
+            _ => (Self::Other, length),
+        }
     }
 }
 
@@ -60,7 +74,7 @@ pub struct Keys {
     before: Termios,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    pressed: mpsc::UnboundedReceiver<Key>,
+    pressed: mpsc::UnboundedReceiver<Press>,
 }
 
 impl Keys {
@@ -84,8 +98,15 @@ impl Keys {
         let thread = std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
             let mut bytes = [0; 64];
             while !asked.load(Ordering::Relaxed) {
-                let Ok(count) = stdin().lock().read(&mut bytes) else { return };
-                let keys = Key::read(bytes.get(..count).unwrap_or_default());
+                // Some keys send several bytes, which come together or nearly so.
+                let Ok(mut count) = stdin().lock().read(&mut bytes) else { return };
+                if let [0x1b, rest @ ..] = &mut bytes
+                    && count == 1
+                {
+                    let Ok(more) = stdin().lock().read(rest) else { return };
+                    count += more;
+                }
+                let keys = Press::read(bytes.get(..count).unwrap_or_default());
                 if keys.into_iter().any(|key| press.send(key).is_err()) {
                     return;
                 }
@@ -94,8 +115,8 @@ impl Keys {
         Some(Self { before, stop, thread: thread.ok(), pressed })
     }
 
-    /// Waits for a key.
-    pub async fn pressed(&mut self) -> Key {
+    /// Waits for a key. Dropping the future loses none.
+    pub async fn press(&mut self) -> Press {
         match self.pressed.recv().await {
             Some(key) => key,
             None => std::future::pending().await,
@@ -120,13 +141,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_told_apart() {
-        assert_eq!(Key::read(b"vQ+"), [Key::Char('v'), Key::Char('q'), Key::Char('+')]);
-        assert_eq!(Key::read(b"\n\x04"), [Key::Enter, Key::End]);
-        assert_eq!(Key::read(b"\x1b"), [Key::Escape]);
-        assert_eq!(Key::read(b"\x1b[D"), [Key::Left]);
-        assert_eq!(Key::read(b"\x1b[15~"), [Key::Other]);
-        assert_eq!(Key::read("ş\u{7f}".as_bytes()), [Key::Char('ş'), Key::Other]);
-        assert_eq!(Key::read(b""), []);
+    fn keys_are_told_apart_whatever_they_send() {
+        assert_eq!(Press::read(b" "), [Press::Char(' ')]);
+        assert_eq!(Press::read(b"\x1b"), [Press::Escape]);
+        assert_eq!(Press::read(b"\x1b[C\x1bOD\x1b[1;5C"), [Press::Right, Press::Left, Press::Right]);
+        assert_eq!(Press::read(b"\x1b[A\x1b[3~x"), [Press::Other, Press::Other, Press::Char('x')]);
+        assert_eq!(
+            Press::read("ş\n\r\u{4}\u{7f}".as_bytes()).as_slice(),
+            [Press::Char('ş'), Press::Enter, Press::Enter, Press::End, Press::Back]
+        );
+        assert_eq!(Press::read(b"\x1b["), [Press::Other]);
+        assert_eq!(Press::read(b"\x1bx"), [Press::Escape, Press::Char('x')]);
+        assert!(Press::read(&[0xff, 0x1b, b'[', 0xff]).len() < 5 && Press::read(b"").is_empty());
     }
 }

@@ -2,16 +2,17 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{GOES_ON, Job, LOOK, Outcome, Shared, What, manner, tell};
-use crate::audio::Speaker;
+use crate::audio::{Playback, Speaker, Start};
 use crate::client::{Body, Client, Message, MessageRef};
 use crate::model::Nickname;
 use crate::speech::{self, Language, Manner, Utterance};
 use crate::terminal::floor::Floor;
+use crate::terminal::listening::left_off;
 use crate::terminal::progress;
 
 /// Takes one turn after the other.
@@ -61,17 +62,20 @@ impl<T: Fn(&str)> Reader<T> {
             () = one.cancelled() => End::Over(Outcome::Stopped),
             () = taken(&floor), if !matches!(what, What::Mark) => End::Interrupted,
         };
-        let mut state = self.shared.state();
-        state.playing = None;
+        let played = self.shared.state().playing.take();
+        if let (What::Message(message, _), Some(played)) = (&what, played) {
+            let heard = matches!(end, End::Over(Outcome::Heard));
+            self.keep_position(message, &played, heard).await;
+        }
         match end {
             End::Over(outcome) => {
-                drop(state);
                 if let Outcome::Unavailable(why) = &outcome {
                     self.trouble(why.clone());
                 }
                 tell(done, outcome);
             }
             End::Interrupted => {
+                let mut state = self.shared.state();
                 self.shared.hush(&state);
                 // It is heard from its beginning, once the recording has ended.
                 state.queue.push_front(Job { what, named: true, done });
@@ -116,7 +120,7 @@ impl<T: Fn(&str)> Reader<T> {
                             Outcome::Heard => {}
                         }
                     }
-                    let outcome = self.play(wav).await;
+                    let outcome = self.play(message, wav).await;
                     self.heard(&message.from);
                     outcome
                 }
@@ -182,14 +186,29 @@ impl<T: Fn(&str)> Reader<T> {
         }
     }
 
-    async fn play(&self, wav: Vec<u8>) -> Outcome {
+    /// Keeps in the profile how far a note was heard.
+    async fn keep_position(&self, message: &Message, played: &Playback, heard: bool) {
+        played.stop();
+        let left = left_off(played.position(), heard).unwrap_or_default();
+        if let Err(error) = self.client.mark_heard(message.number, left, heard).await {
+            tracing::warn!(%error, "how far a note was heard is not kept");
+        }
+    }
+
+    /// From where it was left off.
+    async fn play(&self, message: &Message, wav: Vec<u8>) -> Outcome {
+        let from = match message.body {
+            Body::Voice { position_ms, .. } => Duration::from_millis(position_ms),
+            Body::Text { .. } | Body::Notice { .. } => Duration::ZERO,
+        };
         let playback = {
             let mut state = self.shared.state();
             // Stopped between the name and the note.
             if state.one.is_cancelled() {
                 return Outcome::Stopped;
             }
-            state.playing.insert(self.speaker.play(wav)).clone()
+            let speed = state.speed.unwrap_or(1.0);
+            state.playing.insert(self.speaker.play_from(wav, Start { from, speed })).clone()
         };
         let draw = self.shared.state().draw;
         let played = if draw { progress::show(&playback).await } else { playback.wait().await };

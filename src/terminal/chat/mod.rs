@@ -12,18 +12,22 @@
 //! - [`render`]: what it all looks like
 //! - `face`: a terminal or plain output, behind one interface
 //! - `talk`: the conversation's state, from its beginning to its end
-//! - `sound`: what is heard and recorded
+//! - `sound`: what is heard
+//! - `hands_free`: hearing it with eyes closed
+//! - `taking`: what is recorded
 //! - `typed`: doing what was typed
 //! - `happened`: showing what happened
 
 pub mod command;
 pub mod complete;
 mod face;
+mod hands_free;
 mod happened;
 pub mod input;
 pub mod people;
 pub mod render;
 mod sound;
+mod taking;
 mod talk;
 mod typed;
 
