@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use clap::builder::FalseyValueParser;
@@ -12,10 +13,10 @@ use clap::{CommandFactory, ValueEnum};
 use super::Root;
 use super::failure::Failure;
 use super::output::Output;
-use crate::audio::{Sounds, Speaker};
-use crate::client::{Client, Options, Role};
+use crate::audio::Speaker;
+use crate::client::{Client, Options, Role, Settings};
 use crate::model::{Color, Nickname};
-use crate::terminal::{Lines, Palette, When};
+use crate::terminal::{Cues, Lines, Palette, When};
 
 /// Options that every verb takes.
 #[derive(Debug, clap::Args)]
@@ -74,6 +75,7 @@ pub struct App {
     pub out: Output,
     /// Whether the program's own sounds are off.
     pub mute: bool,
+    settings: OnceLock<Settings>,
 }
 
 impl App {
@@ -96,26 +98,45 @@ impl App {
         };
         let palette = Palette::detect(when, stdout().is_terminal(), |name| std::env::var(name).ok());
         let out = Output::new(globals.json, Lines { plain: globals.plain, ..Lines::here(palette) });
-        Ok(Self { home, server: globals.server.filter(|server| !server.is_empty()), out, mute: globals.mute })
+        Ok(Self {
+            home,
+            server: globals.server.filter(|server| !server.is_empty()),
+            out,
+            mute: globals.mute,
+            settings: OnceLock::new(),
+        })
     }
 
-    /// The loudspeaker, with this profile's sounds. The device is opened when something is played.
+    /// The loudspeaker. The device is opened when something is played.
     pub fn speaker(&self) -> Speaker {
-        if self.mute {
-            return Speaker::muted();
-        }
-        let (sounds, warnings) = Sounds::with_folder(&self.home.join("sounds"));
-        warnings.iter().for_each(|warning| self.out.note(&format!("tellal: {warning}")));
-        Speaker::with_sounds(sounds)
+        Speaker::new()
     }
 
-    /// Waits until the sounds of a command have been heard, so that its end does not cut them off. That there is
-    /// no loudspeaker is said in a line, and is no failure.
-    pub async fn heard(&self, speaker: &Speaker) {
-        speaker.idle().await;
-        if let Some(trouble) = speaker.take_trouble() {
-            self.out.note(&format!("tellal: {trouble}"));
-        }
+    /// What is set for this profile. What is wrong with it is said once.
+    pub fn settings(&self) -> &Settings {
+        self.settings.get_or_init(|| {
+            let (settings, warnings) = Settings::load(&self.home);
+            warnings.iter().for_each(|warning| self.out.note(&format!("tellal: {warning}")));
+            settings
+        })
+    }
+
+    /// This profile's own sounds.
+    pub fn cues(&self) -> Cues {
+        let cues = Cues::new(&self.home, self.settings(), self.mute, self.speaker());
+        self.trouble(&cues);
+        cues
+    }
+
+    /// Says what is wrong with sounds, each thing once. It is no failure.
+    pub fn trouble(&self, cues: &Cues) {
+        cues.take_trouble().iter().for_each(|trouble| self.out.note(&format!("tellal: {trouble}")));
+    }
+
+    /// Waits until the sounds of a command have been heard, so that its end does not cut them off.
+    pub async fn heard(&self, cues: &Cues) {
+        cues.speaker().idle().await;
+        self.trouble(cues);
     }
 
     /// Opens the profile.

@@ -8,8 +8,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::app::App;
 use super::failure::Failure;
-use crate::audio::{Cue, Speaker};
+use crate::audio::Cue;
 use crate::client::{Client, ClientError, Event, Events, Message, MessageRef};
+use crate::model::Nickname;
+use crate::terminal::Cues;
 
 /// How long an outbox that does not get shorter holds up the end. Messages to somebody whose key changed stay in it.
 const STILL: Duration = Duration::from_secs(2);
@@ -43,21 +45,22 @@ pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -
 /// When stdout can't be written to.
 pub async fn tell(
     app: &App,
-    speaker: &Speaker,
+    cues: &Cues,
+    to: &Nickname,
     sent: &Result<Message>,
     put: impl FnOnce(&Message) -> io::Result<()>,
 ) -> io::Result<()> {
     match sent {
         Ok(message) => {
-            speaker.cue(Cue::Sent);
+            cues.play(Cue::Sent, Some(to));
             put(message)?;
             app.out.flush()?;
-            app.heard(speaker).await;
+            app.heard(cues).await;
         }
         Err(_) => {
-            speaker.cue(Cue::Error);
+            cues.play(Cue::Error, Some(to));
             // What failed is said in a line: that there was no sound either would be one too many.
-            speaker.idle().await;
+            cues.speaker().idle().await;
         }
     }
     Ok(())

@@ -35,7 +35,7 @@ impl Hearing {
 
     /// With texts read aloud. What goes wrong is not said: it is the outcome.
     pub fn quiet() -> Self {
-        let aloud = Aloud::new(Speaker::muted(), Speech::new(), |_| {});
+        let aloud = Aloud::new(Speaker::new(), Speech::new(), |_| {});
         Self { aloud: Some(aloud), play: false, speak: true }
     }
 

@@ -12,7 +12,7 @@
 //! - [`record`]: recording a voice note, with time and level
 //! - [`mod@file`]: new files that never overwrite
 //! - the verbs: `register`, `users`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
-//!   `doctor`, `server`
+//!   `sounds`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
@@ -48,6 +48,8 @@ pub mod register;
 pub mod send;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "client")]
+pub mod sounds;
 #[cfg(feature = "client")]
 pub mod speak;
 #[cfg(feature = "client")]
@@ -108,6 +110,8 @@ pub enum ClientVerb {
     Play(play::Args),
     /// Read a text aloud
     Speak(speak::Args),
+    /// The sounds of what happens: where each is from; plays them
+    Sounds(sounds::Args),
     /// Check what works here, and say what to do about what does not
     Doctor(doctor::Args),
 }
@@ -174,6 +178,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::History(args) => history::run(args, app).await,
             ClientVerb::Play(args) => play::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
+            ClientVerb::Sounds(args) => sounds::run(args, app).await,
             ClientVerb::Speak(args) => speak::run(args, app).await,
         }
     };

@@ -8,9 +8,8 @@ use tokio::time::{Instant, timeout_at};
 use super::app::App;
 use super::deliver;
 use super::hearing::Hearing;
-use crate::audio::Speaker;
 use crate::client::{Client, ClientError, Event, Events, Role};
-use crate::terminal::cues;
+use crate::terminal::{Cues, cues};
 
 /// How long to let be after the server could not be asked, if nothing happens.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -47,10 +46,10 @@ pub async fn run(args: Args, app: App) -> Result<()> {
 pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
     let client = app.open_as(role).await?;
     let mut events = client.events();
-    let speaker = app.speaker();
-    let hearing = Hearing::new(&speaker, args.play, args.speak);
+    let cues = app.cues();
+    let hearing = Hearing::new(cues.speaker(), args.play, args.speak);
     hearing.learn(&client, args.follow).await?;
-    let reader = Reader { client: &client, app: &app, speaker: &speaker, hearing: &hearing };
+    let reader = Reader { client: &client, app: &app, cues: &cues, hearing: &hearing };
     let work = async {
         let done = if args.follow {
             reader.follow(&mut events).await
@@ -68,7 +67,7 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
         done = work => done,
         () = hearing.keys() => Ok(()),
     };
-    tokio::join!(deliver::close(client, events), app.heard(&speaker));
+    tokio::join!(deliver::close(client, events), app.heard(&cues));
     done
 }
 
@@ -76,7 +75,7 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
 struct Reader<'a> {
     client: &'a Client,
     app: &'a App,
-    speaker: &'a Speaker,
+    cues: &'a Cues,
     hearing: &'a Hearing,
 }
 
@@ -125,9 +124,7 @@ impl Reader<'_> {
                 Event::Message(_) | Event::Drained => {
                     self.show().await?;
                 }
-                Event::Presence { .. } => {
-                    cues::of_event(&event).iter().for_each(|cue| self.speaker.cue(*cue))
-                }
+                Event::Presence { .. } => self.cues.play_event(&event),
                 Event::Disconnected { reason, .. } if !lost => {
                     lost = true;
                     self.app.out.note(&format!("tellal: {reason}; trying again"));
@@ -142,9 +139,7 @@ impl Reader<'_> {
                 }
                 _ => {}
             }
-            if let Some(trouble) = self.speaker.take_trouble() {
-                self.app.out.note(&format!("tellal: {trouble}"));
-            }
+            self.app.trouble(self.cues);
         }
         Ok(())
     }
@@ -158,7 +153,7 @@ impl Reader<'_> {
         // Only what the reader has counts as shown.
         self.app.out.flush()?;
         for message in &messages {
-            cues::of_message(message).iter().for_each(|cue| self.speaker.cue(*cue));
+            cues::of_message(message).iter().for_each(|cue| self.cues.play(*cue, Some(&message.from)));
         }
         if !messages.is_empty() {
             let numbers: Vec<u64> = messages.iter().map(|message| message.number).collect();

@@ -42,8 +42,8 @@ impl Talk {
             }
             Event::Accepted { id, .. } => self.accepted(id),
             Event::Refused { id, reason } => {
-                if self.unsent.remove(&id).is_some() {
-                    self.cue(Some(Cue::Error));
+                if let Some(pending) = self.unsent.remove(&id) {
+                    self.cue(Some(Cue::Error), &pending.to);
                     self.words(&format!("not sent: the server refused it: {reason}"));
                     self.failed.get_or_insert(ClientError::Refused { reason });
                 }
@@ -109,14 +109,14 @@ impl Talk {
             self.people.get_or_add(&peer).new.push(message.number);
         }
         self.show(message, Marks::default())?;
-        self.cue(cues::of_message(message));
+        self.cue(cues::of_message(message), &message.from);
         self.hear_arrival(message);
         Ok(())
     }
 
     fn accepted(&mut self, id: MessageId) {
         let Some(pending) = self.unsent.remove(&id) else { return };
-        self.cue(Some(Cue::Sent));
+        self.cue(Some(Cue::Sent), &pending.to);
         if pending.told {
             self.left += 1;
             if !self.unsent.values().any(|pending| pending.told) {
@@ -139,7 +139,7 @@ impl Talk {
             }
             Err(error) => {
                 self.unsent.remove(&id);
-                self.cue(Some(Cue::Error));
+                self.cue(Some(Cue::Error), to);
                 let reason = match &error {
                     ClientError::UnknownNickname { nickname } => unknown(nickname),
                     error => error.to_string(),
@@ -208,7 +208,7 @@ impl Talk {
             self.leaving.remove(place);
         } else {
             self.words(&format!("{nickname} is online"));
-            self.cue(Some(Cue::Joined));
+            self.cue(Some(Cue::Joined), nickname);
         }
     }
 
@@ -220,7 +220,7 @@ impl Talk {
         let left: Vec<(Nickname, Instant)> = left;
         for (nickname, _) in left {
             self.words(&format!("{nickname} is offline"));
-            self.cue(Some(Cue::Left));
+            self.cue(Some(Cue::Left), &nickname);
         }
     }
 }

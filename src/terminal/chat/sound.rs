@@ -7,10 +7,11 @@ use tokio::time::Instant;
 
 use super::ChatError;
 use super::talk::{Done, Outgoing, Talk};
-use crate::audio::{AudioError, Cue, Note, Recorder, Recording, Speaker, recorder};
+use crate::audio::{AudioError, Cue, Note, Recorder, Recording, recorder};
 use crate::client::{Body, Message, MessageRef};
 use crate::model::Nickname;
 use crate::speech::Speech;
+use crate::terminal::Cues;
 use crate::terminal::aloud::Aloud;
 use crate::terminal::line::duration;
 
@@ -26,7 +27,7 @@ const LEARNT: u32 = 100;
 
 /// Loudspeaker, voice and microphone of a conversation.
 pub(super) struct Sound {
-    pub(super) speaker: Speaker,
+    pub(super) cues: Cues,
     aloud: Option<Aloud>,
     /// What arrives is heard.
     speaking: bool,
@@ -47,27 +48,27 @@ pub(super) struct Taking {
 }
 
 impl Sound {
-    pub(super) fn new(speaker: Speaker) -> Self {
-        Self { speaker, aloud: None, speaking: false, taking: None }
+    pub(super) fn new(cues: Cues) -> Self {
+        Self { cues, aloud: None, speaking: false, taking: None }
     }
 }
 
 impl Talk {
     /// Plays a sound of the program's own.
-    pub(super) fn cue(&mut self, cue: Option<Cue>) {
-        cue.into_iter().for_each(|cue| self.sound.speaker.cue(cue));
+    pub(super) fn cue(&mut self, cue: Option<Cue>, person: &Nickname) {
+        cue.into_iter().for_each(|cue| self.sound.cues.play(cue, Some(person)));
     }
 
-    /// Says once what is wrong with the loudspeaker.
+    /// Says once what is wrong with sounds.
     pub(super) fn say_trouble(&mut self) {
-        if let Some(trouble) = self.sound.speaker.take_trouble() {
-            self.words(&trouble.to_string());
+        for trouble in self.sound.cues.take_trouble() {
+            self.words(&trouble);
         }
     }
 
     fn aloud(&mut self, speech: bool) -> &Aloud {
         let done = self.done.clone();
-        let speaker = self.sound.speaker.clone();
+        let speaker = self.sound.cues.speaker().clone();
         self.sound.aloud.get_or_insert_with(|| {
             let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
             Aloud::new(speaker, speech.then(Speech::new), tell)
