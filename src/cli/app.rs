@@ -124,19 +124,22 @@ impl App {
     /// This profile's own sounds.
     pub fn cues(&self) -> Cues {
         let cues = Cues::new(&self.home, self.settings(), self.mute, self.speaker());
-        self.trouble(&cues);
+        self.warn(&cues);
         cues
     }
 
-    /// Says what is wrong with sounds, each thing once. It is no failure.
-    pub fn trouble(&self, cues: &Cues) {
-        cues.take_trouble().iter().for_each(|trouble| self.out.note(&format!("tellal: {trouble}")));
+    /// Says what is wrong with files of sounds, each thing once. It is no failure.
+    pub fn warn(&self, cues: &Cues) {
+        cues.take_warnings().iter().for_each(|warning| self.out.note(&format!("tellal: {warning}")));
     }
 
-    /// Waits until the sounds of a command have been heard, so that its end does not cut them off.
-    pub async fn heard(&self, cues: &Cues) {
-        cues.speaker().idle().await;
-        self.trouble(cues);
+    /// Waits until the sounds of a command that was to be heard are over, so that its end does not cut them off.
+    /// That there is no loudspeaker is said in a line, and is no failure.
+    pub async fn heard(&self, speaker: &Speaker) {
+        speaker.idle().await;
+        if let Some(trouble) = speaker.take_trouble() {
+            self.out.note(&format!("tellal: {trouble}"));
+        }
     }
 
     /// Opens the profile.

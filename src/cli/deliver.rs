@@ -55,14 +55,12 @@ pub async fn tell(
             cues.play(Cue::Sent, Some(to));
             put(message)?;
             app.out.flush()?;
-            app.heard(cues).await;
         }
-        Err(_) => {
-            cues.play(Cue::Error, Some(to));
-            // What failed is said in a line: that there was no sound either would be one too many.
-            cues.speaker().idle().await;
-        }
+        Err(_) => cues.play(Cue::Error, Some(to)),
     }
+    // Nobody asked for a sound: that there is no loudspeaker is not said.
+    app.warn(cues);
+    cues.speaker().idle().await;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::app::App;
 use super::deliver;
 use super::hearing::Hearing;
+use super::output::LiveEnded;
 use crate::client::{Client, ClientError, Event, Events, Role};
 use crate::terminal::{Cues, cues};
 
@@ -49,7 +50,8 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
     let cues = app.cues();
     let hearing = Hearing::new(cues.speaker(), args.play, args.speak);
     hearing.learn(&client, args.follow).await?;
-    let reader = Reader { client: &client, app: &app, cues: &cues, hearing: &hearing };
+    let asked = args.play || args.speak;
+    let reader = Reader { client: &client, app: &app, cues: &cues, hearing: &hearing, asked };
     let work = async {
         let done = if args.follow {
             reader.follow(&mut events).await
@@ -67,7 +69,9 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
         done = work => done,
         () = hearing.keys() => Ok(()),
     };
-    tokio::join!(deliver::close(client, events), app.heard(&cues));
+    let speaker = cues.speaker();
+    let heard = async { if asked { app.heard(speaker).await } else { speaker.idle().await } };
+    tokio::join!(deliver::close(client, events), heard);
     done
 }
 
@@ -77,6 +81,8 @@ struct Reader<'a> {
     app: &'a App,
     cues: &'a Cues,
     hearing: &'a Hearing,
+    /// Whether anything was asked to be heard: only then a loudspeaker is missed.
+    asked: bool,
 }
 
 impl Reader<'_> {
@@ -124,6 +130,11 @@ impl Reader<'_> {
                 Event::Message(_) | Event::Drained => {
                     self.show().await?;
                 }
+                Event::LiveEnded(message) if message.delivery.is_none() => {
+                    let ended = LiveEnded::of(&message);
+                    self.app.out.put(&ended, || self.app.out.lines.ended(&message))?;
+                    self.app.out.flush()?;
+                }
                 Event::Presence { .. } => self.cues.play_event(&event),
                 Event::Disconnected { reason, .. } if !lost => {
                     lost = true;
@@ -139,7 +150,12 @@ impl Reader<'_> {
                 }
                 _ => {}
             }
-            self.app.trouble(self.cues);
+            self.app.warn(self.cues);
+            if self.asked
+                && let Some(trouble) = self.cues.speaker().take_trouble()
+            {
+                self.app.out.note(&format!("tellal: {trouble}"));
+            }
         }
         Ok(())
     }

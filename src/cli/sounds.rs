@@ -67,7 +67,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
             listed.extend(replaced);
         }
     }
-    app.trouble(&cues);
+    app.warn(&cues);
     if let Some(kind) = &args.play {
         listed.retain(|(_, listed)| (kind == "all" || kind == listed.sound) && listed.person == person);
     }

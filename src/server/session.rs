@@ -170,6 +170,8 @@ impl<S: Store> Session<S> {
                 self.changes = Some(changes);
                 return answer(number, Answer::Online { accounts });
             }
+            Verb::AwaitChunk { device, blob, index } => verb::blob::wait(shared, number, device, blob, index),
+            Verb::DropBlob { blob } => verb::blob::forget(shared, &self.turn, who, number, blob),
             Verb::Ping => return answer(number, Answer::Done),
         };
         (None, Some(pending))

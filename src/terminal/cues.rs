@@ -115,11 +115,9 @@ impl Cues {
         self.inner.folders.iter().map(|(nickname, _)| nickname)
     }
 
-    /// What is wrong with files, settings and loudspeaker. Each is told once.
-    pub fn take_trouble(&self) -> Vec<String> {
-        let mut warnings = self.inner.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        let trouble = self.inner.speaker.take_trouble().map(|trouble| trouble.to_string());
-        warnings.drain(..).chain(trouble).collect()
+    /// What is wrong with files and settings. Each thing is told once.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.inner.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -191,9 +189,9 @@ mod tests {
         assert_eq!(length(&cues, Cue::Received, "zoé"), built_in(Cue::Error));
         assert_eq!(length(&cues, Cue::Received, "burak"), built_in(Cue::Sent));
         assert_eq!(length(&cues, Cue::Left, "zoé"), built_in(Cue::Left));
-        assert!(cues.take_trouble().is_empty(), "nobody needed the bad one");
+        assert!(cues.take_warnings().is_empty(), "nobody needed the bad one");
         assert_eq!(length(&cues, Cue::Left, "지민"), built_in(Cue::Sent));
-        let told = cues.take_trouble();
+        let told = cues.take_warnings();
         assert!(told.len() == 1 && told[0].contains("joined.wav is not a WAV file"), "{told:?}");
         assert_eq!(cues.people().count(), 2);
     }
@@ -205,7 +203,7 @@ mod tests {
             Settings { silent: vec!["left".to_owned(), "lefft".to_owned()], ..Settings::default() };
         let cues = Cues::new(home.path(), &settings, false, Speaker::new());
         assert!(cues.is_silent(Cue::Left) && !cues.is_silent(Cue::Joined));
-        let told = cues.take_trouble();
+        let told = cues.take_warnings();
         assert!(told.len() == 1 && told[0].starts_with("no sound is called \"lefft\""), "{told:?}");
     }
 
@@ -229,7 +227,16 @@ mod tests {
     #[test]
     fn what_happens_to_others_and_to_ones_own_sounds_different() {
         let text = || Body::Text { text: "salut".to_owned() };
-        let voice = Body::Voice { duration_ms: 1, sample_rate: 16_000, size: 46, peaks: vec![] };
+        let voice = Body::Voice {
+            duration_ms: 1,
+            sample_rate: 16_000,
+            size: 46,
+            peaks: vec![],
+            live: false,
+            cut_off: false,
+            listened: false,
+            position_ms: 0,
+        };
         let notice = Body::Notice { text: "the key changed".to_owned() };
         let id = MessageId::from_bytes([1; 16]);
         let come = |online| Event::Presence { nickname: "小明".parse().unwrap(), online };

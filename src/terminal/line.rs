@@ -48,8 +48,8 @@ impl Lines {
         };
         let what = match &message.body {
             Body::Text { text } => sanitize::block(text, INDENT),
-            Body::Voice { duration_ms, .. } => {
-                format!("voice note, {} (tellal play {})", duration(*duration_ms), message.number)
+            Body::Voice { duration_ms, live, cut_off, .. } => {
+                format!("{} (tellal play {})", voice(*duration_ms, *live, *cut_off), message.number)
             }
             Body::Notice { text } => return self.notice(message, self.numbers, &who, text),
         };
@@ -68,8 +68,11 @@ impl Lines {
 
     /// A remark of the client's own about a conversation.
     pub fn notice(&self, message: &Message, number: bool, who: &str, text: &str) -> String {
-        let mark = if self.plain { "notice," } else { "*" };
-        format!("{} {mark} {who}: {}", self.begin(message, number), sanitize::block(text, INDENT))
+        format!("{} {} {who}: {}", self.begin(message, number), self.mark(), sanitize::block(text, INDENT))
+    }
+
+    fn mark(&self) -> &'static str {
+        if self.plain { "notice," } else { "*" }
     }
 
     /// Somebody's name in their colour.
@@ -92,6 +95,17 @@ impl Lines {
         if self.plain { format!("{name} (verified)") } else { format!("{name} ✓") }
     }
 
+    /// What has become of a voice note that was heard while it was spoken.
+    pub fn ended(&self, message: &Message) -> String {
+        let from = sanitize::line(message.from.as_str());
+        let what = match &message.body {
+            Body::Voice { duration_ms, live, cut_off, .. } => voice(*duration_ms, *live, *cut_off),
+            Body::Text { text } | Body::Notice { text } => sanitize::block(text, INDENT),
+        };
+        let ended = Message { sent_at: Millis::now(), ..message.clone() };
+        format!("{} {} {from}: {what}", self.begin(&ended, true), self.mark())
+    }
+
     /// The time of day; with the date when that is not today.
     pub fn time(&self, time: Millis) -> String {
         let local = time.timestamp().to_zoned(self.zone.clone());
@@ -108,6 +122,15 @@ impl Lines {
             (None, Some(at)) if message.late => format!(" (arrived {})", self.time(at)),
             _ => String::new(),
         }
+    }
+}
+
+/// What there is of a voice note, in words.
+pub fn voice(duration_ms: u64, live: bool, cut_off: bool) -> String {
+    match (live, cut_off) {
+        (true, _) => "voice note, live".to_owned(),
+        (false, true) => format!("voice note, cut off after {}", duration(duration_ms)),
+        (false, false) => format!("voice note, {}", duration(duration_ms)),
     }
 }
 
@@ -169,7 +192,16 @@ mod tests {
     #[test]
     fn what_matters_is_said_in_words() {
         let plain = lines(Palette::None);
-        let voice = Body::Voice { duration_ms: 62_400, sample_rate: 16_000, size: 9, peaks: Vec::new() };
+        let voice = Body::Voice {
+            duration_ms: 62_400,
+            sample_rate: 16_000,
+            size: 9,
+            peaks: Vec::new(),
+            live: false,
+            cut_off: false,
+            listened: false,
+            position_ms: 0,
+        };
         let voice = Message { verified: true, ..message(voice) };
         assert_eq!(plain.message(&voice), "07:00 ayşe ✓: voice note, 1:03 (tellal play 12)");
         let queued = Message { delivery: Some(Delivery::Queued), ..text("hi") };

@@ -20,12 +20,14 @@ mod writer;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::Connection;
+use tokio::time::{Instant, timeout_at};
 
-use super::wake::{Wakeups, Watchers};
-use super::{BlobState, Bounds, NewAccount, NewMessageKey, Store, StoreError, StoredAccount};
+use super::wake::{Growth, Wakeups, Watchers};
+use super::{Awaited, BlobState, Bounds, NewAccount, NewMessageKey, Store, StoreError, StoredAccount};
 use crate::model::{AccountId, BlobId, DeviceId, Entry, Millis, Nickname, Position, ServerId, Submission};
 use apply::Operation;
 use blobs::Blobs;
@@ -43,6 +45,8 @@ pub struct SqliteStore {
     writer: Writer,
     watchers: Watchers,
     blobs: Blobs,
+    /// Who waits for more of a blob under way.
+    growth: Growth,
 }
 
 impl SqliteStore {
@@ -61,7 +65,16 @@ impl SqliteStore {
         let watchers = Watchers::default();
         let blobs = Blobs::open(folder.join("blobs"))?;
         let writer = Writer::start(connection, watchers.clone(), blobs.clone())?;
-        Ok(Self { server_id, epoch, database, idle: Arc::default(), writer, watchers, blobs })
+        Ok(Self {
+            server_id,
+            epoch,
+            database,
+            idle: Arc::default(),
+            writer,
+            watchers,
+            blobs,
+            growth: Growth::default(),
+        })
     }
 
     /// Takes one step after another, as often as there is more to do.
@@ -167,13 +180,50 @@ impl Store for SqliteStore {
         chunk: Bytes,
     ) -> Result<(), StoreError> {
         let blobs = self.blobs.clone();
-        blocking(move || blobs.put(&owner, &blob, index, &chunk)).await
+        blocking(move || blobs.put(&owner, &blob, index, &chunk)).await?;
+        self.growth.tell(owner, blob);
+        Ok(())
     }
 
     async fn seal_blob(&self, owner: DeviceId, blob: BlobId, chunks: u32) -> Result<(), StoreError> {
         let blobs = self.blobs.clone();
         blocking(move || blobs.seal(&owner, &blob, chunks)).await?;
-        self.writer.ask(move |reply| Operation::SealBlob { blob, owner, chunks, reply }).await
+        self.writer.ask(move |reply| Operation::SealBlob { blob, owner, chunks, reply }).await?;
+        self.growth.tell(owner, blob);
+        Ok(())
+    }
+
+    async fn await_chunk(
+        &self,
+        owner: DeviceId,
+        blob: BlobId,
+        index: u32,
+        patience: Duration,
+    ) -> Result<Awaited, StoreError> {
+        let deadline = Instant::now() + patience;
+        // From before the first look, so that nothing is missed in between.
+        let mut growth = self.growth.watch(owner, blob);
+        loop {
+            let state = self.stat_blob(owner, blob).await?;
+            if index < state.chunks {
+                let blobs = self.blobs.clone();
+                let chunk = blocking(move || match state.sealed {
+                    true => blobs.fetch(&blob, index),
+                    false => blobs.fetch_unsealed(&owner, &blob, index),
+                });
+                return Ok(Awaited::Chunk(chunk.await?));
+            }
+            if state.sealed || timeout_at(deadline, growth.changed()).await.is_err() {
+                return Ok(Awaited::Nothing(state));
+            }
+        }
+    }
+
+    async fn drop_blob(&self, owner: DeviceId, blob: BlobId) -> Result<(), StoreError> {
+        let blobs = self.blobs.clone();
+        blocking(move || blobs.drop_unsealed(&owner, &blob)).await?;
+        self.growth.tell(owner, blob);
+        Ok(())
     }
 
     async fn stat_blob(&self, owner: DeviceId, blob: BlobId) -> Result<BlobState, StoreError> {

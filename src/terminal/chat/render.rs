@@ -7,7 +7,7 @@ use super::input::Ask;
 use super::people::{People, Person, peer};
 use crate::client::{Body, Contact, Message};
 use crate::model::{Color, Millis, Nickname};
-use crate::terminal::line::{INDENT, duration};
+use crate::terminal::line::{INDENT, voice};
 use crate::terminal::{Lines, sanitize};
 
 /// People whose new messages are counted in the prompt, at most.
@@ -49,8 +49,8 @@ impl View {
         };
         let what = match &message.body {
             Body::Text { text } => sanitize::block(text, INDENT),
-            Body::Voice { duration_ms, .. } => {
-                format!("voice note, {} (/play {})", duration(*duration_ms), message.number)
+            Body::Voice { duration_ms, live, cut_off, .. } => {
+                format!("{} (/play {})", voice(*duration_ms, *live, *cut_off), message.number)
             }
             Body::Notice { text } => {
                 return lines.notice(message, marks.number, &format!("{who}{new}"), text);
@@ -236,7 +236,16 @@ mod tests {
             line(&text("burak", "ayşe", "a\nb\u{1b}c"), "burak", marks),
             "#12 burak (new): a\n      b␛c"
         );
-        let body = Body::Voice { duration_ms: 6_100, sample_rate: 16_000, size: 9, peaks: Vec::new() };
+        let body = Body::Voice {
+            duration_ms: 6_100,
+            sample_rate: 16_000,
+            size: 9,
+            peaks: Vec::new(),
+            live: false,
+            cut_off: false,
+            listened: false,
+            position_ms: 0,
+        };
         let voice = Message { body, ..text("burak", "ayşe", "") };
         assert_eq!(line(&voice, "burak", Marks::default()), "burak: voice note, 0:07 (/play 12)");
         let body = Body::Notice { text: "the key changed".to_owned() };

@@ -61,8 +61,10 @@ impl Talk {
 
     /// Says once what is wrong with sounds.
     pub(super) fn say_trouble(&mut self) {
-        for trouble in self.sound.cues.take_trouble() {
-            self.words(&trouble);
+        let cues = &self.sound.cues;
+        let trouble = cues.speaker().take_trouble().map(|trouble| trouble.to_string());
+        for words in cues.take_warnings().into_iter().chain(trouble) {
+            self.words(&words);
         }
     }
 
@@ -71,7 +73,7 @@ impl Talk {
         let speaker = self.sound.cues.speaker().clone();
         self.sound.aloud.get_or_insert_with(|| {
             let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
-            Aloud::new(speaker, speech.then(Speech::new), tell)
+            Aloud::new(speaker, speech.then(Speech::new), false, tell)
         })
     }
 

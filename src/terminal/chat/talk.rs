@@ -191,6 +191,10 @@ impl Talk {
     /// Without a terminal: what is new of the one talked with, or of all.
     async fn show_all_new(&mut self) -> Result<(), ChatError> {
         for message in self.client.unshown().await? {
+            // What has come since then is told as an event.
+            if message.number > self.known {
+                continue;
+            }
             if self.with.as_ref().is_none_or(|with| peer(&message, &self.view.me) == with) {
                 self.show(&message, Marks::default())?;
             }
