@@ -10,9 +10,10 @@
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
 //! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`record`]: recording a voice note, with time and level
+//! - [`passphrase`]: where a passphrase comes from
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
-//!   `sounds`, `doctor`, `server`
+//! - the verbs: `register`, `users`, `verify`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
+//!   `sounds`, `lock`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
@@ -35,7 +36,11 @@ mod json_tests;
 #[cfg(feature = "client")]
 pub mod listen;
 #[cfg(feature = "client")]
+pub mod lock;
+#[cfg(feature = "client")]
 pub mod output;
+#[cfg(feature = "client")]
+pub mod passphrase;
 #[cfg(feature = "client")]
 pub mod play;
 #[cfg(feature = "client")]
@@ -54,6 +59,8 @@ pub mod sounds;
 pub mod speak;
 #[cfg(feature = "client")]
 pub mod users;
+#[cfg(feature = "client")]
+pub mod verify;
 #[cfg(feature = "client")]
 pub mod voice;
 
@@ -94,6 +101,8 @@ pub enum ClientVerb {
     Register(register::Args),
     /// Who there is: nickname, online, fingerprint, verified
     Users(users::Args),
+    /// Compare keys: the safety number with somebody, or mark it as right
+    Verify(verify::Args),
     /// Talk, on the terminal
     Chat(chat::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
@@ -112,6 +121,8 @@ pub enum ClientVerb {
     Speak(speak::Args),
     /// The sounds of what happens: where each is from; plays them
     Sounds(sounds::Args),
+    /// Forget the keys; or set, change or remove the passphrase that they are sealed under
+    Lock(lock::Args),
     /// Check what works here, and say what to do about what does not
     Doctor(doctor::Args),
 }
@@ -170,6 +181,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         match verb {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,
+            ClientVerb::Verify(args) => verify::run(args, app).await,
             ClientVerb::Chat(args) => chat::run(args, app).await,
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,
@@ -177,6 +189,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Listen(args) => listen::run(args, app).await,
             ClientVerb::History(args) => history::run(args, app).await,
             ClientVerb::Play(args) => play::run(args, app).await,
+            ClientVerb::Lock(args) => lock::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
             ClientVerb::Sounds(args) => sounds::run(args, app).await,
             ClientVerb::Speak(args) => speak::run(args, app).await,

@@ -220,6 +220,7 @@ mod tests {
             seq: None,
             delivery,
             late: false,
+            key_changed: false,
             color: "red".parse().unwrap(),
         }
     }
