@@ -38,7 +38,7 @@ impl Hearing {
 
     /// With texts read aloud. What goes wrong is not said: it is the outcome.
     pub fn quiet() -> Self {
-        let aloud = Aloud::new(Speaker::muted(), Speech::new(), false, |_| {});
+        let aloud = Aloud::new(Speaker::new(), Speech::new(), false, |_| {});
         Self { aloud: Some(aloud), play: false, speak: true, kept: TaskTracker::new() }
     }
 

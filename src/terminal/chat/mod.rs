@@ -31,7 +31,6 @@ mod typed;
 
 use std::io;
 
-use crate::audio::Speaker;
 use crate::client::{Client, ClientError};
 use crate::model::Nickname;
 
@@ -42,8 +41,8 @@ use render::View;
 pub struct Settings {
     /// With whom, if that is known yet.
     pub with: Option<Nickname>,
-    /// Where sounds are played.
-    pub speaker: Speaker,
+    /// The sounds, and where they are played.
+    pub cues: super::Cues,
     /// How things are shown.
     pub lines: super::Lines,
     /// Where everything goes, in place of a terminal.
