@@ -163,6 +163,7 @@ fn every_error_of_the_core_is_listed() {
         ClientError::UnknownNickname { nickname: nickname.clone() },
         ClientError::Unreachable { server: home.clone(), cause: cause.clone() },
         ClientError::WrongFingerprint { server: home.clone(), expected: home.clone(), found: home.clone() },
+        ClientError::WrongCertificate { server: home.clone(), cause: cause.clone() },
         ClientError::Busy { what: what.clone() },
         ClientError::NoSuchMessage,
         ClientError::NotVoice,

@@ -84,7 +84,9 @@ impl Talk {
             Done::Fetched(Ok((message, wav))) => self.hear(&message, wav),
             Done::Fetched(Err(error)) => self.words(&error.to_string()),
             Done::Recording(started) => self.recording(started),
-            Done::Recorded { to, note } => self.recorded(to, note),
+            Done::Recorded { to, recorded } => self.recorded(to, recorded),
+            Done::Heard { number, heard } => self.heard(number, heard),
+            Done::Next { asked, next } => self.next_found(asked, next),
             Done::Said(words) => self.words(&words),
             Done::Safety(Ok(safety)) => {
                 let lines = safety::shown(&safety, Qr::No, "/verify NUMBER");
