@@ -13,7 +13,7 @@
 //! - [`passphrase`]: where a passphrase comes from
 //! - [`mod@file`]: new files that never overwrite
 //! - the verbs: `register`, `users`, `verify`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
-//!   `sounds`, `lock`, `doctor`, `server`
+//!   `sounds`, `rekey`, `lock`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
@@ -49,6 +49,8 @@ pub mod receive;
 pub mod record;
 #[cfg(feature = "client")]
 pub mod register;
+#[cfg(feature = "client")]
+pub mod rekey;
 #[cfg(feature = "client")]
 pub mod send;
 #[cfg(feature = "server")]
@@ -121,6 +123,8 @@ pub enum ClientVerb {
     Speak(speak::Args),
     /// The sounds of what happens: where each is from; plays them
     Sounds(sounds::Args),
+    /// Make new keys
+    Rekey(rekey::Args),
     /// Forget the keys; or set, change or remove the passphrase that they are sealed under
     Lock(lock::Args),
     /// Check what works here, and say what to do about what does not
@@ -189,6 +193,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Listen(args) => listen::run(args, app).await,
             ClientVerb::History(args) => history::run(args, app).await,
             ClientVerb::Play(args) => play::run(args, app).await,
+            ClientVerb::Rekey(args) => rekey::run(args, app).await,
             ClientVerb::Lock(args) => lock::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
             ClientVerb::Sounds(args) => sounds::run(args, app).await,
