@@ -13,7 +13,7 @@ use crate::client::{Body, Client, Message};
 use crate::terminal::aloud::Turn;
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::listening::Control;
-use crate::terminal::{Aloud, progress, sanitize};
+use crate::terminal::{Aloud, Cues, progress, sanitize};
 
 /// Messages of the history that tell which languages people write in.
 const HABITS: u32 = 50;
@@ -48,7 +48,7 @@ impl Hearing {
 
     /// With texts read aloud. What goes wrong is not said: it is the outcome.
     pub fn quiet(app: &App, client: &Client) -> Self {
-        let aloud = Aloud::new(client.clone(), &app.home, Speaker::muted(), true, |_| {});
+        let aloud = Aloud::new(client.clone(), &app.home, Speaker::new(), true, |_| {});
         Self { aloud: Some(aloud), play: false, speak: true, asked: true }
     }
 
@@ -97,7 +97,7 @@ impl Hearing {
     }
 
     /// Does what the keys say, until one says to end.
-    pub async fn keys(&self, app: &App, client: &Client, speaker: &Speaker) {
+    pub async fn keys(&self, app: &App, client: &Client, cues: &Cues) {
         let (Some(aloud), Some(mut keys)) = (&self.aloud, self.aloud.as_ref().and_then(|_| Keys::watch()))
         else {
             return std::future::pending().await;
@@ -120,7 +120,7 @@ impl Hearing {
                 Press::Char('u') => app.out.note(&unheard(aloud.unheard(None))),
                 Press::Char('h' | '?') => app.out.note(HELP),
                 Press::Char('v') => match aloud.last_from() {
-                    Some(to) => reply::record(app, client, speaker, &mut keys, &to).await,
+                    Some(to) => reply::record(app, client, cues, &mut keys, &to).await,
                     None => app.out.note("(nobody has been heard yet, so there is nobody to reply to)"),
                 },
                 key => match (aloud.playing(), control(key)) {

@@ -14,7 +14,7 @@
 //! - [`passphrase`]: where a passphrase comes from
 //! - [`mod@file`]: new files that never overwrite
 //! - the verbs: `register`, `users`, `verify`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
-//!   `voice-of`, `lock`, `doctor`, `server`
+//!   `voice-of`, `sounds`, `rekey`, `lock`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
@@ -51,11 +51,14 @@ pub mod record;
 #[cfg(feature = "client")]
 pub mod register;
 #[cfg(feature = "client")]
+pub mod rekey;
 pub mod reply;
 #[cfg(feature = "client")]
 pub mod send;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "client")]
+pub mod sounds;
 #[cfg(feature = "client")]
 pub mod speak;
 #[cfg(feature = "client")]
@@ -122,6 +125,10 @@ pub enum ClientVerb {
     Play(play::Args),
     /// Read a text aloud
     Speak(speak::Args),
+    /// The sounds of what happens: where each is from; plays them
+    Sounds(sounds::Args),
+    /// Make new keys
+    Rekey(rekey::Args),
     /// How somebody sounds when they are read aloud, and other voices for them
     VoiceOf(voice_of::Args),
     /// Forget the keys; or set, change or remove the passphrase that they are sealed under
@@ -192,8 +199,10 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Listen(args) => listen::run(args, app).await,
             ClientVerb::History(args) => history::run(args, app).await,
             ClientVerb::Play(args) => play::run(args, app).await,
+            ClientVerb::Rekey(args) => rekey::run(args, app).await,
             ClientVerb::Lock(args) => lock::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
+            ClientVerb::Sounds(args) => sounds::run(args, app).await,
             ClientVerb::Speak(args) => speak::run(args, app).await,
             ClientVerb::VoiceOf(args) => voice_of::run(args, app).await,
         }

@@ -9,11 +9,10 @@ use super::app::App;
 use super::deliver;
 use super::hearing::Hearing;
 use super::output::LiveEnded;
-use crate::audio::Speaker;
 use crate::client::settings::Quiet;
 use crate::client::{Client, ClientError, Event, Events, Role};
 use crate::model::Nickname;
-use crate::terminal::cues;
+use crate::terminal::{Cues, cues};
 
 /// How long to let be after the server could not be asked, if nothing happens.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -59,15 +58,15 @@ pub struct Which {
 pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()> {
     let client = app.open_as(role).await?;
     let mut events = client.events();
-    let speaker = app.speaker();
-    let mut hearing = Hearing::new(&app, &client, &speaker, args.play, args.speak);
+    let cues = app.cues_with(which.quiet);
+    let mut hearing = Hearing::new(&app, &client, cues.speaker(), args.play, args.speak);
     if args.follow {
         hearing.arrivals(which.quiet);
     }
     hearing.learn(&client).await?;
     let from = which.from.as_ref();
     let asked = args.play || args.speak;
-    let reader = Reader { client: &client, app: &app, speaker: &speaker, hearing: &hearing, from, asked };
+    let reader = Reader { client: &client, app: &app, cues: &cues, hearing: &hearing, from, asked };
     let work = async {
         let done = if args.follow {
             reader.follow(&mut events).await
@@ -83,10 +82,11 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
     };
     let done = tokio::select! {
         done = work => done,
-        () = hearing.keys(&app, &client, &speaker) => Ok(()),
+        () = hearing.keys(&app, &client, &cues) => Ok(()),
     };
     drop(hearing);
-    let heard = async { if asked { app.heard(&speaker).await } else { speaker.idle().await } };
+    let speaker = cues.speaker();
+    let heard = async { if asked { app.heard(speaker).await } else { speaker.idle().await } };
     tokio::join!(deliver::close(client, events), heard);
     done
 }
@@ -95,7 +95,7 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
 struct Reader<'a> {
     client: &'a Client,
     app: &'a App,
-    speaker: &'a Speaker,
+    cues: &'a Cues,
     hearing: &'a Hearing,
     from: Option<&'a Nickname>,
     /// Whether anything was asked to be heard: only then a loudspeaker is missed.
@@ -152,9 +152,7 @@ impl Reader<'_> {
                     self.app.out.put(&ended, || self.app.out.lines.ended(&message))?;
                     self.app.out.flush()?;
                 }
-                Event::Presence { .. } => {
-                    cues::of_event(&event).iter().for_each(|cue| self.speaker.cue(*cue))
-                }
+                Event::Presence { .. } => self.cues.play_event(&event),
                 Event::Disconnected { reason, .. } if !lost => {
                     lost = true;
                     self.app.out.note(&format!("tellal: {reason}; trying again"));
@@ -173,8 +171,9 @@ impl Reader<'_> {
                 }
                 _ => {}
             }
+            self.app.warn(self.cues);
             if self.asked
-                && let Some(trouble) = self.speaker.take_trouble()
+                && let Some(trouble) = self.cues.speaker().take_trouble()
             {
                 self.app.out.note(&format!("tellal: {trouble}"));
             }
@@ -192,7 +191,7 @@ impl Reader<'_> {
         // Only what the reader has counts as shown.
         self.app.out.flush()?;
         for message in &messages {
-            cues::of_message(message).iter().for_each(|cue| self.speaker.cue(*cue));
+            cues::of_message(message).iter().for_each(|cue| self.cues.play(*cue, Some(&message.from)));
         }
         if !messages.is_empty() {
             let numbers: Vec<u64> = messages.iter().map(|message| message.number).collect();

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use super::app::App;
-use crate::audio::{Cue, Note, Speaker};
+use crate::audio::{Cue, Note};
 use crate::client::{Client, VoiceNote};
 use crate::model::Nickname;
 use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::Floor;
 use crate::terminal::keys::{Keys, Press};
-use crate::terminal::line;
+use crate::terminal::{Cues, line};
 
 /// How often the recording is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Records until a key, and sends it, or does not. What goes wrong is said, and listening goes on.
-pub async fn record(app: &App, client: &Client, speaker: &Speaker, keys: &mut Keys, to: &Nickname) {
+pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to: &Nickname) {
     let taken = Floor::of(&app.home).take();
     let mut taking = match Dictation::start(Options::default()).await {
         Ok(taking) => taking,
@@ -56,10 +56,10 @@ pub async fn record(app: &App, client: &Client, speaker: &Speaker, keys: &mut Ke
     match client.send_voice(to, VoiceNote { wav, duration_ms, sample_rate, peaks }).await {
         Ok(message) => {
             app.out.note(&format!("(a voice note for {to}, {})", line::duration(duration_ms)));
-            let (client, speaker) = (client.clone(), speaker.clone());
+            let (client, cues, to) = (client.clone(), cues.clone(), to.clone());
             tokio::spawn(async move {
                 let accepted = client.accepted(message.id).await.is_ok();
-                speaker.cue(if accepted { Cue::Sent } else { Cue::Error });
+                cues.play(if accepted { Cue::Sent } else { Cue::Error }, Some(&to));
             });
         }
         Err(error) => app.out.note(&format!("tellal: not sent: {error}")),

@@ -6,7 +6,6 @@ use serde::Serialize;
 use super::app::App;
 use super::failure::Failure;
 use super::hearing::Hearing;
-use crate::audio::Speaker;
 use crate::client::{Body, MessageRef};
 use crate::model::MessageId;
 use crate::terminal::aloud::Outcome;
@@ -55,10 +54,10 @@ pub async fn run(args: Args, app: App) -> Result<()> {
             None => Outcome::Stopped,
         }
     };
-    let speaker = Speaker::muted();
+    let cues = app.cues();
     let outcome = tokio::select! {
         outcome = heard => outcome,
-        () = hearing.keys(&app, &client, &speaker) => Outcome::Stopped,
+        () = hearing.keys(&app, &client, &cues) => Outcome::Stopped,
     };
     drop(hearing);
     client.close().await;

@@ -104,6 +104,8 @@ pub enum Command {
         /// Which.
         which: MessageRef,
     },
+    /// Replace the message key now. Needs the server. Reply: [`Reply::Done`].
+    RenewMessageKey,
     /// Forget all keys and end. Only for a profile with a passphrase. Reply: [`Reply::Done`].
     Lock,
     /// Note how far a voice note was heard. Once heard to its end it stays listened. Reply: [`Reply::Done`].

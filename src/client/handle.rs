@@ -381,6 +381,14 @@ impl Client {
         Ok(many(self.call(Command::NextVoice { after }).await?)?.into_iter().next())
     }
 
+    /// Replaces the message key now, in place of waiting until it is a week old.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] and its like.
+    pub async fn renew_message_key(&self) -> Result<(), ClientError> {
+        self.call(Command::RenewMessageKey).await.map(drop)
+    }
+
     /// How many messages of each person no front end has shown.
     ///
     /// # Errors

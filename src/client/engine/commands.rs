@@ -86,6 +86,15 @@ impl Engine {
                 let found = self.db.run(move |db| messages::find(db, which, Kind::Text)).await?;
                 Reply::Message(found.ok_or(ClientError::NoSuchMessage)?.1)
             }
+            Command::RenewMessageKey => {
+                let session = self.session().await?;
+                if !self.replace_key(&session).await.map_err(|trouble| self.explain(trouble))? {
+                    let reason =
+                        "it holds another message key of this device; this may be an old copy of the profile";
+                    return Err(ClientError::Refused { reason: reason.to_owned() });
+                }
+                Reply::Done
+            }
             Command::Lock => {
                 if !self.home.is_sealed()? {
                     return Err(ClientError::NoPassphrase);

@@ -34,7 +34,6 @@ mod typed;
 use std::io;
 use std::path::PathBuf;
 
-use crate::audio::Speaker;
 use crate::client::{Client, ClientError};
 use crate::model::Nickname;
 
@@ -47,8 +46,8 @@ pub struct Settings {
     pub with: Option<Nickname>,
     /// The profile's folder.
     pub home: PathBuf,
-    /// Where sounds are played.
-    pub speaker: Speaker,
+    /// The sounds, and where they are played.
+    pub cues: super::Cues,
     /// How things are shown.
     pub lines: super::Lines,
     /// Where everything goes, in place of a terminal.

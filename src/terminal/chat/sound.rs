@@ -10,8 +10,10 @@ use super::ChatError;
 use super::input::Busy;
 use super::taking::Taking;
 use super::talk::{Done, Talk};
-use crate::audio::{Cue, Speaker};
+use crate::audio::Cue;
 use crate::client::{Body, ClientError, Message, MessageRef};
+use crate::model::Nickname;
+use crate::terminal::Cues;
 use crate::terminal::aloud::{Aloud, Outcome, Turn};
 use crate::terminal::keys::Press;
 use crate::terminal::line::duration;
@@ -24,7 +26,7 @@ const LEARNT: u32 = 100;
 
 /// Loudspeaker, voice and microphone of a conversation.
 pub(super) struct Sound {
-    pub(super) speaker: Speaker,
+    pub(super) cues: Cues,
     /// The profile's folder.
     pub(super) home: PathBuf,
     pub(super) aloud: Option<Aloud>,
@@ -42,31 +44,33 @@ pub(super) struct Sound {
 }
 
 impl Sound {
-    pub(super) fn new(speaker: Speaker, home: PathBuf, busy: Busy) -> Self {
+    pub(super) fn new(cues: Cues, home: PathBuf, busy: Busy) -> Self {
         let kept = TaskTracker::new();
-        Self { speaker, home, aloud: None, speaking: false, taking: None, speed: 1.0, last: None, busy, kept }
+        Self { cues, home, aloud: None, speaking: false, taking: None, speed: 1.0, last: None, busy, kept }
     }
 }
 
 impl Talk {
     /// Plays a sound of the program's own.
-    pub(super) fn cue(&mut self, cue: Option<Cue>) {
-        cue.into_iter().for_each(|cue| self.sound.speaker.cue(cue));
+    pub(super) fn cue(&mut self, cue: Option<Cue>, person: &Nickname) {
+        cue.into_iter().for_each(|cue| self.sound.cues.play(cue, Some(person)));
     }
 
-    /// Says once what is wrong with the loudspeaker.
+    /// Says once what is wrong with sounds.
     pub(super) fn say_trouble(&mut self) {
-        if let Some(trouble) = self.sound.speaker.take_trouble() {
-            self.words(&trouble.to_string());
+        let cues = &self.sound.cues;
+        let trouble = cues.speaker().take_trouble().map(|trouble| trouble.to_string());
+        for words in cues.take_warnings().into_iter().chain(trouble) {
+            self.words(&words);
         }
     }
 
     pub(super) fn aloud(&mut self, speech: bool) -> &Aloud {
         let (done, client) = (self.done.clone(), self.client.clone());
-        let Sound { speaker, home, aloud, speed, .. } = &mut self.sound;
+        let Sound { cues, home, aloud, speed, .. } = &mut self.sound;
         let aloud = aloud.get_or_insert_with(|| {
             let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
-            let aloud = Aloud::new(client, home, speaker.clone(), speech, tell);
+            let aloud = Aloud::new(client, home, cues.speaker().clone(), speech, tell);
             aloud.cut_long_texts();
             aloud
         });

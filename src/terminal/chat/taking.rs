@@ -124,7 +124,7 @@ impl Talk {
 
     /// Lets what was recorded so far be heard.
     pub(super) fn listen_to_recording(&mut self) {
-        let speaker = self.sound.speaker.clone();
+        let speaker = self.sound.cues.speaker().clone();
         let words = match self.sound.taking.as_mut().map(|taking| &mut taking.stage) {
             Some(Stage::Recording(dictation) | Stage::Ended(dictation)) => {
                 format!("{}; Enter sends it", dictation.listen(&speaker))
