@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::doctor::Check;
-use super::output::{Error, Played, Registered, Saved, SentVoice, to_json};
+use super::output::{Block, Error, Played, Registered, Saved, SentVoice, to_json};
 use super::speak::Spoken;
 use crate::audio::AudioError;
 use crate::client::{Body, ClientError, Contact, Delivery, Message, Status};
@@ -72,12 +72,15 @@ fn other_results_are_as_described() {
         color: "red".parse().unwrap(),
         since: Millis(0),
         me: false,
+        blocked: true,
         warning: None,
     };
     let id = Some(MessageId::from_bytes([1; 16]));
     let saved = Saved { kind: "saved", file: String::new(), size: 0, messages: Some(1), id };
     let error = Error { kind: "error", error: String::new(), message: String::new(), id };
     schema::check(&json(&user), &["user"]);
+    let block = Block { kind: "block", nickname: String::new(), blocked: true, told: false };
+    schema::check(&json(&block), &["block"]);
     schema::check(&json(&Registered::from(status)), &["registered"]);
     let spoken = Spoken { kind: "spoken", id: MessageId::from_bytes([1; 16]), complete: true };
     schema::check(&json(&spoken), &["spoken"]);
@@ -127,6 +130,9 @@ fn every_error_of_the_core_is_listed() {
         ClientError::NotAMessageRef { text: what.clone() },
         ClientError::TooLarge { what: what.clone(), limit: what.clone() },
         ClientError::Refused { reason: what.clone() },
+        ClientError::Limited { what: what.clone(), retry_in_ms: 1 },
+        ClientError::InviteNeeded,
+        ClientError::Yourself,
         ClientError::KeyChanged { nickname },
         ClientError::DiskFull { home },
         ClientError::Damaged { what, path: path.clone() },

@@ -11,11 +11,13 @@
 //! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`record`]: recording a voice note, with time and level
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
+//! - the verbs: `register`, `users`, `block`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
 //!   `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
+#[cfg(feature = "client")]
+pub mod block;
 #[cfg(feature = "client")]
 pub mod chat;
 #[cfg(feature = "client")]
@@ -92,6 +94,10 @@ pub enum ClientVerb {
     Register(register::Args),
     /// Who there is: nickname, online, fingerprint, verified
     Users(users::Args),
+    /// Drop what somebody sends from now on; they can't tell
+    Block(block::Args),
+    /// Take what somebody sends again
+    Unblock(block::Args),
     /// Talk, on the terminal
     Chat(chat::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
@@ -166,6 +172,8 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         match verb {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,
+            ClientVerb::Block(args) => block::run(args, app, true).await,
+            ClientVerb::Unblock(args) => block::run(args, app, false).await,
             ClientVerb::Chat(args) => chat::run(args, app).await,
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,

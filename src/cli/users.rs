@@ -38,12 +38,13 @@ fn line(user: &Contact, width: usize, palette: Palette) -> String {
         (false, true) => "verified",
         (false, false) => "not verified",
     };
+    let blocked = if user.blocked { "  blocked" } else { "" };
     let warning = match &user.warning {
         Some(warning) => format!("  warning: {}", sanitize::line(warning)),
         None => String::new(),
     };
     let name = palette.paint(user.color, &name);
-    format!("{name}{padding}  {online}  {}  {standing}{warning}", sanitize::line(&user.fingerprint))
+    format!("{name}{padding}  {online}  {}  {standing}{blocked}{warning}", sanitize::line(&user.fingerprint))
 }
 
 #[cfg(test)]
@@ -61,10 +62,20 @@ mod tests {
             color: "blue".parse().unwrap(),
             since: Millis(0),
             me: false,
+            blocked: false,
             warning: None,
         };
         assert_eq!(line(&user, 6, Palette::None), "지민    online   SHA256:abc  not verified");
-        user = Contact { online: false, verified: true, warning: Some("\u{1b}c".to_owned()), ..user };
-        assert_eq!(line(&user, 4, Palette::None), "지민  offline  SHA256:abc  verified  warning: ␛c");
+        user = Contact {
+            online: false,
+            verified: true,
+            blocked: true,
+            warning: Some("\u{1b}c".to_owned()),
+            ..user
+        };
+        assert_eq!(
+            line(&user, 4, Palette::None),
+            "지민  offline  SHA256:abc  verified  blocked  warning: ␛c"
+        );
     }
 }

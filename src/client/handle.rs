@@ -221,6 +221,19 @@ impl Client {
         }
     }
 
+    /// Drops what somebody sends from now on, here and at the server, or no longer. Whether the server knows
+    /// already; otherwise it is told when it is next reached.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNickname`], [`ClientError::Yourself`]; [`ClientError::Unreachable`] and its like for
+    /// somebody who was never met.
+    pub async fn block(&self, nickname: &Nickname, blocked: bool) -> Result<bool, ClientError> {
+        match self.call(Command::Block { nickname: nickname.clone(), blocked }).await? {
+            Reply::Blocked { told } => Ok(told),
+            _ => Err(unexpected()),
+        }
+    }
+
     /// From now on [`Event::Presence`] tells who comes and goes; those who are online now.
     ///
     /// # Errors

@@ -20,6 +20,7 @@
 //!     color: None,
 //!     key_bits: DEFAULT_KEY_BITS,
 //!     fingerprint: None,
+//!     invite: None,
 //! })
 //! .await?;
 //! println!("I am {}, {}", me.nickname, me.fingerprint);

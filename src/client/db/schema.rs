@@ -3,7 +3,8 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One more statement list for each version of the file; `user_version` counts those that have been run.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     -- People. An account *is* its identity key, so a pinned row pins the key for the name.
     CREATE TABLE contacts (
         account BLOB NOT NULL PRIMARY KEY,
@@ -130,7 +131,19 @@ const MIGRATIONS: &[&str] = &["
         epoch INTEGER NOT NULL,
         seq INTEGER NOT NULL
     ) STRICT;
-"];
+",
+    "
+    -- Whose mail is not wanted. told: whether the server knows. ended: how often a block has ended.
+    CREATE TABLE blocks (
+        account BLOB NOT NULL PRIMARY KEY,
+        blocked INTEGER NOT NULL,
+        told INTEGER NOT NULL DEFAULT 0,
+        ended INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    -- The block whose hole in this chain has been passed over.
+    ALTER TABLE chains ADD COLUMN forgiven INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 /// Brings a file to the newest version.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
+use crate::client::db::blocks;
 use crate::client::db::contacts::{self, Pin};
 use crate::client::{ClientError, Contact, Event};
 use crate::crypto::record::{Account, MessageKey, verify_account, verify_message_key};
@@ -190,6 +191,7 @@ impl Engine {
             let skeleton = unicode_security::skeleton(name.folded()).collect();
             alike.entry(skeleton).or_default().push(name.clone());
         }
+        let blocked = self.db.run(|db| blocks::all(db)).await?;
         let ids: Vec<AccountId> = people.iter().map(|(person, _)| person.account.id).collect();
         let verified: HashSet<AccountId> = self
             .db
@@ -222,6 +224,7 @@ impl Engine {
                 color: account.color,
                 since: account.since,
                 me: account.id == self.me.account,
+                blocked: blocked.contains(&account.id),
                 warning,
             }
         });

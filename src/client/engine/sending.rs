@@ -1,10 +1,11 @@
 //! The outbox: sealed, stored, sent in order, several under way at a time, until the server's word has come.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::client::db::outbox::{Item, Sealed};
 use crate::client::db::{contacts, messages, outbox};
@@ -13,6 +14,7 @@ use crate::client::{Body, ClientError, Delivery, Event};
 use crate::crypto::MessageSecret;
 use crate::crypto::chunk::{self, seal_chunk};
 use crate::crypto::envelope::{Content, Conversation, Draft, VoiceData, VoiceManifest, seal, wrap};
+use crate::model::time::in_words;
 use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient, limits};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
@@ -32,6 +34,7 @@ struct UnderWay {
     place: i64,
     arrival: Option<i64>,
     id: MessageId,
+    to: Nickname,
     has_link: bool,
     reply: oneshot::Receiver<Reply>,
 }
@@ -39,8 +42,8 @@ struct UnderWay {
 /// What became of an attempt to send something.
 enum Attempt {
     Sent(oneshot::Receiver<Reply>),
-    /// It waits: for a key to be accepted, or for one that can be sent to.
-    Held,
+    /// It waits so long: for a key to be accepted, for one that can be sent to, for room at the server.
+    Held(Duration),
     /// It never can be sent.
     Refused(String),
     /// Another item is in its place now.
@@ -53,6 +56,16 @@ enum Next {
     Go,
     /// Begin again from the front, after a while.
     Again(Duration),
+    /// On to the next one of another conversation; this one waits so long.
+    Hold(Nickname, Duration),
+}
+
+/// Why an upload stopped.
+enum Stopped {
+    /// The server never will have it.
+    ForGood(RefusalCode),
+    /// It may have it later.
+    For(Duration),
 }
 
 impl Engine {
@@ -61,7 +74,7 @@ impl Engine {
         let mut under_way: VecDeque<UnderWay> = VecDeque::new();
         let mut after = 0;
         // Conversations that wait: what comes later in them waits too, so that order is kept.
-        let mut held: HashSet<Nickname> = HashSet::new();
+        let mut held: HashMap<Nickname, Instant> = HashMap::new();
         // Directory answers older than this don't count: a key has been replaced.
         let mut at_least = Millis(0);
         // Times in a row that the order was begun anew.
@@ -70,16 +83,16 @@ impl Engine {
             while under_way.len() < WINDOW {
                 let Some(item) = self.db.run(move |db| outbox::next(db, after)).await? else { break };
                 after = item.place;
-                if held.contains(&item.to) {
+                if held.contains_key(&item.to) {
                     continue;
                 }
                 let (place, arrival, id, to) = (item.place, item.arrival, item.id, item.to.clone());
                 match self.attempt(session, item, at_least).await? {
                     Attempt::Sent(reply) => {
-                        under_way.push_back(UnderWay { place, arrival, id, has_link: true, reply });
+                        under_way.push_back(UnderWay { place, arrival, id, to, has_link: true, reply });
                     }
-                    Attempt::Held => {
-                        held.insert(to);
+                    Attempt::Held(wait) => {
+                        held.insert(to, Instant::now() + wait);
                     }
                     Attempt::Replaced => after = place - 1,
                     Attempt::Refused(reason) => self.refuse(place, arrival, id, false, reason).await?,
@@ -90,8 +103,8 @@ impl Engine {
                 tokio::select! {
                     () = session.wire.ended() => return Err(Trouble::Lost),
                     () = self.outbox.notified() => {}
-                    () = tokio::time::sleep(HELD) => {
-                        held.clear();
+                    () = release(&held) => {
+                        held.retain(|_, until| Instant::now() < *until);
                         after = 0;
                     }
                 }
@@ -103,20 +116,23 @@ impl Engine {
             };
             let Some(done) = under_way.pop_front() else { continue };
             let mut next = self.settle(done, reply).await?;
-            if let Next::Again(_) = next {
+            if let Next::Again(pause) = &mut next {
                 // The rest of the window has been decided on already: heard out before the order begins anew.
                 for rest in std::mem::take(&mut under_way) {
-                    let UnderWay { place, arrival, id, has_link, reply } = rest;
+                    let UnderWay { place, arrival, id, to, has_link, reply } = rest;
                     let (_, gone) = oneshot::channel();
-                    let rest = UnderWay { place, arrival, id, has_link, reply: gone };
-                    if let Next::Again(longer) = self.settle(rest, reply.await).await?
-                        && let Next::Again(pause) = &mut next
-                    {
-                        *pause = longer.max(*pause);
+                    let rest = UnderWay { place, arrival, id, to, has_link, reply: gone };
+                    match self.settle(rest, reply.await).await? {
+                        Next::Again(longer) => *pause = longer.max(*pause),
+                        Next::Hold(to, wait) => drop(held.insert(to, Instant::now() + wait)),
+                        Next::Go => {}
                     }
                 }
             }
-            again = if matches!(next, Next::Go) { 0 } else { again.saturating_add(1) };
+            if let Next::Hold(to, wait) = &next {
+                held.insert(to.clone(), Instant::now() + *wait);
+            }
+            again = if let Next::Again(_) = next { again.saturating_add(1) } else { 0 };
             if let Next::Again(pause) = next {
                 // What does not help once may help later, but not by being repeated as fast as it goes.
                 let pause = if again > 1 { pause.max(RETRY) } else { pause };
@@ -139,7 +155,7 @@ impl Engine {
         // What was sealed for an account is for that account alone.
         let other = item.link.is_some_and(|link| link.account != person.account.id);
         if person.changed || other {
-            return Ok(Attempt::Held);
+            return Ok(Attempt::Held(HELD));
         }
         let now = Millis::now().0.saturating_add_signed(session.clock_ahead_ms);
         let mut keys = person.usable_keys(Millis(now));
@@ -148,9 +164,9 @@ impl Engine {
             keys = asked.map(|person| person.usable_keys(Millis(now))).unwrap_or_default();
         }
         if keys.is_empty() {
-            return Ok(Attempt::Held);
+            return Ok(Attempt::Held(HELD));
         }
-        let (place, arrival, id) = (item.place, item.arrival, item.id);
+        let (place, arrival, id, to) = (item.place, item.arrival, item.id, item.to.clone());
         let sealed = match item.sealed {
             Some(sealed) => sealed,
             None => match self.seal(item, &person).await? {
@@ -159,9 +175,13 @@ impl Engine {
             },
         };
         if let (Some((blob, chunks)), Some(arrival), false) = (sealed.blob, arrival, sealed.uploaded)
-            && let Err(code) =
-                self.upload(session, (place, arrival, id), &sealed.secret, blob, chunks).await?
+            && let Err(stopped) =
+                self.upload(session, (place, arrival, id), &to, &sealed.secret, blob, chunks).await?
         {
+            let code = match stopped {
+                Stopped::ForGood(code) => code,
+                Stopped::For(wait) => return Ok(Attempt::Held(wait)),
+            };
             self.refuse(place, Some(arrival), id, true, refusal(code).to_owned()).await?;
             return Ok(Attempt::Replaced);
         }
@@ -225,15 +245,16 @@ impl Engine {
         Ok(Ok(Sealed { body, header_hash, secret, blob, uploaded: false }))
     }
 
-    /// Brings a blob to the server, from where it broke off. `Err`: the server never will have it.
+    /// Brings a blob to the server, from where it broke off. `Err`: the server does not take it.
     async fn upload(
         &self,
         session: &Session,
         (place, arrival, id): (i64, i64, MessageId),
+        to: &Nickname,
         secret: &MessageSecret,
         blob: BlobId,
         chunks: u32,
-    ) -> Result<Result<(), RefusalCode>, Trouble> {
+    ) -> Result<Result<(), Stopped>, Trouble> {
         let (answer, _) = session.wire.ask(Verb::StatBlob { blob }).await?;
         let Answer::Blob { chunks: there, sealed } = answer else { return Err(Trouble::Lost) };
         let mut under_way: VecDeque<oneshot::Receiver<Reply>> = VecDeque::new();
@@ -255,8 +276,13 @@ impl Engine {
             let Some(reply) = under_way.pop_front() else { break };
             match reply.await.unwrap_or(Err(crate::client::link::Denied::Lost)).map_err(Trouble::from) {
                 Ok(_) => {}
-                Err(Trouble::Refused { code, .. }) if is_final(code) => return Ok(Err(code)),
-                Err(trouble) => return Err(trouble),
+                Err(trouble) => {
+                    // Chunks behind one that was refused are out of order, and refused for that alone.
+                    for rest in under_way {
+                        let _ = rest.await;
+                    }
+                    return self.stopped(id, to, trouble).map(Err);
+                }
             }
             done += 1;
             self.tell(Event::Uploading { id, sent: done, total: chunks });
@@ -264,12 +290,32 @@ impl Engine {
         if !sealed {
             match session.wire.ask(Verb::SealBlob { blob, chunks }).await.map_err(Trouble::from) {
                 Ok(_) => {}
-                Err(Trouble::Refused { code, .. }) if is_final(code) => return Ok(Err(code)),
-                Err(trouble) => return Err(trouble),
+                Err(trouble) => return self.stopped(id, to, trouble).map(Err),
             }
         }
         self.db.write(move |db| outbox::mark_uploaded(db, place, true)).await?;
         Ok(Ok(()))
+    }
+
+    /// What a refused chunk means for its blob.
+    fn stopped(&self, id: MessageId, to: &Nickname, trouble: Trouble) -> Result<Stopped, Trouble> {
+        match trouble {
+            Trouble::Refused { code, .. } if is_final(code) => Ok(Stopped::ForGood(code)),
+            Trouble::Refused { code, retry_after: Some(wait) }
+                if matches!(code, RefusalCode::Limited | RefusalCode::BlobQuota) =>
+            {
+                self.delay(id, Some(to.clone()), code, wait);
+                Ok(Stopped::For(wait))
+            }
+            trouble => Err(trouble),
+        }
+    }
+
+    /// Says that a message waits, and how long.
+    fn delay(&self, id: MessageId, to: Option<Nickname>, code: RefusalCode, wait: Duration) {
+        let wait = in_words(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        let reason = format!("the server refused: {}; it is tried again in {wait}", refusal(code));
+        self.tell(Event::Delayed { id, reason, to, limited: code == RefusalCode::Limited });
     }
 
     /// Acts on the server's word about a submission.
@@ -278,7 +324,7 @@ impl Engine {
         done: UnderWay,
         reply: Result<Reply, oneshot::error::RecvError>,
     ) -> Result<Next, Trouble> {
-        let UnderWay { place, arrival, id, has_link, .. } = done;
+        let UnderWay { place, arrival, id, to, has_link, .. } = done;
         match reply.unwrap_or(Err(crate::client::link::Denied::Lost)).map_err(Trouble::from) {
             Ok((Answer::Accepted { at }, _)) => {
                 self.commit(move |db, events| {
@@ -304,8 +350,13 @@ impl Engine {
                 Ok(if fill { Next::Again(Duration::ZERO) } else { Next::Go })
             }
             Err(Trouble::Refused { code, retry_after, .. }) => {
-                self.tell(Event::Delayed { id, reason: format!("the server refused: {}", refusal(code)) });
-                Ok(Next::Again(retry_after.unwrap_or(RETRY)))
+                let wait = retry_after.unwrap_or(RETRY);
+                if code == RefusalCode::MailboxFull {
+                    self.delay(id, Some(to.clone()), code, wait);
+                    return Ok(Next::Hold(to, wait));
+                }
+                self.delay(id, None, code, wait);
+                Ok(Next::Again(wait))
             }
             Err(trouble) => Err(trouble),
         }
@@ -339,6 +390,14 @@ impl Engine {
         let name = name.clone();
         let stored = self.db.run(move |db| contacts::by_name(db, &name)).await?;
         Ok(stored.map(|stored| stored.changed))
+    }
+}
+
+/// Waits until the first of what is held may be tried again.
+async fn release(held: &HashMap<Nickname, Instant>) {
+    match held.values().min() {
+        Some(until) => tokio::time::sleep_until(*until).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -380,6 +439,7 @@ fn is_final(code: RefusalCode) -> bool {
             | RefusalCode::TooLarge
             | RefusalCode::NicknameTaken
             | RefusalCode::AccountExists
+            | RefusalCode::InviteNeeded
     )
 }
 

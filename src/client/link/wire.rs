@@ -240,7 +240,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                     let retry_after = retry_after.map(|ms| Duration::from_millis(ms.into()));
                     self.answer(number, Err(Denied::Refused { code, retry_after }));
                 }
-                Push::Goodbye { reason } => return Err(goodbye(reason).to_owned()),
+                Push::Goodbye { reason, retry_after } => {
+                    // Who waits for a greeting wants to know when to come again.
+                    self.push(Push::Goodbye { reason, retry_after }, Bytes::new());
+                    return Err(goodbye(reason).to_owned());
+                }
                 push => self.push(push, frame.body),
             }
         }
@@ -282,6 +286,7 @@ fn goodbye(reason: GoodbyeReason) -> &'static str {
         GoodbyeReason::TooLarge => "the server found something too large",
         GoodbyeReason::TimedOut => "the server heard nothing for too long",
         GoodbyeReason::Replaced => "this profile has connected from somewhere else",
+        GoodbyeReason::Limited => "the server has too many connections",
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Command {
     Users,
     /// Talk to this person from now on.
     To(Nickname),
+    /// Drop what this person sends, or no longer.
+    Block(Nickname, bool),
     /// Record a voice note.
     Voice,
     /// Do not send what is being recorded.
@@ -49,7 +51,7 @@ pub enum Command {
 }
 
 /// Every command: its name, what may follow it, and what it does.
-pub const COMMANDS: [(&str, &str, &str); 12] = [
+pub const COMMANDS: [(&str, &str, &str); 14] = [
     ("/help", "", "this list"),
     ("/users", "", "who there is, and who is online"),
     ("/to", "NICK", "talk to this person from now on"),
@@ -60,6 +62,8 @@ pub const COMMANDS: [(&str, &str, &str); 12] = [
     ("/stop", "", "be silent at once"),
     ("/history", "[N]", "the last N messages, with their numbers"),
     ("/unread", "", "how much is new, and from whom"),
+    ("/block", "NICK", "drop what this person sends; they can't tell"),
+    ("/unblock", "NICK", "take it again"),
     ("/quit", "", "end; Ctrl-D does the same"),
     ("//", "TEXT", "send a text that begins with a slash"),
 ];
@@ -96,6 +100,11 @@ fn parse(command: &str) -> Result<Command, String> {
             Err(error) => Err(format!("{nick:?} is not a name: {error}")),
         },
         ("to", None) => Err("to whom? /to NICK; /users lists who there is".to_owned()),
+        ("block" | "unblock", Some(nick)) => match nick.parse() {
+            Ok(nick) => Ok(Command::Block(nick, name == "block")),
+            Err(error) => Err(format!("{nick:?} is not a name: {error}")),
+        },
+        ("block" | "unblock", None) => Err(format!("whom? /{name} NICK; /users lists who there is")),
         ("voice", None) => Ok(Command::Voice),
         ("cancel", None) => Ok(Command::Cancel),
         ("play", which) => message(which).map(Command::Play),
@@ -156,6 +165,8 @@ mod tests {
         assert_eq!(command("/users "), Command::Users);
         assert_eq!(command("/to 지민"), Command::To("지민".parse().unwrap()));
         assert_eq!(command("/to  ZOÉ"), Command::To("zoé".parse().unwrap()));
+        assert_eq!(command("/block burak"), Command::Block("burak".parse().unwrap(), true));
+        assert_eq!(command("/unblock 지민"), Command::Block("지민".parse().unwrap(), false));
         assert_eq!(command("/play"), Command::Play(MessageRef::Last));
         assert_eq!(command("/play 12"), Command::Play(MessageRef::Number(12)));
         assert_eq!(command("/play #12"), Command::Play(MessageRef::Number(12)));

@@ -48,9 +48,12 @@ impl Talk {
                     self.failed.get_or_insert(ClientError::Refused { reason });
                 }
             }
-            Event::Delayed { id, reason } => {
+            Event::Delayed { id, reason, limited, .. } => {
+                // What is true of all that wait is said once.
+                let said = limited && self.unsent.values().any(|pending| pending.told);
                 if let Some(pending) = self.unsent.get_mut(&id)
                     && !std::mem::replace(&mut pending.told, true)
+                    && !said
                 {
                     self.words(&format!("waits: {reason}"));
                 }
@@ -73,6 +76,10 @@ impl Talk {
             Done::Recording(started) => self.recording(started),
             Done::Recorded { to, note } => self.recorded(to, note),
             Done::Said(words) => self.words(&words),
+            Done::Blocked(words) => {
+                self.blocking -= 1;
+                self.words(&words);
+            }
             Done::Met(messages) => {
                 for message in &messages {
                     let peer = peer(message, &self.view.me).clone();

@@ -105,7 +105,8 @@ impl View {
                 Some(warning) => format!("; warning: {}", sanitize::line(warning)),
                 None => String::new(),
             };
-            format!("  {name}{padding}  {state}{standing}{warning}")
+            let blocked = if contact.blocked { ", blocked" } else { "" };
+            format!("  {name}{padding}  {state}{standing}{blocked}{warning}")
         });
         lines.collect::<Vec<_>>().join("\n")
     }
@@ -261,6 +262,7 @@ mod tests {
             color: "blue".parse().unwrap(),
             since: Millis(0),
             me,
+            blocked: false,
             warning: None,
         };
         let mut contacts =

@@ -4,7 +4,7 @@ use super::ChatError;
 use super::command::{Command, Line};
 use super::input::Typed;
 use super::render::{Marks, help};
-use super::talk::{Flow, Link, Outgoing, Talk};
+use super::talk::{Done, Flow, Link, Outgoing, Talk};
 use crate::client::ClientError;
 use crate::model::Nickname;
 
@@ -68,6 +68,16 @@ impl Talk {
             Command::Help => self.face.result(help())?,
             Command::Users => self.look_around(true),
             Command::To(nick) => self.to(nick).await?,
+            Command::Block(nick, blocked) => {
+                self.blocking += 1;
+                self.spawn(move |client| async move {
+                    Done::Blocked(match client.block(&nick, blocked).await {
+                        Ok(told) => blocking(&nick, blocked, told),
+                        Err(ClientError::UnknownNickname { nickname }) => unknown(&nickname),
+                        Err(error) => error.to_string(),
+                    })
+                });
+            }
             Command::History(count) => {
                 let with = self.with.clone();
                 let messages = self.client.history(with.as_ref(), None, count).await?;
@@ -149,4 +159,15 @@ pub(super) fn unknown(nickname: &Nickname) -> String {
     ClientError::UnknownNickname { nickname: nickname.clone() }
         .to_string()
         .replace("`tellal users`", "/users")
+}
+
+/// What a block means, in a sentence.
+fn blocking(nick: &Nickname, blocked: bool, told: bool) -> String {
+    let now = if blocked {
+        format!("{nick} is blocked: what they send is dropped, and they can't tell")
+    } else {
+        format!("{nick} is not blocked any more: what they send from now on arrives")
+    };
+    let later = if told { "" } else { " (the server hears of it when it is next reached)" };
+    format!("{now}{later}")
 }
