@@ -1,6 +1,6 @@
 # `make demo` shows Tellal at work; `make test` runs everything that is tested. Both set up what they need.
 
-.PHONY: build demo test check clean
+.PHONY: build demo test clean
 
 build:
 	@scripts/setup build
@@ -16,6 +16,7 @@ test:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --no-default-features --features server -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	cargo test
 
 clean:

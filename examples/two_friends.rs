@@ -1,11 +1,13 @@
-//! Two friends talk: a real server, real clients with profiles of their own, a real capture device and a real
-//! loudspeaker (virtual ones where the machine has none). Shows the conversation, and checks it.
+//! Two friends talk: a real server, a real client process and profile for each of them, real microphones and
+//! loudspeakers (virtual ones where the machine has none). Shows the conversation, and checks it.
 //!
 //! `make demo`, or `cargo build --release && cargo run --release --example two_friends [-- --virtual-sound]`.
 //! Exit code 1 when anything that it checks is not so.
 
 #[path = "two_friends/checks.rs"]
 mod checks;
+#[path = "two_friends/client.rs"]
+mod client;
 #[path = "two_friends/people.rs"]
 mod people;
 #[path = "two_friends/server.rs"]
@@ -17,8 +19,9 @@ mod stage;
 
 use std::fs;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -30,12 +33,20 @@ use stage::Stage;
 
 /// What ayşe says into the microphone where nobody is there to speak.
 const SPOKEN: &str = "Merhaba Burak, bu benim ilk sesli mesajım.";
-/// How long she records, in seconds.
-const NOTE: u64 = 6;
+/// How long somebody who is there is to speak.
+const NOTE: Duration = Duration::from_secs(6);
+/// Silence, after which the next thing is to be heard.
+const MOMENT: Duration = Duration::from_millis(400);
+/// Silence, after which nothing more is read.
+const PAUSE: Duration = Duration::from_millis(1500);
+/// Of the program's own sounds so much, in seconds, is to be heard.
+const CUE: f64 = 0.06;
+/// How long they are at most.
+const LONGEST_CUE: f64 = 0.4;
 
 fn main() -> ExitCode {
     let mut checks = Checks::default();
-    let done = Stage::set().and_then(|stage| {
+    let done = Stage::set().map(Arc::new).and_then(|stage| {
         let played = play(&stage, &mut checks);
         stage.clear();
         stage.heading("Checked");
@@ -53,31 +64,33 @@ fn main() -> ExitCode {
 }
 
 /// The whole play.
-fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
+fn play(stage: &Arc<Stage>, checks: &mut Checks) -> Result<()> {
     stage.heading("A server");
     let server = Server::start(stage)?;
 
     stage.heading("Sound");
-    let card = Card::find(stage)?;
-    let loudspeaker = card.listen(stage)?;
+    let (her_card, his_card) = (Card::find(stage, "ayşe")?, Card::find(stage, "burak")?);
+    let (her_speaker, his_speaker) = (her_card.listen(stage)?, his_card.listen(stage)?);
 
     stage.heading("Two friends register: three RSA keys each, made here, now");
     let began = Instant::now();
     let (ayşe, burak) = thread::scope(|scope| {
-        let ayşe = scope.spawn(|| Friend::register(stage, &card, &server.address, "ayşe", "pink"));
-        let burak = scope.spawn(|| Friend::register(stage, &card, &server.address, "burak", "cyan"));
+        let ayşe = scope.spawn(|| Friend::register(stage, &her_card, &server.address, "ayşe", "pink"));
+        let burak = scope.spawn(|| Friend::register(stage, &his_card, &server.address, "burak", "cyan"));
         (ayşe.join(), burak.join())
     });
     let gone = || anyhow::anyhow!("a registration broke off");
-    let (ayşe, burak) = (ayşe.map_err(|_| gone())??, burak.map_err(|_| gone())??);
+    let (mut ayşe, mut burak) = (ayşe.map_err(|_| gone())??, burak.map_err(|_| gone())??);
     for friend in [&ayşe, &burak] {
         let command = ["register", &friend.name, "--server", &server.address, "--color", &friend.color];
         friend.told(stage, &command, &friend.registered);
     }
     stage.aside(&format!("both in {:.1} s", began.elapsed().as_secs_f64()));
 
-    stage.heading("They see each other in the directory");
-    burak.run(stage, &["users"])?;
+    stage.heading("Ayşe begins a conversation, in a process that stays, and sees who there is");
+    ayşe.begin(stage, "burak")?;
+    ayşe.says(stage, "/users")?;
+    ayşe.sees("burak")?;
     let seen = ayşe.directory()?;
     checks.add(
         "who",
@@ -87,7 +100,8 @@ fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
 
     stage.heading("Burak is away: what the server holds of a message meanwhile");
     let first = "Merhaba Burak! Nasılsın? Yarın çayda buluşalım mı?";
-    let id = ayşe.send(stage, &burak, first)?;
+    let id = ayşe.send(stage, "burak", first)?;
+    ayşe.sees(first)?;
     let held = server.holds(&id)?;
     stage.print(&held.dump());
     checks.add(
@@ -96,46 +110,52 @@ fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
         format!("the server holds {} bytes of it; no word of it is anywhere in its files", held.body.len()),
     );
 
-    stage.heading("They write to each other");
-    burak.run(stage, &["receive"])?;
-    loudspeaker.settle();
+    stage.heading("Burak comes, and they write to each other");
+    burak.begin(stage, "ayşe")?;
+    burak.sees(first)?;
+    ayşe.sees("burak is online")?;
     let talk = [
-        (&burak, &ayşe, "Merhaba Ayşe, iyiyim! Saat beşte Galata'da olur."),
-        (&burak, &ayşe, "안녕하세요! 요즘 한국어를 배우고 있어요."),
-        (&ayşe, &burak, "今天天气很好，我们去公园散步吧。"),
-        (&ayşe, &burak, "Avec plaisir, à tout à l'heure !"),
+        (false, "Merhaba Ayşe, iyiyim! Saat beşte Galata'da olur."),
+        (false, "안녕하세요! 요즘 한국어를 배우고 있어요."),
+        (true, "今天天气很好，我们去公园散步吧。"),
+        (true, "Avec plaisir, à tout à l'heure !"),
     ];
     let mut cues = 0;
-    for (from, to, text) in talk {
-        let sending = Instant::now();
-        from.send(stage, to, text)?;
-        loudspeaker.settle();
-        cues += usize::from(loudspeaker.heard(sending, Instant::now()).is_sound());
-        let receiving = Instant::now();
-        to.run(stage, &["receive"])?;
-        loudspeaker.settle();
-        cues += usize::from(loudspeaker.heard(receiving, Instant::now()).is_sound());
+    for (hers, text) in talk {
+        his_speaker.settle(MOMENT);
+        her_speaker.settle(MOMENT);
+        let began = Instant::now();
+        let (from, to) = if hers { (&mut ayşe, &mut burak) } else { (&mut burak, &mut ayşe) };
+        from.says(stage, text)?;
+        to.sees(text)?;
+        cues += usize::from(her_speaker.plays(began, CUE)) + usize::from(his_speaker.plays(began, CUE));
     }
     let expected = 2 * talk.len();
     checks.add("sounds", cues == expected, format!("{cues} of {expected} send and receive sounds heard"));
 
     stage.heading("Ayşe records a voice note, Burak plays it");
-    let spoken = card.record(stage, &ayşe, &burak, SPOKEN, NOTE)?;
-    burak.run(stage, &["receive"])?;
-    loudspeaker.settle();
-    let playing = Instant::now();
-    burak.run(stage, &["play", "last"])?;
-    loudspeaker.settle();
-    let played = loudspeaker.heard(playing, Instant::now());
-    let (mine, his) = (ayşe.save(stage, &spoken.id)?, burak.save(stage, &spoken.id)?);
+    ayşe.says(stage, "/voice")?;
+    ayşe.sees("recording for burak: ")?;
+    let words = her_card.say(stage, SPOKEN, NOTE)?;
+    ayşe.says(stage, "")?;
+    burak.sees("voice note, ")?;
+    let spoken = burak.newest_note()?;
+    let (mine, his) = (ayşe.save(stage, &spoken)?, burak.save(stage, &spoken)?);
     let same = fs::read(&mine)? == fs::read(&his)?;
     let note = sound::read(&his)?;
+    his_speaker.settle(MOMENT);
+    let playing = Instant::now();
+    burak.says(stage, "/play")?;
+    burak.sees("playing voice note")?;
+    his_speaker.plays(playing, CUE);
+    his_speaker.listen(note.seconds());
+    let played = his_speaker.heard(playing, Instant::now());
     checks.add(
         "voice note",
         same && note.seconds() > 1.0,
         format!("{:.1} s of 16 kHz WAV arrived, byte for byte what was recorded", note.seconds()),
     );
-    if let Some(words) = &spoken.words {
+    if let Some(words) = &words {
         let alike = likeness(&envelope(words), &envelope(&note));
         checks.add(
             "microphone",
@@ -148,17 +168,16 @@ fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
 
     stage.heading("Burak answers, Ayşe has it read aloud");
     let answer = "Sesli mesajını dinledim, çok güzel olmuş. Yarın görüşürüz!";
-    burak.send(stage, &ayşe, answer)?;
-    loudspeaker.settle();
+    ayşe.says(stage, "/speak on")?;
+    ayşe.sees("what arrives is read aloud")?;
+    her_speaker.settle(MOMENT);
     let reading = Instant::now();
-    ayşe.run(stage, &["--mute", "receive", "--speak"])?;
-    loudspeaker.settle();
-    let read = loudspeaker.heard(reading, Instant::now());
-    checks.add(
-        "reading",
-        read.loud_for() > 1.5,
-        format!("{:.1} s of speech heard when the text was read aloud", read.loud_for()),
-    );
+    burak.says(stage, answer)?;
+    ayşe.sees(answer)?;
+    her_speaker.plays(reading, 1.5 + LONGEST_CUE);
+    her_speaker.settle(PAUSE);
+    let read = her_speaker.heard(reading, Instant::now()).loud_for() - LONGEST_CUE;
+    checks.add("reading", read > 1.5, format!("{read:.1} s of speech heard when the text was read aloud"));
 
     let (hers, his) = (ayşe.history()?, burak.history()?);
     let texts = talk.len() + 2;
@@ -168,12 +187,19 @@ fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
         format!("{texts} texts and 1 voice note, the same {} messages on both sides", hers.len()),
     );
 
-    let recording = loudspeaker.save(stage)?;
-    let whole = sound::read(&recording)?;
+    stage.heading("They part");
+    let ended = [&mut ayşe, &mut burak].map(|friend| friend.ends(stage));
+    checks.add(
+        "clients",
+        ended == [true, true],
+        "each of them talked, recorded and listened in one process that stayed to the end".to_owned(),
+    );
+    let (hers, his) = (her_speaker.save(stage, "ayşe")?, his_speaker.save(stage, "burak")?);
+    let (her_sound, his_sound) = (sound::read(&hers)?, sound::read(&his)?);
     checks.add(
         "loudspeaker",
-        whole.is_sound(),
-        format!("{:.0} s of what it played: {}", whole.seconds(), recording.display()),
+        her_sound.is_sound() && his_sound.is_sound(),
+        format!("{:.0} s of what they played: {} and {}", her_sound.seconds(), hers.display(), his.display()),
     );
     server.stop(stage)
 }

@@ -5,11 +5,13 @@
 
 mod support;
 
+use std::io::Write;
 use std::process::Stdio;
+use std::time::Duration;
 
-use support::card::Card;
+use support::card::{Card, RATE};
 use support::screen::Screen;
-use support::{Profile, Running, Server};
+use support::{Profile, Running, Server, signal, wav};
 
 /// Ayşe's terminal, in conversation with burak; connected.
 fn chat(ayşe: &Profile, variables: &[(&str, &str)]) -> Screen {
@@ -231,8 +233,16 @@ fn without_a_terminal_lines_are_messages_and_results_are_plain() {
     let server = Server::start();
     let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
     burak.send("ayşe", "\u{1b}[31mmerhaba");
-    let done = ayşe.run_with_stdin(["chat", "burak", "--mute"], "bir\n\n안녕\n/history 1\n//üç".as_bytes());
-    assert!(done.ok().contains("burak: ␛[31mmerhaba") || !done.stdout.contains("merhaba"), "{done:?}");
+    let mut talking = Running::start(ayşe.command(["chat", "burak", "--mute"]).stdin(Stdio::piped()));
+    // It waits on the server until the conversation begins, and is shown as soon as it has come.
+    let shown = talking.line().unwrap();
+    assert!(shown.ends_with(" burak: ␛[31mmerhaba"), "{shown:?}");
+    let mut stdin = talking.stdin().unwrap();
+    stdin.write_all("bir\n\n안녕\n/history 1\n//üç".as_bytes()).unwrap();
+    drop(stdin);
+    let done = talking.wait();
+    // /history shows one line of what was said; what is sent is not repeated.
+    assert_eq!(done.ok().lines().count(), 1, "{done:?}");
     assert!(!done.stdout.contains('\u{1b}'));
     let texts: Vec<String> = burak.receive_texts().into_iter().map(|(_, text)| text).collect();
     assert_eq!(texts, ["bir", "안녕", "/üç"]);
@@ -275,13 +285,30 @@ fn a_voice_note_is_recorded_in_one_conversation_and_played_in_the_other() {
     speaking.wait("the second recording", |parser| {
         parser.screen().contents().matches("* recording for burak: ").count() == 2
     });
-    speaking.wait_for("recorded, silence: is the microphone muted?");
+    let said = ayşe.file("said.wav");
+    std::fs::write(&said, wav::siren()).unwrap();
+    card.speak_into_microphone(&said);
+    speaking.wait_for(" recorded, ");
     speaking.type_keys("\r");
     speaking.wait_for("* voice note for burak, 0:0");
     hearing.wait_for("ayşe: voice note, 0:0");
 
+    // What was said is in what arrived, and is what the loudspeaker plays.
+    let (said, rate) = signal::read(&wav::siren());
+    let arrived = burak.file("arrived.wav");
+    burak.run(["play", "last", "--save", arrived.to_str().unwrap()]).ok();
+    let (arrived, arrived_rate) = signal::read(&std::fs::read(&arrived).unwrap());
+    assert_eq!(arrived_rate, rate);
+    let found = signal::find(&arrived, &said);
+    assert!(found.correlation > 0.9, "{found:?}");
+    assert!(signal::peak(&arrived) > 0.1, "it arrives as loud as it was said, or nearly");
+    let heard = card.record_loudspeaker();
     hearing.type_keys("/play\r");
     hearing.wait_for("* playing voice note 1 from ayşe, 0:0");
+    heard.wait_until("the note is played", |samples| signal::peak(samples) > 0.1);
+    heard.listen(Duration::from_secs_f64(arrived.len() as f64 / f64::from(rate)));
+    let found = signal::find(&heard.stop(), &signal::at_rate(&said, rate, RATE));
+    assert!(found.correlation > 0.9, "{found:?}");
     // Every message still stands once.
     assert_eq!(hearing.lines().iter().filter(|line| line.contains("ayşe: voice note")).count(), 1);
 }

@@ -39,6 +39,8 @@ fn a_second_registration_on_a_profile_changes_nothing() {
         let again = ayşe.run(["register", name, "--key-bits", "2048", "--server", &ayşe.server]);
         assert!(again.failure().contains("already registered as ayşe"), "{again:?}");
     }
+    let unnamed = ayşe.run(["register", "burak"]);
+    assert!(unnamed.failure().contains("already registered as ayşe"), "{unnamed:?}");
     assert_eq!(ayşe.run(["users", "--json"]).json().len(), 1);
 }
 

@@ -56,7 +56,7 @@ async fn refusal(raw: &mut Raw, verb: Verb, body: &[u8]) -> (RefusalCode, Option
 
 #[test]
 fn check_config_shows_every_limit_and_names_the_line_of_what_is_wrong() {
-    let server = Server::start_with("[registration]\nper_address_and_hour = 7\n");
+    let server = Server::start_limited("[registration]\nper_address_and_hour = 7\n");
     let shown = server.beside(["--check-config"]);
     let shown = shown.ok();
     assert!(shown.contains("server.toml"), "{shown}");
@@ -84,7 +84,7 @@ fn check_config_shows_every_limit_and_names_the_line_of_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_over_the_limit_are_told_when_to_come_again_and_others_go_on() {
-    let server = Server::start_with("[connections]\nper_address = 4\n");
+    let server = Server::start_limited("[connections]\nper_address = 4\n");
     let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
     let mut listening = burak.start(["receive", "--follow", "--json"]);
     let mut held = vec![Raw::connect(server.address).await, Raw::connect(server.address).await];
@@ -123,7 +123,7 @@ fn is_closed(mut socket: &TcpStream) -> bool {
 
 #[test]
 fn registrations_are_limited_by_address_and_hour() {
-    let server = Server::start_with("[registration]\nper_address_and_hour = 2\n");
+    let server = Server::start_limited("[registration]\nper_address_and_hour = 2\n");
     let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
     let zoé = Profile::new(&server, "zoé");
     let register = ["register", "zoé", "--key-bits", "2048", "--server", &zoé.server];
@@ -137,7 +137,7 @@ fn registrations_are_limited_by_address_and_hour() {
 
 #[test]
 fn logins_are_limited_by_address_and_minute() {
-    let server = Server::start_with("[logins]\nper_address_and_minute = 3\n");
+    let server = Server::start_limited("[logins]\nper_address_and_minute = 3\n");
     let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
     let mut listening = burak.start(["receive", "--follow", "--json"]);
     // The third login is in when this is shown. Sending needs a fourth.
@@ -174,7 +174,7 @@ async fn who_asks_too_often_is_refused_until_the_time_is_over() {
 
 #[test]
 fn an_invitation_is_good_for_as_many_as_it_says_and_is_stored_nowhere() {
-    let server = Server::start_with("[registration]\nwho = \"invited\"\n");
+    let server = Server::start_limited("[registration]\nwho = \"invited\"\n");
     let person = |name: &str| Profile::new(&server, name);
     let register = |who: &Profile, more: &[&str]| {
         let args = ["register", &who.name, "--key-bits", "2048", "--server", &who.server];
@@ -372,7 +372,7 @@ const MANY: u64 = 400;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_not_logged_in_costs_less_than_64_kib() {
-    let server = Server::start_with("[connections]\nper_address = 2000\nlogin_seconds = 60\n");
+    let server = Server::start_limited("[connections]\nper_address = 2000\nlogin_seconds = 60\n");
     let warm: Vec<Raw> = {
         let mut warm = Vec::new();
         for _ in 0..20 {

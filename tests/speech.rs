@@ -17,7 +17,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::card::{Card, RATE};
-use support::{Profile, Running, Server, signal};
+use support::screen::Screen;
+use support::{Profile, Running, Server, signal, wav};
 
 /// Silences within one text are shorter.
 const PAUSE: f32 = 1.0;
@@ -212,30 +213,47 @@ fn a_key_stops_what_is_said_and_listening_goes_on() {
     running.wait().ok();
 }
 
-/// A second of a rising tone, which is like itself in no other place.
-fn siren() -> Vec<u8> {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: 16_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut file = std::io::Cursor::new(Vec::new());
-    let mut writer = hound::WavWriter::new(&mut file, spec).unwrap();
-    for frame in 0..16_000 {
-        let time = f64::from(frame) / 16_000.0;
-        let turn = (200.0 + 150.0 * time) * time * std::f64::consts::TAU;
-        writer.write_sample((turn.sin() * 9_000.0) as i16).unwrap();
+#[test]
+fn in_a_conversation_every_key_stops_what_is_said_and_what_comes_later_is_read() {
+    let scene = Scene::new();
+    let command = scene.command(&[]);
+    let variables: Vec<(&str, &str)> =
+        command.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?))).collect();
+    let mut screen = Screen::start(&scene.burak, &["chat", "ayşe", "--mute"], &variables);
+    screen.wait_for_cursor("you → ayşe> ");
+    screen.type_keys("/speak on\r");
+    screen.wait_for("what arrives is read aloud");
+    screen.wait_for_cursor("you → ayşe> ");
+    // In the middle of a line, and a key that changes nothing on an empty one.
+    for (line, key, after) in [("mer", "h", "merh"), ("", "\u{1b}[D", "")] {
+        screen.type_keys("\u{15}");
+        screen.type_keys(line);
+        screen.wait_for_cursor(&format!("you → ayşe> {line}"));
+        let heard = scene.card.record_loudspeaker();
+        scene.ayşe.send("burak", &long());
+        let last = format!("This one waits for its turn, before {after:?}.");
+        scene.ayşe.send("burak", &last);
+        screen.wait_for(&last);
+        heard.wait_until("the first text is being read", sounds);
+        let place = heard.so_far().len();
+        screen.type_keys(key);
+        let silent = silent_after(heard, place);
+        println!("silent {silent:.2} s after {key:?}");
+        assert!(silent < 2.0, "it went on for {silent} s");
+        // The line is as it was typed, and does not keep the next text from being read.
+        screen.wait_for_cursor(&format!("you → ayşe> {after}"));
+        let heard = scene.card.record_loudspeaker();
+        scene.ayşe.send("burak", "Hello again.");
+        heard.wait_until("the next text is read", sounds);
+        screen.type_keys("\u{1b}[D\u{1b}[C");
     }
-    writer.finalize().unwrap();
-    file.into_inner()
 }
 
 #[test]
 fn notes_and_texts_take_turns() {
     let scene = Scene::new();
     let note = scene.ayşe.file("note.wav");
-    std::fs::write(&note, siren()).unwrap();
+    std::fs::write(&note, wav::siren()).unwrap();
     scene.ayşe.send("burak", "Hello, I am going to send you a voice note now.");
     scene.ayşe.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]).ok();
     scene.ayşe.send("burak", "That was the voice note, and this is a text.");

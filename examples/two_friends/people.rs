@@ -1,11 +1,13 @@
-//! A friend: a profile of their own, and the commands they type.
+//! A friend: a profile and a sound card of their own, a client that stays, and commands beside it.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use crate::client::Client;
 use crate::sound::Card;
 use crate::stage::Stage;
 use crate::succeeded;
@@ -21,6 +23,7 @@ pub struct Friend {
     home: PathBuf,
     tellal: PathBuf,
     env: Vec<(String, PathBuf)>,
+    client: Option<Client>,
 }
 
 impl Friend {
@@ -29,7 +32,7 @@ impl Friend {
         let home = stage.folder(name)?;
         let (tellal, env) = (stage.tellal.clone(), card.env());
         let (name, color) = (name.to_owned(), color.to_owned());
-        let mut friend = Self { name, color, registered: String::new(), home, tellal, env };
+        let mut friend = Self { name, color, registered: String::new(), home, tellal, env, client: None };
         let arguments = ["register", &friend.name, "--server", server, "--color", &friend.color];
         friend.registered = succeeded(&friend.command(&arguments).output()?, "registering")?;
         Ok(friend)
@@ -62,12 +65,44 @@ impl Friend {
         };
         let words: Vec<String> = arguments.iter().filter(|word| **word != "--").map(quoted).collect();
         let prompt = format!("{}$ tellal {}", self.name, words.join(" "));
-        stage.print(&format!("{}\n{}", stage.paint("2", &prompt), said.trim_end()));
+        stage.print(format!("{}\n{}", stage.paint("2", &prompt), said.trim_end()).trim_end());
     }
 
     /// Sends a text; its id.
-    pub fn send(&self, stage: &Stage, to: &Self, text: &str) -> Result<String> {
-        self.run(stage, &["send", &to.name, "--", text])
+    pub fn send(&self, stage: &Stage, to: &str, text: &str) -> Result<String> {
+        self.run(stage, &["send", to, "--", text])
+    }
+
+    /// Begins a conversation, in the one client process that stays to the end. Commands beside it go through it.
+    pub fn begin(&mut self, stage: &Arc<Stage>, with: &str) -> Result<()> {
+        let arguments = ["chat", with];
+        let mut command = self.command(&["--color", stage.when_color()]);
+        command.args(arguments);
+        self.client = Some(Client::start(stage, command, &self.name)?);
+        self.told(stage, &arguments, "");
+        Ok(())
+    }
+
+    /// Types a line in the conversation.
+    pub fn says(&mut self, stage: &Stage, line: &str) -> Result<()> {
+        let shown = if line.is_empty() { "(Enter)" } else { line };
+        stage.print(&format!("{} {shown}", stage.paint("2", &format!("{} >", self.name))));
+        self.client()?.type_line(line)
+    }
+
+    /// Waits until the conversation shows this.
+    pub fn sees(&mut self, text: &str) -> Result<()> {
+        let name = self.name.clone();
+        self.client()?.wait_for(text).with_context(|| format!("on {name}'s screen"))
+    }
+
+    /// Ends the conversation. Whether it ran in one process until now, and ended well.
+    pub fn ends(&mut self, stage: &Stage) -> bool {
+        self.client.take().is_some_and(|client| client.quit(stage))
+    }
+
+    fn client(&mut self) -> Result<&mut Client> {
+        self.client.as_mut().context("there is no conversation")
     }
 
     /// Saves a voice note as a file.
@@ -91,6 +126,14 @@ impl Friend {
     pub fn directory(&self) -> Result<Vec<String>> {
         let users = self.json(&["--json", "users"])?;
         Ok(users.iter().filter_map(|user| Some(user.get("fingerprint")?.as_str()?.to_owned())).collect())
+    }
+
+    /// The id of the newest voice note.
+    pub fn newest_note(&self) -> Result<String> {
+        let messages = self.json(&["--json", "history"])?;
+        let note = messages.iter().rfind(|message| message.get("kind").is_some_and(|kind| kind == "voice"));
+        let id = note.and_then(|note| note.get("id")?.as_str()).context("there is no voice note")?;
+        Ok(id.to_owned())
     }
 
     /// Ids, senders and texts of all messages.

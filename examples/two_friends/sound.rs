@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
-use crate::people::Friend;
 use crate::stage::Stage;
 use crate::succeeded;
 
@@ -19,23 +18,13 @@ use crate::succeeded;
 const RATE: u32 = 16_000;
 /// Loud enough to be heard: the root mean square of 16-bit samples.
 const LOUD: f64 = 150.0;
-/// What an input stream may need from its opening to its first sample.
-const OPENING: Duration = Duration::from_millis(1200);
-/// How long readiness may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long readiness may take, and what is to be heard may not be heard.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A sound card.
 pub struct Card {
     /// The folder of the virtual one.
     folder: Option<PathBuf>,
-}
-
-/// What was recorded.
-pub struct Spoken {
-    /// Of the message.
-    pub id: String,
-    /// What was said, where it is known.
-    pub words: Option<Sound>,
 }
 
 /// Sound, one channel.
@@ -54,13 +43,15 @@ struct Tape {
 }
 
 impl Card {
-    /// The machine's own, if it has a microphone and a loudspeaker, or a virtual one.
-    pub fn find(stage: &Stage) -> Result<Self> {
+    /// Somebody's: the machine's own, if it has a microphone and a loudspeaker, or a virtual one.
+    pub fn find(stage: &Stage, name: &str) -> Result<Self> {
         if stage.own_sound && has_own() {
-            stage.print("this machine's own microphone and loudspeaker");
+            stage.print(&format!("{name} has this machine's own microphone and loudspeaker"));
             return Ok(Self { folder: None });
         }
-        let folder = stage.folder("s")?;
+        // Short, since there will be sockets in it.
+        let initial = name.chars().next().map_or('s', |initial| initial);
+        let folder = stage.folder(&format!("sound-{initial}"))?;
         let card = Self { folder: Some(folder.clone()) };
         let mut pulse = card.command("pulseaudio");
         pulse.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--log-level=error"]);
@@ -85,9 +76,9 @@ impl Card {
         listener.args(["-d", "microphone.monitor", "--raw", "--latency-msec=20"]);
         let listener = listener.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         stage.keep(listener.context("parec is missing: run scripts/setup demo")?);
-        stage.print(
-            "a virtual sound card, since this machine has none to use: PulseAudio with two null sinks",
-        );
+        stage.print(&format!(
+            "{name} has a virtual sound card, since this machine has none to use: PulseAudio with two null sinks"
+        ));
         Ok(card)
     }
 
@@ -141,44 +132,23 @@ impl Card {
         Ok(loudspeaker)
     }
 
-    /// A voice note from one friend to another, spoken into the microphone.
-    pub fn record(
-        &self,
-        stage: &Stage,
-        from: &Friend,
-        to: &Friend,
-        text: &str,
-        length: u64,
-    ) -> Result<Spoken> {
-        let length = length.to_string();
-        let arguments = ["voice", &to.name, "--seconds", &length];
+    /// Says something into the microphone, to the end. What was said, where that is known.
+    pub fn say(&self, stage: &Stage, text: &str, length: Duration) -> Result<Option<Sound>> {
         let Some(folder) = &self.folder else {
-            stage.print(&format!("Say something into the microphone now, for {length} seconds."));
-            return Ok(Spoken { id: from.run(stage, &arguments)?, words: None });
+            stage.print(&format!("Say something into the microphone now, for {} seconds.", length.as_secs()));
+            thread::sleep(length);
+            return Ok(None);
         };
         let file = folder.join("words.wav");
         let mut voice = self.command("espeak-ng");
         voice.args(["-v", "tr", "-w"]).arg(&file).arg(text);
         succeeded(&voice.output().context("espeak-ng is missing: run scripts/setup demo")?, "speaking")?;
-        let id = thread::scope(|scope| {
-            let recording = scope.spawn(|| from.run(stage, &arguments));
-            let listening = || {
-                let outputs = self.command("pactl").args(["list", "short", "source-outputs"]).output();
-                // The loudspeaker's recorder and the microphone's listener are two already.
-                outputs.is_ok_and(|said| said.stdout.iter().filter(|byte| **byte == b'\n').count() > 2)
-            };
-            if until(|| listening() || recording.is_finished()) && !recording.is_finished() {
-                thread::sleep(OPENING);
-                let spoken = self.command("paplay").args(["-d", "microphone"]).arg(&file).output();
-                succeeded(&spoken?, "speaking into the microphone")?;
-            }
-            match recording.join() {
-                Ok(id) => id,
-                Err(_) => bail!("the recording broke off"),
-            }
-        })?;
+        let spoken = self.command("paplay").args(["-d", "microphone"]).arg(&file).output();
+        succeeded(&spoken?, "speaking into the microphone")?;
+        // What is under way through the card is recorded, too.
+        thread::sleep(Duration::from_secs(1));
         stage.aside(&format!("(into the microphone: {text})"));
-        Ok(Spoken { id, words: Some(read(&file)?) })
+        Ok(Some(read(&file)?))
     }
 }
 
@@ -221,9 +191,20 @@ impl Loudspeaker {
         })
     }
 
-    /// Waits until it has been silent for a moment: what was playing has ended, and is on the tape.
-    pub fn settle(&self) {
-        let rest = Duration::from_millis(400);
+    /// Waits until there is so much sound, in seconds, since a moment. Whether there is.
+    pub fn plays(&self, since: Instant, seconds: f64) -> bool {
+        until(|| self.heard(since, Instant::now()).loud_for() > seconds)
+    }
+
+    /// Waits for so long, by its own time.
+    pub fn listen(&self, time: f64) {
+        let length = || self.tape(|tape| tape.samples.len());
+        let end = length() + (time * f64::from(RATE)) as usize;
+        until(|| length() >= end);
+    }
+
+    /// Waits until it has been silent for so long: what was playing has ended, and is on the tape.
+    pub fn settle(&self, rest: Duration) {
         let began = Instant::now();
         until(|| {
             let now = Instant::now();
@@ -233,8 +214,8 @@ impl Loudspeaker {
     }
 
     /// Writes all of it to a file.
-    pub fn save(&self, stage: &Stage) -> Result<PathBuf> {
-        let file = stage.kept.join("loudspeaker.wav");
+    pub fn save(&self, stage: &Stage, name: &str) -> Result<PathBuf> {
+        let file = stage.kept.join(format!("loudspeaker-of-{name}.wav"));
         let spec = hound::WavSpec {
             channels: 1,
             sample_rate: RATE,

@@ -82,6 +82,21 @@ impl Stage {
         clutter.children.get_mut(number).is_some_and(terminate)
     }
 
+    /// Waits until a kept process has ended by itself. Whether it ended well, and in time.
+    pub fn wait(&self, number: usize) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            let mut clutter = self.clutter.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(child) = clutter.children.get_mut(number) else { return false };
+            if let Ok(Some(status)) = child.try_wait() {
+                return status.success();
+            }
+            drop(clutter);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
     /// Ends every process, the last one first, and removes the folder.
     pub fn clear(&self) {
         clear(&self.clutter);

@@ -1,78 +1,107 @@
 //! The microphone: a recording on a thread of its own, at 16 kHz, mono, 16 bits.
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cpal::traits::{DeviceTrait, StreamTrait};
-use cpal::{
-    BufferSize, Data, ErrorKind, FromSample, SampleFormat, SizedSample, Stream, StreamConfig,
-    SupportedBufferSize, SupportedStreamConfig,
-};
 use tokio::sync::oneshot;
 
 use super::AudioError;
-use super::device::{self, Quiet};
+use super::device::Quiet;
+use super::microphone::{Microphone, OPENING};
 use super::resample::{RATE, Resampler};
-use super::ring::{Reader, Writer, ring};
-use super::speaker::plain;
-use super::wav::{self, Note};
+use super::sound::{Feed, Sound};
+use super::take::{Gap, Take};
 
 /// The longest note.
 pub const LIMIT: Duration = Duration::from_secs(600);
+/// The gain that may be chosen, in decibels.
+pub const GAINS: std::ops::RangeInclusive<f32> = -40.0..=40.0;
 /// How often the thread fetches what the callback left.
 const LOOK: Duration = Duration::from_millis(10);
-/// How much sound the thread may be behind: two seconds at the highest usual rate.
-const ROOM: usize = 2 * 192_000;
 /// How long a microphone may give nothing before it counts as lost.
 const STALL: Duration = Duration::from_secs(5);
-/// How long a sound server may take to open it.
-const OPENING: Duration = Duration::from_secs(5);
+/// How long another microphone is looked for when one went away, and how often.
+const RESCUE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(200);
+/// From here on a sample counts as clipped, of 1.
+const CLIPPED: f32 = 0.999;
 
 /// The microphone.
 #[derive(Debug)]
 pub struct Recorder;
 
+/// How to record.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Options {
+    /// From the microphone of this name or id; from the default one if none is named.
+    pub input: Option<String>,
+    /// Louder or quieter by so many decibels; see [`GAINS`].
+    pub gain_db: f32,
+    /// At most so long; see [`LIMIT`].
+    pub limit: Duration,
+}
+
+impl Default for Options {
+    /// From the default microphone, as it comes, up to the limit.
+    fn default() -> Self {
+        Self { input: None, gain_db: 0.0, limit: LIMIT }
+    }
+}
+
 /// A recording under way. Dropping it cancels it.
 #[derive(Debug)]
 pub struct Recording {
     state: Arc<State>,
-    done: oneshot::Receiver<Result<Note, AudioError>>,
-    outcome: Option<Result<Note, AudioError>>,
-    device: String,
+    sound: Sound,
+    done: oneshot::Receiver<Take>,
+    outcome: Option<Take>,
 }
 
 /// What both sides see.
 #[derive(Debug, Default)]
 struct State {
-    /// Loudest sample of late, as bits of an `f32`.
+    /// Loudness of late, as bits of an `f32`, and the loudest since it was asked for.
     level: AtomicU32,
-    /// Samples so far, at [`RATE`].
-    samples: AtomicU64,
+    loudest: AtomicU32,
+    clipped: AtomicU64,
+    pause: AtomicBool,
     finish: AtomicBool,
     cancel: AtomicBool,
+    device: Mutex<Device>,
+}
+
+#[derive(Debug, Default)]
+struct Device {
+    /// What the microphone is called.
+    name: String,
+    /// It went away, and another is looked for.
+    away: bool,
+    gaps: Vec<Gap>,
 }
 
 impl Recorder {
-    /// Begins to record: from the default microphone, or the one of this name or id, up to a length of at most
-    /// [`LIMIT`]. It records once this has returned.
+    /// Begins to record. It records once this has returned.
     ///
     /// # Errors
     /// [`AudioError::NoInput`], [`AudioError::UnknownInput`].
-    pub async fn start(input: Option<&str>, limit: Duration) -> Result<Recording, AudioError> {
+    pub async fn start(options: Options) -> Result<Recording, AudioError> {
         let none = |cause: String| AudioError::NoInput { cause };
-        let (input, state) = (input.map(str::to_owned), Arc::new(State::default()));
+        let state = Arc::new(State::default());
+        let rate = NonZero::new(RATE).ok_or_else(|| none("no rate".to_owned()))?;
+        let (feed, sound) = Sound::growing(rate);
         let (started, opened) = oneshot::channel();
         let (ended, done) = oneshot::channel();
         let shared = state.clone();
-        let limit = limit.min(LIMIT);
         let work = move || {
             let _quiet = Quiet::here();
-            match Source::open(input.as_deref()) {
-                Ok(source) => {
-                    if started.send(Ok(source.name.clone())).is_ok() {
+            match Microphone::open(options.input.as_deref()) {
+                Ok(microphone) => {
+                    shared.device().name.clone_from(&microphone.name);
+                    if started.send(Ok(())).is_ok() {
                         // Nobody to tell: it was cancelled.
-                        let _ = ended.send(source.record(&shared, limit));
+                        let _ = ended.send(Work { state: &shared, feed, options }.record(microphone));
                     }
                 }
                 Err(error) => drop(started.send(Err(error))),
@@ -80,18 +109,23 @@ impl Recorder {
         };
         let thread = std::thread::Builder::new().name("recorder".to_owned());
         thread.spawn(work).map_err(|error| none(error.to_string()))?;
-        let device = tokio::time::timeout(OPENING, opened)
+        tokio::time::timeout(OPENING, opened)
             .await
             .map_err(|_| none("the sound server does not answer".to_owned()))?
             .map_err(|_| none("its thread ended".to_owned()))??;
-        Ok(Recording { state, done, outcome: None, device })
+        Ok(Recording { state, sound, done, outcome: None })
     }
 }
 
 impl Recording {
-    /// The microphone's name.
-    pub fn device(&self) -> &str {
-        &self.device
+    /// The microphone's name. It may be another one once one went away.
+    pub fn device(&self) -> String {
+        self.state.device().name.clone()
+    }
+
+    /// Whether the microphone went away, and another is looked for.
+    pub fn is_away(&self) -> bool {
+        self.state.device().away
     }
 
     /// How loud it is now, 0 (silence) to 1 (full scale).
@@ -99,28 +133,61 @@ impl Recording {
         f32::from_bits(self.state.level.load(Ordering::Relaxed))
     }
 
-    /// How much was recorded.
-    pub fn elapsed(&self) -> Duration {
-        Duration::from_micros(self.state.samples.load(Ordering::Relaxed) * 1_000_000 / u64::from(RATE))
+    /// The loudest sample since this was asked the last time, 0 to 1.
+    pub fn take_loudest(&self) -> f32 {
+        f32::from_bits(self.state.loudest.swap(0, Ordering::Relaxed))
     }
 
-    /// Waits until it ends by itself: at its limit, or because the microphone is gone. Can be dropped and asked
-    /// again; [`Recording::finish`] gives the note.
+    /// How many samples were too loud so far.
+    pub fn clipped(&self) -> u64 {
+        self.state.clipped.load(Ordering::Relaxed)
+    }
+
+    /// How much was recorded.
+    pub fn elapsed(&self) -> Duration {
+        self.sound.duration()
+    }
+
+    /// What was recorded so far; it grows. For who wants it as it comes: [`Sound::blocks`].
+    pub fn sound(&self) -> Sound {
+        self.sound.clone()
+    }
+
+    /// Nothing is recorded until [`Recording::resume`].
+    pub fn pause(&self) {
+        self.state.pause.store(true, Ordering::Relaxed);
+    }
+
+    /// Goes on after [`Recording::pause`].
+    pub fn resume(&self) {
+        self.state.pause.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.state.pause.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it ends by itself: at its limit, or because there is no microphone any more. Can be dropped and
+    /// asked again; [`Recording::finish`] gives what was recorded.
     pub async fn ended(&mut self) {
         if self.outcome.is_none() {
-            let outcome = (&mut self.done).await;
-            self.outcome = Some(outcome.unwrap_or_else(|_| Err(gone())));
+            self.outcome = Some((&mut self.done).await.unwrap_or_else(|_| gone(&self.sound)));
         }
     }
 
-    /// Ends it, and makes a note of it. What was recorded before a microphone went away is not lost.
+    /// Ends it. What was recorded before a microphone went away is not lost.
     ///
     /// # Errors
     /// [`AudioError::NothingRecorded`], [`AudioError::InputLost`] when nothing had come by then.
-    pub async fn finish(mut self) -> Result<Note, AudioError> {
+    pub async fn finish(mut self) -> Result<Take, AudioError> {
         self.state.finish.store(true, Ordering::Relaxed);
         self.ended().await;
-        self.outcome.take().unwrap_or_else(|| Err(gone()))
+        match self.outcome.take() {
+            Some(take) if !take.samples.is_empty() => Ok(take),
+            Some(Take { lost: Some(cause), .. }) => Err(AudioError::InputLost { cause }),
+            _ => Err(AudioError::NothingRecorded),
+        }
     }
 
     /// Throws it away.
@@ -133,128 +200,135 @@ impl Drop for Recording {
     }
 }
 
-fn gone() -> AudioError {
-    AudioError::InputLost { cause: "its thread ended".to_owned() }
+impl State {
+    fn device(&self) -> MutexGuard<'_, Device> {
+        self.device.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// An open microphone.
-struct Source {
-    name: String,
-    rate: u32,
-    sound: Reader,
-    lost: Arc<OnceLock<String>>,
-    _stream: Stream,
+fn gone(sound: &Sound) -> Take {
+    let samples = sound.read_at(0, usize::MAX);
+    Take { samples, lost: Some("its thread ended".to_owned()), ..Take::default() }
 }
 
-impl Source {
-    fn open(input: Option<&str>) -> Result<Self, AudioError> {
-        let device = device::input(input)?;
-        let none = |error: cpal::Error| AudioError::NoInput { cause: plain(&error.to_string()) };
-        let config = device.default_input_config().map_err(none)?;
-        let (writer, sound) = ring(ROOM);
-        let lost = Arc::new(OnceLock::new());
-        let reported = lost.clone();
-        let on_error = move |error: cpal::Error| match error.kind() {
-            ErrorKind::Xrun | ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied => {}
-            // It may come hundreds of times.
-            _ => drop(reported.set(plain(&error.to_string()))),
+/// What the thread works with.
+struct Work<'a> {
+    state: &'a State,
+    feed: Feed,
+    options: Options,
+}
+
+/// What ended a microphone's part of a recording.
+enum End {
+    Asked,
+    Lost(String),
+}
+
+impl Work<'_> {
+    fn record(self, microphone: Microphone) -> Take {
+        let most = (self.options.limit.min(LIMIT).as_micros() * u128::from(RATE) / 1_000_000) as usize;
+        let mut microphone = Some(microphone);
+        let lost = loop {
+            let Some(open) = microphone.take() else { break None };
+            match self.follow(open, most) {
+                Ok(End::Asked) => break None,
+                Ok(End::Lost(cause)) => match self.another() {
+                    Some(other) => microphone = Some(other),
+                    None => break Some(cause),
+                },
+                Err(cause) => break Some(cause),
+            }
         };
-        let mut take = taker(config.sample_format(), config.channels(), writer).ok_or_else(|| {
-            AudioError::NoInput { cause: format!("samples of {} are not understood", config.sample_format()) }
-        })?;
-        let shape = StreamConfig { buffer_size: buffer(&config), ..config.config() };
-        let format = config.sample_format();
-        let stream = device
-            .build_input_stream_raw(shape, format, move |data, _| take(data), on_error, Some(OPENING))
-            .map_err(none)?;
-        stream.play().map_err(none)?;
-        Ok(Self { name: device::name(&device), rate: config.sample_rate(), sound, lost, _stream: stream })
+        let samples = self.feed.sound().read_at(0, most);
+        let gaps = std::mem::take(&mut self.state.device().gaps);
+        Take { samples, clipped: self.state.clipped.load(Ordering::Relaxed), gaps, lost }
     }
 
-    fn record(mut self, state: &State, limit: Duration) -> Result<Note, AudioError> {
-        let failed = |cause: String| AudioError::InputLost { cause };
-        let most = (limit.as_micros() * u128::from(RATE) / 1_000_000) as usize;
-        let mut resampler = Resampler::new(self.rate).map_err(failed)?;
-        let (mut sound, mut level) = (Vec::new(), 0.0f32);
+    /// Takes what a microphone gives until there is enough, or no more.
+    fn follow(&self, mut microphone: Microphone, most: usize) -> Result<End, String> {
+        let gain = 10f32.powf(self.options.gain_db.clamp(*GAINS.start(), *GAINS.end()) / 20.0);
+        let mut resampler = Resampler::new(microphone.rate)?;
+        let (mut sound, mut samples, mut level) = (Vec::new(), Vec::new(), 0.0f32);
         let mut heard = Instant::now();
-        let mut trouble = None;
-        while trouble.is_none() && resampler.len() < most {
-            if state.cancel.load(Ordering::Relaxed) {
-                return Err(AudioError::NothingRecorded);
+        let end = loop {
+            if self.state.cancel.load(Ordering::Relaxed) {
+                break End::Asked;
             }
             // Asked before the last look, so that what came until then is in it.
-            let finish = state.finish.load(Ordering::Relaxed);
+            let finish = self.state.finish.load(Ordering::Relaxed);
+            let pause = self.state.pause.load(Ordering::Relaxed);
             sound.clear();
-            self.sound.drain(&mut sound);
+            microphone.sound.drain(&mut sound);
             if !sound.is_empty() {
                 heard = Instant::now();
             }
-            resampler.push(&sound).map_err(failed)?;
+            // What was too loud for the microphone does not become better when it is made quieter.
+            let clips = |sample: &&f32| sample.abs() >= CLIPPED || (**sample * gain).abs() >= CLIPPED;
+            let clipped = sound.iter().filter(clips).count() as u64;
+            sound.iter_mut().for_each(|sample| *sample *= gain);
+            let loudest = sound.iter().fold(0.0f32, |loudest, sample| loudest.max(sample.abs())).min(1.0);
             // Falls by half in about a tenth of a second, so that a meter is calm.
-            level = sound.iter().fold(level * 0.93, |level, sample| level.max(sample.abs()));
-            state.level.store(level.min(1.0).to_bits(), Ordering::Relaxed);
-            state.samples.store(resampler.len().min(most) as u64, Ordering::Relaxed);
-            if finish {
-                break;
+            level = loudest.max(level * 0.93);
+            self.state.level.store(level.to_bits(), Ordering::Relaxed);
+            // Of numbers that are not negative, the bits are in the same order.
+            self.state.loudest.fetch_max(loudest.to_bits(), Ordering::Relaxed);
+            if !pause {
+                let clipped = clipped * u64::from(RATE) / u64::from(microphone.rate.max(1));
+                self.state.clipped.fetch_add(clipped, Ordering::Relaxed);
+                resampler.push(&sound, &mut samples)?;
+                self.keep(&mut samples, most);
             }
-            trouble = self.lost.get().cloned();
+            if finish || self.feed.sound().frames() >= most {
+                break End::Asked;
+            }
+            if let Some(cause) = microphone.lost() {
+                break End::Lost(cause);
+            }
             if heard.elapsed() > STALL {
-                trouble = Some("it gives no sound".to_owned());
+                break End::Lost("it gives no sound".to_owned());
             }
             std::thread::sleep(LOOK);
+        };
+        if microphone.sound.lost() > 0 {
+            tracing::warn!(
+                samples = microphone.sound.lost(),
+                "the machine was too slow to record everything"
+            );
         }
-        if self.sound.lost() > 0 {
-            tracing::warn!(samples = self.sound.lost(), "the machine was too slow to record everything");
-        }
-        let mut samples = resampler.finish().map_err(failed)?;
-        samples.truncate(most);
-        match (samples.is_empty(), trouble) {
-            (true, Some(cause)) => Err(failed(cause)),
-            (true, None) => Err(AudioError::NothingRecorded),
-            _ => wav::recorded(&samples, RATE).map_err(|error| failed(error.to_string())),
-        }
+        resampler.finish(&mut samples)?;
+        self.keep(&mut samples, most);
+        Ok(end)
     }
-}
 
-/// So much at a time that the level follows the voice: sound servers left alone hand over seconds at once. And not
-/// less, because the server keeps no more than this, and a machine under load is late now and then.
-fn buffer(config: &SupportedStreamConfig) -> BufferSize {
-    match config.buffer_size() {
-        SupportedBufferSize::Range { min, max } if min <= max => {
-            BufferSize::Fixed((config.sample_rate() / 8).clamp(*min, *max))
+    fn keep(&self, samples: &mut Vec<i16>, most: usize) {
+        samples.truncate(most.saturating_sub(self.feed.sound().frames()));
+        if !samples.is_empty() {
+            self.feed.push(samples);
         }
-        _ => BufferSize::Default,
+        samples.clear();
     }
-}
 
-/// What a callback does with what the device hands over.
-type Taker = Box<dyn FnMut(&Data) + Send>;
-
-/// What a callback does with data of a format: the mean of the channels goes into the queue.
-fn taker(format: SampleFormat, channels: u16, writer: Writer) -> Option<Taker> {
-    Some(match format {
-        SampleFormat::I8 => taker_of::<i8>(channels, writer),
-        SampleFormat::I16 => taker_of::<i16>(channels, writer),
-        SampleFormat::I24 => taker_of::<cpal::I24>(channels, writer),
-        SampleFormat::I32 => taker_of::<i32>(channels, writer),
-        SampleFormat::U8 => taker_of::<u8>(channels, writer),
-        SampleFormat::U16 => taker_of::<u16>(channels, writer),
-        SampleFormat::F32 => taker_of::<f32>(channels, writer),
-        SampleFormat::F64 => taker_of::<f64>(channels, writer),
-        _ => return None,
-    })
-}
-
-fn taker_of<T>(channels: u16, mut writer: Writer) -> Taker
-where
-    T: SizedSample,
-    f32: FromSample<T>,
-{
-    let channels = usize::from(channels.max(1));
-    Box::new(move |data| {
-        for frame in data.as_slice::<T>().unwrap_or_default().chunks_exact(channels) {
-            let sum: f32 = frame.iter().map(|sample| f32::from_sample_(*sample)).sum();
-            writer.push(sum / channels as f32);
+    /// The microphone went away: the one to go on with, as soon as there is one.
+    fn another(&self) -> Option<Microphone> {
+        let (since, at) = (Instant::now(), self.feed.sound().duration());
+        self.state.device().away = true;
+        self.state.level.store(0, Ordering::Relaxed);
+        let asked = || [&self.state.cancel, &self.state.finish].iter().any(|end| end.load(Ordering::Relaxed));
+        let found = loop {
+            // The one that was chosen, if it is still there or there again.
+            let chosen = self.options.input.as_deref().map(|input| Microphone::open(Some(input)));
+            match chosen.and_then(Result::ok).map_or_else(|| Microphone::open(None), Ok) {
+                Ok(microphone) => break Some(microphone),
+                Err(_) if since.elapsed() > RESCUE || asked() => break None,
+                Err(_) => std::thread::sleep(AGAIN),
+            }
+        };
+        let mut device = self.state.device();
+        device.away = false;
+        if let Some(microphone) = &found {
+            device.name.clone_from(&microphone.name);
+            device.gaps.push(Gap { at, lasted: since.elapsed() });
         }
-    })
+        found
+    }
 }

@@ -13,7 +13,6 @@ const CHUNK: usize = 1024;
 pub(super) struct Resampler {
     /// `None` where the rate is right already.
     inner: Option<Inner>,
-    samples: Vec<i16>,
 }
 
 struct Inner {
@@ -25,6 +24,8 @@ struct Inner {
     rate: u32,
     /// Output samples that are only the filter's delay, still to be dropped.
     delay: usize,
+    /// Output samples so far.
+    made: usize,
 }
 
 impl Resampler {
@@ -34,48 +35,43 @@ impl Resampler {
     /// When the library can't work with it.
     pub fn new(rate: u32) -> Result<Self, String> {
         if rate == RATE {
-            return Ok(Self { inner: None, samples: Vec::new() });
+            return Ok(Self { inner: None });
         }
         let fft = Fft::new(rate as usize, RATE as usize, CHUNK, 1, FixedSync::Input)
             .map_err(|error| error.to_string())?;
         let delay = fft.output_delay();
         let output = vec![0.0; fft.output_frames_max()];
-        let inner = Inner { fft, waiting: Vec::new(), output, taken: 0, rate, delay };
-        Ok(Self { inner: Some(inner), samples: Vec::new() })
+        let inner = Inner { fft, waiting: Vec::new(), output, taken: 0, rate, delay, made: 0 };
+        Ok(Self { inner: Some(inner) })
     }
 
-    /// Takes what was recorded since.
+    /// Takes what was recorded since, and adds what is ready to `samples`.
     ///
     /// # Errors
     /// When the library fails, which it has no reason to.
-    pub fn push(&mut self, sound: &[f32]) -> Result<(), String> {
+    pub fn push(&mut self, sound: &[f32], samples: &mut Vec<i16>) -> Result<(), String> {
         let Some(inner) = &mut self.inner else {
-            self.samples.extend(sound.iter().copied().map(to_16));
+            samples.extend(sound.iter().copied().map(to_16));
             return Ok(());
         };
         inner.taken += sound.len() as u64;
         inner.waiting.extend_from_slice(sound);
-        inner.work(&mut self.samples, false)
+        inner.work(samples, false)
     }
 
-    /// How many samples there are so far.
-    pub fn len(&self) -> usize {
-        self.samples.len()
-    }
-
-    /// The end: everything that was recorded, at the new rate.
+    /// The end: adds the rest, so that everything that was recorded is there, at the new rate.
     ///
     /// # Errors
     /// When the library fails, which it has no reason to.
-    pub fn finish(mut self) -> Result<Vec<i16>, String> {
-        if let Some(mut inner) = self.inner.take() {
+    pub fn finish(self, samples: &mut Vec<i16>) -> Result<(), String> {
+        if let Some(mut inner) = self.inner {
             let wanted = (inner.taken * u64::from(RATE)).div_ceil(u64::from(inner.rate)) as usize;
-            while self.samples.len() < wanted {
-                inner.work(&mut self.samples, true)?;
+            while inner.made < wanted {
+                inner.work(samples, true)?;
             }
-            self.samples.truncate(wanted);
+            samples.truncate(samples.len().saturating_sub(inner.made - wanted));
         }
-        Ok(self.samples)
+        Ok(())
     }
 }
 
@@ -100,6 +96,7 @@ impl Inner {
             let dropped = self.delay.min(made);
             self.delay -= dropped;
             samples.extend(self.output.iter().take(made).skip(dropped).copied().map(to_16));
+            self.made += made - dropped;
             if end {
                 break;
             }
@@ -125,8 +122,10 @@ mod tests {
 
     fn resample(rate: u32, sound: &[f32], at_once: usize) -> Vec<i16> {
         let mut resampler = Resampler::new(rate).unwrap();
-        sound.chunks(at_once).for_each(|part| resampler.push(part).unwrap());
-        resampler.finish().unwrap()
+        let mut samples = Vec::new();
+        sound.chunks(at_once).for_each(|part| resampler.push(part, &mut samples).unwrap());
+        resampler.finish(&mut samples).unwrap();
+        samples
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A queue of samples from a device's callback to the thread that works on them: nobody waits, locks or allocates.
+//! A queue of samples between a device's callback and the thread that works on them, in either direction: nobody
+//! waits, locks or allocates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -13,10 +14,10 @@ struct Ring {
     lost: AtomicU64,
 }
 
-/// The callback's end.
+/// The end that adds.
 pub(super) struct Writer(Arc<Ring>);
 
-/// The other end.
+/// The end that takes.
 pub(super) struct Reader(Arc<Ring>);
 
 /// A queue with room for so many samples.
@@ -46,7 +47,36 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// How many samples wait to be read.
+    pub fn waiting(&self) -> usize {
+        self.0.written.load(Ordering::Relaxed).wrapping_sub(self.0.read.load(Ordering::Acquire))
+    }
+
+    /// Whether the reader has gone.
+    pub fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+}
+
 impl Reader {
+    /// How many samples there are.
+    pub fn len(&self) -> usize {
+        self.0.written.load(Ordering::Acquire).wrapping_sub(self.0.read.load(Ordering::Relaxed))
+    }
+
+    /// Takes the next sample.
+    pub fn pop(&mut self) -> Option<f32> {
+        let ring = &*self.0;
+        let read = ring.read.load(Ordering::Relaxed);
+        if read == ring.written.load(Ordering::Acquire) {
+            return None;
+        }
+        let sample = ring.slots.get(read & (ring.slots.len() - 1))?.load(Ordering::Relaxed);
+        ring.read.store(read.wrapping_add(1), Ordering::Release);
+        Some(f32::from_bits(sample))
+    }
+
     /// Moves everything that is there to the end of `samples`.
     pub fn drain(&mut self, samples: &mut Vec<f32>) {
         let ring = &*self.0;

@@ -1,230 +1,239 @@
-//! A sound in memory, and its way through the loudspeaker's callback.
+//! Sound in memory: all of it, or as much as there is so far of one that still grows.
 
 use std::io::{Cursor, Read};
 use std::num::NonZero;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use rodio::Source;
+use tokio::sync::watch;
 
-use super::AudioError;
 use super::wav::{self, Limits, WavError};
 
-/// Silence after every sound: what a device still holds when it is closed is not heard, and this is more than
-/// devices hold.
-const TAIL: Duration = Duration::from_millis(350);
+/// Samples per second that are kept: no loudspeaker gives more, and no ear misses them.
+const ENOUGH: u32 = 48_000;
 
-/// A sound, decoded.
+/// A sound: 16-bit samples, channels interleaved. Clones are the same one, and grow together.
 #[derive(Clone, Debug)]
-pub(super) struct Sound {
-    samples: Arc<[i16]>,
+pub struct Sound {
+    inner: Arc<Inner>,
     channels: NonZero<u16>,
     rate: NonZero<u32>,
 }
 
+#[derive(Debug)]
+struct Inner {
+    samples: RwLock<Vec<i16>>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct State {
+    /// How many samples there are.
+    samples: usize,
+    /// No more will come.
+    complete: bool,
+}
+
+/// What makes a sound grow. Dropping it completes the sound.
+#[derive(Debug)]
+pub struct Feed(Sound);
+
+/// A growing sound in pieces of equal size, as it comes.
+#[derive(Debug)]
+pub struct Blocks {
+    sound: Sound,
+    next: usize,
+    size: usize,
+}
+
 impl Sound {
-    /// Any WAV file that can be sent.
-    pub fn read(wav: impl AsRef<[u8]>) -> Result<Self, WavError> {
+    /// One that has all its samples. In whole frames: what is left over is dropped.
+    pub fn new(mut samples: Vec<i16>, channels: NonZero<u16>, rate: NonZero<u32>) -> Self {
+        samples.truncate(samples.len() / usize::from(channels.get()) * usize::from(channels.get()));
+        let state = watch::Sender::new(State { samples: samples.len(), complete: true });
+        Self { inner: Arc::new(Inner { samples: RwLock::new(samples), state }), channels, rate }
+    }
+
+    /// A mono one that has no samples yet, and what makes it grow.
+    pub fn growing(rate: NonZero<u32>) -> (Feed, Self) {
+        let state = watch::Sender::new(State { samples: 0, complete: false });
+        let inner = Arc::new(Inner { samples: RwLock::default(), state });
+        let sound = Self { inner, channels: NonZero::<u16>::MIN, rate };
+        (Feed(sound.clone()), sound)
+    }
+
+    /// Any WAV file that can be sent. Rates that nobody hears are brought down.
+    pub(super) fn read(wav: impl AsRef<[u8]>) -> Result<Self, WavError> {
         let limits = Limits { duration: Duration::MAX, bytes: u64::MAX };
         Self::from_wav(Cursor::new(wav::read(Cursor::new(wav), limits)?.wav))
     }
 
     /// A file of 16 bits, as notes are.
-    pub fn from_wav(wav: impl Read) -> Result<Self, WavError> {
+    pub(super) fn from_wav(wav: impl Read) -> Result<Self, WavError> {
         let odd = |what: &str| WavError::Unsupported { what: what.to_owned() };
         let reader = hound::WavReader::new(wav).map_err(|error| odd(&error.to_string()))?;
         let spec = reader.spec();
         let channels = NonZero::new(spec.channels).ok_or_else(|| odd("no channels"))?;
         let rate = NonZero::new(spec.sample_rate).ok_or_else(|| odd("no samples per second"))?;
-        let samples = reader.into_samples::<i16>().collect::<Result<_, _>>();
-        Ok(Self { samples: samples.map_err(|error| odd(&error.to_string()))?, channels, rate })
+        let samples = reader.into_samples::<i16>().collect::<Result<Vec<_>, _>>();
+        let samples = samples.map_err(|error| odd(&error.to_string()))?;
+        let times = rate.get().div_ceil(ENOUGH);
+        match NonZero::new(rate.get() / times) {
+            Some(lower) if times > 1 => Ok(Self::new(mean(&samples, channels, times), channels, lower)),
+            _ => Ok(Self::new(samples, channels, rate)),
+        }
     }
 
-    /// Its length in time.
+    /// Samples per second of each channel.
+    pub fn rate(&self) -> NonZero<u32> {
+        self.rate
+    }
+
+    /// Channels.
+    pub fn channels(&self) -> NonZero<u16> {
+        self.channels
+    }
+
+    /// How many samples of each channel there are so far.
+    pub fn frames(&self) -> usize {
+        self.inner.state.borrow().samples / usize::from(self.channels.get())
+    }
+
+    /// Whether no more will come.
+    pub fn is_complete(&self) -> bool {
+        self.inner.state.borrow().complete
+    }
+
+    /// Its length in time, so far.
     pub fn duration(&self) -> Duration {
-        self.time(self.samples.len() as u64)
+        self.time(self.frames() as f64)
     }
 
-    fn time(&self, samples: u64) -> Duration {
-        let frames = samples / u64::from(self.channels.get());
-        Duration::from_nanos(frames.saturating_mul(1_000_000_000) / u64::from(self.rate.get()))
+    /// The samples from a frame on, as many frames at most.
+    pub fn read_at(&self, frame: usize, most: usize) -> Vec<i16> {
+        let channels = usize::from(self.channels.get());
+        let samples = self.inner.samples.read().unwrap_or_else(PoisonError::into_inner);
+        let begin = frame.saturating_mul(channels).min(samples.len());
+        let end = begin.saturating_add(most.saturating_mul(channels)).min(samples.len());
+        samples.get(begin..end).unwrap_or_default().to_vec()
+    }
+
+    /// Waits until there is more than so many frames, or it is complete. `false`: there is no more and will be none.
+    pub async fn grows_beyond(&self, frames: usize) -> bool {
+        let wanted = frames.saturating_mul(usize::from(self.channels.get()));
+        let mut state = self.inner.state.subscribe();
+        // The other end lives as long as this does.
+        let _ = state.wait_for(|state| state.samples > wanted || state.complete).await;
+        self.inner.state.borrow().samples > wanted
+    }
+
+    /// All of it from the beginning, in pieces of so many frames, each as soon as it is there; the last may be
+    /// shorter. However slowly they are read, none is lost.
+    pub fn blocks(&self, frames: usize) -> Blocks {
+        Blocks { sound: self.clone(), next: 0, size: frames.max(1) }
+    }
+
+    /// The time of a place given in frames.
+    pub(super) fn time(&self, frames: f64) -> Duration {
+        Duration::try_from_secs_f64(frames / f64::from(self.rate.get())).unwrap_or_default()
+    }
+
+    /// The frame at a time.
+    pub(super) fn frame(&self, time: Duration) -> usize {
+        (time.as_secs_f64() * f64::from(self.rate.get())).round() as usize
     }
 }
 
-/// How far a sound has come. The callback writes it, everybody else reads it.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    stage: AtomicU8,
-    /// Samples that were taken, the silence after it included.
-    taken: AtomicU64,
-    stop: AtomicBool,
-    sound: OnceLock<Sound>,
-    error: OnceLock<AudioError>,
+impl Feed {
+    /// Adds samples.
+    pub fn push(&self, more: &[i16]) {
+        let inner = &self.0.inner;
+        let mut samples = inner.samples.write().unwrap_or_else(PoisonError::into_inner);
+        samples.extend_from_slice(more);
+        let count = samples.len();
+        drop(samples);
+        inner.state.send_modify(|state| state.samples = count);
+    }
+
+    /// The sound.
+    pub fn sound(&self) -> &Sound {
+        &self.0
+    }
 }
 
-/// Where a sound is. The order is that of time.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
-pub(super) enum Stage {
-    /// Not begun.
-    Waiting = 0,
-    /// It sounds.
-    Playing = 1,
-    /// All of it was taken, and some of it may still be on its way.
-    Leaving = 2,
-    /// Heard, stopped or failed.
-    Over = 3,
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.0.inner.state.send_modify(|state| state.complete = true);
+    }
 }
 
-impl Progress {
-    pub fn stage(&self) -> Stage {
-        match self.stage.load(Ordering::Acquire) {
-            0 => Stage::Waiting,
-            1 => Stage::Playing,
-            2 => Stage::Leaving,
-            _ => Stage::Over,
+impl Blocks {
+    /// The next piece; `None` at the end. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Vec<i16>> {
+        self.sound.grows_beyond(self.next.saturating_add(self.size - 1)).await;
+        let block = self.sound.read_at(self.next, self.size);
+        self.next += block.len() / usize::from(self.sound.channels.get());
+        (!block.is_empty()).then_some(block)
+    }
+}
+
+/// The mean of each so many frames.
+fn mean(samples: &[i16], channels: NonZero<u16>, times: u32) -> Vec<i16> {
+    let channels = usize::from(channels.get());
+    let times = times as usize;
+    let mut lower = Vec::with_capacity(samples.len() / times + channels);
+    for part in samples.chunks(channels * times) {
+        for channel in 0..channels {
+            let of_it = || part.iter().skip(channel).step_by(channels);
+            let sum: i64 = of_it().map(|sample| i64::from(*sample)).sum();
+            let count = i64::try_from(of_it().count()).unwrap_or(1).max(1);
+            lower.push(i16::try_from(sum / count).unwrap_or_default());
         }
     }
-
-    fn enter(&self, stage: Stage) {
-        self.stage.fetch_max(stage as u8, Ordering::AcqRel);
-    }
-
-    /// Something that changes as long as sound is taken.
-    pub fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
-    }
-
-    /// How much of it was taken.
-    pub fn position(&self) -> Duration {
-        self.sound.get().map_or(Duration::ZERO, |sound| sound.time(self.taken()).min(sound.duration()))
-    }
-
-    pub fn duration(&self) -> Option<Duration> {
-        self.sound.get().map(Sound::duration)
-    }
-
-    /// Ends it. What the device already holds is a moment long.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.enter(Stage::Over);
-    }
-
-    pub fn fail(&self, error: AudioError) {
-        if self.stage() < Stage::Over {
-            // The first one stays.
-            let _ = self.error.set(error);
-        }
-        self.stop();
-    }
-
-    pub fn error(&self) -> Option<&AudioError> {
-        self.error.get()
-    }
-}
-
-/// A sound on its way through a callback. It holds clones of what [`Progress`] holds, so that nothing large is
-/// freed there.
-pub(super) struct Playing {
-    sound: Sound,
-    progress: Arc<Progress>,
-    next: usize,
-    /// Samples with the silence after it.
-    end: usize,
-}
-
-impl Playing {
-    pub fn new(sound: Sound, progress: Arc<Progress>) -> Self {
-        // The first one stays.
-        let _ = progress.sound.set(sound.clone());
-        let a_second = u128::from(sound.rate.get()) * u128::from(sound.channels.get());
-        // In whole frames: channels must not be swapped for what follows.
-        let channels = usize::from(sound.channels.get());
-        let tail = (TAIL.as_millis() * a_second / 1000) as usize / channels * channels;
-        let end = sound.samples.len() + tail;
-        Self { sound, progress, next: 0, end }
-    }
-}
-
-impl Iterator for Playing {
-    type Item = f32;
-
-    fn next(&mut self) -> Option<f32> {
-        if self.next >= self.end || self.progress.stop.load(Ordering::Relaxed) {
-            self.progress.enter(Stage::Over);
-            return None;
-        }
-        let sample = match self.sound.samples.get(self.next) {
-            Some(sample) => {
-                if self.next == 0 {
-                    self.progress.enter(Stage::Playing);
-                }
-                f32::from(*sample) / 32768.0
-            }
-            None => {
-                if self.next == self.sound.samples.len() {
-                    self.progress.enter(Stage::Leaving);
-                }
-                0.0
-            }
-        };
-        self.next += 1;
-        self.progress.taken.store(self.next as u64, Ordering::Relaxed);
-        Some(sample)
-    }
-}
-
-impl Source for Playing {
-    fn current_span_len(&self) -> Option<usize> {
-        None
-    }
-
-    fn channels(&self) -> NonZero<u16> {
-        self.sound.channels
-    }
-
-    fn sample_rate(&self) -> NonZero<u32> {
-        self.sound.rate
-    }
-
-    fn total_duration(&self) -> Option<Duration> {
-        None
-    }
+    lower
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sound(samples: &[i16]) -> Sound {
-        Sound {
-            samples: samples.into(),
-            channels: NonZero::new(2).unwrap(),
-            rate: NonZero::new(1000).unwrap(),
-        }
+    fn rate(rate: u32) -> NonZero<u32> {
+        NonZero::new(rate).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_growing_sound_is_read_in_blocks_as_it_comes() {
+        let (feed, sound) = Sound::growing(rate(1000));
+        let mut blocks = sound.blocks(4);
+        feed.push(&[1, 2, 3]);
+        assert_eq!((sound.frames(), sound.is_complete()), (3, false));
+        assert!(tokio::time::timeout(Duration::ZERO, blocks.next()).await.is_err(), "it is too short yet");
+        feed.push(&[4, 5, 6]);
+        assert_eq!(blocks.next().await, Some(vec![1, 2, 3, 4]));
+        assert!(!tokio::time::timeout(Duration::ZERO, sound.grows_beyond(6)).await.is_ok_and(|more| more));
+        drop(feed);
+        assert_eq!(blocks.next().await, Some(vec![5, 6]));
+        assert_eq!(blocks.next().await, None);
+        assert!(sound.is_complete() && !sound.grows_beyond(6).await);
+        assert_eq!((sound.duration(), sound.read_at(4, 9)), (Duration::from_millis(6), vec![5, 6]));
     }
 
     #[test]
-    fn a_sound_is_over_only_after_the_silence_behind_it() {
-        let progress = Arc::new(Progress::default());
-        let mut playing = Playing::new(sound(&[16384, -16384, 1, 2]), progress.clone());
-        assert_eq!((progress.stage(), progress.duration()), (Stage::Waiting, Some(Duration::from_millis(2))));
-        assert_eq!((playing.next(), playing.next()), (Some(0.5), Some(-0.5)));
-        assert_eq!((progress.stage(), progress.position()), (Stage::Playing, Duration::from_millis(1)));
-        let rest: Vec<f32> = playing.by_ref().skip(2).collect();
-        assert_eq!(rest, vec![0.0; 700]);
-        assert_eq!((progress.stage(), progress.position()), (Stage::Over, Duration::from_millis(2)));
-        assert!(progress.error().is_none());
-    }
-
-    #[test]
-    fn a_stopped_sound_ends_with_the_next_sample() {
-        let progress = Arc::new(Progress::default());
-        let mut playing = Playing::new(sound(&[1; 1000]), progress.clone());
-        playing.next();
-        progress.stop();
-        assert_eq!((playing.next(), progress.stage()), (None, Stage::Over));
-        progress.fail(AudioError::NothingRecorded);
-        assert!(progress.error().is_none(), "it was over already");
+    fn rates_that_nobody_hears_are_brought_down() {
+        let stereo = NonZero::new(2).unwrap();
+        assert_eq!(mean(&[10, -10, 30, -30, 5, 7], stereo, 2), [20, -20, 5, 7]);
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 192_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut file = Cursor::new(Vec::new());
+        let mut writer = hound::WavWriter::new(&mut file, spec).unwrap();
+        (0..1920).for_each(|_| writer.write_sample(99i16).unwrap());
+        writer.finalize().unwrap();
+        let sound = Sound::read(file.into_inner()).unwrap();
+        assert_eq!((sound.rate().get(), sound.frames()), (48_000, 480));
+        assert_eq!(sound.duration(), Duration::from_millis(10));
     }
 }

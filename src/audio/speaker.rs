@@ -14,19 +14,25 @@ use rodio::{DeviceSinkBuilder, MixerDeviceSink};
 
 use super::cue::{Cue, Sounds};
 use super::device::{self, Quiet};
-use super::sound::{Playing, Progress, Sound, Stage};
+use super::playback::{Patience, Playback, Start, in_bounds};
+use super::player::Player;
+use super::sound::Sound;
+use super::track::{Stage, Track};
 use super::{AudioError, wav};
 
 /// How long a device that has nothing to play stays open.
 const LINGER: Duration = Duration::from_secs(5);
-/// How often the thread looks after an open device, and how often waiting looks for an end.
+/// How often the thread looks after an open device.
 const LOOK: Duration = Duration::from_millis(10);
 /// The device's buffers in a second.
 const BUFFERS: u32 = 8;
 /// After a device could not be opened, cues don't try it again for so long.
 const RETRY: Duration = Duration::from_secs(10);
-/// How long a device may take nothing before a sound counts as failed.
+/// How long a device may take nothing before it counts as lost.
 const STALL: Duration = Duration::from_secs(5);
+/// How long another device is looked for when one went away while something was played, and how often.
+const RESCUE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(200);
 /// How long [`Speaker::idle`] waits for a device that takes nothing. Some need a while to wake up: wireless ones,
 /// and measured here, PulseAudio's null sink up to two seconds.
 const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -40,17 +46,10 @@ pub struct Speaker {
     muted: bool,
 }
 
-/// A note that is being played. Dropping it does not stop it.
-#[derive(Clone, Debug)]
-pub struct Playback {
-    progress: Arc<Progress>,
-    duration: Duration,
-}
-
 #[derive(Default)]
 struct Shared {
     /// What is not over. Callbacks never take this lock.
-    sounding: Mutex<Vec<(Option<Cue>, Arc<Progress>)>>,
+    sounding: Mutex<Vec<(Option<Cue>, Arc<Track>)>>,
     trouble: Mutex<Trouble>,
 }
 
@@ -61,9 +60,18 @@ struct Trouble {
     told: bool,
 }
 
-enum Order {
-    Cue(Sound, Arc<Progress>),
-    Note(Vec<u8>, Arc<Progress>),
+/// Something is to be played.
+struct Order {
+    track: Arc<Track>,
+    what: What,
+    /// It was asked for: whether there is a device is looked at again.
+    patient: bool,
+}
+
+enum What {
+    Sound(Sound),
+    /// A WAV file.
+    File(Vec<u8>),
 }
 
 impl Default for Speaker {
@@ -87,7 +95,7 @@ impl Speaker {
     pub fn with_sounds(sounds: Sounds) -> Self {
         let shared = Arc::new(Shared::default());
         let (orders, coming) = channel();
-        let device = Device { shared: shared.clone(), sink: None, failed: None };
+        let device = Device::new(shared.clone());
         let thread = std::thread::Builder::new().name("speaker".to_owned());
         if let Err(error) = thread.spawn(move || device.run(&coming)) {
             shared.tell(AudioError::NoOutput { cause: error.to_string() });
@@ -102,27 +110,40 @@ impl Speaker {
             return;
         }
         let Some(sound) = self.sounds.get(cue) else { return };
-        let progress = Arc::new(Progress::default());
+        let track = Track::new(Duration::ZERO, 1.0);
         {
             let mut sounding = self.shared.sounding();
-            if sounding
-                .iter()
-                .any(|(other, progress)| *other == Some(cue) && progress.stage() < Stage::Leaving)
-            {
+            if sounding.iter().any(|(other, track)| *other == Some(cue) && track.stage() < Stage::Leaving) {
                 return;
             }
-            sounding.push((Some(cue), progress.clone()));
+            sounding.push((Some(cue), track.clone()));
         }
-        self.order(Order::Cue(sound, progress));
+        self.order(Order { track, what: What::Sound(sound), patient: false });
     }
 
     /// Plays a WAV file at once, beside whatever sounds already.
     pub fn play(&self, wav: Vec<u8>) -> Playback {
-        let progress = Arc::new(Progress::default());
-        self.shared.sounding().push((None, progress.clone()));
-        let playback = Playback { duration: wav::duration(Cursor::new(&wav)), progress: progress.clone() };
-        self.order(Order::Note(wav, progress));
-        playback
+        self.play_from(wav, Start::default())
+    }
+
+    /// Plays a WAV file from a time on, at a speed.
+    pub fn play_from(&self, wav: Vec<u8>, start: Start) -> Playback {
+        let duration = wav::duration(Cursor::new(&wav));
+        self.begin(What::File(wav), duration, start)
+    }
+
+    /// Plays a sound that may still grow: where nothing more is there yet it is silent, until there is or the sound
+    /// is complete.
+    pub fn play_sound(&self, sound: Sound, start: Start) -> Playback {
+        let duration = sound.duration();
+        self.begin(What::Sound(sound), duration, start)
+    }
+
+    fn begin(&self, what: What, duration: Duration, start: Start) -> Playback {
+        let track = Track::new(start.from, in_bounds(start.speed));
+        self.shared.sounding().push((None, track.clone()));
+        self.order(Order { track: track.clone(), what, patient: true });
+        Playback { track, duration }
     }
 
     /// Waits until everything has been heard, or the device takes nothing. Without a device that is at once.
@@ -134,7 +155,7 @@ impl Speaker {
                 if sounding.is_empty() {
                     return;
                 }
-                sounding.iter().map(|(_, progress)| progress.taken()).sum()
+                sounding.iter().map(|(_, track)| track.taken()).sum()
             };
             if patience.is_over(taken) {
                 return;
@@ -145,7 +166,7 @@ impl Speaker {
 
     /// Stops every note and cue at once.
     pub fn stop(&self) {
-        self.shared.sounding().iter().for_each(|(_, progress)| progress.stop());
+        self.shared.sounding().iter().for_each(|(_, track)| track.stop());
     }
 
     /// What went wrong with the loudspeaker. Told once: after the first time there is nothing more to tell.
@@ -159,74 +180,22 @@ impl Speaker {
     fn order(&self, order: Order) {
         if let Err(unsent) = self.orders.send(order) {
             // The thread could not be started.
-            unsent.0.progress().fail(AudioError::NoOutput { cause: "its thread does not run".to_owned() });
+            unsent.0.track.fail(AudioError::NoOutput { cause: "its thread does not run".to_owned() });
         }
-    }
-}
-
-impl Playback {
-    /// How much of it was played.
-    pub fn position(&self) -> Duration {
-        self.progress.position()
-    }
-
-    /// How long it is.
-    pub fn duration(&self) -> Duration {
-        self.progress.duration().unwrap_or(self.duration)
-    }
-
-    /// Whether it has been heard, was stopped, or failed.
-    pub fn is_done(&self) -> bool {
-        self.progress.stage() == Stage::Over
-    }
-
-    /// Stops it at once.
-    pub fn stop(&self) {
-        self.progress.stop();
-    }
-
-    /// Waits until it has been heard or was stopped.
-    ///
-    /// # Errors
-    /// When there is no loudspeaker, it went away, or the file can't be played.
-    pub async fn wait(&self) -> Result<(), AudioError> {
-        let mut patience = Patience::new(STALL);
-        while !self.is_done() {
-            if patience.is_over(self.progress.taken()) {
-                self.progress.fail(AudioError::OutputLost { cause: "it takes no sound".to_owned() });
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        self.progress.error().cloned().map_or(Ok(()), Err)
-    }
-}
-
-/// Waits for something that ought to move.
-struct Patience {
-    last: u64,
-    since: Instant,
-    most: Duration,
-}
-
-impl Patience {
-    fn new(most: Duration) -> Self {
-        Self { last: 0, since: Instant::now(), most }
-    }
-
-    fn is_over(&mut self, now: u64) -> bool {
-        if now != self.last {
-            (self.last, self.since) = (now, Instant::now());
-        }
-        self.since.elapsed() > self.most
     }
 }
 
 impl Shared {
     /// What is not over.
-    fn sounding(&self) -> MutexGuard<'_, Vec<(Option<Cue>, Arc<Progress>)>> {
+    fn sounding(&self) -> MutexGuard<'_, Vec<(Option<Cue>, Arc<Track>)>> {
         let mut sounding = self.sounding.lock().unwrap_or_else(PoisonError::into_inner);
-        sounding.retain(|(_, progress)| progress.stage() < Stage::Over);
+        sounding.retain(|(_, track)| track.stage() < Stage::Over);
         sounding
+    }
+
+    fn drop_cues(&self) {
+        let sounding = self.sounding();
+        sounding.iter().filter(|(cue, _)| cue.is_some()).for_each(|(_, track)| track.stop());
     }
 
     fn tell(&self, error: AudioError) {
@@ -237,20 +206,15 @@ impl Shared {
     }
 }
 
-impl Order {
-    fn progress(&self) -> &Arc<Progress> {
-        match self {
-            Self::Cue(_, progress) | Self::Note(_, progress) => progress,
-        }
-    }
-}
-
 /// What the thread owns.
 struct Device {
     shared: Arc<Shared>,
     sink: Option<Open>,
+    players: Vec<Player>,
     /// When it could not be opened the last time, and why.
     failed: Option<(Instant, AudioError)>,
+    /// The device went away while something was played.
+    rescue: Option<Rescue>,
 }
 
 struct Open {
@@ -259,16 +223,32 @@ struct Open {
     lost: Arc<OnceLock<String>>,
     /// When it was last seen playing.
     used: Instant,
+    /// It takes what it is given.
+    moves: Patience,
+}
+
+/// A device is wanted to go on with.
+struct Rescue {
+    since: Instant,
+    /// When it is tried next.
+    next: Instant,
+    cause: String,
+    /// What had been taken until then.
+    taken: u64,
 }
 
 impl Device {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, sink: None, players: Vec::new(), failed: None, rescue: None }
+    }
+
     /// Until the last [`Speaker`] is dropped.
     fn run(mut self, orders: &Receiver<Order>) {
         let _quiet = Quiet::here();
         loop {
-            let order = match &self.sink {
-                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(_) => orders.recv_timeout(LOOK),
+            let order = match (&self.sink, &self.rescue) {
+                (None, None) => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                _ => orders.recv_timeout(LOOK),
             };
             self.look_after();
             match order {
@@ -280,39 +260,101 @@ impl Device {
     }
 
     fn obey(&mut self, order: Order) {
-        let progress = order.progress().clone();
-        let (sound, patient) = match order {
-            Order::Cue(sound, _) => (Ok(sound), false),
-            Order::Note(wav, _) => (Sound::read(wav), true),
+        let Order { track, what, patient } = order;
+        let sound = match what {
+            What::Sound(sound) => sound,
+            What::File(wav) => match Sound::read(wav) {
+                Ok(sound) => sound,
+                Err(error) => return track.fail(AudioError::Unreadable(error.to_string())),
+            },
         };
-        let sound = match sound {
-            Ok(sound) => sound,
-            Err(error) => return progress.fail(AudioError::Unreadable(error.to_string())),
-        };
+        if track.stage() == Stage::Over {
+            return;
+        }
+        let mut player = Player::new(track, sound);
+        if self.sink.is_none() && self.rescue.is_some() && patient {
+            // It joins those that wait for a device.
+            return self.players.push(player);
+        }
         match self.open(patient) {
             Ok(open) => {
                 open.used = Instant::now();
-                open.sink.mixer().add(Playing::new(sound, progress));
+                open.sink.mixer().add(player.enter());
+                self.players.push(player);
             }
             Err(error) => {
                 self.shared.tell(error.clone());
-                progress.fail(error);
+                player.track.fail(error);
             }
         }
     }
 
-    /// Closes the device when it is lost, or not used any more.
+    /// Prepares what is played, and closes the device when it is lost or not used any more.
     fn look_after(&mut self) {
-        let Some(open) = &mut self.sink else { return };
-        if let Some(cause) = open.lost.get() {
-            let error = AudioError::OutputLost { cause: cause.clone() };
-            self.shared.tell(error.clone());
-            self.shared.sounding().iter().for_each(|(_, progress)| progress.fail(error.clone()));
-            self.sink = None;
+        self.players.retain(|player| !player.is_gone());
+        let taken = self.players.iter().map(|player| player.track.taken()).sum();
+        let Some(open) = &mut self.sink else { return self.try_again(taken) };
+        for player in &mut self.players {
+            if let Some(voice) = player.turn() {
+                open.sink.mixer().add(voice);
+            }
+            player.prepare();
+        }
+        if self.rescue.as_ref().is_some_and(|rescue| rescue.taken != taken) {
+            self.rescue = None;
+        }
+        if self.players.is_empty() {
+            open.moves = Patience::new(STALL);
+        }
+        let lost = open.lost.get().cloned();
+        let lost = lost.or_else(|| open.moves.is_over(taken).then(|| "it takes no sound".to_owned()));
+        if let Some(cause) = lost {
+            self.lose(cause, taken);
         } else if !self.shared.sounding().is_empty() {
             open.used = Instant::now();
         } else if open.used.elapsed() > LINGER {
             self.sink = None;
+        }
+    }
+
+    /// The device went away: what is played waits for another.
+    fn lose(&mut self, cause: String, taken: u64) {
+        self.sink = None;
+        // A cue that comes late means nothing any more.
+        self.shared.drop_cues();
+        self.players.retain(|player| player.track.stage() < Stage::Over);
+        if self.players.is_empty() {
+            self.shared.tell(AudioError::OutputLost { cause });
+            return;
+        }
+        tracing::info!(%cause, "the loudspeaker went away");
+        let now = Instant::now();
+        self.rescue.get_or_insert(Rescue { since: now, next: now, cause, taken });
+        self.try_again(taken);
+    }
+
+    /// Goes on with the device that is the default now, as soon as there is one.
+    fn try_again(&mut self, taken: u64) {
+        let Some(rescue) = &mut self.rescue else { return };
+        let now = Instant::now();
+        if rescue.since.elapsed() > RESCUE {
+            let error = AudioError::OutputLost { cause: rescue.cause.clone() };
+            self.shared.tell(error.clone());
+            self.players.drain(..).for_each(|player| player.track.fail(error.clone()));
+        }
+        if self.players.is_empty() {
+            self.rescue = None;
+            return;
+        }
+        if now < rescue.next {
+            return;
+        }
+        (rescue.next, rescue.taken) = (now + AGAIN, taken);
+        if let Ok(open) = open() {
+            for player in &mut self.players {
+                open.sink.mixer().add(player.enter());
+            }
+            self.sink = Some(open);
         }
     }
 
@@ -366,7 +408,7 @@ fn open() -> Result<Open, AudioError> {
     let builder = builder.with_buffer_size(buffer).with_error_callback(on_error);
     let mut sink = builder.open_sink_or_fallback().map_err(|error| none(&error))?;
     sink.log_on_drop(false);
-    Ok(Open { sink, lost, used: Instant::now() })
+    Ok(Open { sink, lost, used: Instant::now(), moves: Patience::new(STALL) })
 }
 
 /// A system's message as part of a sentence.

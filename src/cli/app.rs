@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
+use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, ValueEnum};
 
@@ -31,6 +32,9 @@ pub struct Globals {
     /// Play no sounds
     #[arg(long, global = true)]
     pub mute: bool,
+    /// Words alone: no colours, no symbols, no bars, nothing that is drawn again; for screen readers and braille
+    #[arg(long, env = "TELLAL_PLAIN", global = true, hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub plain: bool,
     /// When to use colour: auto, always or never; with `register`: your own colour
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     pub color: ColorOption,
@@ -86,11 +90,12 @@ impl App {
                 .context("this user has no home folder: name the profile's with --home DIR")?,
         };
         let when = match globals.color {
+            _ if globals.plain => When::Never,
             ColorOption::When(when) => when,
             ColorOption::Own(_) => When::Auto,
         };
         let palette = Palette::detect(when, stdout().is_terminal(), |name| std::env::var(name).ok());
-        let out = Output::new(globals.json, Lines::here(palette));
+        let out = Output::new(globals.json, Lines { plain: globals.plain, ..Lines::here(palette) });
         Ok(Self { home, server: globals.server.filter(|server| !server.is_empty()), out, mute: globals.mute })
     }
 

@@ -80,7 +80,7 @@ pub struct Registered {
     pub color: Color,
     /// HOST:PORT.
     pub server: String,
-    /// As pinned.
+    /// As pinned; null where the system's roots vouch for the server.
     pub server_fingerprint: Option<String>,
 }
 

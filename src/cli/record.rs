@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::app::App;
 use super::failure::{Failure, Interrupted};
-use crate::audio::recorder::LIMIT;
+use crate::audio::recorder::{LIMIT, Options};
 use crate::audio::{AudioError, Note, Recorder, Recording};
 use crate::terminal::line;
 
@@ -32,8 +32,10 @@ enum End {
 /// # Errors
 /// When there is no microphone; [`Interrupted`] when it was cancelled, which has been said then.
 pub async fn record(app: &App, input: Option<&str>, seconds: Option<Duration>) -> Result<Note> {
-    let mut recording = Recorder::start(input, seconds.unwrap_or(LIMIT)).await.map_err(Failure::from)?;
-    let device = recording.device().to_owned();
+    let limit = seconds.unwrap_or(LIMIT);
+    let options = Options { input: input.map(str::to_owned), limit, ..Options::default() };
+    let mut recording = Recorder::start(options).await.map_err(Failure::from)?;
+    let device = recording.device();
     let how = match seconds {
         Some(seconds) => format!("recording {} s from {device}: Ctrl-C cancels", seconds.as_secs_f64()),
         None => format!("recording from {device}: Enter sends, Ctrl-C cancels"),
@@ -72,7 +74,7 @@ pub async fn record(app: &App, input: Option<&str>, seconds: Option<Duration>) -
         return Err(Interrupted.into());
     }
     let elapsed = recording.elapsed();
-    let note = recording.finish().await.map_err(Failure::from)?;
+    let note = recording.finish().await.and_then(|take| take.note()).map_err(Failure::from)?;
     if seconds.is_some_and(|seconds| matches!(end, End::Itself) && elapsed < seconds) {
         let cause = format!("after {}; nothing was sent", time(elapsed));
         return Err(Failure::from(AudioError::InputLost { cause }).into());

@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 
 use super::app::{App, nickname, usage};
 use super::output::Registered;
-use crate::client::{DEFAULT_KEY_BITS, Registration, Status, register};
+use crate::client::{ClientError, DEFAULT_KEY_BITS, Registration, Status, register, registered};
 use crate::model::{Color, KeyId, limits};
 use crate::terminal::{Lines, sanitize};
 
@@ -20,7 +20,8 @@ pub struct Args {
     /// Bits of each RSA key, 2048 to 4096
     #[arg(long, value_name = "BITS", default_value_t = DEFAULT_KEY_BITS, value_parser = key_bits)]
     pub key_bits: usize,
-    /// The server's fingerprint, as `tellal server` prints it; without it the first answer is trusted
+    /// The server's fingerprint, as `tellal server` prints it; without it a certificate that the system's roots
+    /// vouch for is trusted, or else the first answer
     #[arg(long, value_name = "SHA256:…", value_parser = KeyId::from_fingerprint)]
     pub fingerprint: Option<KeyId>,
     /// An invitation, where the server asks for one; `-` reads it from stdin
@@ -34,6 +35,9 @@ pub struct Args {
 /// See [`register`].
 pub async fn run(args: Args, app: App, color: Option<Color>) -> Result<()> {
     let Some(server) = app.server else {
+        if let Some(nickname) = registered(&app.home)? {
+            return Err(ClientError::AlreadyRegistered { nickname }.into());
+        }
         usage(ErrorKind::MissingRequiredArgument, "name the server with --server HOST[:PORT]").exit();
     };
     let trusted = args.fingerprint.is_none();
@@ -63,13 +67,16 @@ fn told(status: &Status, lines: &Lines, trusted: bool) -> String {
         sanitize::line(&status.server),
         status.fingerprint
     );
-    if let Some(server) = &status.server_fingerprint {
-        let advice = if trusted {
-            ", from now on no other is accepted: compare it with the line that the server printed"
-        } else {
-            ""
-        };
-        text.push_str(&format!("\nthe server's is {server}{advice}"));
+    match &status.server_fingerprint {
+        Some(server) if trusted => text.push_str(&format!(
+            "\nthe server's is {server}, from now on no other is accepted: \
+             compare it with the line that the server printed"
+        )),
+        Some(server) => text.push_str(&format!("\nthe server's is {server}")),
+        None => text.push_str(
+            "\nthis system's roots vouch for the server's certificate, and have to from now on: \
+             its key may change",
+        ),
     }
     text
 }

@@ -149,7 +149,7 @@ pub struct Status {
     pub color: Color,
     /// The server, as HOST:PORT.
     pub server: String,
-    /// The server's fingerprint, as pinned.
+    /// The server's fingerprint, as pinned; none where the system's roots vouch for the server.
     pub server_fingerprint: Option<String>,
     /// Whether it is connected and logged in now.
     pub connected: bool,

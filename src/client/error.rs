@@ -58,6 +58,17 @@ pub enum ClientError {
         /// `SHA256:…`
         found: String,
     },
+    /// The system's roots do not vouch for the server, though they did at registration.
+    #[error(
+        "the certificate that {server} shows is not to be trusted ({cause}): \
+         this may be another server or an attack; ask whoever runs it before you go on"
+    )]
+    WrongCertificate {
+        /// The host's name.
+        server: String,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// Another `chat` or `listen` runs on this profile.
     #[error("{what} already runs on this profile: use it, or end it first")]
     Busy {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -13,12 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{MessageId, Millis, Nickname};
 
-use super::engine::Engine;
 use super::link::Address;
-use super::local::guest::Guest;
-use super::local::owner::Host;
-use super::local::roles::{Place, Roles};
-use super::profile::{Home, Lock};
+use super::profile::Home;
+use super::standing::{Backend, Opening, closed, supervise};
 use super::{ClientError, Command, Contact, Delivery, Event, Message, MessageRef, Reply, Status};
 
 /// How a profile is opened.
@@ -82,10 +78,6 @@ pub(super) enum Signal {
 
 /// Events that wait for a slow subscriber before it has to read again.
 const EVENTS: usize = 1024;
-/// Between attempts to own a profile or to reach its owner.
-const MOMENT: Duration = Duration::from_millis(20);
-/// How long a profile may be locked by a process that does not answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Shared {
     signals: broadcast::Sender<Signal>,
@@ -93,23 +85,6 @@ struct Shared {
     stop: CancellationToken,
     /// Keeps the profile's place for this front end, where this process owns the profile.
     supervisor: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// Where commands go.
-#[derive(Clone)]
-enum Backend {
-    Owner(Arc<Engine>),
-    Guest(Arc<Guest>),
-    /// The owner has ended, and the next one is not known yet.
-    Between,
-    /// There will be none.
-    Closed(ClientError),
-}
-
-/// What this process is to the profile.
-enum Standing {
-    Owner { engine: Arc<Engine>, host: Host, _place: Place },
-    Guest(Arc<Guest>),
 }
 
 impl Drop for Shared {
@@ -440,110 +415,12 @@ impl Events {
     }
 }
 
-/// How a profile is opened, and opened again when its owner has ended.
-struct Opening {
-    home: Home,
-    server: Option<Address>,
-    role: Role,
-    signals: broadcast::Sender<Signal>,
-}
-
-impl Opening {
-    /// Becomes the profile's owner, or a guest of its owner.
-    async fn stand(&self) -> Result<Standing, ClientError> {
-        let begun = Instant::now();
-        loop {
-            if let Some(lock) = self.home.try_lock()? {
-                return self.own(lock).await;
-            }
-            match Guest::open(&self.home, self.role, self.signals.clone()).await? {
-                Ok(guest) => return Ok(Standing::Guest(Arc::new(guest))),
-                // It is about to open its socket, or to let the lock go.
-                Err(_) if begun.elapsed() < PATIENCE => tokio::time::sleep(MOMENT).await,
-                Err(_) => {
-                    return Err(ClientError::Busy {
-                        what: "another tellal, which does not answer,".to_owned(),
-                    });
-                }
-            }
-        }
-    }
-
-    async fn own(&self, lock: Lock) -> Result<Standing, ClientError> {
-        let engine = Engine::open(self.home.clone(), lock, self.server.clone(), self.signals.clone()).await?;
-        let roles = Roles::default();
-        let place = roles.take(self.role)?;
-        match Host::open(self.home.clone(), engine.clone(), self.signals.clone(), roles) {
-            Ok(host) => Ok(Standing::Owner { engine, host, _place: place }),
-            Err(error) => {
-                engine.close().await;
-                Err(error)
-            }
-        }
-    }
-}
-
-impl Standing {
-    fn backend(&self) -> Backend {
-        match self {
-            Self::Owner { engine, .. } => Backend::Owner(engine.clone()),
-            Self::Guest(guest) => Backend::Guest(guest.clone()),
-        }
-    }
-}
-
-/// Ends the profile's ownership in order, or finds the next owner when the present one has ended.
-async fn supervise(
-    opening: Opening,
-    mut standing: Standing,
-    backend: watch::Sender<Backend>,
-    stop: CancellationToken,
-) {
-    loop {
-        match &standing {
-            Standing::Owner { engine, host, .. } => {
-                stop.cancelled().await;
-                host.close().await;
-                backend.send_replace(Backend::Closed(closed()));
-                engine.close().await;
-                return;
-            }
-            Standing::Guest(guest) => tokio::select! {
-                () = stop.cancelled() => {
-                    backend.send_replace(Backend::Closed(closed()));
-                    return;
-                }
-                () = guest.gone() => {}
-            },
-        }
-        backend.send_replace(Backend::Between);
-        let next = tokio::select! {
-            () = stop.cancelled() => Err(closed()),
-            next = opening.stand() => next,
-        };
-        standing = match next {
-            Ok(next) => next,
-            Err(error) => {
-                backend.send_replace(Backend::Closed(error));
-                return;
-            }
-        };
-        backend.send_replace(standing.backend());
-        // Between the two, events went by.
-        let _ = opening.signals.send(Signal::Resync);
-    }
-}
-
 /// Reads HOST or HOST:PORT.
 pub(super) fn address(text: &str) -> Result<Address, ClientError> {
     text.parse().map_err(|_| ClientError::Unreachable {
         server: text.to_owned(),
         cause: "that is not HOST or HOST:PORT".to_owned(),
     })
-}
-
-fn closed() -> ClientError {
-    ClientError::Internal("the client is closed".to_owned())
 }
 
 fn one(reply: Reply) -> Result<Message, ClientError> {

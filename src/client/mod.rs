@@ -57,6 +57,7 @@
 //! - [`command`]: what can be asked, and the replies
 //! - [`event`]: what is told unasked
 //! - [`message`]: a message as front ends see it
+//! - [`settings`]: what a person has set for the profile
 //! - [`error`]: what can go wrong, in words for the person who reads it
 //! - `profile`: the folder: who one is, with which keys
 //! - `db`: history, outbox, contacts and counters, encrypted
@@ -75,6 +76,8 @@ mod local;
 pub mod message;
 mod profile;
 pub mod registration;
+pub mod settings;
+mod standing;
 
 pub use command::{Command, Contact, MessageRef, Reply, Status};
 pub use db::all_closed;
@@ -82,4 +85,5 @@ pub use error::ClientError;
 pub use event::Event;
 pub use handle::{Client, Events, Options, Role, VoiceNote};
 pub use message::{Body, Delivery, Message};
-pub use registration::{DEFAULT_KEY_BITS, Registration, register};
+pub use registration::{DEFAULT_KEY_BITS, Registration, register, registered};
+pub use settings::Settings;

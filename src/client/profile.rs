@@ -18,6 +18,7 @@ use crate::model::{
 };
 
 use super::ClientError;
+use super::link::tls::Trust;
 
 /// The one version of `profile.json`.
 const VERSION: u32 = 1;
@@ -37,9 +38,12 @@ pub(super) struct Profile {
     pub(super) version: u32,
     /// HOST:PORT.
     pub server: String,
-    /// The SHA-256 of the server's SPKI: pinned.
+    /// The SHA-256 of the server's SPKI as it was met: pinned, unless the roots vouch for the server.
     pub server_key: KeyId,
-    /// What the server calls itself: pinned with its key.
+    /// The system's roots vouch for the server in place of a pin.
+    #[serde(default)]
+    pub roots: bool,
+    /// What the server calls itself: pinned in either case.
     pub server_id: ServerId,
     pub nickname: Nickname,
     pub color: Color,
@@ -52,6 +56,14 @@ pub(super) struct Profile {
     /// Message keys that were replaced, and when: kept for what is still under way.
     #[serde(default)]
     pub replaced: Vec<Replaced>,
+}
+
+/// A server as it was met at registration; see [`Profile`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Met {
+    pub server_key: KeyId,
+    pub roots: bool,
+    pub server_id: ServerId,
 }
 
 /// A message key that another has taken the place of.
@@ -92,7 +104,7 @@ const MESSAGE: &str = "message-";
 impl Profile {
     pub(super) fn new(
         server: String,
-        (server_key, server_id): (KeyId, ServerId),
+        Met { server_key, roots, server_id }: Met,
         (nickname, color): (Nickname, Color),
         (account, device): (AccountId, DeviceId),
         (message_key, message_key_from): (KeyId, Millis),
@@ -103,6 +115,7 @@ impl Profile {
             version: VERSION,
             server,
             server_key,
+            roots,
             server_id,
             nickname,
             color,
@@ -113,6 +126,19 @@ impl Profile {
             pending,
             replaced: Vec::new(),
         }
+    }
+
+    /// What the server has to show. The roots vouch for the name it had at registration, wherever it is now.
+    pub(super) fn trust(&self) -> Result<Trust, ClientError> {
+        if !self.roots {
+            return Ok(Trust::Pinned(self.server_key));
+        }
+        Ok(Trust::Roots(super::handle::address(&self.server)?.host))
+    }
+
+    /// The pinned fingerprint.
+    pub(super) fn server_fingerprint(&self) -> Option<String> {
+        (!self.roots).then(|| self.server_key.fingerprint())
     }
 
     /// Whether the server has confirmed it.

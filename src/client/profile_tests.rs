@@ -4,7 +4,7 @@ fn profile() -> Profile {
     let signed = Signed { body: vec![1, 2].into(), signature: vec![3].into() };
     Profile::new(
         "localhost:6000".to_owned(),
-        (KeyId::new([1; 32]), ServerId::new([2; 32])),
+        Met { server_key: KeyId::new([1; 32]), roots: false, server_id: ServerId::new([2; 32]) },
         ("ayşe".parse().unwrap(), "blue".parse().unwrap()),
         (AccountId::new([3; 32]), DeviceId::new([4; 32])),
         (KeyId::new([5; 32]), Millis(7)),

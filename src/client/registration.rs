@@ -1,16 +1,17 @@
 //! Registration: an account, its keys and its place in the directory. It can be repeated until it succeeds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::crypto::record::{announce_message_key, register as registration_record};
 use crate::crypto::{PrivateKey, Purpose};
-use crate::model::{Color, KeyId, Millis, Nickname, ServerId, limits};
+use crate::model::{Color, KeyId, Millis, Nickname, limits};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::engine::{connection, refused};
+use super::link::tls::Trust;
 use super::link::{Address, Denied};
-use super::profile::{DEVICE, Home, IDENTITY, Pending, Profile, message_key_name};
+use super::profile::{DEVICE, Home, IDENTITY, Met, Pending, Profile, message_key_name};
 use super::{ClientError, Status};
 
 /// What a new profile is to be.
@@ -26,7 +27,8 @@ pub struct Registration {
     pub color: Option<Color>,
     /// Bits of each RSA key: 2048 to 4096.
     pub key_bits: usize,
-    /// The server's fingerprint, if it is known. Otherwise the server's key is pinned as it is met.
+    /// The server's fingerprint, if it is known: pinned. Otherwise the system's roots have to vouch for the server
+    /// ever after if they do now, and if not, its key is pinned as it is met.
     pub fingerprint: Option<KeyId>,
     /// An invitation, for servers that ask for one.
     pub invite: Option<String>,
@@ -34,6 +36,15 @@ pub struct Registration {
 
 /// Bits of an RSA key where nobody chose.
 pub const DEFAULT_KEY_BITS: usize = 3072;
+
+/// Who a profile is registered as, if it is. The server need not be known.
+///
+/// # Errors
+/// [`ClientError::Damaged`] when the profile can't be read.
+pub fn registered(home: &Path) -> Result<Option<Nickname>, ClientError> {
+    let profile = Home::new(home).load()?;
+    Ok(profile.filter(|profile| profile.is_registered()).map(|profile| profile.nickname))
+}
 
 /// Registers a profile. Keys and intent are on disk before anything is published, so that repeating it
 /// after a crash finishes the same registration.
@@ -69,10 +80,14 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
             None => make_keys(registration.key_bits).await.map(Some),
         }
     };
-    let pin = registration.fingerprint.or(same.as_ref().map(|profile| profile.server_key));
-    let (made, greeted) = tokio::join!(making, connection::greet(&address, pin));
+    let trust = match (registration.fingerprint, &same) {
+        (Some(pin), _) => Some(Trust::Pinned(pin)),
+        (None, Some(begun)) => Some(begun.trust()?),
+        (None, None) => None,
+    };
+    let (made, greeted) = tokio::join!(making, connection::greet(&address, trust.as_ref()));
     let greeted = greeted?;
-    let server = (greeted.server_key, greeted.server);
+    let server = Met { server_key: greeted.server_key, roots: greeted.by_roots, server_id: greeted.server };
     let profile = match (same, made?) {
         (Some(profile), _) if profile.server_id == greeted.server => profile,
         (_, made) => {
@@ -92,13 +107,14 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
     let mut registered = profile;
     registered.pending = None;
     home.save(&registered)?;
+    let server_fingerprint = registered.server_fingerprint();
     Ok(Status {
         nickname: registered.nickname,
         account: registered.account,
         fingerprint: KeyId::from(registered.account).fingerprint(),
         color: registered.color,
         server: registered.server,
-        server_fingerprint: Some(registered.server_key.fingerprint()),
+        server_fingerprint,
         connected: false,
         queued: 0,
         clock_ahead_ms: None,
@@ -115,7 +131,7 @@ fn is_same(profile: &Profile, registration: &Registration) -> bool {
     asked
         && profile.nickname.as_str() == registration.nickname.as_str()
         && profile.color == color
-        && registration.fingerprint.is_none_or(|pin| pin == profile.server_key)
+        && registration.fingerprint.is_none_or(|pin| !profile.roots && pin == profile.server_key)
 }
 
 /// Identity key, device key, first message key.
@@ -139,7 +155,7 @@ async fn prepare(
     home: &Home,
     registration: &Registration,
     address: &Address,
-    server: (KeyId, ServerId),
+    server: Met,
     keys: Keys,
 ) -> Result<Profile, ClientError> {
     let (home, address) = (home.clone(), address.to_string());

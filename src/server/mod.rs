@@ -5,12 +5,12 @@
 //!
 //! - [`tls`]: the server's key, made at first start, and its fingerprint
 //! - [`config`]: what its operator allows, from a file
-//! - [`limits`]: counting what is done, against what is allowed
-//! - [`socket`]: a socket that bounds a handshake
-//! - [`hub`]: who is connected
-//! - [`connection`]: bytes in and out of one connection, and its one task
-//! - [`session`]: what a connection may ask, and where it stands in its mailbox
-//! - [`verb`]: one file for each thing that can be asked
+//! - `limits`: counting what is done, against what is allowed
+//! - `socket`: a socket that bounds a handshake
+//! - `hub`: who is connected
+//! - `connection`: bytes in and out of one connection, and its one task
+//! - `session`: what a connection may ask, and where it stands in its mailbox
+//! - `verb`: one file for each thing that can be asked
 
 pub mod config;
 mod connection;

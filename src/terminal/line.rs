@@ -20,12 +20,14 @@ pub struct Lines {
     pub now: Millis,
     /// Whether each message is shown with its number.
     pub numbers: bool,
+    /// Without any decoration: no symbols, no bars, nothing that is drawn again. Words alone.
+    pub plain: bool,
 }
 
 impl Lines {
     /// For a reader here and now.
     pub fn here(palette: Palette) -> Self {
-        Self { palette, zone: TimeZone::system(), now: Millis::now(), numbers: false }
+        Self { palette, zone: TimeZone::system(), now: Millis::now(), numbers: false, plain: false }
     }
 
     /// One message; a newline stands only between its lines.
@@ -82,7 +84,7 @@ mod tests {
 
     fn lines(palette: Palette) -> Lines {
         let zone = TimeZone::fixed(jiff::tz::offset(3));
-        Lines { palette, zone, now: Millis(1_795_233_600_000), numbers: false }
+        Lines { palette, zone, now: Millis(1_795_233_600_000), numbers: false, plain: false }
     }
 
     fn message(body: Body) -> Message {

@@ -25,7 +25,7 @@ pub mod screen;
 pub mod signal;
 pub mod wav;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -220,6 +220,7 @@ impl Finished {
 pub struct Server {
     running: Running,
     data: TempDir,
+    options: Vec<OsString>,
     /// Where it listens.
     pub address: SocketAddr,
     /// Its key's fingerprint, `SHA256:…`.
@@ -229,17 +230,23 @@ pub struct Server {
 impl Server {
     /// Starts a server on a free port, and waits until it is ready.
     pub fn start() -> Self {
-        let data = TempDir::new().unwrap();
-        let (running, address, fingerprint) = Self::launch(data.path(), "127.0.0.1:0");
-        Self { running, data, address, fingerprint }
+        Self::start_with([])
     }
 
-    /// The same, with limits of its own: the text of a `server.toml`.
-    pub fn start_with(config: &str) -> Self {
+    /// The same with further options.
+    pub fn start_with<const N: usize>(options: [&OsStr; N]) -> Self {
+        let data = TempDir::new().unwrap();
+        let options: Vec<OsString> = options.map(OsStr::to_owned).to_vec();
+        let (running, address, fingerprint) = Self::launch(data.path(), "127.0.0.1:0", &options);
+        Self { running, data, options, address, fingerprint }
+    }
+
+    /// The same with limits of its own: the text of a `server.toml`.
+    pub fn start_limited(config: &str) -> Self {
         let data = TempDir::new().unwrap();
         std::fs::write(data.path().join("server.toml"), config).unwrap();
-        let (running, address, fingerprint) = Self::launch(data.path(), "127.0.0.1:0");
-        Self { running, data, address, fingerprint }
+        let (running, address, fingerprint) = Self::launch(data.path(), "127.0.0.1:0", &[]);
+        Self { running, data, options: Vec::new(), address, fingerprint }
     }
 
     /// Runs `tellal server` with these arguments on its folder to its end, beside it.
@@ -249,9 +256,9 @@ impl Server {
         Running::start(&mut command).wait()
     }
 
-    fn launch(data: &Path, listen: &str) -> (Running, SocketAddr, String) {
+    fn launch(data: &Path, listen: &str, options: &[OsString]) -> (Running, SocketAddr, String) {
         let mut command = tellal();
-        command.args(["server", "--listen", listen, "--data"]).arg(data);
+        command.args(["server", "--listen", listen, "--data"]).arg(data).args(options);
         let mut running = Running::start(&mut command);
         let Some(line) = running.line() else { panic!("the server did not start: {}", running.stderr()) };
         let ready = line.strip_prefix("listening on ").and_then(|line| line.split_once(", fingerprint "));
@@ -290,11 +297,16 @@ impl Server {
     /// Starts it again on the same folder and the same port, and waits until it is ready. One that still runs is
     /// killed first.
     pub fn restart_on_same_port(&mut self) {
+        let before = self.fingerprint.clone();
+        self.restart_with_another_key();
+        assert_eq!(before, self.fingerprint, "its key is another one");
+    }
+
+    /// The same where its key was exchanged meanwhile.
+    pub fn restart_with_another_key(&mut self) {
         self.kill();
-        let (running, address, fingerprint) = Self::launch(self.data.path(), &self.name());
-        assert_eq!(fingerprint, self.fingerprint, "its key is another one");
-        self.running = running;
-        self.address = address;
+        let (running, address, fingerprint) = Self::launch(self.data.path(), &self.name(), &self.options);
+        (self.running, self.address, self.fingerprint) = (running, address, fingerprint);
     }
 }
 

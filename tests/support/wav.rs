@@ -15,6 +15,19 @@ pub fn tone(frames: u32) -> Vec<u8> {
     })
 }
 
+/// A second of a rising tone, which is like itself in no other place. 16-bit mono at 16 kHz.
+pub fn siren() -> Vec<u8> {
+    let spec =
+        WavSpec { channels: 1, sample_rate: 16_000, bits_per_sample: 16, sample_format: SampleFormat::Int };
+    write(spec, |writer| {
+        for frame in 0..16_000 {
+            let time = f64::from(frame) / 16_000.0;
+            let turn = (200.0 + 150.0 * time) * time * std::f64::consts::TAU;
+            writer.write_sample((turn.sin() * 9_000.0) as i16).unwrap();
+        }
+    })
+}
+
 /// A tone of so many frames, 32-bit float stereo at 48 kHz.
 pub fn float_tone(frames: u32) -> Vec<u8> {
     let spec =

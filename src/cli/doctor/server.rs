@@ -8,7 +8,7 @@ const APART_MS: u64 = 120_000;
 
 /// Connects and logs in; then the clock.
 pub async fn look(client: &Client) -> Vec<Check> {
-    // Asking for the directory needs a connection, a server with the pinned key, and a login.
+    // Asking for the directory needs a connection, a server that is who it was, and a login.
     let people = match client.users().await {
         Ok(people) => people.len(),
         Err(error) => return vec![Check::error("server", &error.to_string()).essential()],
@@ -17,8 +17,11 @@ pub async fn look(client: &Client) -> Vec<Check> {
         Ok(status) => status,
         Err(error) => return vec![Check::error("server", &error.to_string()).essential()],
     };
-    let pinned = status.server_fingerprint.map_or(String::new(), |pin| format!(" with the pinned key {pin}"));
-    let said = format!("{} answers{pinned}; {people} in its directory", status.server);
+    let proven = match status.server_fingerprint {
+        Some(pin) => format!("the pinned key {pin}"),
+        None => "a certificate that this system's roots vouch for".to_owned(),
+    };
+    let said = format!("{} answers with {proven}; {people} in its directory", status.server);
     let clock = status.clock_ahead_ms.map(clock);
     [Check::good("server", said)].into_iter().chain(clock).collect()
 }

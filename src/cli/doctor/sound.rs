@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Check;
-use crate::audio::{AudioError, Cue, Recorder};
+use crate::audio::{AudioError, Cue, Recorder, recorder};
 use crate::cli::app::App;
 
 /// How long a device may take to answer.
@@ -40,8 +40,8 @@ pub async fn loudspeaker(app: &App) -> Check {
 pub async fn microphone() -> Check {
     let what = "microphone";
     let recorded = timeout(PATIENCE, async {
-        let recording = Recorder::start(None, PATIENCE).await?;
-        let device = recording.device().to_owned();
+        let recording = Recorder::start(recorder::Options::default()).await?;
+        let device = recording.device();
         let begun = Instant::now();
         let mut level = 0.0_f32;
         while recording.elapsed() < SAMPLE && begun.elapsed() < PATIENCE / 2 {

@@ -83,14 +83,14 @@ impl Engine {
             Link::Up(session) if !session.wire.is_closed() => Some(session.clock_ahead_ms),
             _ => None,
         };
-        let server_key = lock(&self.profile).server_key;
+        let server_fingerprint = lock(&self.profile).server_fingerprint();
         Ok(Status {
             nickname: self.me.nickname.clone(),
             account: self.me.account,
             fingerprint: KeyId::from(self.me.account).fingerprint(),
             color: self.me.color,
             server: self.address.to_string(),
-            server_fingerprint: Some(server_key.fingerprint()),
+            server_fingerprint,
             connected: up.is_some(),
             queued,
             clock_ahead_ms: up,

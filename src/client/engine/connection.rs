@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::client::db::inbox;
+use crate::client::link::tls::{self, Trust};
 use crate::client::link::wire::{Pushes, wire};
-use crate::client::link::{Address, Pushed, Wire, tls};
+use crate::client::link::{Address, Pushed, Wire};
 use crate::client::{ClientError, Event};
 use crate::crypto::{PrivateKey, Purpose, session};
 use crate::model::{AccountId, DeviceId, KeyId, Millis, ServerId};
@@ -33,6 +34,7 @@ pub(in crate::client) struct Greeted {
     /// Ends with the connection, telling the reason.
     pub run: tokio::task::JoinHandle<String>,
     pub server_key: KeyId,
+    pub by_roots: bool,
     pub server: ServerId,
     /// How far its clock is ahead of this machine's.
     pub clock_ahead_ms: i64,
@@ -41,8 +43,11 @@ pub(in crate::client) struct Greeted {
 }
 
 /// Connects, and hears who the server is.
-pub(in crate::client) async fn greet(address: &Address, pin: Option<KeyId>) -> Result<Greeted, ClientError> {
-    let secured = tls::connect(address, pin).await?;
+pub(in crate::client) async fn greet(
+    address: &Address,
+    trust: Option<&Trust>,
+) -> Result<Greeted, ClientError> {
+    let secured = tls::connect(address, trust).await?;
     let (wire, mut pushes, run) = wire(secured.stream);
     let run = tokio::spawn(run);
     let unreachable =
@@ -67,6 +72,7 @@ pub(in crate::client) async fn greet(address: &Address, pin: Option<KeyId>) -> R
         pushes,
         run,
         server_key: secured.server_key,
+        by_roots: secured.by_roots,
         server,
         clock_ahead_ms: difference(time, Millis::now()),
         nonce: nonce.into(),
@@ -154,16 +160,16 @@ impl Engine {
     }
 
     async fn log_in(&self, attempt: u64) -> Result<(Session, Greeted), ClientError> {
-        let (pin, server) = {
+        let (trust, server) = {
             let profile = lock(&self.profile);
-            (profile.server_key, profile.server_id)
+            (profile.trust()?, profile.server_id)
         };
-        let greeted = greet(&self.address, Some(pin)).await?;
+        let greeted = greet(&self.address, Some(&trust)).await?;
         if greeted.server != server {
             greeted.wire.close();
             return Err(ClientError::Refused {
-                reason: "it has the pinned key, but is another server than the one this profile \
-                         is registered with; ask whoever runs it"
+                reason: "it is another server than the one this profile is registered with; \
+                         ask whoever runs it"
                     .to_owned(),
             });
         }

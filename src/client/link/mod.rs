@@ -1,9 +1,9 @@
-//! The connection to the server: TLS with the server's key pinned, frames, requests and their replies.
+//! The connection to the server: TLS to a server that is who it was, frames, requests and their replies.
 //!
 //! Not here: what is asked and what is done with what comes; that is the engine's.
 //!
 //! - [`address`]: where a server is
-//! - [`tls`]: connecting, and whose key it is
+//! - [`tls`]: connecting, and who answers
 //! - [`wire`]: one task that reads and writes; requests in, replies and pushes out
 
 pub(super) mod address;

@@ -6,7 +6,6 @@
 
 use std::io::{self, Write, stdin, stdout};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -18,7 +17,10 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
-use rustyline::{ColorMode, CompletionType, Config, Context, Editor, ExternalPrinter, Helper};
+use rustyline::{
+    Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext,
+    EventHandler, ExternalPrinter, Helper, RepeatCount,
+};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::complete::Names;
@@ -28,7 +30,7 @@ use super::complete::Names;
 pub enum Typed {
     /// A line; several, where they were pasted at once.
     Line(String),
-    /// A key that begins a line: there is no line yet.
+    /// A key: what it does to the line is not known here.
     Key,
     /// The line was given up (Ctrl-C).
     Cleared,
@@ -107,8 +109,8 @@ impl Terminal {
     ) -> io::Result<Option<Self>> {
         let Ok(restore) = Restore::new() else { return Ok(None) };
         let turn = Arc::new(Turn::default());
-        let typist = Typist { names, turn: turn.clone(), typed: typed.clone(), empty: AtomicBool::new(true) };
-        let Some((editor, printer)) = editor(colors, typist) else { return Ok(None) };
+        let (typist, keys) = (Typist { names, turn: turn.clone() }, Keys(typed.clone()));
+        let Some((editor, printer)) = editor(colors, typist, keys) else { return Ok(None) };
         let (asks, asked) = mpsc::channel();
         let (pieces, printing) = mpsc::channel();
         let editing = turn.clone();
@@ -143,7 +145,11 @@ impl Terminal {
     }
 }
 
-fn editor(colors: bool, typist: Typist) -> Option<(Lines, impl ExternalPrinter + Send + 'static)> {
+fn editor(
+    colors: bool,
+    typist: Typist,
+    keys: Keys,
+) -> Option<(Lines, impl ExternalPrinter + Send + 'static)> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
         // Without it, the editor waits for another Tab and prints nothing meanwhile.
@@ -153,6 +159,7 @@ fn editor(colors: bool, typist: Typist) -> Option<(Lines, impl ExternalPrinter +
     let history = MemHistory::with_config(&config);
     let mut editor = Editor::with_history(config, history).ok()?;
     editor.set_helper(Some(typist));
+    editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
     let printer = editor.create_external_printer().ok()?;
     Some((editor, printer))
 }
@@ -207,9 +214,6 @@ fn print(
 struct Typist {
     names: Names,
     turn: Arc<Turn>,
-    typed: UnboundedSender<Typed>,
-    /// Whether the line was empty when it was last looked at.
-    empty: AtomicBool,
 }
 
 impl Helper for Typist {}
@@ -232,14 +236,20 @@ impl Completer for Typist {
 impl Hinter for Typist {
     type Hint = String;
 
-    /// Gives no hint. That it is asked for one, after each key, shows that the editor has the terminal, and
-    /// when a line begins.
-    fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
+    /// Gives no hint. That it is asked for one shows that the editor has the terminal.
+    fn hint(&self, _: &str, _: usize, _: &Context<'_>) -> Option<String> {
         self.turn.set(Phase::Typing);
-        if self.empty.swap(line.is_empty(), Ordering::Relaxed) && !line.is_empty() {
-            // Nobody listens any more only when the conversation has ended.
-            let _ = self.typed.send(Typed::Key);
-        }
+        None
+    }
+}
+
+/// Tells of each key, and leaves what it does to the editor.
+struct Keys(UnboundedSender<Typed>);
+
+impl ConditionalEventHandler for Keys {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
+        // Nobody listens any more only when the conversation has ended.
+        let _ = self.0.send(Typed::Key);
         None
     }
 }

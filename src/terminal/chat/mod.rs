@@ -10,11 +10,11 @@
 //! - [`input`]: the line editor, and printing above it
 //! - [`people`]: who one talks with, and what of theirs is new
 //! - [`render`]: what it all looks like
-//! - [`face`]: a terminal or plain output, behind one interface
-//! - [`talk`]: the conversation's state, from its beginning to its end
-//! - [`sound`]: what is heard and recorded
-//! - [`typed`]: doing what was typed
-//! - [`happened`]: showing what happened
+//! - `face`: a terminal or plain output, behind one interface
+//! - `talk`: the conversation's state, from its beginning to its end
+//! - `sound`: what is heard and recorded
+//! - `typed`: doing what was typed
+//! - `happened`: showing what happened
 
 pub mod command;
 pub mod complete;

@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn view(palette: Palette) -> View {
-        let lines = Lines { palette, zone: TimeZone::UTC, now: Millis(0), numbers: false };
+        let lines = Lines { palette, zone: TimeZone::UTC, now: Millis(0), numbers: false, plain: false };
         View { lines, me: name("ayşe"), color: "green".parse().unwrap() }
     }
 

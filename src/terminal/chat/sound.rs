@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::ChatError;
 use super::talk::{Done, Outgoing, Talk};
-use crate::audio::{AudioError, Cue, Note, Recorder, Recording, Speaker};
+use crate::audio::{AudioError, Cue, Note, Recorder, Recording, Speaker, recorder};
 use crate::client::{Body, Message, MessageRef};
 use crate::model::Nickname;
 use crate::speech::Speech;
@@ -97,7 +97,7 @@ impl Talk {
             }
         }
         aloud.prepare();
-        self.words("what arrives is read aloud; any key on an empty line is silence");
+        self.words("what arrives is read aloud; any key is silence");
         Ok(())
     }
 
@@ -159,7 +159,7 @@ impl Talk {
         self.hush();
         let look = Instant::now() + LOOK;
         self.sound.taking = Some(Taking { to, recording: None, look, say: FIRST, loudest: 0.0 });
-        self.spawn(|_| async { Done::Recording(Recorder::start(None, LONGEST).await) });
+        self.spawn(|_| async { Done::Recording(Recorder::start(recorder::Options::default()).await) });
     }
 
     /// The microphone is open, or is not.
@@ -204,7 +204,9 @@ impl Talk {
         match self.sound.taking.take() {
             None => self.words("nothing is being recorded: /voice begins"),
             Some(Taking { recording: Some(recording), to, .. }) if send => {
-                self.spawn(|_| async move { Done::Recorded { to, note: recording.finish().await } });
+                self.spawn(|_| async move {
+                    Done::Recorded { to, note: recording.finish().await.and_then(|take| take.note()) }
+                });
             }
             Some(_) => self.words("not sent: what was recorded is forgotten"),
         }

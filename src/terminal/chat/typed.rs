@@ -12,7 +12,7 @@ impl Talk {
     /// Something came from the keyboard.
     pub(super) async fn typed(&mut self, typed: Typed) -> Result<Flow, ChatError> {
         if typed == Typed::Key {
-            // What arrives while a line is being typed is heard to its end; the next line's first key stops it.
+            // What is heard now, and what waits for its turn. What arrives after this key is heard again.
             if self.sound.taking.is_none() {
                 self.hush();
             }

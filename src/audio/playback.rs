@@ -1,0 +1,135 @@
+//! A sound that is being played, as its listener sees it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::AudioError;
+use super::stretch::SPEEDS;
+use super::track::{Stage, Track};
+
+/// How often waiting looks for an end.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long a sound may wait for its device: longer than the speaker tries to get one back.
+const STALL: Duration = Duration::from_secs(20);
+
+/// How a sound is to be played.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Start {
+    /// From which time on.
+    pub from: Duration,
+    /// How fast, 0.5 to 2, at the same pitch.
+    pub speed: f32,
+}
+
+impl Default for Start {
+    /// From the beginning, as it was recorded.
+    fn default() -> Self {
+        Self { from: Duration::ZERO, speed: 1.0 }
+    }
+}
+
+/// A sound that is being played. Clones are the same; dropping it does not stop it.
+#[derive(Clone, Debug)]
+pub struct Playback {
+    pub(super) track: Arc<Track>,
+    /// Its length as the file's header has it.
+    pub(super) duration: Duration,
+}
+
+impl Playback {
+    /// Which time of the sound the device has come to.
+    pub fn position(&self) -> Duration {
+        self.track.position()
+    }
+
+    /// How long it is, so far.
+    pub fn duration(&self) -> Duration {
+        self.track.duration().unwrap_or(self.duration)
+    }
+
+    /// Whether it has been heard, was stopped, or failed.
+    pub fn is_done(&self) -> bool {
+        self.track.stage() == Stage::Over
+    }
+
+    /// Stops it at once.
+    pub fn stop(&self) {
+        self.track.stop();
+    }
+
+    /// Falls silent, until [`Playback::resume`] goes on with the very next sample.
+    pub fn pause(&self) {
+        self.track.pause(true);
+    }
+
+    /// Goes on after [`Playback::pause`].
+    pub fn resume(&self) {
+        self.track.pause(false);
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.track.is_paused()
+    }
+
+    /// Goes on from another time; from the end when that is beyond it.
+    pub fn seek(&self, to: Duration) {
+        self.track.seek(to.min(self.duration()));
+    }
+
+    /// Goes back or ahead by so many seconds.
+    pub fn skip(&self, seconds: f64) {
+        let to = self.position().as_secs_f64() + seconds;
+        self.seek(Duration::try_from_secs_f64(to).unwrap_or_default());
+    }
+
+    /// How fast it is played.
+    pub fn speed(&self) -> f32 {
+        self.track.speed()
+    }
+
+    /// Plays it at another speed from now on, 0.5 to 2, at the same pitch.
+    pub fn set_speed(&self, speed: f32) {
+        self.track.set_speed(in_bounds(speed));
+    }
+
+    /// Waits until it has been heard or was stopped.
+    ///
+    /// # Errors
+    /// When there is no loudspeaker, it went away, or the file can't be played.
+    pub async fn wait(&self) -> Result<(), AudioError> {
+        let mut patience = Patience::new(STALL);
+        while !self.is_done() {
+            if patience.is_over(self.track.taken()) {
+                self.track.fail(AudioError::OutputLost { cause: "it takes no sound".to_owned() });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        self.track.error().cloned().map_or(Ok(()), Err)
+    }
+}
+
+/// A speed that can be played.
+pub(super) fn in_bounds(speed: f32) -> f32 {
+    if speed.is_finite() { speed.clamp(*SPEEDS.start(), *SPEEDS.end()) } else { 1.0 }
+}
+
+/// Waits for something that ought to move.
+pub(super) struct Patience {
+    last: u64,
+    since: Instant,
+    most: Duration,
+}
+
+impl Patience {
+    pub fn new(most: Duration) -> Self {
+        Self { last: 0, since: Instant::now(), most }
+    }
+
+    pub fn is_over(&mut self, now: u64) -> bool {
+        if now != self.last {
+            (self.last, self.since) = (now, Instant::now());
+        }
+        self.since.elapsed() > self.most
+    }
+}
