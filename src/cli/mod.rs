@@ -17,6 +17,8 @@
 #[cfg(feature = "client")]
 pub mod app;
 #[cfg(feature = "client")]
+pub mod bench;
+#[cfg(feature = "client")]
 pub mod block;
 #[cfg(feature = "client")]
 pub mod chat;
@@ -114,6 +116,8 @@ pub enum ClientVerb {
     Play(play::Args),
     /// Read a text aloud
     Speak(speak::Args),
+    /// Put load on a server, and measure what it bears
+    Bench(bench::Args),
     /// Check what works here, and say what to do about what does not
     Doctor(doctor::Args),
 }
@@ -181,6 +185,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Listen(args) => listen::run(args, app).await,
             ClientVerb::History(args) => history::run(args, app).await,
             ClientVerb::Play(args) => play::run(args, app).await,
+            ClientVerb::Bench(args) => bench::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
             ClientVerb::Speak(args) => speak::run(args, app).await,
         }

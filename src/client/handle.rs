@@ -416,7 +416,7 @@ impl Events {
 }
 
 /// Reads HOST or HOST:PORT.
-pub(super) fn address(text: &str) -> Result<Address, ClientError> {
+pub(crate) fn address(text: &str) -> Result<Address, ClientError> {
     text.parse().map_err(|_| ClientError::Unreachable {
         server: text.to_owned(),
         cause: "that is not HOST or HOST:PORT".to_owned(),

@@ -71,7 +71,7 @@ mod engine;
 pub mod error;
 pub mod event;
 pub mod handle;
-mod link;
+pub(crate) mod link;
 mod local;
 pub mod message;
 mod profile;
