@@ -37,7 +37,16 @@ fn message(body: Body, delivery: Option<Delivery>) -> Message {
 #[test]
 fn messages_are_as_described() {
     let text = || Body::Text { text: "merhaba".to_owned() };
-    let voice = Body::Voice { duration_ms: 1, sample_rate: 8_000, size: 44, peaks: vec![0; 64] };
+    let voice = Body::Voice {
+        duration_ms: 1,
+        sample_rate: 8_000,
+        size: 44,
+        peaks: vec![0; 64],
+        live: false,
+        cut_off: false,
+        listened: false,
+        position_ms: 0,
+    };
     let refused = Delivery::Refused { reason: "no".to_owned() };
     schema::check_message(&json(&message(text(), None)));
     schema::check_message(&json(&message(text(), Some(Delivery::Queued))));
@@ -89,7 +98,8 @@ fn other_results_are_as_described() {
     }
     schema::check(&json(&saved), &["saved"]);
     schema::check(&json(&Saved { messages: None, id: None, ..saved }), &["saved"]);
-    let played = Played { kind: "played", id: MessageId::from_bytes([1; 16]), complete: true };
+    let played =
+        Played { kind: "played", id: MessageId::from_bytes([1; 16]), complete: true, position_ms: 0 };
     schema::check(&json(&played), &["played"]);
     schema::check(&json(&error), &["error"]);
 }

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::client::{Message, Status};
+use crate::client::{Body, Message, Status};
 use crate::model::{Color, MessageId};
-use crate::terminal::{Lines, sanitize};
+use crate::terminal::{Lines, progress, sanitize};
 
 /// Where a verb's results go.
 pub struct Output {
@@ -28,7 +28,7 @@ impl Output {
     /// When stdout can't be written to.
     pub fn put<T: Serialize>(&self, object: &T, text: impl FnOnce() -> String) -> io::Result<()> {
         let line = if self.json { to_json(object)? } else { text() };
-        writeln!(io::stdout(), "{line}")
+        progress::beside(|| writeln!(io::stdout(), "{line}"))
     }
 
     /// A message.
@@ -49,7 +49,7 @@ impl Output {
 
     /// Something worth saying beside the result, to people. A closed stderr is ignored.
     pub fn note(&self, text: &str) {
-        let _ = writeln!(io::stderr(), "{}", sanitize::line(text));
+        let _ = progress::beside(|| writeln!(io::stderr(), "{}", sanitize::line(text)));
     }
 }
 
@@ -120,6 +120,37 @@ pub struct SentVoice<'a> {
     pub converted: Option<String>,
 }
 
+/// What has become of a voice note that was heard while it was spoken.
+#[derive(Debug, Serialize)]
+pub struct LiveEnded {
+    /// `live_ended`.
+    pub kind: &'static str,
+    /// The message.
+    pub id: MessageId,
+    /// Its number.
+    pub number: u64,
+    /// Who spoke.
+    pub from: String,
+    /// Its length.
+    pub duration_ms: u64,
+    /// Whether a fault cut it off.
+    pub cut_off: bool,
+    /// Why nothing is left of it: it was taken back, or is not to be relied on.
+    pub gone: Option<String>,
+}
+
+impl LiveEnded {
+    /// As a message stands.
+    pub fn of(message: &Message) -> Self {
+        let (duration_ms, cut_off, gone) = match &message.body {
+            Body::Voice { duration_ms, cut_off, .. } => (*duration_ms, *cut_off, None),
+            Body::Text { text } | Body::Notice { text } => (0, false, Some(text.clone())),
+        };
+        let (id, number, from) = (message.id, message.number, message.from.to_string());
+        Self { kind: "live_ended", id, number, from, duration_ms, cut_off, gone }
+    }
+}
+
 /// The result of `play` without `--save`.
 #[derive(Debug, Serialize)]
 pub struct Played {
@@ -129,6 +160,19 @@ pub struct Played {
     pub id: MessageId,
     /// Whether it was heard to its end.
     pub complete: bool,
+    /// Where listening was left off; 0 when it was heard to its end.
+    pub position_ms: u64,
+}
+
+/// What `/unread` in `chat` tells of one person.
+#[derive(Debug, Serialize)]
+pub struct Unread {
+    /// `unread`.
+    pub kind: &'static str,
+    /// Whose messages.
+    pub nickname: String,
+    /// How many.
+    pub count: usize,
 }
 
 /// A file that was written.

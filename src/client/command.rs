@@ -46,6 +46,38 @@ pub enum Command {
         /// Loudness over time, at most 64 values.
         peaks: Vec<u8>,
     },
+    /// Begin a voice note that is heard while it is spoken. Repeating it with the same id is harmless. Reply:
+    /// [`Reply::Message`]; `LiveGroup` and `EndLive` follow. [`Event::Accepted`](super::Event::Accepted) comes when
+    /// the server has all of it.
+    BeginLive {
+        /// The new message's id.
+        id: MessageId,
+        /// To whom: somebody else.
+        to: Nickname,
+    },
+    /// Store the next group of its sound, the bulk bytes: 400 ms of 16-bit little-endian samples, mono, 16 kHz.
+    /// Repeating it is harmless. Where none comes for 10 s, the note is cut off. Reply: [`Reply::Done`].
+    LiveGroup {
+        /// The message's id.
+        id: MessageId,
+        /// From 0.
+        index: u32,
+    },
+    /// End it. The bulk bytes are its last samples, less than a group. Reply: [`Reply::Message`].
+    EndLive {
+        /// The message's id.
+        id: MessageId,
+        /// Take it back: nothing is kept of it.
+        withdraw: bool,
+    },
+    /// Sound of a voice note that may still be coming, from behind the first so many groups: as soon as there is
+    /// any, or after 2 s without. Reply: [`Reply::LiveSound`], the samples as bulk bytes.
+    LiveSound {
+        /// Which.
+        which: MessageRef,
+        /// Groups that are known.
+        after: u32,
+    },
     /// Messages that no front end has shown yet, oldest first. Reply: [`Reply::Messages`].
     Unshown,
     /// A front end has shown these. Reply: [`Reply::Done`].
@@ -78,6 +110,21 @@ pub enum Command {
     Audio {
         /// Which.
         which: MessageRef,
+    },
+    /// Note how far a voice note was heard. Once heard to its end it stays listened. Reply: [`Reply::Done`].
+    MarkHeard {
+        /// Its number.
+        number: u64,
+        /// Where listening was left off; 0 at the end.
+        position_ms: u64,
+        /// Whether it was heard to its end.
+        listened: bool,
+    },
+    /// The voice note that comes next in the same conversation, received and not listened to. Reply:
+    /// [`Reply::Messages`], one or none.
+    NextVoice {
+        /// After this number.
+        after: u64,
     },
     /// How many messages of each person no front end has shown. Reply: [`Reply::Unread`].
     Unread,
@@ -132,6 +179,13 @@ pub enum Reply {
     Messages(Vec<Message>),
     /// The message that the bulk bytes beside this belong to.
     Audio(Message),
+    /// A voice note that may still be coming.
+    LiveSound {
+        /// As it stands.
+        message: Message,
+        /// Groups that are known now.
+        groups: u32,
+    },
     /// Unshown messages by person.
     Unread(Vec<(Nickname, u64)>),
 }

@@ -35,10 +35,11 @@ pub enum ClientError {
         /// The name.
         nickname: Nickname,
     },
+    /// A voice note that was being spoken has been ended.
+    #[error("the voice note has ended: it was silent for too long, or could not be sent")]
+    NoteEnded,
     /// The server can't be reached.
-    #[error(
-        "can't reach {server}: {cause}; check the address and that the server runs (messages wait in the outbox)"
-    )]
+    #[error("can't reach {server}: {cause}; check the address and that the server runs")]
     Unreachable {
         /// HOST:PORT.
         server: String,

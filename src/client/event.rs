@@ -57,6 +57,9 @@ pub enum Event {
         /// Chunks in all.
         total: u32,
     },
+    /// A voice note that was heard while it was spoken has ended, or goes no further for now: whole, cut off, or
+    /// (a notice in its place) withdrawn or not to be relied on.
+    LiveEnded(Message),
     /// Someone came or went. Only after [`Command::WatchPresence`](super::Command::WatchPresence).
     Presence {
         /// Who.

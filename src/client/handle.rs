@@ -329,6 +329,29 @@ impl Client {
         }
     }
 
+    /// Notes how far a voice note was heard, by its number: where listening was left off, and whether it was heard
+    /// to its end.
+    ///
+    /// # Errors
+    /// When the profile can't be written.
+    pub async fn mark_heard(
+        &self,
+        number: u64,
+        position: std::time::Duration,
+        listened: bool,
+    ) -> Result<(), ClientError> {
+        let position_ms = u64::try_from(position.as_millis()).unwrap_or(u64::MAX);
+        self.call(Command::MarkHeard { number, position_ms, listened }).await.map(drop)
+    }
+
+    /// The voice note that comes next in the same conversation, received and not listened to.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn next_voice(&self, after: u64) -> Result<Option<Message>, ClientError> {
+        Ok(many(self.call(Command::NextVoice { after }).await?)?.into_iter().next())
+    }
+
     /// How many messages of each person no front end has shown.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub enum Body {
         /// The words.
         text: String,
     },
-    /// A voice note, all of which is here and matches its hash.
+    /// A voice note, all of which is here and matches its hash, unless it is `live` or `cut_off`.
     Voice {
         /// Its length in time.
         duration_ms: u64,
@@ -53,6 +53,16 @@ pub enum Body {
         size: u64,
         /// Loudness over time, 0 to 255, evenly spaced: for drawing.
         peaks: Vec<u8>,
+        /// It is being spoken, or its sound is still coming: there is no length yet.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        live: bool,
+        /// It ends where a fault cut it off.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cut_off: bool,
+        /// Whether it was heard to its end on this profile.
+        listened: bool,
+        /// Where listening was left off.
+        position_ms: u64,
     },
     /// Something the client has to say about a conversation: a gap, a changed key, what could not be opened.
     Notice {

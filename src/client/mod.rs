@@ -56,6 +56,7 @@
 //! - [`registration`]: making one
 //! - [`command`]: what can be asked, and the replies
 //! - [`event`]: what is told unasked
+//! - [`live`]: voice notes that are heard while they are spoken
 //! - [`message`]: a message as front ends see it
 //! - [`settings`]: what a person has set for the profile
 //! - [`error`]: what can go wrong, in words for the person who reads it
@@ -72,6 +73,7 @@ pub mod error;
 pub mod event;
 pub mod handle;
 pub(crate) mod link;
+pub mod live;
 mod local;
 pub mod message;
 mod profile;
@@ -84,6 +86,7 @@ pub use db::all_closed;
 pub use error::ClientError;
 pub use event::Event;
 pub use handle::{Client, Events, Options, Role, VoiceNote};
+pub use live::{LiveNote, LiveSound};
 pub use message::{Body, Delivery, Message};
 pub use registration::{DEFAULT_KEY_BITS, Registration, register, registered};
 pub use settings::Settings;

@@ -23,6 +23,7 @@
 //! - [`session`]: proofs that a connection belongs to a device
 //! - [`envelope`]: one sealed message
 //! - [`chunk`]: content that is too large for an envelope
+//! - [`live`]: sound that is heard while it is being spoken
 
 #[cfg(feature = "client")]
 pub mod chunk;
@@ -31,6 +32,8 @@ pub mod envelope;
 #[cfg(feature = "client")]
 pub mod fernet;
 pub mod keys;
+#[cfg(feature = "client")]
+pub mod live;
 pub mod purpose;
 pub mod record;
 pub mod session;

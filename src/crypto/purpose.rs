@@ -16,6 +16,8 @@ pub enum Purpose {
     Wrap,
     /// The Fernet key: hashed into the header's `commit`.
     Commitment,
+    /// SHA-256(opening header), index, SHA-256(token): a group of sound, signed by the device key.
+    LiveSound,
     /// A [`SessionProof`](crate::protocol::message::SessionProof) that logs a device in.
     Login,
     /// A [`SessionProof`](crate::protocol::message::SessionProof) that comes with a registration.
@@ -33,6 +35,7 @@ impl Purpose {
             Self::Envelope => b"tellal envelope v1",
             Self::Wrap => b"tellal wrap v1",
             Self::Commitment => b"tellal commitment v1",
+            Self::LiveSound => b"tellal live sound v1",
             Self::Login => b"tellal login v1",
             Self::Registration => b"tellal registration v1",
             Self::AccountRecord => b"tellal account record v1",
@@ -59,10 +62,11 @@ impl Purpose {
 mod tests {
     use super::*;
 
-    const ALL: [Purpose; 7] = [
+    const ALL: [Purpose; 8] = [
         Purpose::Envelope,
         Purpose::Wrap,
         Purpose::Commitment,
+        Purpose::LiveSound,
         Purpose::Login,
         Purpose::Registration,
         Purpose::AccountRecord,

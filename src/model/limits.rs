@@ -4,6 +4,12 @@ use std::time::Duration;
 
 /// Plaintext bytes in one chunk of a blob.
 pub const CHUNK: usize = 64 * 1024;
+/// Samples in a second of a voice note that is heard while it is being spoken: 16 bits each, mono.
+pub const LIVE_RATE: u32 = 16_000;
+/// Bytes of samples in one signed group of such a note, its last one excepted: 400 ms.
+pub const LIVE_GROUP: usize = 12_800;
+/// Bytes of samples of the longest such note: 10 minutes.
+pub const LIVE_SIZE: u64 = 600 * LIVE_RATE as u64 * 2;
 /// Content larger than this goes in chunks, outside the envelope's own token.
 pub const INLINE_CONTENT: usize = 48 * 1024;
 /// The largest frame, its length prefix not counted, wraps not counted.

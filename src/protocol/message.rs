@@ -162,6 +162,27 @@ pub enum Verb {
     /// Nothing but an answer. Reply: [`Answer::Done`].
     #[n(14)]
     Ping,
+    /// One chunk of a blob that may still be under way, as soon as it is there. Reply: [`Answer::Chunk`], or
+    /// [`Answer::Blob`] when it has not come for 20 s or never will.
+    #[n(15)]
+    AwaitChunk {
+        /// Whose blob it is.
+        #[n(0)]
+        device: DeviceId,
+        /// The blob.
+        #[n(1)]
+        blob: BlobId,
+        /// From 0.
+        #[n(2)]
+        index: u32,
+    },
+    /// Forget a blob of one's own that is not sealed. Reply: [`Answer::Done`], whether or not there was one.
+    #[n(16)]
+    DropBlob {
+        /// The blob.
+        #[n(0)]
+        blob: BlobId,
+    },
     /// From now on drop what this account submits to the session's account, without letting it know.
     /// Reply: [`Answer::Done`].
     #[n(22)]

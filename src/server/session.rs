@@ -182,6 +182,8 @@ impl<S: Store> Session<S> {
             }
             Verb::Block { account } => verb::block::set(shared, who, number, account, true),
             Verb::Unblock { account } => verb::block::set(shared, who, number, account, false),
+            Verb::AwaitChunk { device, blob, index } => verb::blob::wait(shared, number, device, blob, index),
+            Verb::DropBlob { blob } => verb::blob::forget(shared, &self.turn, who, number, blob),
             Verb::Ping => return answer(number, Answer::Done),
         };
         (None, Some(pending))

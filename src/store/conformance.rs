@@ -2,10 +2,13 @@
 //! opens it in a folder; each promise of [`Store`] is a test of its own.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, Store, StoreError, StoredAccount};
+use super::{
+    Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, Store, StoreError, StoredAccount,
+};
 use crate::model::{
     AccountId, BlobId, DeviceId, KeyId, MessageId, Millis, Nickname, Position, Recipient, Signed, Submission,
     Wrap, limits,
@@ -16,7 +19,8 @@ macro_rules! suite {
     ($store:ty, $open:expr) => {
         crate::store::conformance::suite!(@ $store, $open,
             registering, finding, message_keys, accepting, refusing, order, reading, waking, falling_behind,
-            pruning, retention, blobs, blobs_of_others, reopening, inviting, blocking);
+            pruning, retention, blobs, blobs_of_others, blobs_under_way, dropping_blobs, reopening,
+            inviting, blocking);
     };
     (@ $store:ty, $open:expr, $($promise:ident),*) => {
         $(
@@ -412,6 +416,58 @@ pub async fn blobs_of_others<S: Store>(folder: &Path, open: impl Fn(&Path) -> S)
     assert!(store.put_chunk(other, blob, 1, Bytes::from_static(b"other")).await.is_err());
     assert!(store.seal_blob(other, blob, 1).await.is_err(), "the name is taken");
     assert_eq!(store.fetch_chunk(blob, 0).await, Ok(Bytes::from_static(b"mine")));
+}
+
+pub async fn blobs_under_way<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
+    let store = open(folder);
+    let (owner, other, blob) = (Person::new(10).device, Person::new(20).device, BlobId::new([5; 32]));
+    let long = Duration::from_secs(600);
+    let nothing = |chunks, sealed| Ok(Awaited::Nothing(BlobState { chunks, sealed }));
+    let chunk = |text: &'static str| Bytes::from_static(text.as_bytes());
+    assert_eq!(store.await_chunk(owner, blob, 0, Duration::ZERO).await, nothing(0, false));
+    // Those who wait before it is there get it as it comes.
+    let waiting = async {
+        tokio::join!(store.await_chunk(owner, blob, 0, long), store.await_chunk(owner, blob, 0, long))
+    };
+    let ((one, two), put) = tokio::join!(waiting, store.put_chunk(owner, blob, 0, chunk("first")));
+    assert_eq!(
+        (one, two, put),
+        (Ok(Awaited::Chunk(chunk("first"))), Ok(Awaited::Chunk(chunk("first"))), Ok(()))
+    );
+    assert_eq!(store.await_chunk(owner, blob, 1, Duration::ZERO).await, nothing(1, false));
+    assert_eq!(
+        store.await_chunk(other, blob, 0, Duration::ZERO).await,
+        nothing(0, false),
+        "of another device"
+    );
+    store.put_chunk(owner, blob, 1, chunk("2nd")).await.unwrap();
+    assert_eq!(store.await_chunk(owner, blob, 0, long).await, Ok(Awaited::Chunk(chunk("first"))));
+    assert_eq!(store.await_chunk(owner, blob, 1, long).await, Ok(Awaited::Chunk(chunk("2nd"))));
+    // Its end is told to those who wait for more.
+    let (more, sealed) =
+        tokio::join!(store.await_chunk(owner, blob, 2, long), store.seal_blob(owner, blob, 2));
+    assert_eq!((more, sealed), (nothing(2, true), Ok(())));
+    assert_eq!(store.await_chunk(owner, blob, 0, long).await, Ok(Awaited::Chunk(chunk("first"))), "sealed");
+    assert_eq!(store.await_chunk(owner, blob, 9, long).await, nothing(2, true));
+}
+
+pub async fn dropping_blobs<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
+    let store = open(folder);
+    let (owner, other, blob) = (Person::new(10).device, Person::new(20).device, BlobId::new([5; 32]));
+    assert_eq!(store.drop_blob(owner, blob).await, Ok(()), "there is none");
+    store.put_chunk(owner, blob, 0, Bytes::from_static(b"chunk")).await.unwrap();
+    store.drop_blob(other, blob).await.unwrap();
+    assert_eq!(
+        store.stat_blob(owner, blob).await,
+        Ok(BlobState { chunks: 1, sealed: false }),
+        "not another's"
+    );
+    store.drop_blob(owner, blob).await.unwrap();
+    assert_eq!(store.stat_blob(owner, blob).await, Ok(BlobState { chunks: 0, sealed: false }));
+    store.put_chunk(owner, blob, 0, Bytes::from_static(b"again")).await.unwrap();
+    store.seal_blob(owner, blob, 1).await.unwrap();
+    store.drop_blob(owner, blob).await.unwrap();
+    assert_eq!(store.fetch_chunk(blob, 0).await, Ok(Bytes::from_static(b"again")), "a sealed one stays");
 }
 
 pub async fn reopening<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {

@@ -10,6 +10,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -113,6 +114,15 @@ pub struct BlobState {
     pub chunks: u32,
     /// Whether it is complete, durable and readable.
     pub sealed: bool,
+}
+
+/// What has come of waiting for a chunk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Awaited {
+    /// The chunk.
+    Chunk(Bytes),
+    /// It is not there.
+    Nothing(BlobState),
 }
 
 /// Why a store did not do what it was asked. Nothing of what was asked has been kept.
@@ -252,6 +262,20 @@ pub trait Store: Send + Sync + 'static {
         owner: DeviceId,
         blob: BlobId,
     ) -> impl Future<Output = Result<BlobState, StoreError>> + Send;
+
+    /// One chunk of a blob that its device has put there, sealed or under way: as soon as it is there, or what
+    /// there is once it can't come any more or was waited for long enough.
+    fn await_chunk(
+        &self,
+        owner: DeviceId,
+        blob: BlobId,
+        index: u32,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Awaited, StoreError>> + Send;
+
+    /// Forgets a blob under way. That there is none is no error; a sealed one stays.
+    fn drop_blob(&self, owner: DeviceId, blob: BlobId)
+    -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// One chunk of a sealed blob.
     fn fetch_chunk(&self, blob: BlobId, index: u32)

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use crate::model::{AccountId, Entry};
+use crate::model::{AccountId, BlobId, DeviceId, Entry};
 
 /// Entries that wait in memory for one session before it is sent to its mailbox instead.
 const WAITING: usize = 64;
@@ -73,5 +73,73 @@ impl Watchers {
         if of_account.is_empty() {
             watchers.remove(account);
         }
+    }
+}
+
+/// Who waits for more of a blob under way. It says that there is something new, never what.
+#[derive(Clone, Debug, Default)]
+pub struct Growth(Arc<Mutex<Waiting>>);
+
+type Waiting = HashMap<(DeviceId, BlobId), watch::Sender<()>>;
+
+/// News of one blob, for one who waits. Dropping it ends that.
+#[derive(Debug)]
+pub struct Growing {
+    news: watch::Receiver<()>,
+    place: (DeviceId, BlobId),
+    growth: Growth,
+}
+
+impl Growth {
+    /// Begins to wait.
+    pub fn watch(&self, owner: DeviceId, blob: BlobId) -> Growing {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = waiting.entry((owner, blob)).or_insert_with(|| watch::Sender::new(())).subscribe();
+        Growing { news, place: (owner, blob), growth: self.clone() }
+    }
+
+    /// Tells those who wait.
+    pub fn tell(&self, owner: DeviceId, blob: BlobId) {
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(news) = waiting.get(&(owner, blob)) {
+            news.send_replace(());
+        }
+    }
+}
+
+impl Growing {
+    /// Waits for the next news; what came since the last counts.
+    pub async fn changed(&mut self) {
+        // The sender stays for as long as this does.
+        let _ = self.news.changed().await;
+    }
+}
+
+impl Drop for Growing {
+    fn drop(&mut self) {
+        let mut waiting = self.growth.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // This one still counts.
+        if waiting.get(&self.place).is_some_and(|news| news.receiver_count() <= 1) {
+            waiting.remove(&self.place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn news_reach_all_who_wait_and_nothing_is_kept_for_nobody() {
+        let growth = Growth::default();
+        let (owner, blob) = (DeviceId::new([1; 32]), BlobId::new([2; 32]));
+        growth.tell(owner, blob);
+        let (mut one, mut other) = (growth.watch(owner, blob), growth.watch(owner, blob));
+        growth.tell(owner, blob);
+        tokio::join!(one.changed(), other.changed());
+        drop(one);
+        assert_eq!(growth.0.lock().unwrap().len(), 1);
+        drop(other);
+        assert!(growth.0.lock().unwrap().is_empty());
     }
 }

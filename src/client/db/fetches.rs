@@ -6,7 +6,7 @@ use crate::crypto::MessageSecret;
 use crate::crypto::chunk::Expected;
 use crate::model::{BlobId, DeviceId, MessageId, Position};
 
-use super::{Sql, signed, unsigned};
+use super::{Sql, listening, signed, unsigned};
 
 /// A blob to be fetched.
 pub(in crate::client) struct Fetch {
@@ -83,11 +83,15 @@ pub(in crate::client) fn fail(db: &Connection, arrival: i64, notice: &str) -> Sq
 
 /// How far the server may forget: before the oldest message whose sound is still there.
 pub(in crate::client) fn keep_from(db: &Connection, epoch: u64) -> Sql<Option<u64>> {
-    db.prepare_cached("SELECT MIN(seq) FROM fetches WHERE epoch = ?1")?
-        .query_row([epoch.cast_signed()], |row| Ok(row.get::<_, Option<i64>>(0)?.map(unsigned)))
+    db.prepare_cached(
+        "SELECT MIN(seq) FROM (SELECT epoch, seq FROM fetches UNION ALL SELECT epoch, seq FROM listening)
+         WHERE epoch = ?1",
+    )?
+    .query_row([epoch.cast_signed()], |row| Ok(row.get::<_, Option<i64>>(0)?.map(unsigned)))
 }
 
-/// Whether there are any.
+/// Whether sound of notes that are over is still to come.
 pub(in crate::client) fn any(db: &Connection) -> Sql<bool> {
-    db.prepare_cached("SELECT EXISTS (SELECT 1 FROM fetches)")?.query_row([], |row| row.get(0))
+    let any = db.prepare_cached("SELECT EXISTS (SELECT 1 FROM fetches)")?.query_row([], |row| row.get(0))?;
+    Ok(any || listening::any_over(db)?)
 }

@@ -38,6 +38,8 @@ pub(in crate::client) enum Noticed {
     Broken = 1,
     /// It came with two contents.
     Fork = 2,
+    /// Part of its sound is another's.
+    Live = 3,
 }
 
 /// Whether this is the first time.

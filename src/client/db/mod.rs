@@ -11,15 +11,19 @@
 //! - [`outbox`]: what is on its way out
 //! - [`inbox`]: what has come in: names, chains and gaps, the cursor
 //! - [`fetches`]: sound that is on its way in
+//! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken; [`live_sound`]: their sound
 //! - [`threads`]: the databases' threads, none of which may outlive the process's end
 
 pub(super) mod blocks;
 pub(super) mod contacts;
 pub(super) mod fetches;
 pub(super) mod inbox;
+pub(super) mod listening;
+pub(super) mod live_sound;
 pub(super) mod messages;
 pub(super) mod outbox;
 mod schema;
+pub(super) mod speaking;
 mod threads;
 
 use std::sync::mpsc;

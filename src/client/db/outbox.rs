@@ -15,6 +15,8 @@ pub(in crate::client) struct Item {
     pub place: i64,
     /// The row of its message; none for a void.
     pub arrival: Option<i64>,
+    /// It closes that message, which was opened before.
+    pub closes: bool,
     pub id: MessageId,
     pub to: Nickname,
     /// Its place in its chain, once it has one.
@@ -54,18 +56,32 @@ pub(in crate::client) fn append(
         .map(drop)
 }
 
+/// Appends the envelope that closes a live note, which has a name of its own.
+pub(in crate::client) fn append_closing(db: &Connection, arrival: i64) -> Sql<()> {
+    db.prepare_cached(
+        "INSERT INTO outbox (closes, id, recipient) SELECT arrival, ?2, recipient FROM messages WHERE arrival = ?1",
+    )?
+    .execute(params![arrival, MessageId::generate().as_bytes()])
+    .map(drop)
+}
+
+/// The message will never be opened, so that it need not be closed either.
+pub(in crate::client) fn remove_closing(db: &Connection, arrival: i64) -> Sql<()> {
+    db.prepare_cached("DELETE FROM outbox WHERE closes = ?1 AND body IS NULL")?.execute([arrival]).map(drop)
+}
+
 /// The first row behind a place.
 pub(in crate::client) fn next(db: &Connection, after: i64) -> Sql<Option<Item>> {
     db.prepare_cached(
-        "SELECT place, message, id, recipient, account, counter, previous, body, header_hash, secret, blob,
-             chunks, uploaded FROM outbox WHERE place > ?1 ORDER BY place LIMIT 1",
+        "SELECT place, COALESCE(message, closes), id, recipient, account, counter, previous, body, header_hash, secret, blob,
+             chunks, uploaded, closes IS NOT NULL FROM outbox WHERE place > ?1 ORDER BY place LIMIT 1",
     )?
     .query_row([after], read)
     .optional()
 }
 
 pub(in crate::client) fn count(db: &Connection) -> Sql<u64> {
-    db.prepare_cached("SELECT COUNT(*) FROM outbox WHERE message IS NOT NULL")?
+    db.prepare_cached("SELECT COUNT(*) FROM outbox WHERE COALESCE(message, closes) IS NOT NULL")?
         .query_row([], |row| Ok(unsigned(row.get(0)?)))
 }
 
@@ -128,7 +144,7 @@ pub(in crate::client) fn remove(db: &Connection, place: i64) -> Sql<()> {
 /// Turns a refused message into the void that fills its place in the chain.
 pub(in crate::client) fn make_void(db: &Connection, place: i64) -> Sql<()> {
     db.prepare_cached(
-        "UPDATE outbox SET message = NULL, id = ?2, body = NULL, header_hash = NULL, secret = NULL,
+        "UPDATE outbox SET message = NULL, closes = NULL, id = ?2, body = NULL, header_hash = NULL, secret = NULL,
              blob = NULL, chunks = 0, uploaded = 0 WHERE place = ?1",
     )?
     .execute(params![place, MessageId::generate().as_bytes()])
@@ -161,6 +177,7 @@ fn read(row: &Row<'_>) -> Sql<Item> {
     Ok(Item {
         place: row.get(0)?,
         arrival: row.get(1)?,
+        closes: row.get(13)?,
         id: MessageId::from_bytes(row.get(2)?),
         to: parsed(row, 3)?,
         link,

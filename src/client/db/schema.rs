@@ -133,6 +133,47 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
 ",
     "
+    -- Voice notes that are heard while they are spoken: 1 under way, 2 cut off by a fault.
+    ALTER TABLE messages ADD COLUMN live INTEGER NOT NULL DEFAULT 0;
+    -- The note that this envelope closes; it has no other message then.
+    ALTER TABLE outbox ADD COLUMN closes INTEGER REFERENCES messages (arrival);
+
+    -- One's own, until the closing has been accepted.
+    CREATE TABLE speaking (
+        message INTEGER PRIMARY KEY REFERENCES messages (arrival),
+        blob BLOB NOT NULL,
+        secret BLOB NOT NULL,
+        opening BLOB,                         -- SHA-256 of the opening's header, once that is sealed
+        touched_at INTEGER NOT NULL,
+        ended INTEGER NOT NULL DEFAULT 0      -- 1 done, 2 cut off, 3 withdrawn
+    ) STRICT;
+    -- Other people's, until all of their sound is here.
+    CREATE TABLE listening (
+        message INTEGER PRIMARY KEY REFERENCES messages (arrival),
+        account BLOB NOT NULL,                -- the sender's
+        blob BLOB NOT NULL,
+        secret BLOB NOT NULL,
+        opening BLOB NOT NULL,                -- SHA-256 of the opening's header
+        touched_at INTEGER NOT NULL,
+        last INTEGER NOT NULL DEFAULT 0,      -- the last group is here
+        closing BLOB,                         -- CBOR of what was said at its end, and where in the mailbox
+        epoch INTEGER,
+        seq INTEGER
+    ) STRICT;
+    -- What was said of an end before its opening came.
+    CREATE TABLE closings (
+        device BLOB NOT NULL,
+        id BLOB NOT NULL,
+        closing BLOB NOT NULL,
+        PRIMARY KEY (device, id)
+    ) STRICT;
+",
+    "
+    -- Voice notes: whether it was heard to its end, and where listening was left off.
+    ALTER TABLE messages ADD COLUMN listened INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN position_ms INTEGER NOT NULL DEFAULT 0;
+",
+    "
     -- Whose mail is not wanted. told: whether the server knows. ended: how often a block has ended.
     CREATE TABLE blocks (
         account BLOB NOT NULL PRIMARY KEY,

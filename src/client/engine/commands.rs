@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::client::db::messages::{self, Kind};
-use crate::client::db::{fetches, inbox, outbox};
+use crate::client::db::{fetches, inbox, live_sound, outbox, speaking};
 use crate::client::{Body, ClientError, Command, Delivery, Event, Message, MessageRef, Reply, Status};
 use crate::model::{KeyId, MessageId, Millis, Nickname, limits};
 use crate::protocol::message::Verb;
@@ -50,9 +50,22 @@ impl Engine {
                     return Err(too_large("the voice note", "10 minutes"));
                 }
                 peaks.truncate(64);
-                let body = Body::Voice { duration_ms, sample_rate, size: bulk.len() as u64, peaks };
+                let body = Body::Voice {
+                    duration_ms,
+                    sample_rate,
+                    size: bulk.len() as u64,
+                    peaks,
+                    live: false,
+                    cut_off: false,
+                    listened: false,
+                    position_ms: 0,
+                };
                 Reply::Message(self.enqueue(id, to, body, bulk).await?)
             }
+            live @ (Command::BeginLive { .. }
+            | Command::LiveGroup { .. }
+            | Command::EndLive { .. }
+            | Command::LiveSound { .. }) => return self.run_live(live, bulk).await,
             Command::Unshown => Reply::Messages(self.db.run(|db| messages::unshown(db)).await?),
             Command::MarkShown { numbers } => {
                 self.db.write(move |db| messages::mark_shown(db, &numbers)).await?;
@@ -71,6 +84,14 @@ impl Engine {
             Command::Message { which } => {
                 let found = self.db.run(move |db| messages::find(db, which, Kind::Text)).await?;
                 Reply::Message(found.ok_or(ClientError::NoSuchMessage)?.1)
+            }
+            Command::MarkHeard { number, position_ms, listened } => {
+                self.db.write(move |db| messages::mark_heard(db, number, position_ms, listened)).await?;
+                Reply::Done
+            }
+            Command::NextVoice { after } => {
+                let next = self.db.run(move |db| messages::next_voice(db, after)).await?;
+                Reply::Messages(next.into_iter().collect())
             }
             Command::Unread => Reply::Unread(self.db.run(|db| messages::unread(db)).await?),
         };
@@ -98,7 +119,7 @@ impl Engine {
     }
 
     /// Puts a message into the history and the outbox, once.
-    async fn enqueue(
+    pub(super) async fn enqueue(
         &self,
         id: MessageId,
         to: Nickname,
@@ -147,6 +168,9 @@ impl Engine {
                         complete: true,
                     },
                 )?;
+                if let Body::Voice { live: true, .. } = body {
+                    speaking::begin(db, arrival, Millis::now())?;
+                }
                 messages::attach(db, arrival, &sound)?;
                 outbox::append(db, Some(arrival), &id, &to)?;
                 let message = messages::release(db, arrival)?;
@@ -204,6 +228,11 @@ impl Engine {
             .run(move |db| {
                 let Some((row, message)) = messages::find(db, which, Kind::Voice)? else { return Ok(None) };
                 let sound = match message.body {
+                    // What is here of it so far.
+                    Body::Voice { live: true, .. } => {
+                        let samples = live_sound::samples(db, row, 0)?;
+                        Some([live_sound::wav_header(samples.len() as u64), samples].concat())
+                    }
                     Body::Voice { .. } => Some(messages::sound(db, row)?),
                     _ => None,
                 };

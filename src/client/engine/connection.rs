@@ -187,7 +187,8 @@ impl Engine {
         let clock_ahead_ms = greeted.clock_ahead_ms;
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         let (wire, since) = (greeted.wire.clone(), std::time::Instant::now());
-        Ok((Session { wire, attempt, since, clock_ahead_ms, progress }, greeted))
+        let uploads = Arc::default();
+        Ok((Session { wire, attempt, since, clock_ahead_ms, progress, uploads }, greeted))
     }
 
     /// Works on a connection until it ends; why it did.
@@ -206,10 +207,12 @@ impl Engine {
             wire.close();
             result
         };
-        let (received, sent, fetched, renewed, watched, blocked, ()) = tokio::join!(
+        let (received, sent, fetched, spoken, listened, renewed, watched, blocked, ()) = tokio::join!(
             async { ended(self.receive(&session, pushes).await) },
             async { ended(self.send_outbox(&session).await) },
             async { ended(self.fetch_sound(&session).await) },
+            async { ended(self.send_live(&session).await) },
+            async { ended(self.listen(&session).await) },
             async { ended(self.renew_keys(&session).await) },
             async {
                 if self.watching.load(Ordering::Relaxed) { self.watch_again(&session).await } else { Ok(()) }
@@ -218,7 +221,7 @@ impl Engine {
             closing,
         );
         let reason = run.await.unwrap_or_else(|_| "the connection broke off".to_owned());
-        let troubles = [received, sent, fetched, renewed, watched, blocked];
+        let troubles = [received, sent, fetched, spoken, listened, renewed, watched, blocked];
         let local = troubles.into_iter().find_map(|result| match result {
             Err(Trouble::Local(error)) => Some(error),
             Err(Trouble::Refused { code, retry_after }) => Some(refused(code, retry_after)),
@@ -234,15 +237,19 @@ impl Engine {
         let Answer::Subscribed { oldest } = answer else { return Err(Trouble::Lost) };
         let expired = match cursor {
             Some(cursor) if cursor.epoch == oldest.epoch => oldest.seq.saturating_sub(cursor.seq),
-            _ => 0,
+            // Read again from its beginning: what is not there any more may have been read before.
+            Some(_) => 0,
+            // Never read before, and this is the account's only device.
+            None => oldest.seq,
         };
         if expired > 0 {
             let me = self.me.clone();
             self.commit(move |db, events| {
-                let text = format!(
-                    "{expired} messages waited on the server for too long and are gone: ask your friends \
-                     to send again what you miss"
-                );
+                let what = match expired {
+                    1 => "1 message waited on the server for too long and is gone".to_owned(),
+                    count => format!("{count} messages waited on the server for too long and are gone"),
+                };
+                let text = format!("{what}: ask your friends to send again what you miss");
                 events.push(Event::Message(super::notice(db, &me, &me.nickname, text)?));
                 inbox::set_cursor(db, oldest)
             })

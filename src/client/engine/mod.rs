@@ -7,6 +7,7 @@
 //! - [`sending`]: the outbox, from words to what the server has for good
 //! - [`receiving`]: the mailbox, from pushes to history
 //! - [`fetching`]: sound of received voice notes
+//! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken
 //! - [`renewal`]: message keys
 
 mod blocking;
@@ -14,9 +15,11 @@ mod commands;
 pub(super) mod connection;
 mod directory;
 mod fetching;
+mod listening;
 mod receiving;
 mod renewal;
 mod sending;
+mod speaking;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
@@ -57,6 +60,14 @@ pub(super) struct Engine {
     outbox: Notify,
     /// There may be something new to fetch.
     fetches: Notify,
+    /// Somebody may have begun to speak, or ended.
+    listening: Notify,
+    /// Likewise, for those who listen already.
+    live_news: watch::Sender<u64>,
+    /// Somebody here may have said something, or ended.
+    speaking: Notify,
+    /// Sound that is heard while it is spoken has grown, here or there.
+    grown: watch::Sender<u64>,
     watching: AtomicBool,
     online: Mutex<HashSet<AccountId>>,
     /// One asks for the mailbox's end at a time.
@@ -102,6 +113,8 @@ struct Session {
     since: Instant,
     clock_ahead_ms: i64,
     progress: Arc<watch::Sender<Progress>>,
+    /// The groups that this connection has taken to the server, of notes that are being spoken.
+    uploads: Arc<tokio::sync::Mutex<HashMap<i64, u32>>>,
 }
 
 /// How much of the mailbox is here.
@@ -180,6 +193,10 @@ impl Engine {
             kick: Notify::new(),
             outbox: Notify::new(),
             fetches: Notify::new(),
+            listening: Notify::new(),
+            live_news: watch::Sender::new(0),
+            speaking: Notify::new(),
+            grown: watch::Sender::new(0),
             watching: AtomicBool::new(false),
             online: Mutex::default(),
             draining: tokio::sync::Mutex::default(),
@@ -188,6 +205,7 @@ impl Engine {
             tasks: TaskTracker::new(),
         });
         engine.tasks.spawn(engine.clone().stay_connected());
+        engine.tasks.spawn(engine.clone().tend_live());
         Ok(engine)
     }
 

@@ -11,12 +11,13 @@ use rusqlite::Transaction;
 use tokio::time::interval;
 
 use crate::client::db::inbox::{self, Fit, Noticed, Place};
-use crate::client::db::{Sql, blocks, contacts, fetches, messages};
+use crate::client::db::{Sql, blocks, contacts, fetches, listening, messages};
 use crate::client::link::Pushed;
 use crate::client::link::wire::Pushes;
 use crate::client::{Body, Delivery, Event};
 use crate::crypto::envelope::{
-    CheckError, Content, Conversation, Delivered, Header, Opened, Recipient, VoiceData, parse,
+    CheckError, Content, Conversation, Delivered, Header, LiveClosing, LiveEnd, Opened, Recipient, VoiceData,
+    parse,
 };
 use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position, Wrap};
 use crate::protocol::message::{Answer, Push, Verb};
@@ -59,6 +60,7 @@ enum Outcome {
 struct Sound {
     header: Header,
     hash: EnvelopeHash,
+    header_hash: [u8; 32],
     opened: Opened,
     person: Arc<Person>,
 }
@@ -142,6 +144,12 @@ impl Engine {
             .collect::<Vec<_>>()
         })
         .await?;
+        let live = opened.iter().any(|(_, outcome)| match outcome {
+            Outcome::Opened(sound) => {
+                matches!(sound.opened.content, Content::LiveOpening(_) | Content::LiveClosing(_))
+            }
+            _ => false,
+        });
         let who = self.me.clone();
         let (position, keep, fetching) = self
             .commit(move |db, events| {
@@ -159,6 +167,11 @@ impl Engine {
             self.acknowledge(session, position, keep).await;
         }
         session.progress.send_modify(|progress| progress.fetching |= fetching);
+        if live {
+            self.listening.notify_one();
+            self.live_news.send_modify(|count| *count += 1);
+            self.grown.send_modify(|count| *count += 1);
+        }
         if fetching {
             self.fetches.notify_one();
         }
@@ -216,7 +229,7 @@ fn open(
     keys: &Keys,
 ) -> Outcome {
     let Ok(parsed) = parse(&arrived.body) else { return Outcome::Broken };
-    let (header, hash) = (parsed.header().clone(), parsed.hash());
+    let (header, header_hash, hash) = (parsed.header().clone(), parsed.header_hash(), parsed.hash());
     if header.device == me.device && arrived.delivered.device == me.device {
         let mine = header.account == me.account
             && header.message == arrived.delivered.message
@@ -240,7 +253,10 @@ fn open(
     }
     let key = arrived.wrap.as_ref().and_then(|wrap| Some((keys.get(&wrap.key)?, wrap)));
     match key.map(|(key, wrap)| verified.open(key, wrap)) {
-        Some(Ok(opened)) => Outcome::Opened(Box::new(Sound { header, hash, opened, person: person.clone() })),
+        Some(Ok(opened)) => {
+            let person = person.clone();
+            Outcome::Opened(Box::new(Sound { header, hash, header_hash, opened, person }))
+        }
         _ => Outcome::Broken,
     }
 }
@@ -283,7 +299,7 @@ fn store_opened(
     sound: &Sound,
     events: &mut Vec<Event>,
 ) -> Sql<()> {
-    let Sound { header, hash, opened, person } = sound;
+    let Sound { header, hash, header_hash, opened, person } = sound;
     let Delivered { device, message, .. } = arrived.delivered;
     let Conversation::Account(recipient) = header.recipient;
     inbox::remember(db, &device, &message, hash)?;
@@ -323,7 +339,24 @@ fn store_opened(
             sample_rate: manifest.sample_rate,
             size: manifest.size,
             peaks: manifest.peaks.to_vec(),
+            live: false,
+            cut_off: false,
+            listened: false,
+            position_ms: 0,
         },
+        Content::LiveOpening(opening) => Body::Voice {
+            duration_ms: 0,
+            sample_rate: opening.sample_rate,
+            size: 0,
+            peaks: Vec::new(),
+            live: true,
+            cut_off: false,
+            listened: false,
+            position_ms: 0,
+        },
+        Content::LiveClosing(closing) => {
+            return close_live(db, (device, name), closing, arrived.position, events);
+        }
     };
     let mine = person.account.id == me.account;
     let to = if recipient == me.account {
@@ -363,9 +396,31 @@ fn store_opened(
             }
             (VoiceData::Blob { .. }, None) => {}
         },
-        Content::Text(_) | Content::Void => {}
+        Content::LiveOpening(opening) => {
+            listening::begin(db, arrival, &person.account.id, opening, header_hash, &opened.secret)?;
+            if let Some(closing) = listening::early_closing(db, &device, &message)? {
+                close_live(db, (device, name), &closing, arrived.position, events)?;
+            }
+        }
+        Content::Text(_) | Content::Void | Content::LiveClosing(_) => {}
     }
     events.extend(messages::release_ready(db, &device)?.into_iter().map(Event::Message));
+    Ok(())
+}
+
+/// A note that was heard while it was spoken is over. It is told once all of its sound is here.
+fn close_live(
+    db: &Transaction<'_>,
+    (device, name): (DeviceId, &Nickname),
+    closing: &LiveClosing,
+    position: Position,
+    events: &mut Vec<Event>,
+) -> Sql<()> {
+    let Some(arrival) = listening::close(db, &device, closing, position)? else { return Ok(()) };
+    if closing.end == LiveEnd::Withdrawn {
+        listening::withdraw(db, arrival, name.as_str())?;
+        events.push(Event::LiveEnded(messages::by_arrival(db, arrival)?));
+    }
     Ok(())
 }
 

@@ -3,19 +3,22 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::client::db::messages::Measured;
 use crate::client::db::outbox::{Item, Sealed};
-use crate::client::db::{contacts, messages, outbox};
+use crate::client::db::speaking::{self, Ended, Speaking};
+use crate::client::db::{Sql, contacts, messages, outbox};
 use crate::client::link::wire::Reply;
-use crate::client::{Body, ClientError, Delivery, Event};
+use crate::client::{Body, ClientError, Delivery, Event, Message};
 use crate::crypto::MessageSecret;
 use crate::crypto::chunk::{self, seal_chunk};
-use crate::crypto::envelope::{Content, Conversation, Draft, VoiceData, VoiceManifest, seal, wrap};
+use crate::crypto::envelope::{
+    Content, Conversation, Draft, LiveClosing, VoiceData, VoiceManifest, seal, wrap,
+};
 use crate::model::time::in_words;
-use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient, limits};
+use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::{Engine, Person, Session, Trouble, compute, refusal};
@@ -33,6 +36,7 @@ const RETRY: Duration = Duration::from_secs(2);
 struct UnderWay {
     place: i64,
     arrival: Option<i64>,
+    closes: bool,
     id: MessageId,
     to: Nickname,
     has_link: bool,
@@ -86,16 +90,18 @@ impl Engine {
                 if held.contains_key(&item.to) {
                     continue;
                 }
-                let (place, arrival, id, to) = (item.place, item.arrival, item.id, item.to.clone());
+                let (place, arrival, closes, id, to) =
+                    (item.place, item.arrival, item.closes, item.id, item.to.clone());
                 match self.attempt(session, item, at_least).await? {
                     Attempt::Sent(reply) => {
-                        under_way.push_back(UnderWay { place, arrival, id, to, has_link: true, reply });
+                        let has_link = true;
+                        under_way.push_back(UnderWay { place, arrival, closes, id, to, has_link, reply });
                     }
                     Attempt::Held(wait) => {
                         held.insert(to, Instant::now() + wait);
                     }
                     Attempt::Replaced => after = place - 1,
-                    Attempt::Refused(reason) => self.refuse(place, arrival, id, false, reason).await?,
+                    Attempt::Refused(reason) => self.refuse(place, arrival, false, reason).await?,
                 }
             }
             let has_room = under_way.len() < WINDOW;
@@ -119,9 +125,9 @@ impl Engine {
             if let Next::Again(pause) = &mut next {
                 // The rest of the window has been decided on already: heard out before the order begins anew.
                 for rest in std::mem::take(&mut under_way) {
-                    let UnderWay { place, arrival, id, to, has_link, reply } = rest;
+                    let UnderWay { place, arrival, closes, id, to, has_link, reply } = rest;
                     let (_, gone) = oneshot::channel();
-                    let rest = UnderWay { place, arrival, id, to, has_link, reply: gone };
+                    let rest = UnderWay { place, arrival, closes, id, to, has_link, reply: gone };
                     match self.settle(rest, reply.await).await? {
                         Next::Again(longer) => *pause = longer.max(*pause),
                         Next::Hold(to, wait) => drop(held.insert(to, Instant::now() + wait)),
@@ -166,7 +172,8 @@ impl Engine {
         if keys.is_empty() {
             return Ok(Attempt::Held(HELD));
         }
-        let (place, arrival, id, to) = (item.place, item.arrival, item.id, item.to.clone());
+        let (place, arrival, closes, id, to) =
+            (item.place, item.arrival, item.closes, item.id, item.to.clone());
         let sealed = match item.sealed {
             Some(sealed) => sealed,
             None => match self.seal(item, &person).await? {
@@ -182,8 +189,25 @@ impl Engine {
                 Stopped::ForGood(code) => code,
                 Stopped::For(wait) => return Ok(Attempt::Held(wait)),
             };
-            self.refuse(place, Some(arrival), id, true, refusal(code).to_owned()).await?;
+            self.refuse(place, Some(arrival), true, refusal(code).to_owned()).await?;
             return Ok(Attempt::Replaced);
+        }
+        let mut blobs: Vec<BlobId> = sealed.blob.iter().map(|(id, _)| *id).collect();
+        if let (true, Some(closed)) = (closes, arrival) {
+            match self.finish_upload(session, closed).await {
+                Ok(Ok(of_note)) => blobs = of_note,
+                Err(trouble) => match self.stopped(id, &to, trouble)? {
+                    Stopped::For(wait) => return Ok(Attempt::Held(wait)),
+                    Stopped::ForGood(code) => {
+                        self.refuse(place, arrival, true, refusal(code).to_owned()).await?;
+                        return Ok(Attempt::Replaced);
+                    }
+                },
+                Ok(Err(code)) => {
+                    self.refuse(place, arrival, true, refusal(code).to_owned()).await?;
+                    return Ok(Attempt::Replaced);
+                }
+            }
         }
         let (secret, header_hash) = (sealed.secret, sealed.header_hash);
         let wraps = compute(move || {
@@ -195,27 +219,39 @@ impl Engine {
             message: id,
             conversation: account,
             recipients: vec![Recipient { account, wraps }],
-            blobs: sealed.blob.iter().map(|(id, _)| *id).collect(),
+            blobs,
         };
         Ok(Attempt::Sent(session.wire.send(verb, sealed.body).await))
     }
 
     /// Seals an item, and stores the envelope together with its counter. `Err`: why it never can be.
     async fn seal(&self, item: Item, person: &Person) -> Result<Result<Sealed, String>, Trouble> {
-        let (account, arrival) = (person.account.id, item.arrival);
+        let (account, arrival, closes) = (person.account.id, item.arrival, item.closes);
         let loaded = self.db.run(move |db| {
             let link = outbox::next_link(db, account)?;
-            let Some(arrival) = arrival else { return Ok((link, None)) };
+            let Some(arrival) = arrival else { return Ok((link, What::Void)) };
+            let note = speaking::of(db, arrival)?;
+            if closes {
+                let closing = note.map(|note| note.closing_content(db)).transpose()?;
+                return Ok((link, closing.map_or(What::Void, What::Closing)));
+            }
             let message = messages::by_arrival(db, arrival)?;
+            if let Some(note) = note {
+                return Ok((link, What::Opening(note, message.sent_at)));
+            }
             let sound = match message.body {
-                Body::Voice { .. } => messages::sound(db, arrival)?,
-                _ => Vec::new(),
+                Body::Voice { .. } => messages::measure(db, arrival)?,
+                _ => Measured::default(),
             };
-            Ok((link, Some((message, sound))))
+            Ok((link, What::Message(message, sound)))
         });
         let (next, loaded) = loaded.await?;
         let link = item.link.unwrap_or(next);
-        let sent_at = loaded.as_ref().map_or_else(Millis::now, |(message, _)| message.sent_at);
+        let (sent_at, opens) = match &loaded {
+            What::Message(message, _) => (message.sent_at, false),
+            What::Opening(_, sent_at) => (*sent_at, true),
+            What::Closing(_) | What::Void => (Millis::now(), false),
+        };
         let draft = Draft {
             message: item.id,
             account: self.me.account,
@@ -226,21 +262,40 @@ impl Engine {
         };
         let key = self.device_key.clone();
         let sealing = compute(move || {
-            let content = loaded.map_or(Content::Void, |(message, sound)| content(message.body, sound));
+            let mut secret = MessageSecret::generate();
+            let content = match loaded {
+                What::Void => Content::Void,
+                What::Message(message, sound) => content(message.body, sound),
+                What::Closing(closing) => Content::LiveClosing(closing),
+                What::Opening(note, _) => {
+                    secret = note.secret.clone();
+                    Content::LiveOpening(note.opening_content())
+                }
+            };
             let blob = match &content {
                 Content::Voice(VoiceManifest { data: VoiceData::Blob { id, chunks }, .. }) => {
                     Some((*id, *chunks))
                 }
                 _ => None,
             };
-            seal(&key, &draft, &content, MessageSecret::generate()).map(|envelope| (envelope, blob))
+            seal(&key, &draft, &content, secret).map(|envelope| (envelope, blob))
         });
         let (envelope, blob) = match sealing.await? {
             Ok(sealed) => sealed,
             Err(error) => return Ok(Err(error.to_string())),
         };
         let stored = envelope.clone();
-        self.db.write(move |db| outbox::store_sealed(db, item.place, &link, &stored, blob)).await?;
+        self.db
+            .write(move |db| {
+                if let (true, Some(arrival)) = (opens, arrival) {
+                    speaking::set_opening(db, arrival, &stored.header_hash)?;
+                }
+                outbox::store_sealed(db, item.place, &link, &stored, blob)
+            })
+            .await?;
+        if opens {
+            self.speaking.notify_one();
+        }
         let (body, header_hash, secret) = (envelope.body, envelope.header_hash, envelope.secret);
         Ok(Ok(Sealed { body, header_hash, secret, blob, uploaded: false }))
     }
@@ -324,15 +379,20 @@ impl Engine {
         done: UnderWay,
         reply: Result<Reply, oneshot::error::RecvError>,
     ) -> Result<Next, Trouble> {
-        let UnderWay { place, arrival, id, to, has_link, .. } = done;
+        let UnderWay { place, arrival, closes, id, to, has_link, .. } = done;
         match reply.unwrap_or(Err(crate::client::link::Denied::Lost)).map_err(Trouble::from) {
             Ok((Answer::Accepted { at }, _)) => {
                 self.commit(move |db, events| {
                     outbox::remove(db, place)?;
-                    if let Some(arrival) = arrival {
-                        messages::settle(db, arrival, &Delivery::Accepted, Some(at))?;
-                        events.push(Event::Accepted { id, at });
+                    let Some(arrival) = arrival else { return Ok(()) };
+                    if !closes && speaking::of(db, arrival)?.is_some() {
+                        // The server has all of it once it has its end.
+                        return Ok(());
                     }
+                    speaking::remove(db, arrival)?;
+                    messages::settle(db, arrival, &Delivery::Accepted, Some(at))?;
+                    let id = messages::by_arrival(db, arrival)?.id;
+                    events.push(Event::Accepted { id, at });
                     Ok(())
                 })
                 .await?;
@@ -346,7 +406,7 @@ impl Engine {
             }
             Err(Trouble::Refused { code, .. }) if is_final(code) => {
                 let fill = has_link && code != RefusalCode::UnknownRecipient;
-                self.refuse(place, arrival, id, fill, refusal(code).to_owned()).await?;
+                self.refuse(place, arrival, fill, refusal(code).to_owned()).await?;
                 Ok(if fill { Next::Again(Duration::ZERO) } else { Next::Go })
             }
             Err(Trouble::Refused { code, retry_after, .. }) => {
@@ -367,13 +427,17 @@ impl Engine {
         &self,
         place: i64,
         arrival: Option<i64>,
-        id: MessageId,
         fill: bool,
         reason: String,
     ) -> Result<(), ClientError> {
         self.commit(move |db, events| {
             match arrival {
                 Some(arrival) => {
+                    let id = messages::by_arrival(db, arrival)?.id;
+                    if speaking::of(db, arrival)?.is_some() {
+                        give_up_speaking(db, arrival)?;
+                        events.push(Event::LiveEnded(messages::by_arrival(db, arrival)?));
+                    }
                     messages::settle(db, arrival, &Delivery::Refused { reason: reason.clone() }, None)?;
                     events.push(Event::Refused { id, reason });
                     if fill { outbox::make_void(db, place) } else { outbox::remove(db, place) }
@@ -401,19 +465,37 @@ async fn release(held: &HashMap<Nickname, Instant>) {
     }
 }
 
+/// A note that is being spoken, or was, will not leave: what was recorded is kept here.
+fn give_up_speaking(db: &rusqlite::Connection, arrival: i64) -> Sql<()> {
+    if let Some(note) = speaking::of(db, arrival)?.filter(|note| note.ended == Ended::No) {
+        speaking::end(db, &note, Ended::CutOff, &[])?;
+    }
+    speaking::remove(db, arrival)?;
+    outbox::remove_closing(db, arrival)
+}
+
+/// What is about to be sealed.
+enum What {
+    Void,
+    Message(Message, Measured),
+    /// The beginning of a live note, and when that was.
+    Opening(Speaking, Millis),
+    Closing(LiveClosing),
+}
+
 /// What a message of one's own is sealed as.
-fn content(body: Body, sound: Vec<u8>) -> Content {
+fn content(body: Body, sound: Measured) -> Content {
     match body {
         Body::Text { text } | Body::Notice { text } => Content::Text(text),
         Body::Voice { duration_ms, sample_rate, peaks, .. } => {
-            let size = sound.len() as u64;
-            let sha256 = Sha256::digest(&sound).into();
-            let data = if sound.len() <= limits::INLINE_CONTENT {
-                VoiceData::Inline(sound.into())
-            } else {
-                let mut id = [0; 32];
-                rand::fill(&mut id);
-                VoiceData::Blob { id: BlobId::new(id), chunks: chunk::count(size) }
+            let Measured { size, sha256, inline } = sound;
+            let data = match inline {
+                Some(sound) => VoiceData::Inline(sound.into()),
+                None => {
+                    let mut id = [0; 32];
+                    rand::fill(&mut id);
+                    VoiceData::Blob { id: BlobId::new(id), chunks: chunk::count(size) }
+                }
             };
             Content::Voice(VoiceManifest {
                 data,
@@ -430,7 +512,7 @@ fn content(body: Body, sound: Vec<u8>) -> Content {
 }
 
 /// Whether asking again is no use.
-fn is_final(code: RefusalCode) -> bool {
+pub(super) fn is_final(code: RefusalCode) -> bool {
     matches!(
         code,
         RefusalCode::Invalid

@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::live::{LiveClosing, LiveOpening};
 use crate::crypto::chunk::{self, Expected};
 use crate::crypto::{CannotOpen, SealError};
 use crate::model::{BlobId, from_canonical_cbor, limits, to_cbor};
@@ -20,13 +21,15 @@ const HEAD: usize = 1 + 4;
 const TEXT: u8 = 1;
 const VOICE: u8 = 2;
 const VOID: u8 = 3;
+const LIVE_OPENING: u8 = 4;
+const LIVE_CLOSING: u8 = 5;
 
 /// Names are shown, never used as paths; longer ones are nobody's.
 const NAME_LIMIT: usize = 255;
 /// Room for any registered media type (RFC 6838, section 4.2).
 const MEDIA_TYPE_LIMIT: usize = 127;
 /// Points of a waveform.
-const PEAKS_LIMIT: usize = 64;
+pub(super) const PEAKS_LIMIT: usize = 64;
 
 /// What a message says. `Debug` shows kind and size, never the content.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,6 +40,10 @@ pub enum Content {
     Voice(VoiceManifest),
     /// Nothing: holds the place of a message that will never come.
     Void,
+    /// A voice note begins, to be heard while it is being spoken.
+    LiveOpening(LiveOpening),
+    /// It has ended.
+    LiveClosing(LiveClosing),
 }
 
 /// A voice note: a CBOR map with the integer keys 0 to 8.
@@ -119,7 +126,10 @@ impl VoiceManifest {
 
 impl Content {
     /// The plaintext of the token, padded.
-    pub(super) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    ///
+    /// # Errors
+    /// [`SealError`] for what no receiver would take: too large, or a manifest that contradicts itself.
+    pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (kind, payload) = match self {
             Self::Text(text) if text.len() > limits::INLINE_CONTENT => return Err(SealError::TooLarge),
             Self::Voice(VoiceManifest { data: VoiceData::Inline(bytes), .. })
@@ -128,9 +138,13 @@ impl Content {
                 return Err(SealError::TooLarge);
             }
             Self::Voice(manifest) if !manifest.is_consistent() => return Err(SealError::Content),
+            Self::LiveOpening(opening) if !opening.is_consistent() => return Err(SealError::Content),
+            Self::LiveClosing(closing) if !closing.is_consistent() => return Err(SealError::Content),
             Self::Text(text) => (TEXT, Zeroizing::new(text.clone().into_bytes())),
             Self::Voice(manifest) => (VOICE, Zeroizing::new(to_cbor(manifest))),
             Self::Void => (VOID, Zeroizing::new(Vec::new())),
+            Self::LiveOpening(opening) => (LIVE_OPENING, Zeroizing::new(to_cbor(opening))),
+            Self::LiveClosing(closing) => (LIVE_CLOSING, Zeroizing::new(to_cbor(closing))),
         };
         let length = u32::try_from(payload.len()).map_err(|_| SealError::TooLarge)?;
         let mut plain = Zeroizing::new(Vec::with_capacity(size_class(payload.len())));
@@ -142,7 +156,10 @@ impl Content {
     }
 
     /// Reads what [`Content::encode`] made, and nothing else.
-    pub(super) fn decode(plain: &[u8]) -> Result<Self, CannotOpen> {
+    ///
+    /// # Errors
+    /// [`CannotOpen`], whatever is wrong.
+    pub fn decode(plain: &[u8]) -> Result<Self, CannotOpen> {
         let (head, rest) = plain.split_first_chunk::<HEAD>().ok_or(CannotOpen)?;
         let [kind, length @ ..] = *head;
         let length = usize::try_from(u32::from_be_bytes(length)).map_err(|_| CannotOpen)?;
@@ -160,6 +177,14 @@ impl Content {
                 if manifest.is_consistent() { Ok(Self::Voice(manifest)) } else { Err(CannotOpen) }
             }
             VOID if length == 0 => Ok(Self::Void),
+            LIVE_OPENING => {
+                let opening: LiveOpening = from_canonical_cbor(payload).map_err(|_| CannotOpen)?;
+                if opening.is_consistent() { Ok(Self::LiveOpening(opening)) } else { Err(CannotOpen) }
+            }
+            LIVE_CLOSING => {
+                let closing: LiveClosing = from_canonical_cbor(payload).map_err(|_| CannotOpen)?;
+                if closing.is_consistent() { Ok(Self::LiveClosing(closing)) } else { Err(CannotOpen) }
+            }
             _ => Err(CannotOpen),
         }
     }
@@ -176,6 +201,8 @@ impl fmt::Debug for Content {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
             Self::Voice(manifest) => manifest.fmt(f),
             Self::Void => f.write_str("Void"),
+            Self::LiveOpening(opening) => opening.fmt(f),
+            Self::LiveClosing(closing) => closing.fmt(f),
         }
     }
 }

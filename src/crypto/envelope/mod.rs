@@ -60,11 +60,13 @@
 
 mod content;
 mod header;
+mod live;
 mod open;
 mod seal;
 
 pub use content::{Content, VoiceData, VoiceManifest};
 pub use header::{Conversation, Header};
+pub use live::{LiveClosing, LiveEnd, LiveManifest, LiveOpening, duration_ms};
 pub use open::{CheckError, Delivered, Opened, ParseError, Parsed, Recipient, Verified, parse};
 pub use seal::{Draft, SealedEnvelope, seal, wrap};
 

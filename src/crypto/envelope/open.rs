@@ -140,6 +140,11 @@ impl Parsed {
         &self.header
     }
 
+    /// SHA-256 of the header: what wraps and live sound are bound to.
+    pub fn header_hash(&self) -> [u8; 32] {
+        self.header_hash
+    }
+
     /// The envelope's hash: what chains and forks compare.
     pub fn hash(&self) -> EnvelopeHash {
         EnvelopeHash::new(Purpose::Envelope.hash(&[&self.header_hash, &self.token_hash]))

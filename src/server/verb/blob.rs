@@ -1,16 +1,20 @@
 //! Chunks of content that is too large for an envelope.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use super::answering;
-use crate::model::BlobId;
-use crate::protocol::message::Answer;
+use crate::model::{BlobId, DeviceId};
+use crate::protocol::message::{Answer, RefusalCode};
 use crate::server::Shared;
 use crate::server::session::{Done, Pending, Who};
-use crate::store::Store;
+use crate::store::{Awaited, BlobState, Store};
+
+/// How long a chunk that is not there is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection's requests about blobs of its own wait for one another here, in the order they came in:
 /// a client may send many chunks, and the sealing behind them, without waiting for answers.
@@ -56,6 +60,45 @@ pub fn stat<S: Store>(shared: &Arc<Shared<S>>, turn: &Turn, who: Who, number: u3
         shared.store.stat_blob(who.device, blob).await
     };
     answering(number, state, |state| Answer::Blob { chunks: state.chunks, sealed: state.sealed })
+}
+
+pub fn forget<S: Store>(
+    shared: &Arc<Shared<S>>,
+    turn: &Turn,
+    who: Who,
+    number: u32,
+    blob: BlobId,
+) -> Pending {
+    let (shared, turn) = (Arc::clone(shared), Arc::clone(turn));
+    let forgotten = async move {
+        let _turn = turn.lock().await;
+        shared.store.drop_blob(who.device, blob).await
+    };
+    answering(number, forgotten, |()| Answer::Done)
+}
+
+/// Waits for a chunk, not beyond the server's own end.
+pub fn wait<S: Store>(
+    shared: &Arc<Shared<S>>,
+    number: u32,
+    owner: DeviceId,
+    blob: BlobId,
+    index: u32,
+) -> Pending {
+    let shared = Arc::clone(shared);
+    Box::pin(async move {
+        let awaited = tokio::select! {
+            () = shared.shutdown.cancelled() => return Done::Refused(number, RefusalCode::ShuttingDown),
+            awaited = shared.store.await_chunk(owner, blob, index, PATIENCE) => awaited,
+        };
+        match awaited {
+            Ok(Awaited::Chunk(chunk)) => Done::Answer(number, Answer::Chunk, chunk),
+            Ok(Awaited::Nothing(BlobState { chunks, sealed })) => {
+                Done::Answer(number, Answer::Blob { chunks, sealed }, Bytes::new())
+            }
+            Err(error) => Done::Refusal(number, error),
+        }
+    })
 }
 
 pub fn fetch<S: Store>(shared: &Arc<Shared<S>>, number: u32, blob: BlobId, index: u32) -> Pending {

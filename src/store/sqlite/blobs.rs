@@ -145,16 +145,20 @@ impl Blobs {
     }
 
     pub fn fetch(&self, blob: &BlobId, index: u32) -> Result<Bytes, StoreError> {
-        let mut file = File::open(self.sealed_path(blob)).map_err(|_| StoreError::BlobMissing)?;
-        let first = read_length(&mut file)?;
-        file.seek(SeekFrom::Start(u64::from(index) * (LENGTH + first)))?;
-        let length = read_length(&mut file)?.min(first);
-        let mut chunk = Vec::new();
-        file.take(length).read_to_end(&mut chunk)?;
-        if chunk.len() as u64 == length {
-            Ok(chunk.into())
-        } else {
-            Err(StoreError::Failed("a blob's file is damaged".to_owned()))
+        chunk(File::open(self.sealed_path(blob)), index)
+    }
+
+    /// One of the chunks that are there of a blob under way.
+    pub fn fetch_unsealed(&self, owner: &DeviceId, blob: &BlobId, index: u32) -> Result<Bytes, StoreError> {
+        // It may have got its name since its chunks were counted.
+        chunk(File::open(self.partial_path(owner, blob)), index).or_else(|_| self.fetch(blob, index))
+    }
+
+    /// Removes a blob under way.
+    pub fn drop_unsealed(&self, owner: &DeviceId, blob: &BlobId) -> Result<(), StoreError> {
+        match fs::remove_file(self.partial_path(owner, blob)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
         }
     }
 
@@ -208,6 +212,21 @@ impl Written {
 
     fn count(&self) -> Result<u32, StoreError> {
         u32::try_from(self.chunks).map_err(|_| StoreError::TooLarge)
+    }
+}
+
+/// One chunk of a file.
+fn chunk(file: std::io::Result<File>, index: u32) -> Result<Bytes, StoreError> {
+    let mut file = file.map_err(|_| StoreError::BlobMissing)?;
+    let first = read_length(&mut file)?;
+    file.seek(SeekFrom::Start(u64::from(index) * (LENGTH + first)))?;
+    let length = read_length(&mut file)?.min(first);
+    let mut chunk = Vec::new();
+    file.take(length).read_to_end(&mut chunk)?;
+    if chunk.len() as u64 == length {
+        Ok(chunk.into())
+    } else {
+        Err(StoreError::Failed("a blob's file is damaged".to_owned()))
     }
 }
 

@@ -22,13 +22,16 @@ mod writer;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::Connection;
+use tokio::time::{Instant, timeout_at};
 
-use super::wake::{Wakeups, Watchers};
+use super::wake::{Growth, Wakeups, Watchers};
 use super::{
-    BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, Quotas, Store, StoreError, StoredAccount,
+    Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, Quotas, Store, StoreError,
+    StoredAccount,
 };
 use crate::model::{AccountId, BlobId, DeviceId, Entry, Millis, Nickname, Position, ServerId, Submission};
 use apply::Operation;
@@ -50,6 +53,8 @@ pub struct SqliteStore {
     blobs: Blobs,
     usage: Usage,
     quotas: Quotas,
+    /// Who waits for more of a blob under way.
+    growth: Growth,
 }
 
 impl SqliteStore {
@@ -83,8 +88,18 @@ impl SqliteStore {
         let usage = Usage::default();
         usage.measure(&connection, &blobs)?;
         let writer = Writer::start(connection, watchers.clone(), blobs.clone(), quotas)?;
-        let idle = Arc::default();
-        Ok(Self { server_id, epoch, database, idle, writer, watchers, blobs, usage, quotas })
+        Ok(Self {
+            server_id,
+            epoch,
+            database,
+            idle: Arc::default(),
+            writer,
+            watchers,
+            blobs,
+            usage,
+            quotas,
+            growth: Growth::default(),
+        })
     }
 
     /// Takes one step after another, as often as there is more to do.
@@ -212,13 +227,50 @@ impl Store for SqliteStore {
             usage.add(account, more);
             Ok(())
         })
-        .await
+        .await?;
+        self.growth.tell(owner, blob);
+        Ok(())
     }
 
     async fn seal_blob(&self, owner: DeviceId, blob: BlobId, chunks: u32) -> Result<(), StoreError> {
         let blobs = self.blobs.clone();
         let bytes = blocking(move || blobs.seal(&owner, &blob, chunks)).await?;
-        self.writer.ask(move |reply| Operation::SealBlob { blob, owner, chunks, bytes, reply }).await
+        self.writer.ask(move |reply| Operation::SealBlob { blob, owner, chunks, bytes, reply }).await?;
+        self.growth.tell(owner, blob);
+        Ok(())
+    }
+
+    async fn await_chunk(
+        &self,
+        owner: DeviceId,
+        blob: BlobId,
+        index: u32,
+        patience: Duration,
+    ) -> Result<Awaited, StoreError> {
+        let deadline = Instant::now() + patience;
+        // From before the first look, so that nothing is missed in between.
+        let mut growth = self.growth.watch(owner, blob);
+        loop {
+            let state = self.stat_blob(owner, blob).await?;
+            if index < state.chunks {
+                let blobs = self.blobs.clone();
+                let chunk = blocking(move || match state.sealed {
+                    true => blobs.fetch(&blob, index),
+                    false => blobs.fetch_unsealed(&owner, &blob, index),
+                });
+                return Ok(Awaited::Chunk(chunk.await?));
+            }
+            if state.sealed || timeout_at(deadline, growth.changed()).await.is_err() {
+                return Ok(Awaited::Nothing(state));
+            }
+        }
+    }
+
+    async fn drop_blob(&self, owner: DeviceId, blob: BlobId) -> Result<(), StoreError> {
+        let blobs = self.blobs.clone();
+        blocking(move || blobs.drop_unsealed(&owner, &blob)).await?;
+        self.growth.tell(owner, blob);
+        Ok(())
     }
 
     async fn stat_blob(&self, owner: DeviceId, blob: BlobId) -> Result<BlobState, StoreError> {

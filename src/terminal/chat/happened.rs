@@ -10,9 +10,10 @@ use super::render::Marks;
 use super::talk::{Done, Flow, Link, Talk, counted};
 use super::typed::unknown;
 use crate::audio::Cue;
-use crate::client::{ClientError, Contact, Delivery, Event, Message};
+use crate::client::{Body, ClientError, Contact, Delivery, Event, Message};
 use crate::model::{MessageId, Nickname};
 use crate::terminal::cues;
+use crate::terminal::line::voice;
 
 /// How long somebody is away until it is said: a connection that is lost for a moment is nobody's business.
 const AWAY: Duration = Duration::from_secs(3);
@@ -58,6 +59,7 @@ impl Talk {
                     self.words(&format!("waits: {reason}"));
                 }
             }
+            Event::LiveEnded(message) => self.live_ended(&message),
             Event::Presence { nickname, online } => self.presence(&nickname, online),
             Event::Message(_) | Event::Queued(_) | Event::Uploading { .. } | Event::Drained => {}
         }
@@ -121,6 +123,20 @@ impl Talk {
         Ok(())
     }
 
+    /// A voice note that was heard while it was spoken is over.
+    fn live_ended(&mut self, message: &Message) {
+        if message.from != self.view.me {
+            let words = match &message.body {
+                Body::Voice { duration_ms, live, cut_off, .. } => {
+                    let what = voice(*duration_ms, *live, *cut_off);
+                    format!("{} has ended: {what} (/play {})", message.from, message.number)
+                }
+                Body::Text { text } | Body::Notice { text } => format!("{}: {text}", message.number),
+            };
+            self.words(&words);
+        }
+    }
+
     fn accepted(&mut self, id: MessageId) {
         let Some(pending) = self.unsent.remove(&id) else { return };
         self.cue(Some(Cue::Sent));
@@ -166,7 +182,7 @@ impl Talk {
         let first = !std::mem::replace(&mut self.acquainted, true);
         if asked {
             let list = self.view.users(contacts);
-            self.face.result(list)?;
+            self.face.users(contacts, list)?;
         } else if first && self.face.is_terminal() {
             self.greet(contacts);
         }

@@ -70,7 +70,7 @@ impl Talk {
         let speaker = self.sound.speaker.clone();
         self.sound.aloud.get_or_insert_with(|| {
             let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
-            Aloud::new(speaker, speech.then(Speech::new), tell)
+            Aloud::new(speaker, speech.then(Speech::new), false, tell)
         })
     }
 

@@ -178,13 +178,13 @@ impl Talk {
         if !self.face.is_terminal() {
             return self.show_all_new().await;
         }
-        self.words("Tellal: /help lists what can be typed, /quit ends");
+        self.words("/help lists what can be typed, /quit ends");
         if let Some(with) = self.with.clone() {
             self.turn_to(&with).await?;
         }
         if self.people.with_news().next().is_some() {
             let news = self.view.news(&self.people);
-            self.face.words(format!("* unread: {news}"));
+            self.face.words(self.view.words("unread: ") + &news);
         }
         if self.with.is_none() {
             self.words("whom do you want to talk to? /to NICK; /users lists who there is");
@@ -195,6 +195,10 @@ impl Talk {
     /// Without a terminal: what is new of the one talked with, or of all.
     async fn show_all_new(&mut self) -> Result<(), ChatError> {
         for message in self.client.unshown().await? {
+            // What has come since then is told as an event.
+            if message.number > self.known {
+                continue;
+            }
             if self.with.as_ref().is_none_or(|with| peer(&message, &self.view.me) == with) {
                 self.show(&message, Marks::default())?;
             }
@@ -316,7 +320,7 @@ impl Talk {
     /// Asks for the next line.
     pub(super) fn ask(&mut self) {
         let ask = match &self.sound.taking {
-            Some(taking) => View::recording(&taking.to),
+            Some(taking) => self.view.recording(&taking.to),
             None => self.view.prompt(self.with.as_ref(), &self.people),
         };
         self.face.ask(ask);
@@ -332,7 +336,7 @@ impl Talk {
 
     /// Says something.
     pub(super) fn words(&mut self, words: &str) {
-        self.face.words(View::words(words));
+        self.face.words(self.view.words(words));
     }
 
     /// Shows a message.

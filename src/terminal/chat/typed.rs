@@ -65,7 +65,7 @@ impl Talk {
 
     async fn command(&mut self, command: Command) -> Result<Flow, ChatError> {
         match command {
-            Command::Help => self.face.result(help())?,
+            Command::Help => self.face.help(help(self.view.lines.plain))?,
             Command::Users => self.look_around(true),
             Command::To(nick) => self.to(nick).await?,
             Command::Block(nick, blocked) => {
@@ -90,7 +90,7 @@ impl Talk {
             }
             Command::Unread => {
                 let news = self.view.news(&self.people);
-                self.face.result(news)?;
+                self.face.unread(&self.people, news)?;
             }
             Command::Quit => {
                 if !self.face.is_terminal() {
