@@ -241,6 +241,15 @@ mod tests {
     }
 
     #[test]
+    fn the_file_in_the_readme_says_what_the_defaults_are() {
+        let readme = include_str!("../../README.md");
+        let file = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        assert_eq!(Config::parse(file), Ok(Config::default()));
+        let keys = |text: &str| text.lines().filter(|line| line.contains('=')).count();
+        assert_eq!(keys(file), keys(&Config::default().to_toml()), "every key is there");
+    }
+
+    #[test]
     fn the_options_without_a_file_are_the_defaults() {
         assert_eq!(Config::default().options(), Options::default());
         assert_eq!(Config::default().quotas(), Quotas::default());
