@@ -31,7 +31,8 @@ fn figures(profile: &Profile, args: &[&str]) -> Vec<(String, String, f64)> {
 fn everything_is_measured_on_a_server_of_its_own() {
     let server = Server::start();
     let nobody = Profile::new(&server, "nobody");
-    let small = ["--pairs", "2", "--messages", "200", "--connections", "20", "--seconds", "1", "--rate", "50"];
+    let small =
+        ["--pairs", "2", "--messages", "200", "--connections", "20", "--seconds", "1", "--rate", "50"];
     let all = ["relay", "latency", "offline", "logins", "idle", "siege"];
     let found = figures(&nobody, &[&all[..], &small].concat());
     for (what, figure) in [
@@ -49,7 +50,10 @@ fn everything_is_measured_on_a_server_of_its_own() {
         ("slow", "p99"),
     ] {
         let value = found.iter().find(|(w, f, _)| w == what && f == figure).map(|(.., value)| *value);
-        assert!(value.is_some_and(|value| value > 0.0 || figure.contains("cpu")), "{what} {figure}: {found:?}");
+        assert!(
+            value.is_some_and(|value| value > 0.0 || figure.contains("cpu")),
+            "{what} {figure}: {found:?}"
+        );
     }
 }
 

@@ -43,6 +43,8 @@ pub fn serve(folder: &Path) -> Result<()> {
     let connection = Connection::open(folder.join("floor.db"))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
     connection.execute_batch(
         "CREATE TABLE mail (who INTEGER, seq INTEGER, body BLOB, PRIMARY KEY (who, seq)) WITHOUT ROWID",
     )?;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::client::db::inbox;
 use crate::client::link::tls::{self, Trust};
-use crate::client::link::wire::{Pushes, wire};
+use crate::client::link::wire::{Pushes, wait, wire};
 use crate::client::link::{Address, Pushed, Wire};
 use crate::client::{ClientError, Event};
 use crate::crypto::{PrivateKey, Purpose, session};
@@ -54,7 +54,7 @@ pub(in crate::client) async fn greet(
         |cause: &str| ClientError::Unreachable { server: address.to_string(), cause: cause.to_owned() };
     let hello = timeout(PATIENCE, pushes.next()).await.map_err(|_| unreachable("no greeting"))?;
     if let Some(Pushed { push: Push::Goodbye { reason: GoodbyeReason::Limited, retry_after }, .. }) = hello {
-        let wait = retry_after.map(|ms| Duration::from_millis(ms.into()));
+        let wait = retry_after.map(wait);
         return Err(limited("the server has as many connections as it takes, in all or from here", wait));
     }
     let Some(Pushed { push: Push::Hello { versions, server, nonce, time }, .. }) = hello else {

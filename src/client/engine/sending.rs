@@ -369,7 +369,8 @@ impl Engine {
     /// Says that a message waits, and how long.
     fn delay(&self, id: MessageId, to: Option<Nickname>, code: RefusalCode, wait: Duration) {
         let wait = in_words(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-        let reason = format!("the server refused: {}; it is tried again in {wait}", refusal(code));
+        let why = refusal(code).trim_end_matches("; try again later");
+        let reason = format!("the server refused: {why}; it is tried again in {wait}");
         self.tell(Event::Delayed { id, reason, to, limited: code == RefusalCode::Limited });
     }
 

@@ -237,7 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                     self.answer(number, Ok((answer, frame.body)));
                 }
                 Push::Refusal { number, code, retry_after } => {
-                    let retry_after = retry_after.map(|ms| Duration::from_millis(ms.into()));
+                    let retry_after = retry_after.map(wait);
                     self.answer(number, Err(Denied::Refused { code, retry_after }));
                 }
                 Push::Goodbye { reason, retry_after } => {
@@ -277,6 +277,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         };
         let _: Result<io::Result<()>, _> = tokio::time::timeout(Duration::from_secs(1), written).await;
     }
+}
+
+/// How long a server may have its clients wait, whatever it says.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// The time to wait that a server has named.
+pub(crate) fn wait(retry_after: u32) -> Duration {
+    Duration::from_millis(retry_after.into()).min(LONGEST_WAIT)
 }
 
 fn goodbye(reason: GoodbyeReason) -> &'static str {

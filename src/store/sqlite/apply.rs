@@ -19,7 +19,7 @@ pub enum Operation {
     Invite(NewInvite, ReplyTo<()>),
     Register(Box<NewAccount>, ReplyTo<()>),
     Publish(Box<NewMessageKey>, ReplyTo<()>),
-    Submit(Box<Submission>, ReplyTo<Millis>),
+    Submit(Box<Prepared>, ReplyTo<Millis>),
     /// Whose mailbox, whose mail, and whether it is dropped.
     Block(AccountId, AccountId, bool, ReplyTo<()>),
     Acknowledge(DeviceId, u64, ReplyTo<()>),
@@ -34,6 +34,22 @@ pub enum Operation {
     /// Answers whether there is more to prune.
     Prune(Prune, ReplyTo<bool>),
     Close(ReplyTo<()>),
+}
+
+/// A submission, with all that can be computed beside the one thread that writes.
+pub struct Prepared {
+    submission: Submission,
+    hash: [u8; 32],
+    /// CBOR of each recipient's wraps, in their order.
+    wraps: Vec<Vec<u8>>,
+}
+
+impl From<Submission> for Prepared {
+    fn from(submission: Submission) -> Self {
+        let hash = Sha256::digest(&submission.body).into();
+        let wraps = submission.recipients.iter().map(|recipient| to_cbor(&recipient.wraps)).collect();
+        Self { submission, hash, wraps }
+    }
 }
 
 impl Operation {
@@ -148,8 +164,8 @@ impl<'a> Group<'a> {
                 let result = self.publish(&new);
                 self.answer(result, reply)
             }
-            Operation::Submit(submission, reply) => {
-                let result = self.submit(*submission, &mut entries);
+            Operation::Submit(prepared, reply) => {
+                let result = self.submit(*prepared, &mut entries);
                 self.answer(result, reply)
             }
             Operation::Acknowledge(device, seq, reply) => self.answer(self.acknowledge(&device, seq), reply),
@@ -273,10 +289,10 @@ impl<'a> Group<'a> {
 
     fn submit(
         &mut self,
-        submission: Submission,
+        prepared: Prepared,
         entries: &mut Vec<(AccountId, Arc<Entry>)>,
     ) -> Result<Millis, StoreError> {
-        let hash: [u8; 32] = Sha256::digest(&submission.body).into();
+        let Prepared { submission, hash, wraps: encoded } = prepared;
         let known: Option<(Vec<u8>, i64)> = self
             .transaction
             .prepare_cached("SELECT hash, accepted_at FROM envelope WHERE device = ? AND message = ?")?
@@ -324,12 +340,11 @@ impl<'a> Group<'a> {
                 .prepare_cached("INSERT OR IGNORE INTO blob_use (blob, envelope) VALUES (?, ?)")?
                 .execute((blob.as_bytes(), envelope))?;
         }
-        for Recipient { account, wraps } in submission.recipients {
+        for (Recipient { account, wraps }, encoded) in submission.recipients.into_iter().zip(encoded) {
             let blocked = self.blocks()?.contains(&(account, submission.sender));
             let account = if blocked { NOBODY } else { account };
             let mut mailbox = self.mailbox(&account)?;
             let seq = mailbox.newest + 1;
-            let encoded = to_cbor(&wraps);
             self.transaction
                 .prepare_cached("INSERT INTO mailbox (account, seq, envelope, wraps) VALUES (?, ?, ?, ?)")?
                 .execute((account.as_bytes(), seq.cast_signed(), envelope, &encoded))?;

@@ -180,7 +180,7 @@ impl Store for SqliteStore {
         &self,
         submission: Submission,
     ) -> impl Future<Output = Result<Millis, StoreError>> + Send + 'static {
-        self.writer.ask(|reply| Operation::Submit(Box::new(submission), reply))
+        self.writer.ask(|reply| Operation::Submit(Box::new(submission.into()), reply))
     }
 
     async fn bounds(&self, account: AccountId) -> Result<Bounds, StoreError> {
