@@ -176,6 +176,18 @@ impl Recording {
         }
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        if self.outcome.is_none() {
+            match self.done.try_recv() {
+                Ok(take) => self.outcome = Some(take),
+                Err(oneshot::error::TryRecvError::Empty) => {}
+                Err(oneshot::error::TryRecvError::Closed) => self.outcome = Some(gone(&self.sound)),
+            }
+        }
+        self.outcome.is_some()
+    }
+
     /// Ends it. What was recorded before a microphone went away is not lost.
     ///
     /// # Errors

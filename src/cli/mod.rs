@@ -10,9 +10,10 @@
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
 //! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`record`]: recording a voice note, with time and level
+//! - [`passphrase`]: where a passphrase comes from
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `block`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
-//!   `doctor`, `server`
+//! - the verbs: `register`, `users`, `verify`, `block`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`,
+//!   `speak`, `lock`, `bench`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
@@ -39,7 +40,11 @@ mod json_tests;
 #[cfg(feature = "client")]
 pub mod listen;
 #[cfg(feature = "client")]
+pub mod lock;
+#[cfg(feature = "client")]
 pub mod output;
+#[cfg(feature = "client")]
+pub mod passphrase;
 #[cfg(feature = "client")]
 pub mod play;
 #[cfg(feature = "client")]
@@ -56,6 +61,8 @@ pub mod server;
 pub mod speak;
 #[cfg(feature = "client")]
 pub mod users;
+#[cfg(feature = "client")]
+pub mod verify;
 #[cfg(feature = "client")]
 pub mod voice;
 
@@ -96,6 +103,8 @@ pub enum ClientVerb {
     Register(register::Args),
     /// Who there is: nickname, online, fingerprint, verified
     Users(users::Args),
+    /// Compare keys: the safety number with somebody, or mark it as right
+    Verify(verify::Args),
     /// Drop what somebody sends from now on; they can't tell
     Block(block::Args),
     /// Take what somebody sends again
@@ -116,6 +125,8 @@ pub enum ClientVerb {
     Play(play::Args),
     /// Read a text aloud
     Speak(speak::Args),
+    /// Forget the keys; or set, change or remove the passphrase that they are sealed under
+    Lock(lock::Args),
     /// Put load on a server, and measure what it bears
     Bench(bench::Args),
     /// Check what works here, and say what to do about what does not
@@ -176,6 +187,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         match verb {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,
+            ClientVerb::Verify(args) => verify::run(args, app).await,
             ClientVerb::Block(args) => block::run(args, app, true).await,
             ClientVerb::Unblock(args) => block::run(args, app, false).await,
             ClientVerb::Chat(args) => chat::run(args, app).await,
@@ -185,6 +197,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Listen(args) => listen::run(args, app).await,
             ClientVerb::History(args) => history::run(args, app).await,
             ClientVerb::Play(args) => play::run(args, app).await,
+            ClientVerb::Lock(args) => lock::run(args, app).await,
             ClientVerb::Bench(args) => bench::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
             ClientVerb::Speak(args) => speak::run(args, app).await,

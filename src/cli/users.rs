@@ -69,6 +69,7 @@ mod tests {
             me: false,
             blocked: false,
             warning: None,
+            key_change: None,
         };
         let lines = Lines::here(Palette::None);
         assert_eq!(line(&user, 6, &lines), "지민    online   SHA256:abc  not verified");

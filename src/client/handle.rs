@@ -10,12 +10,15 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::crypto::Passphrase;
 use crate::model::{MessageId, Millis, Nickname};
 
 use super::link::Address;
 use super::profile::Home;
 use super::standing::{Backend, Opening, closed, supervise};
-use super::{ClientError, Command, Contact, Delivery, Event, Message, MessageRef, Reply, Status};
+use super::{
+    ClientError, Command, Contact, Delivery, Event, KeyStanding, Message, MessageRef, Reply, Safety, Status,
+};
 
 /// How a profile is opened.
 #[derive(Clone, Debug)]
@@ -26,12 +29,14 @@ pub struct Options {
     pub server: Option<String>,
     /// What the front end is.
     pub role: Role,
+    /// What the profile's secrets are sealed under, if they are and this process is to open them itself.
+    pub passphrase: Option<Passphrase>,
 }
 
 impl Options {
     /// The profile in a folder, for a one-shot command.
     pub fn new(home: impl Into<PathBuf>) -> Self {
-        Self { home: home.into(), server: None, role: Role::Command }
+        Self { home: home.into(), server: None, role: Role::Command, passphrase: None }
     }
 }
 
@@ -98,12 +103,13 @@ impl Client {
     /// the process that is.
     ///
     /// # Errors
-    /// [`ClientError::NotRegistered`], [`ClientError::Busy`] for a second `Chat` or `Listen`,
+    /// [`ClientError::NotRegistered`], [`ClientError::Locked`], [`ClientError::WrongPassphrase`],
+    /// [`ClientError::Busy`] for a second `Chat` or `Listen`,
     /// [`ClientError::Damaged`] and [`ClientError::File`] for what can't be read.
     pub async fn open(options: Options) -> Result<Self, ClientError> {
         let server = options.server.as_deref().map(address).transpose()?;
         let opening = Opening {
-            home: Home::new(options.home),
+            home: Home::new(options.home).with_passphrase(options.passphrase.map(Arc::new)),
             server,
             role: options.role,
             signals: broadcast::Sender::new(EVENTS),
@@ -200,7 +206,7 @@ impl Client {
     /// already; otherwise it is told when it is next reached.
     ///
     /// # Errors
-    /// [`ClientError::UnknownNickname`], [`ClientError::Yourself`]; [`ClientError::Unreachable`] and its like for
+    /// [`ClientError::UnknownNickname`], [`ClientError::OwnNickname`]; [`ClientError::Unreachable`] and its like for
     /// somebody who was never met.
     pub async fn block(&self, nickname: &Nickname, blocked: bool) -> Result<bool, ClientError> {
         match self.call(Command::Block { nickname: nickname.clone(), blocked }).await? {
@@ -329,6 +335,41 @@ impl Client {
         }
     }
 
+    /// Whose key was compared, or has changed, as far as is known here: everybody else's is neither.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn standings(&self) -> Result<Vec<KeyStanding>, ClientError> {
+        match self.call(Command::Standings).await? {
+            Reply::Standings(standings) => Ok(standings),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The safety number with somebody, and how it stands with their key.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNickname`]; for somebody never met, [`ClientError::Unreachable`] and its like.
+    pub async fn safety(&self, with: &Nickname) -> Result<Safety, ClientError> {
+        safety(self.call(Command::Safety { nickname: with.clone() }).await?)
+    }
+
+    /// Marks somebody's key as compared and found right, if `code` is the safety number.
+    ///
+    /// # Errors
+    /// [`ClientError::WrongCode`]; otherwise as for [`Client::safety`].
+    pub async fn verify(&self, with: &Nickname, code: &str) -> Result<Safety, ClientError> {
+        safety(self.call(Command::Verify { nickname: with.clone(), code: code.to_owned() }).await?)
+    }
+
+    /// Takes the key that has turned up for somebody in place of the known one. Where none has, nothing changes.
+    ///
+    /// # Errors
+    /// As for [`Client::safety`].
+    pub async fn accept_change(&self, with: &Nickname) -> Result<Safety, ClientError> {
+        safety(self.call(Command::AcceptChange { nickname: with.clone() }).await?)
+    }
+
     /// Notes how far a voice note was heard, by its number: where listening was left off, and whether it was heard
     /// to its end.
     ///
@@ -449,6 +490,13 @@ pub(crate) fn address(text: &str) -> Result<Address, ClientError> {
 fn one(reply: Reply) -> Result<Message, ClientError> {
     match reply {
         Reply::Message(message) => Ok(message),
+        _ => Err(unexpected()),
+    }
+}
+
+fn safety(reply: Reply) -> Result<Safety, ClientError> {
+    match reply {
+        Reply::Safety(safety) => Ok(safety),
         _ => Err(unexpected()),
     }
 }

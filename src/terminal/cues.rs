@@ -43,6 +43,7 @@ mod tests {
             seq: None,
             delivery,
             late: false,
+            key_changed: false,
             color: "red".parse().unwrap(),
         }
     }

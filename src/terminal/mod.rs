@@ -7,6 +7,7 @@
 //! - [`color`]: which colours this terminal shows, and names in them
 //! - [`cues`]: which sound goes with which event
 //! - [`mod@line`]: a message as lines for people
+//! - [`safety`]: safety numbers, to look at and to be read out
 //! - [`aloud`]: what is heard of them, one after the other
 //! - [`keys`]: single keys, without Enter
 //! - [`listening`]: a voice note that is heard, and what may be asked of it meanwhile
@@ -23,6 +24,7 @@ pub mod keys;
 pub mod line;
 pub mod listening;
 pub mod progress;
+pub mod safety;
 pub mod sanitize;
 
 pub use aloud::Aloud;

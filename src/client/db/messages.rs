@@ -17,8 +17,9 @@ pub(super) const NOTICE: i64 = 3;
 /// Columns of a message, as [`read`] takes them.
 const COLUMNS: &str = "m.id, m.number, m.sender, m.recipient, m.kind, m.text, m.duration_ms, m.sample_rate, \
      m.size, m.peaks, m.sent_at, m.received_at, m.seq, m.state, m.reason, m.late, m.color, \
-     COALESCE((SELECT c.verified FROM contacts c WHERE c.folded = m.peer AND c.pinned = 1 AND c.changed = 0), 0), m.live, \
-     m.listened, m.position_ms";
+     m.key_changed = 0 AND COALESCE((SELECT c.verified FROM contacts c \
+     WHERE c.folded = m.peer AND c.pinned = 1 AND c.rival IS NULL), 0), m.live, m.listened, m.position_ms, \
+     m.key_changed";
 
 /// A message that is about to be stored.
 pub(in crate::client) struct New<'a> {
@@ -36,6 +37,8 @@ pub(in crate::client) struct New<'a> {
     pub seq: Option<u64>,
     pub delivery: Option<&'a Delivery>,
     pub late: bool,
+    /// Whether it came under an identity key that is not the accepted one.
+    pub key_changed: bool,
     /// Whether its sound is here too.
     pub complete: bool,
 }
@@ -63,8 +66,10 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
     };
     db.prepare_cached(
         "INSERT INTO messages (id, device, own, peer, sender, recipient, color, kind, text, duration_ms,
-             sample_rate, size, peaks, sent_at, received_at, seq, state, reason, late, complete, shown, live)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+             sample_rate, size, peaks, sent_at, received_at, seq, state, reason, late, complete, shown, live,
+             key_changed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+             ?22, ?23)",
     )?
     .execute(params![
         new.id.as_bytes(),
@@ -90,6 +95,7 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
         // One's own words need no showing.
         new.own,
         live as i64,
+        new.key_changed,
     ])?;
     Ok(db.last_insert_rowid())
 }
@@ -358,6 +364,7 @@ fn read(row: &Row<'_>) -> Sql<Message> {
         sent_at: Millis(unsigned(row.get(10)?)),
         received_at: row.get::<_, Option<i64>>(11)?.map(|time| Millis(unsigned(time))),
         verified: row.get(17)?,
+        key_changed: row.get(21)?,
         seq: row.get::<_, Option<i64>>(12)?.map(unsigned),
         delivery,
         late: row.get(15)?,

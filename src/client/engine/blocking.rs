@@ -12,7 +12,7 @@ impl Engine {
     /// when it is next reached.
     pub(super) async fn block(&self, nickname: Nickname, blocked: bool) -> Result<Reply, ClientError> {
         if nickname == self.me.nickname {
-            return Err(ClientError::Yourself);
+            return Err(ClientError::OwnNickname);
         }
         let name = nickname.clone();
         let mut accounts = self.db.run(move |db| contacts::accounts_named(db, &name)).await?;

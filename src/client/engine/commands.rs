@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::client::db::messages::{self, Kind};
 use crate::client::db::{fetches, inbox, live_sound, outbox, speaking};
 use crate::client::{Body, ClientError, Command, Delivery, Event, Message, MessageRef, Reply, Status};
-use crate::model::{KeyId, MessageId, Millis, Nickname, limits};
+use crate::model::{MessageId, Millis, Nickname, limits};
 use crate::protocol::message::Verb;
 
 use super::{Engine, Link, Session, Trouble, lock};
@@ -85,6 +85,17 @@ impl Engine {
                 let found = self.db.run(move |db| messages::find(db, which, Kind::Text)).await?;
                 Reply::Message(found.ok_or(ClientError::NoSuchMessage)?.1)
             }
+            Command::Lock => {
+                if !self.home.is_sealed()? {
+                    return Err(ClientError::NoPassphrase);
+                }
+                self.locked.cancel();
+                Reply::Done
+            }
+            Command::Standings => Reply::Standings(self.standings().await?),
+            Command::Safety { nickname } => Reply::Safety(self.safety(nickname).await?),
+            Command::Verify { nickname, code } => Reply::Safety(self.verify(nickname, &code).await?),
+            Command::AcceptChange { nickname } => Reply::Safety(self.accept_change(nickname).await?),
             Command::MarkHeard { number, position_ms, listened } => {
                 self.db.write(move |db| messages::mark_heard(db, number, position_ms, listened)).await?;
                 Reply::Done
@@ -108,7 +119,7 @@ impl Engine {
         Ok(Status {
             nickname: self.me.nickname.clone(),
             account: self.me.account,
-            fingerprint: KeyId::from(self.me.account).fingerprint(),
+            fingerprint: self.me.identity.fingerprint(),
             color: self.me.color,
             server: self.address.to_string(),
             server_fingerprint,
@@ -129,9 +140,9 @@ impl Engine {
         if let Some(message) = self.stored(id).await? {
             return Ok(message);
         }
-        match self.is_held(&to).await? {
-            Some(true) => return Err(ClientError::KeyChanged { nickname: to }),
-            Some(false) => {}
+        match self.held(&to).await? {
+            Some(Some(change)) => return Err(ClientError::KeyChanged { nickname: to, change }),
+            Some(None) => {}
             // Someone new: if the server can be asked, it is better to know at once.
             None => match self.session().await {
                 Ok(session) => match self.look_up_name(&session, &to).await {
@@ -139,7 +150,9 @@ impl Engine {
                     Ok(None) => return Err(ClientError::UnknownNickname { nickname: to }),
                     Err(Trouble::Local(error)) => return Err(error),
                 },
-                Err(error @ ClientError::WrongFingerprint { .. }) => return Err(error),
+                Err(
+                    error @ (ClientError::WrongFingerprint { .. } | ClientError::WrongCertificate { .. }),
+                ) => return Err(error),
                 Err(_) => {}
             },
         }
@@ -165,6 +178,7 @@ impl Engine {
                         seq: None,
                         delivery: Some(&Delivery::Queued),
                         late: false,
+                        key_changed: false,
                         complete: true,
                     },
                 )?;

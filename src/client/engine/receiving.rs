@@ -368,6 +368,8 @@ fn store_opened(
         Content::Voice(manifest) => manifest.blob(),
         _ => None,
     };
+    let known = contacts::by_account(db, &person.account.id)?;
+    let accepted = known.is_some_and(|known| known.pinned && known.identity == person.account.identity.id());
     let late = now.since(header.sent_at) > LATE || header.sent_at.since(now) > LATE;
     let arrival = messages::insert(
         db,
@@ -385,6 +387,7 @@ fn store_opened(
             seq: Some(arrived.position.seq),
             delivery: mine.then_some(&Delivery::Accepted),
             late,
+            key_changed: !accepted,
             complete: blob.is_none(),
         },
     )?;
@@ -444,6 +447,7 @@ fn store_own_copy(db: &Transaction<'_>, me: &Me, arrived: &Arrived, events: &mut
             seq: Some(arrived.position.seq),
             delivery: None,
             late: false,
+            key_changed: false,
             complete: true,
         },
     )?;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::client::db::messages::Measured;
 use crate::client::db::outbox::{Item, Sealed};
 use crate::client::db::speaking::{self, Ended, Speaking};
-use crate::client::db::{Sql, contacts, messages, outbox};
+use crate::client::db::{Sql, messages, outbox};
 use crate::client::link::wire::Reply;
 use crate::client::{Body, ClientError, Delivery, Event, Message};
 use crate::crypto::MessageSecret;
@@ -46,8 +46,8 @@ struct UnderWay {
 /// What became of an attempt to send something.
 enum Attempt {
     Sent(oneshot::Receiver<Reply>),
-    /// It waits so long: for a key to be accepted, for one that can be sent to, for room at the server.
-    Held(Duration),
+    /// It waits: for a key to be accepted, for one that can be sent to, for room at the server.
+    Held(Hold),
     /// It never can be sent.
     Refused(String),
     /// Another item is in its place now.
@@ -61,7 +61,27 @@ enum Next {
     /// Begin again from the front, after a while.
     Again(Duration),
     /// On to the next one of another conversation; this one waits so long.
-    Hold(Nickname, Duration),
+    Hold(Nickname, Hold),
+}
+
+/// A conversation that waits.
+struct Hold {
+    until: Instant,
+    reason: String,
+    /// By a limit on one's own sending.
+    limited: bool,
+}
+
+impl Hold {
+    fn new(wait: Duration, reason: String) -> Self {
+        Self { until: Instant::now() + wait, reason, limited: false }
+    }
+
+    /// What the server has said no to, and when it may say yes.
+    fn refused(code: RefusalCode, wait: Duration) -> Self {
+        let limited = code == RefusalCode::Limited;
+        Self { limited, ..Self::new(wait, delayed(code, wait)) }
+    }
 }
 
 /// Why an upload stopped.
@@ -69,7 +89,7 @@ enum Stopped {
     /// The server never will have it.
     ForGood(RefusalCode),
     /// It may have it later.
-    For(Duration),
+    For(Hold),
 }
 
 impl Engine {
@@ -78,7 +98,7 @@ impl Engine {
         let mut under_way: VecDeque<UnderWay> = VecDeque::new();
         let mut after = 0;
         // Conversations that wait: what comes later in them waits too, so that order is kept.
-        let mut held: HashMap<Nickname, Instant> = HashMap::new();
+        let mut held: HashMap<Nickname, Hold> = HashMap::new();
         // Directory answers older than this don't count: a key has been replaced.
         let mut at_least = Millis(0);
         // Times in a row that the order was begun anew.
@@ -87,18 +107,27 @@ impl Engine {
             while under_way.len() < WINDOW {
                 let Some(item) = self.db.run(move |db| outbox::next(db, after)).await? else { break };
                 after = item.place;
-                if held.contains_key(&item.to) {
+                let (place, arrival, id, to) = (item.place, item.arrival, item.id, item.to.clone());
+                if let Some(hold) = held.get(&to) {
+                    self.say_held(id, &to, hold);
                     continue;
                 }
-                let (place, arrival, closes, id, to) =
-                    (item.place, item.arrival, item.closes, item.id, item.to.clone());
+                let closes = item.closes;
                 match self.attempt(session, item, at_least).await? {
                     Attempt::Sent(reply) => {
-                        let has_link = true;
-                        under_way.push_back(UnderWay { place, arrival, closes, id, to, has_link, reply });
+                        under_way.push_back(UnderWay {
+                            place,
+                            arrival,
+                            closes,
+                            id,
+                            to,
+                            has_link: true,
+                            reply,
+                        });
                     }
-                    Attempt::Held(wait) => {
-                        held.insert(to, Instant::now() + wait);
+                    Attempt::Held(hold) => {
+                        self.say_held(id, &to, &hold);
+                        held.insert(to, hold);
                     }
                     Attempt::Replaced => after = place - 1,
                     Attempt::Refused(reason) => self.refuse(place, arrival, false, reason).await?,
@@ -109,8 +138,12 @@ impl Engine {
                 tokio::select! {
                     () = session.wire.ended() => return Err(Trouble::Lost),
                     () = self.outbox.notified() => {}
+                    () = self.decided.notified() => {
+                        held.clear();
+                        after = 0;
+                    }
                     () = release(&held) => {
-                        held.retain(|_, until| Instant::now() < *until);
+                        held.retain(|_, hold| Instant::now() < hold.until);
                         after = 0;
                     }
                 }
@@ -121,24 +154,28 @@ impl Engine {
                 () = self.outbox.notified(), if has_room => continue,
             };
             let Some(done) = under_way.pop_front() else { continue };
-            let mut next = self.settle(done, reply).await?;
+            let mut next = self.settle(session, done, reply).await?;
             if let Next::Again(pause) = &mut next {
                 // The rest of the window has been decided on already: heard out before the order begins anew.
                 for rest in std::mem::take(&mut under_way) {
                     let UnderWay { place, arrival, closes, id, to, has_link, reply } = rest;
                     let (_, gone) = oneshot::channel();
                     let rest = UnderWay { place, arrival, closes, id, to, has_link, reply: gone };
-                    match self.settle(rest, reply.await).await? {
+                    match self.settle(session, rest, reply.await).await? {
                         Next::Again(longer) => *pause = longer.max(*pause),
-                        Next::Hold(to, wait) => drop(held.insert(to, Instant::now() + wait)),
+                        Next::Hold(to, hold) => drop(held.insert(to, hold)),
                         Next::Go => {}
                     }
                 }
             }
-            if let Next::Hold(to, wait) = &next {
-                held.insert(to.clone(), Instant::now() + *wait);
-            }
             again = if let Next::Again(_) = next { again.saturating_add(1) } else { 0 };
+            let next = match next {
+                Next::Hold(to, hold) => {
+                    held.insert(to, hold);
+                    Next::Go
+                }
+                next => next,
+            };
             if let Next::Again(pause) = next {
                 // What does not help once may help later, but not by being repeated as fast as it goes.
                 let pause = if again > 1 { pause.max(RETRY) } else { pause };
@@ -160,8 +197,8 @@ impl Engine {
         };
         // What was sealed for an account is for that account alone.
         let other = item.link.is_some_and(|link| link.account != person.account.id);
-        if person.changed || other {
-            return Ok(Attempt::Held(HELD));
+        if person.held || other {
+            return Ok(Attempt::Held(Hold::new(HELD, self.why_held(item.to).await?)));
         }
         let now = Millis::now().0.saturating_add_signed(session.clock_ahead_ms);
         let mut keys = person.usable_keys(Millis(now));
@@ -170,7 +207,11 @@ impl Engine {
             keys = asked.map(|person| person.usable_keys(Millis(now))).unwrap_or_default();
         }
         if keys.is_empty() {
-            return Ok(Attempt::Held(HELD));
+            let name = &item.to;
+            let reason = format!(
+                "{name} was not online for so long that there is no key to write to: it leaves once {name} has been"
+            );
+            return Ok(Attempt::Held(Hold::new(HELD, reason)));
         }
         let (place, arrival, closes, id, to) =
             (item.place, item.arrival, item.closes, item.id, item.to.clone());
@@ -183,11 +224,11 @@ impl Engine {
         };
         if let (Some((blob, chunks)), Some(arrival), false) = (sealed.blob, arrival, sealed.uploaded)
             && let Err(stopped) =
-                self.upload(session, (place, arrival, id), &to, &sealed.secret, blob, chunks).await?
+                self.upload(session, (place, arrival, id), &sealed.secret, blob, chunks).await?
         {
             let code = match stopped {
                 Stopped::ForGood(code) => code,
-                Stopped::For(wait) => return Ok(Attempt::Held(wait)),
+                Stopped::For(hold) => return Ok(Attempt::Held(hold)),
             };
             self.refuse(place, Some(arrival), true, refusal(code).to_owned()).await?;
             return Ok(Attempt::Replaced);
@@ -196,8 +237,8 @@ impl Engine {
         if let (true, Some(closed)) = (closes, arrival) {
             match self.finish_upload(session, closed).await {
                 Ok(Ok(of_note)) => blobs = of_note,
-                Err(trouble) => match self.stopped(id, &to, trouble)? {
-                    Stopped::For(wait) => return Ok(Attempt::Held(wait)),
+                Err(trouble) => match stopped(trouble)? {
+                    Stopped::For(hold) => return Ok(Attempt::Held(hold)),
                     Stopped::ForGood(code) => {
                         self.refuse(place, arrival, true, refusal(code).to_owned()).await?;
                         return Ok(Attempt::Replaced);
@@ -305,7 +346,6 @@ impl Engine {
         &self,
         session: &Session,
         (place, arrival, id): (i64, i64, MessageId),
-        to: &Nickname,
         secret: &MessageSecret,
         blob: BlobId,
         chunks: u32,
@@ -336,7 +376,7 @@ impl Engine {
                     for rest in under_way {
                         let _ = rest.await;
                     }
-                    return self.stopped(id, to, trouble).map(Err);
+                    return stopped(trouble).map(Err);
                 }
             }
             done += 1;
@@ -345,38 +385,23 @@ impl Engine {
         if !sealed {
             match session.wire.ask(Verb::SealBlob { blob, chunks }).await.map_err(Trouble::from) {
                 Ok(_) => {}
-                Err(trouble) => return self.stopped(id, to, trouble).map(Err),
+                Err(trouble) => return stopped(trouble).map(Err),
             }
         }
         self.db.write(move |db| outbox::mark_uploaded(db, place, true)).await?;
         Ok(Ok(()))
     }
 
-    /// What a refused chunk means for its blob.
-    fn stopped(&self, id: MessageId, to: &Nickname, trouble: Trouble) -> Result<Stopped, Trouble> {
-        match trouble {
-            Trouble::Refused { code, .. } if is_final(code) => Ok(Stopped::ForGood(code)),
-            Trouble::Refused { code, retry_after: Some(wait) }
-                if matches!(code, RefusalCode::Limited | RefusalCode::BlobQuota) =>
-            {
-                self.delay(id, Some(to.clone()), code, wait);
-                Ok(Stopped::For(wait))
-            }
-            trouble => Err(trouble),
-        }
-    }
-
-    /// Says that a message waits, and how long.
-    fn delay(&self, id: MessageId, to: Option<Nickname>, code: RefusalCode, wait: Duration) {
-        let wait = in_words(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-        let why = refusal(code).trim_end_matches("; try again later");
-        let reason = format!("the server refused: {why}; it is tried again in {wait}");
-        self.tell(Event::Delayed { id, reason, to, limited: code == RefusalCode::Limited });
+    /// Says that a message waits with its conversation.
+    fn say_held(&self, id: MessageId, to: &Nickname, hold: &Hold) {
+        let (reason, limited) = (hold.reason.clone(), hold.limited);
+        self.tell(Event::Delayed { id, reason, to: Some(to.clone()), limited });
     }
 
     /// Acts on the server's word about a submission.
     async fn settle(
         &self,
+        session: &Session,
         done: UnderWay,
         reply: Result<Reply, oneshot::error::RecvError>,
     ) -> Result<Next, Trouble> {
@@ -405,6 +430,12 @@ impl Engine {
                 self.db.write(move |db| outbox::mark_uploaded(db, place, false)).await?;
                 Ok(Next::Again(RETRY))
             }
+            // Perhaps another account has the name by now: then a person decides.
+            Err(Trouble::Refused { code: RefusalCode::UnknownRecipient, .. })
+                if self.look_up_name(session, &to).await?.is_some_and(|person| person.held) =>
+            {
+                Ok(Next::Again(Duration::ZERO))
+            }
             Err(Trouble::Refused { code, .. }) if is_final(code) => {
                 let fill = has_link && code != RefusalCode::UnknownRecipient;
                 self.refuse(place, arrival, fill, refusal(code).to_owned()).await?;
@@ -413,10 +444,12 @@ impl Engine {
             Err(Trouble::Refused { code, retry_after, .. }) => {
                 let wait = retry_after.unwrap_or(RETRY);
                 if code == RefusalCode::MailboxFull {
-                    self.delay(id, Some(to.clone()), code, wait);
-                    return Ok(Next::Hold(to, wait));
+                    let hold = Hold::refused(code, wait);
+                    self.say_held(id, &to, &hold);
+                    return Ok(Next::Hold(to, hold));
                 }
-                self.delay(id, None, code, wait);
+                let limited = code == RefusalCode::Limited;
+                self.tell(Event::Delayed { id, reason: delayed(code, wait), to: None, limited });
                 Ok(Next::Again(wait))
             }
             Err(trouble) => Err(trouble),
@@ -450,20 +483,42 @@ impl Engine {
         .await
     }
 
-    /// Whether sending to a name is held because its key has changed.
-    pub(super) async fn is_held(&self, name: &Nickname) -> Result<Option<bool>, ClientError> {
-        let name = name.clone();
-        let stored = self.db.run(move |db| contacts::by_name(db, &name)).await?;
-        Ok(stored.map(|stored| stored.changed))
+    /// Why nothing is sent to somebody.
+    async fn why_held(&self, nickname: Nickname) -> Result<String, ClientError> {
+        let change = self.held(&nickname).await?.flatten();
+        Ok(match change {
+            Some(change) => ClientError::KeyChanged { nickname, change }.to_string(),
+            None => format!("the key of {nickname} has changed"),
+        })
     }
 }
 
 /// Waits until the first of what is held may be tried again.
-async fn release(held: &HashMap<Nickname, Instant>) {
-    match held.values().min() {
-        Some(until) => tokio::time::sleep_until(*until).await,
+async fn release(held: &HashMap<Nickname, Hold>) {
+    match held.values().map(|hold| hold.until).min() {
+        Some(until) => tokio::time::sleep_until(until).await,
         None => std::future::pending().await,
     }
+}
+
+/// What a refused chunk means for its blob.
+fn stopped(trouble: Trouble) -> Result<Stopped, Trouble> {
+    match trouble {
+        Trouble::Refused { code, .. } if is_final(code) => Ok(Stopped::ForGood(code)),
+        Trouble::Refused { code, retry_after: Some(wait) }
+            if matches!(code, RefusalCode::Limited | RefusalCode::BlobQuota) =>
+        {
+            Ok(Stopped::For(Hold::refused(code, wait)))
+        }
+        trouble => Err(trouble),
+    }
+}
+
+/// That something waits, why, and how long.
+fn delayed(code: RefusalCode, wait: Duration) -> String {
+    let wait = in_words(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    let why = refusal(code).trim_end_matches("; try again later");
+    format!("the server refused: {why}; it is tried again in {wait}")
 }
 
 /// A note that is being spoken, or was, will not leave: what was recorded is kept here.

@@ -12,7 +12,8 @@
 //! - [`render`]: what it all looks like
 //! - `face`: a terminal or plain output, behind one interface
 //! - `talk`: the conversation's state, from its beginning to its end
-//! - `sound`: what is heard and recorded
+//! - `sound`: what is heard
+//! - `taking`: what is recorded
 //! - `typed`: doing what was typed
 //! - `happened`: showing what happened
 
@@ -24,6 +25,7 @@ pub mod input;
 pub mod people;
 pub mod render;
 mod sound;
+mod taking;
 mod talk;
 mod typed;
 
