@@ -213,8 +213,7 @@ impl Engine {
             );
             return Ok(Attempt::Held(Hold::new(HELD, reason)));
         }
-        let (place, arrival, closes, id, to) =
-            (item.place, item.arrival, item.closes, item.id, item.to.clone());
+        let (place, arrival, closes, id) = (item.place, item.arrival, item.closes, item.id);
         let sealed = match item.sealed {
             Some(sealed) => sealed,
             None => match self.seal(item, &person).await? {
