@@ -57,6 +57,11 @@ impl Hearing {
         Ok(())
     }
 
+    /// Whether it is heard as soon as it comes: then no other sound announces it.
+    pub fn announces_itself(&self, message: &Message) -> bool {
+        self.play && matches!(message.body, Body::Voice { live: true, .. })
+    }
+
     /// Puts a message in the queue, if it is of a kind that is to be heard.
     ///
     /// # Errors
@@ -67,6 +72,7 @@ impl Hearing {
             Body::Text { text } | Body::Notice { text } if self.speak => {
                 Some(aloud.text(&message.from, text))
             }
+            Body::Voice { live: true, .. } if self.play => Some(aloud.live(client, message)),
             Body::Voice { .. } if self.play => {
                 let (_, wav) = client.audio(MessageRef::Number(message.number)).await?;
                 Some(aloud.note(&message.from, wav))

@@ -35,6 +35,8 @@ mod json_tests;
 #[cfg(feature = "client")]
 pub mod listen;
 #[cfg(feature = "client")]
+mod live;
+#[cfg(feature = "client")]
 pub mod output;
 #[cfg(feature = "client")]
 pub mod play;

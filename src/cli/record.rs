@@ -89,7 +89,7 @@ pub async fn record(app: &App, input: Option<&str>, seconds: Option<Duration>) -
 }
 
 /// Waits for Enter, where that is what ends it. The end of the input counts too.
-async fn enter(ends: bool) {
+pub(super) async fn enter(ends: bool) {
     if ends {
         let line = tokio::task::spawn_blocking(|| stdin().read_line(&mut String::new()));
         // What can't be read has ended.

@@ -33,6 +33,9 @@ pub struct Args {
     /// Record so many seconds [default: until Enter]
     #[arg(long, value_name = "N", value_parser = seconds)]
     pub seconds: Option<Duration>,
+    /// Let it be heard while you speak; Ctrl-C takes it back
+    #[arg(long, conflicts_with = "file")]
+    pub live: bool,
     /// Record from this microphone; a name that none has lists them
     #[arg(long, value_name = "DEVICE")]
     pub input: Option<String>,
@@ -49,6 +52,9 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         usage(ErrorKind::MissingRequiredArgument, what).exit();
     }
     let to = nickname(&args.to)?;
+    if args.live {
+        return super::live::run(&to, args.input, args.seconds, &app).await;
+    }
     match args.file {
         Some(path) => {
             let shown = path.display().to_string();
@@ -104,7 +110,7 @@ async fn send(
 }
 
 /// Nobody is to record a note for somebody who does not exist. Where the server can't be asked, that is seen later.
-async fn known(client: &Client, to: &Nickname) -> Result<()> {
+pub(super) async fn known(client: &Client, to: &Nickname) -> Result<()> {
     match tokio::time::timeout(ASKING, client.users()).await {
         Ok(Ok(users)) if !users.iter().any(|user| user.nickname.folded() == to.folded()) => {
             Err(ClientError::UnknownNickname { nickname: to.clone() }.into())

@@ -1,5 +1,7 @@
 //! Voice notes that are heard while they are spoken: one that is being spoken here, and one that comes from there.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{MessageId, Nickname, limits};
 
 use super::{Body, Client, ClientError, Command, Message, MessageRef, Reply};
@@ -13,6 +15,18 @@ pub struct LiveNote {
     groups: u32,
     /// Bytes of samples that don't make a group yet.
     rest: Vec<u8>,
+}
+
+/// How a voice note that is heard while it is spoken ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Its speaker was done.
+    Done,
+    /// A fault cut it off; what was said is kept.
+    CutOff,
+    /// Its speaker took it back: nothing is kept of it.
+    Withdrawn,
 }
 
 /// The sound of a voice note as it comes.
@@ -67,8 +81,7 @@ impl LiveNote {
     /// # Errors
     /// When the profile can't be written.
     pub async fn finish(self) -> Result<Message, ClientError> {
-        let command = Command::EndLive { id: self.message.id, withdraw: false };
-        message(self.client.call_with(command, self.rest).await?.0)
+        self.end(Ending::Done).await
     }
 
     /// Takes it back. What was heard was heard; nothing of it is kept, and those who listen are told.
@@ -76,8 +89,16 @@ impl LiveNote {
     /// # Errors
     /// When the profile can't be written.
     pub async fn withdraw(self) -> Result<Message, ClientError> {
-        let command = Command::EndLive { id: self.message.id, withdraw: true };
-        message(self.client.call(command).await?)
+        self.end(Ending::Withdrawn).await
+    }
+
+    /// Ends it, however.
+    ///
+    /// # Errors
+    /// When the profile can't be written.
+    pub async fn end(self, ending: Ending) -> Result<Message, ClientError> {
+        let command = Command::EndLive { id: self.message.id, ending };
+        message(self.client.call_with(command, self.rest).await?.0)
     }
 }
 

@@ -8,9 +8,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::audio::{Playback, Speaker};
+use crate::audio::{Playback, Speaker, Start};
+use crate::client::{Client, Message, MessageRef};
 use crate::model::Nickname;
 use crate::speech::{self, Speech, Utterance};
+use crate::terminal::live;
 
 /// The queue. Clones are the same one; when the last is gone, everything falls silent.
 #[derive(Clone)]
@@ -58,6 +60,8 @@ struct Job {
 enum What {
     Text(String),
     Note(Vec<u8>),
+    /// A note that is being spoken.
+    Live(Client, MessageRef),
     /// Nothing: everything before it is over.
     Mark,
 }
@@ -108,6 +112,12 @@ impl Aloud {
     /// Plays a voice note, after everything that came before. Without a speech service its sender is not named.
     pub fn note(&self, from: &Nickname, wav: Vec<u8>) -> Turn {
         self.push(from.as_str(), What::Note(wav))
+    }
+
+    /// Plays a voice note that is being spoken, as it comes, after everything that came before.
+    pub fn live(&self, client: &Client, message: &Message) -> Turn {
+        let which = MessageRef::Number(message.number);
+        self.push(message.from.as_str(), What::Live(client.clone(), which))
     }
 
     /// Takes note of what somebody wrote, without reading it: it tells which language their short texts are in.
@@ -202,13 +212,27 @@ impl<T: Fn(&str)> Reader<T> {
         match what {
             What::Mark => Outcome::Heard,
             What::Text(text) => self.say(from, text).await,
+            What::Live(client, which) => {
+                // It begins to come while its sender is named.
+                let (named, sound) =
+                    tokio::join!(self.say(from, String::new()), live::listen(&client, which));
+                match named {
+                    Outcome::Stopped => return Outcome::Stopped,
+                    Outcome::Unavailable(why) => self.trouble(why),
+                    Outcome::Heard => {}
+                }
+                match sound {
+                    Ok(sound) => self.play(|speaker| speaker.play_sound(sound, Start::default())).await,
+                    Err(error) => Outcome::Unavailable(error.to_string()),
+                }
+            }
             What::Note(wav) => {
                 match self.say(from, String::new()).await {
                     Outcome::Stopped => return Outcome::Stopped,
                     Outcome::Unavailable(why) => self.trouble(why),
                     Outcome::Heard => {}
                 }
-                self.play(wav).await
+                self.play(|speaker| speaker.play(wav)).await
             }
         }
     }
@@ -223,14 +247,14 @@ impl<T: Fn(&str)> Reader<T> {
         }
     }
 
-    async fn play(&self, wav: Vec<u8>) -> Outcome {
+    async fn play(&self, begin: impl FnOnce(&Speaker) -> Playback) -> Outcome {
         let playback = {
             let mut state = self.now.state();
             // Stopped between the name and the note.
             if state.one.is_cancelled() {
                 return Outcome::Stopped;
             }
-            state.playing.insert(self.speaker.play(wav)).clone()
+            state.playing.insert(begin(&self.speaker)).clone()
         };
         match playback.wait().await {
             Ok(()) => Outcome::Heard,

@@ -6,6 +6,7 @@
 //! - [`color`]: which colours this terminal shows, and names in them
 //! - [`cues`]: which sound goes with which event
 //! - [`mod@line`]: a message as lines for people
+//! - [`live`]: voice notes that are heard while they are spoken
 //! - [`aloud`]: what is heard of them, one after the other
 //! - [`keys`]: any key stops that
 //! - [`chat`]: a conversation, line by line
@@ -16,6 +17,7 @@ pub mod color;
 pub mod cues;
 pub mod keys;
 pub mod line;
+pub mod live;
 pub mod sanitize;
 
 pub use aloud::Aloud;

@@ -139,6 +139,15 @@ impl Talk {
 
     /// Hears what has just arrived, if that is wanted.
     pub(super) fn hear_arrival(&mut self, message: &Message) {
+        if self.sound.speaking
+            && message.from != self.view.me
+            && matches!(message.body, Body::Voice { live: true, .. })
+        {
+            let client = self.client.clone();
+            // Nobody waits for its end.
+            drop(self.aloud(true).live(&client, message));
+            return;
+        }
         if self.sound.speaking && message.from != self.view.me && !matches!(message.body, Body::Notice { .. })
         {
             self.hear(message, None);
