@@ -9,9 +9,10 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::Value;
 use support::card::{Card, RATE};
 use support::screen::Screen;
-use support::{Profile, Running, Server, signal, wav};
+use support::{Profile, Running, Server, schema, signal, wav};
 
 /// Ayşe's terminal, in conversation with burak; connected.
 fn chat(ayşe: &Profile, variables: &[(&str, &str)]) -> Screen {
@@ -260,7 +261,45 @@ fn without_a_terminal_lines_are_messages_and_results_are_plain() {
             break line;
         }
     };
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["text"], "json");
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["text"], "json");
+}
+
+#[test]
+fn with_json_a_conversation_is_json_lines_and_nothing_else() {
+    let server = Server::start();
+    let [ayşe, burak, zoé] = ["ayşe", "burak", "zoé"].map(|name| Profile::register(&server, name));
+    let mut talking =
+        Running::start(ayşe.command(["chat", "burak", "--mute", "--json"]).stdin(Stdio::piped()));
+    let mut stdin = talking.stdin().unwrap();
+    let mut next = || serde_json::from_str::<Value>(&talking.line().unwrap()).unwrap();
+    for (from, text) in [(&burak, "merhaba"), (&zoé, "salut")] {
+        from.send("ayşe", text);
+        let (message, from) = (next(), from.name.as_str());
+        schema::check_message(&message);
+        assert_eq!((&message["from"], &message["text"]), (&from.into(), &text.into()));
+    }
+    stdin.write_all("/users\n".as_bytes()).unwrap();
+    let mut names: Vec<String> = (0..3)
+        .map(|_| {
+            let user = next();
+            schema::check(&user, &["user"]);
+            user["nickname"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    names.sort();
+    assert_eq!(names, ["ayşe", "burak", "zoé"]);
+    stdin.write_all("/unread\n".as_bytes()).unwrap();
+    let unread = next();
+    schema::check(&unread, &["unread"]);
+    assert_eq!((&unread["kind"], &unread["nickname"]), (&"unread".into(), &"zoé".into()));
+    assert_eq!(unread["count"], 1);
+    stdin.write_all("/help\n/history 2\n".as_bytes()).unwrap();
+    drop(stdin);
+    let done = talking.wait();
+    let shown = done.json();
+    assert_eq!(shown.len(), 1, "/help is for people: {done:?}");
+    schema::check_message(&shown[0]);
+    assert!(done.stderr.contains("/history [N]"), "{done:?}");
 }
 
 #[test]

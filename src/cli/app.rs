@@ -109,8 +109,8 @@ impl App {
         Speaker::with_sounds(sounds)
     }
 
-    /// Waits until the sounds of a command have been heard, so that its end does not cut them off. That there is
-    /// no loudspeaker is said in a line, and is no failure.
+    /// Waits until the sounds of a command that was to be heard are over, so that its end does not cut them off.
+    /// That there is no loudspeaker is said in a line, and is no failure.
     pub async fn heard(&self, speaker: &Speaker) {
         speaker.idle().await;
         if let Some(trouble) = speaker.take_trouble() {

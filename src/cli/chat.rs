@@ -6,8 +6,9 @@ use anyhow::Result;
 
 use super::app::{App, nickname};
 use super::deliver;
-use super::output::Output;
-use crate::client::{Client, Message, Options, Role};
+use super::output::{Output, Unread};
+use crate::client::{Client, Contact, Message, Options, Role};
+use crate::model::Nickname;
 use crate::terminal::chat::{self, ChatError, Plain, Settings};
 
 /// Options of `chat`.
@@ -55,12 +56,34 @@ impl Plain for Output {
         self.flush()
     }
 
-    fn result(&mut self, text: &str) -> io::Result<()> {
+    fn users(&mut self, contacts: &[Contact], lines: &str) -> io::Result<()> {
         if self.json {
-            text.lines().for_each(|line| self.note(line));
+            contacts.iter().try_for_each(|contact| self.put(contact, String::new))?;
+        } else {
+            self.put(&(), || lines.to_owned())?;
+        }
+        self.flush()
+    }
+
+    fn unread(&mut self, counts: &[(&Nickname, usize)], line: &str) -> io::Result<()> {
+        if self.json {
+            let unread = |(nickname, count): &(&Nickname, usize)| {
+                let nickname = nickname.to_string();
+                self.put(&Unread { kind: "unread", nickname, count: *count }, String::new)
+            };
+            counts.iter().try_for_each(unread)?;
+        } else {
+            self.put(&(), || line.to_owned())?;
+        }
+        self.flush()
+    }
+
+    fn help(&mut self, lines: &str) -> io::Result<()> {
+        if self.json {
+            lines.lines().for_each(|line| self.note(line));
             return Ok(());
         }
-        self.put(&(), || text.to_owned())?;
+        self.put(&(), || lines.to_owned())?;
         self.flush()
     }
 

@@ -52,14 +52,11 @@ pub async fn tell(
             speaker.cue(Cue::Sent);
             put(message)?;
             app.out.flush()?;
-            app.heard(speaker).await;
         }
-        Err(_) => {
-            speaker.cue(Cue::Error);
-            // What failed is said in a line: that there was no sound either would be one too many.
-            speaker.idle().await;
-        }
+        Err(_) => speaker.cue(Cue::Error),
     }
+    // Nobody asked for a sound: that there is no loudspeaker is not said.
+    speaker.idle().await;
     Ok(())
 }
 

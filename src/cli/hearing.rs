@@ -9,7 +9,7 @@ use crate::client::{Body, Client, Message, MessageRef};
 use crate::speech::Speech;
 use crate::terminal::aloud::Turn;
 use crate::terminal::keys::{Key, Keys};
-use crate::terminal::{Aloud, sanitize};
+use crate::terminal::{Aloud, progress, sanitize};
 
 /// Messages of the history that tell which languages people write in.
 const HABITS: u32 = 50;
@@ -25,9 +25,9 @@ impl Hearing {
     /// With what was asked for: voice notes played, texts read aloud. What goes wrong is said on stderr.
     pub fn new(speaker: &Speaker, play: bool, speak: bool) -> Self {
         let aloud = (play || speak).then(|| {
-            Aloud::new(speaker.clone(), speak.then(Speech::new), |trouble| {
+            Aloud::new(speaker.clone(), speak.then(Speech::new), true, |trouble| {
                 // A closed stderr is ignored.
-                let _ = writeln!(stderr(), "tellal: {}", sanitize::line(trouble));
+                let _ = progress::beside(|| writeln!(stderr(), "tellal: {}", sanitize::line(trouble)));
             })
         });
         Self { aloud, play, speak }
@@ -35,7 +35,7 @@ impl Hearing {
 
     /// With texts read aloud. What goes wrong is not said: it is the outcome.
     pub fn quiet() -> Self {
-        let aloud = Aloud::new(Speaker::muted(), Speech::new(), |_| {});
+        let aloud = Aloud::new(Speaker::muted(), Speech::new(), false, |_| {});
         Self { aloud: Some(aloud), play: false, speak: true }
     }
 

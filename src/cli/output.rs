@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::client::{Body, Message, Status};
 use crate::model::{Color, MessageId};
-use crate::terminal::{Lines, sanitize};
+use crate::terminal::{Lines, progress, sanitize};
 
 /// Where a verb's results go.
 pub struct Output {
@@ -28,7 +28,7 @@ impl Output {
     /// When stdout can't be written to.
     pub fn put<T: Serialize>(&self, object: &T, text: impl FnOnce() -> String) -> io::Result<()> {
         let line = if self.json { to_json(object)? } else { text() };
-        writeln!(io::stdout(), "{line}")
+        progress::beside(|| writeln!(io::stdout(), "{line}"))
     }
 
     /// A message.
@@ -49,7 +49,7 @@ impl Output {
 
     /// Something worth saying beside the result, to people. A closed stderr is ignored.
     pub fn note(&self, text: &str) {
-        let _ = writeln!(io::stderr(), "{}", sanitize::line(text));
+        let _ = progress::beside(|| writeln!(io::stderr(), "{}", sanitize::line(text)));
     }
 }
 
@@ -147,6 +147,17 @@ pub struct Played {
     pub id: MessageId,
     /// Whether it was heard to its end.
     pub complete: bool,
+}
+
+/// What `/unread` in `chat` tells of one person.
+#[derive(Debug, Serialize)]
+pub struct Unread {
+    /// `unread`.
+    pub kind: &'static str,
+    /// Whose messages.
+    pub nickname: String,
+    /// How many.
+    pub count: usize,
 }
 
 /// A file that was written.

@@ -2,22 +2,17 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::app::App;
 use super::failure::{Failure, Interrupted};
 use super::file;
 use super::output::{Played, Saved};
-use crate::audio::{Playback, Speaker};
+use crate::audio::Speaker;
 use crate::client::{Message, MessageRef};
 use crate::terminal::keys::Keys;
-use crate::terminal::{line, sanitize};
-
-/// How often the progress is drawn.
-const DRAW: Duration = Duration::from_millis(100);
+use crate::terminal::{line, progress, sanitize};
 
 /// Options of `play`.
 #[derive(Debug, clap::Args)]
@@ -84,7 +79,7 @@ async fn play(app: &App, speaker: &Speaker, message: &Message, wav: Vec<u8>) -> 
     let how = if keys.is_some() { "; any key stops it" } else { "" };
     app.out.note(&format!("voice note #{} of {}, {length}{how}", message.number, message.from));
     let stopped = tokio::select! {
-        done = show(&playback) => done.map(|()| false).map_err(Failure::from)?,
+        done = progress::show(&playback) => done.map(|()| false).map_err(Failure::from)?,
         () = key(&mut keys) => {
             playback.stop();
             true
@@ -98,29 +93,4 @@ async fn key(keys: &mut Option<Keys>) {
         Some(keys) => drop(keys.pressed().await),
         None => std::future::pending().await,
     }
-}
-
-/// Draws until the end. Without a terminal nothing is drawn.
-async fn show(playback: &Playback) -> Result<(), crate::audio::AudioError> {
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let bar = ProgressBar::new(millis(playback.duration()));
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30}") {
-        bar.set_style(style);
-    }
-    let length = line::duration(millis(playback.duration()));
-    let mut ticks = tokio::time::interval(DRAW);
-    let end = playback.wait();
-    tokio::pin!(end);
-    let done = loop {
-        tokio::select! {
-            done = &mut end => break done,
-            _ = ticks.tick() => {
-                let position = millis(playback.position());
-                bar.set_message(format!("{} of {length}", line::duration(position)));
-                bar.set_position(position);
-            }
-        }
-    };
-    bar.finish_and_clear();
-    done
 }

@@ -51,7 +51,8 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
     let speaker = app.speaker();
     let hearing = Hearing::new(&speaker, args.play, args.speak);
     hearing.learn(&client, args.follow).await?;
-    let reader = Reader { client: &client, app: &app, speaker: &speaker, hearing: &hearing };
+    let asked = args.play || args.speak;
+    let reader = Reader { client: &client, app: &app, speaker: &speaker, hearing: &hearing, asked };
     let work = async {
         let done = if args.follow {
             reader.follow(&mut events).await
@@ -69,7 +70,8 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
         done = work => done,
         () = hearing.keys() => Ok(()),
     };
-    tokio::join!(deliver::close(client, events), app.heard(&speaker));
+    let heard = async { if asked { app.heard(&speaker).await } else { speaker.idle().await } };
+    tokio::join!(deliver::close(client, events), heard);
     done
 }
 
@@ -79,6 +81,8 @@ struct Reader<'a> {
     app: &'a App,
     speaker: &'a Speaker,
     hearing: &'a Hearing,
+    /// Whether anything was asked to be heard: only then a loudspeaker is missed.
+    asked: bool,
 }
 
 impl Reader<'_> {
@@ -148,7 +152,9 @@ impl Reader<'_> {
                 }
                 _ => {}
             }
-            if let Some(trouble) = self.speaker.take_trouble() {
+            if self.asked
+                && let Some(trouble) = self.speaker.take_trouble()
+            {
                 self.app.out.note(&format!("tellal: {trouble}"));
             }
         }

@@ -50,7 +50,7 @@ pub async fn run(args: Args, app: App, color: Option<Color>) -> Result<()> {
 }
 
 fn told(status: &Status, lines: &Lines, trusted: bool) -> String {
-    let name = lines.palette.paint(status.color, &sanitize::line(status.nickname.as_str()));
+    let name = lines.name(&status.nickname, status.color);
     let mut text = format!(
         "registered as {name} ({}) on {}\nyour fingerprint is {}",
         status.color,

@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr;
 use super::app::App;
 use super::deliver;
 use crate::client::Contact;
-use crate::terminal::{Palette, sanitize};
+use crate::terminal::{Lines, sanitize};
 
 /// Options of `users`.
 #[derive(Debug, clap::Args)]
@@ -22,16 +22,15 @@ pub async fn run(_: Args, app: App) -> Result<()> {
     let users = client.users().await?;
     let width = users.iter().map(|user| user.nickname.as_str().width()).max().unwrap_or(0);
     for user in &users {
-        app.out.put(user, || line(user, width, app.out.lines.palette))?;
+        app.out.put(user, || line(user, width, &app.out.lines))?;
     }
     app.out.flush()?;
     deliver::close(client, events).await;
     Ok(())
 }
 
-fn line(user: &Contact, width: usize, palette: Palette) -> String {
-    let name = sanitize::line(user.nickname.as_str());
-    let padding = " ".repeat(width.saturating_sub(name.width()));
+fn line(user: &Contact, width: usize, lines: &Lines) -> String {
+    let padding = " ".repeat(width.saturating_sub(user.nickname.as_str().width()));
     let online = if user.online { "online " } else { "offline" };
     let standing = match (user.me, user.verified) {
         (true, _) => "you",
@@ -42,14 +41,19 @@ fn line(user: &Contact, width: usize, palette: Palette) -> String {
         Some(warning) => format!("  warning: {}", sanitize::line(warning)),
         None => String::new(),
     };
-    let name = palette.paint(user.color, &name);
-    format!("{name}{padding}  {online}  {}  {standing}{warning}", sanitize::line(&user.fingerprint))
+    let (name, fingerprint) = (lines.name(&user.nickname, user.color), sanitize::line(&user.fingerprint));
+    if lines.plain {
+        let (online, warning) = (online.trim_end(), warning.replace("  warning", "; warning"));
+        return format!("{name}: {online}, {standing}; fingerprint {fingerprint}{warning}");
+    }
+    format!("{name}{padding}  {online}  {fingerprint}  {standing}{warning}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Millis;
+    use crate::terminal::Palette;
 
     #[test]
     fn names_of_wide_characters_are_aligned_and_warnings_are_safe() {
@@ -63,8 +67,12 @@ mod tests {
             me: false,
             warning: None,
         };
-        assert_eq!(line(&user, 6, Palette::None), "지민    online   SHA256:abc  not verified");
+        let lines = Lines::here(Palette::None);
+        assert_eq!(line(&user, 6, &lines), "지민    online   SHA256:abc  not verified");
         user = Contact { online: false, verified: true, warning: Some("\u{1b}c".to_owned()), ..user };
-        assert_eq!(line(&user, 4, Palette::None), "지민  offline  SHA256:abc  verified  warning: ␛c");
+        assert_eq!(line(&user, 4, &lines), "지민  offline  SHA256:abc  verified  warning: ␛c");
+        let lines = Lines { plain: true, ..lines };
+        let plain = "지민: offline, verified; fingerprint SHA256:abc; warning: ␛c";
+        assert_eq!(line(&user, 9, &lines), plain);
     }
 }

@@ -39,9 +39,7 @@ pub enum ClientError {
     #[error("the voice note has ended: it was silent for too long, or could not be sent")]
     NoteEnded,
     /// The server can't be reached.
-    #[error(
-        "can't reach {server}: {cause}; check the address and that the server runs (messages wait in the outbox)"
-    )]
+    #[error("can't reach {server}: {cause}; check the address and that the server runs")]
     Unreachable {
         /// HOST:PORT.
         server: String,

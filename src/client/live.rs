@@ -43,7 +43,15 @@ impl Client {
     /// # Errors
     /// As for [`Client::send_text`].
     pub async fn begin_live(&self, to: &Nickname) -> Result<LiveNote, ClientError> {
-        let command = Command::BeginLive { id: MessageId::generate(), to: to.clone() };
+        self.begin_live_as(MessageId::generate(), to).await
+    }
+
+    /// The same, under an id that is known before.
+    ///
+    /// # Errors
+    /// As for [`Client::begin_live`].
+    pub async fn begin_live_as(&self, id: MessageId, to: &Nickname) -> Result<LiveNote, ClientError> {
+        let command = Command::BeginLive { id, to: to.clone() };
         let message = message(self.call(command).await?)?;
         Ok(LiveNote { client: self.clone(), message, groups: 0, rest: Vec::new() })
     }

@@ -8,11 +8,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::{live, progress};
 use crate::audio::{Playback, Speaker, Start};
 use crate::client::{Client, Message, MessageRef};
 use crate::model::Nickname;
 use crate::speech::{self, Speech, Utterance};
-use crate::terminal::live;
 
 /// The queue. Clones are the same one; when the last is gone, everything falls silent.
 #[derive(Clone)]
@@ -88,17 +88,19 @@ impl Now {
 }
 
 impl Aloud {
-    /// A queue on this loudspeaker and this voice; without a voice notes are played and nobody is named. What goes
-    /// wrong is told as a line, each line once. Within a tokio runtime.
+    /// A queue on this loudspeaker and this voice; without a voice notes are played and nobody is named. With `draw`
+    /// it is drawn how far a note is. What goes wrong is told as a line, each line once. Within a tokio runtime.
     pub fn new(
         speaker: Speaker,
         speech: impl Into<Option<Speech>>,
+        draw: bool,
         tell: impl Fn(&str) + Send + Sync + 'static,
     ) -> Self {
         let speech = speech.into();
         let (jobs, queue) = mpsc::unbounded_channel();
         let now = Arc::new(Now::default());
-        let reader = Reader { speaker, speech: speech.clone(), now: now.clone(), tell, told: HashSet::new() };
+        let (voice, stops) = (speech.clone(), now.clone());
+        let reader = Reader { speaker, speech: voice, now: stops, draw, tell, told: HashSet::new() };
         let task = tokio::spawn(reader.run(queue)).abort_handle();
         Self { inner: Arc::new(Inner { jobs, now, speech, task }) }
     }
@@ -180,6 +182,7 @@ struct Reader<T> {
     speaker: Speaker,
     speech: Option<Speech>,
     now: Arc<Now>,
+    draw: bool,
     tell: T,
     told: HashSet<String>,
 }
@@ -256,7 +259,8 @@ impl<T: Fn(&str)> Reader<T> {
             }
             state.playing.insert(begin(&self.speaker)).clone()
         };
-        match playback.wait().await {
+        let played = if self.draw { progress::show(&playback).await } else { playback.wait().await };
+        match played {
             Ok(()) => Outcome::Heard,
             Err(error) => {
                 // It is told here.

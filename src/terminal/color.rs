@@ -1,8 +1,11 @@
 //! Which colours a terminal shows, and names in them. Colour is never the only carrier of meaning.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use owo_colors::{AnsiColors, OwoColorize, Style, XtermColors};
 
-use crate::model::Color;
+use crate::model::{Color, Nickname};
 
 /// When to use colour, as `--color` says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -59,22 +62,67 @@ impl Palette {
         }
     }
 
-    /// Text in a person's colour. Never in bold, which many terminals show as another, brighter colour.
-    pub fn paint(self, color: Color, text: &str) -> String {
+    /// A name in a person's colour.
+    pub fn paint(self, color: Color, mark: Mark, name: &str) -> String {
         let paint = color.paint();
         let style = Style::new();
         let style = match self {
-            Self::None => return text.to_owned(),
+            Self::None => return name.to_owned(),
             Self::Ansi => style.color(ansi(paint.ansi)),
             Self::Xterm => style.color(XtermColors::from(paint.xterm)),
             Self::True => style.truecolor(paint.rgb.0, paint.rgb.1, paint.rgb.2),
         };
-        text.style(style).to_string()
+        let style = match mark {
+            Mark::None => style,
+            Mark::Underline => style.underline(),
+            Mark::Reverse => style.reversed(),
+            Mark::Both => style.underline().reversed(),
+        };
+        name.style(style).to_string()
     }
 
     /// Text that is less important than what is around it.
     pub fn dim(self, text: &str) -> String {
         if self == Self::None { text.to_owned() } else { text.dimmed().to_string() }
+    }
+}
+
+/// What tells names of one colour apart, beside the names. Never bold, which many terminals show as another, brighter
+/// colour. Reversed, the contrast is the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mark {
+    /// Nothing.
+    #[default]
+    None,
+    /// A line below.
+    Underline,
+    /// Foreground and background swapped.
+    Reverse,
+    /// Both.
+    Both,
+}
+
+/// Who looks how. A person's colour is the same on every machine; there are fewer colours than people. Of several who
+/// share one, all but the first to come up here have a mark. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Looks(Arc<Mutex<HashMap<Color, Vec<Nickname>>>>);
+
+impl Looks {
+    /// The mark of somebody of this colour. Stays what it was.
+    pub fn mark(&self, nickname: &Nickname, color: Color) -> Mark {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sharing = looks.entry(color).or_default();
+        let place = sharing.iter().position(|other| other == nickname);
+        let place = place.unwrap_or_else(|| {
+            sharing.push(nickname.clone());
+            sharing.len() - 1
+        });
+        match place % 4 {
+            0 => Mark::None,
+            1 => Mark::Underline,
+            2 => Mark::Reverse,
+            _ => Mark::Both,
+        }
     }
 }
 
@@ -132,17 +180,32 @@ mod tests {
     #[test]
     fn a_name_is_painted_in_the_colours_there_are() {
         let blue: Color = "blue".parse().unwrap();
-        let name = |palette: Palette| palette.paint(blue, "ayşe");
+        let name = |palette: Palette| palette.paint(blue, Mark::None, "ayşe");
         assert_eq!(name(Palette::None), "ayşe");
         assert_eq!(name(Palette::Ansi), "\u{1b}[34mayşe\u{1b}[0m");
-        assert_eq!(name(Palette::Xterm), "\u{1b}[38;5;33mayşe\u{1b}[0m");
-        assert_eq!(name(Palette::True), "\u{1b}[38;2;40;111;240mayşe\u{1b}[0m");
+        assert_eq!(name(Palette::Xterm), "\u{1b}[38;5;27mayşe\u{1b}[0m");
+        assert_eq!(name(Palette::True), "\u{1b}[38;2;0;107;252mayşe\u{1b}[0m");
     }
 
     #[test]
-    fn every_colour_of_the_palette_has_one_of_the_sixteen() {
+    fn who_shares_a_colour_is_marked_and_stays_so() {
+        let (blue, red): (Color, Color) = ("blue".parse().unwrap(), "red".parse().unwrap());
+        let looks = Looks::default();
+        let mark = |nick: &str, color| looks.clone().mark(&nick.parse().unwrap(), color);
+        assert_eq!((mark("ayşe", blue), mark("burak", red)), (Mark::None, Mark::None));
+        assert_eq!((mark("지민", blue), mark("小明", blue)), (Mark::Underline, Mark::Reverse));
+        assert_eq!((mark("zoé", blue), mark("AYŞE", blue)), (Mark::Both, Mark::None));
+        assert_eq!((mark("지민", blue), mark("zoé", red)), (Mark::Underline, Mark::Underline));
+        assert_eq!(Palette::Ansi.paint(blue, Mark::Underline, "지민"), "\u{1b}[34;4m지민\u{1b}[0m");
+        assert_eq!(Palette::None.paint(blue, Mark::Both, "zoé"), "zoé");
+    }
+
+    #[test]
+    fn every_colour_of_the_palette_has_one_of_the_sixteen_to_itself() {
         for paint in &Color::PALETTE {
             assert_ne!(ansi(paint.ansi), AnsiColors::Default, "{}", paint.name);
+            let same = Color::PALETTE.iter().filter(|other| other.ansi == paint.ansi).count();
+            assert_eq!(same, 1, "{}", paint.name);
         }
     }
 }

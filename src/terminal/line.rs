@@ -2,9 +2,10 @@
 
 use jiff::tz::TimeZone;
 
+use super::color::Looks;
 use super::{Palette, sanitize};
 use crate::client::{Body, Delivery, Message};
-use crate::model::Millis;
+use crate::model::{Color, Millis, Nickname};
 
 /// Columns that further lines of a text are indented by: as many as a time takes.
 pub const INDENT: usize = 6;
@@ -22,22 +23,27 @@ pub struct Lines {
     pub numbers: bool,
     /// Without any decoration: no symbols, no bars, nothing that is drawn again. Words alone.
     pub plain: bool,
+    /// Who looks how.
+    pub looks: Looks,
 }
 
 impl Lines {
     /// For a reader here and now.
     pub fn here(palette: Palette) -> Self {
-        Self { palette, zone: TimeZone::system(), now: Millis::now(), numbers: false, plain: false }
+        Self::at(palette, TimeZone::system(), Millis::now())
+    }
+
+    /// For a reader somewhere, some time.
+    pub fn at(palette: Palette, zone: TimeZone, now: Millis) -> Self {
+        Self { palette, zone, now, numbers: false, plain: false, looks: Looks::default() }
     }
 
     /// One message; a newline stands only between its lines.
     pub fn message(&self, message: &Message) -> String {
-        let time = self.palette.dim(&self.time(message.sent_at));
-        let number = if self.numbers { format!(" #{}", message.number) } else { String::new() };
-        let from = self.palette.paint(message.color, &sanitize::line(message.from.as_str()));
+        let from = self.name(&message.from, message.color);
         let who = match (&message.delivery, message.verified) {
-            (Some(_), _) => format!("{from} → {}", sanitize::line(message.to.as_str())),
-            (None, true) => format!("{from} ✓"),
+            (Some(_), _) => self.to(&from, &sanitize::line(message.to.as_str())),
+            (None, true) => self.verified(&from),
             (None, false) => from,
         };
         let what = match &message.body {
@@ -45,11 +51,45 @@ impl Lines {
             Body::Voice { duration_ms, live, cut_off, .. } => {
                 format!("{} (tellal play {})", voice(*duration_ms, *live, *cut_off), message.number)
             }
-            Body::Notice { text } => {
-                return format!("{time}{number} * {who}: {}", sanitize::block(text, INDENT));
-            }
+            Body::Notice { text } => return self.notice(message, self.numbers, &who, text),
         };
-        format!("{time}{number} {who}{}: {what}", self.remark(message))
+        format!("{} {who}{}: {what}", self.begin(message, self.numbers), self.remark(message))
+    }
+
+    /// What a message's line begins with: when it was sent, and if wanted its number.
+    pub fn begin(&self, message: &Message, number: bool) -> String {
+        let time = self.palette.dim(&self.time(message.sent_at));
+        match (number, self.plain) {
+            (false, _) => time,
+            (true, false) => format!("{time} #{}", message.number),
+            (true, true) => format!("{time} number {}", message.number),
+        }
+    }
+
+    /// A remark of the client's own about a conversation.
+    pub fn notice(&self, message: &Message, number: bool, who: &str, text: &str) -> String {
+        let mark = if self.plain { "notice," } else { "*" };
+        format!("{} {mark} {who}: {}", self.begin(message, number), sanitize::block(text, INDENT))
+    }
+
+    /// Somebody's name in their colour.
+    pub fn name(&self, nickname: &Nickname, color: Color) -> String {
+        self.named(nickname, color, &sanitize::line(nickname.as_str()))
+    }
+
+    /// What somebody is called here, in their colour; safe to print already.
+    pub fn named(&self, nickname: &Nickname, color: Color, called: &str) -> String {
+        self.palette.paint(color, self.looks.mark(nickname, color), called)
+    }
+
+    /// Who writes to whom.
+    pub fn to(&self, from: &str, to: &str) -> String {
+        if self.plain { format!("{from} to {to}") } else { format!("{from} → {to}") }
+    }
+
+    /// Somebody whose fingerprint was compared.
+    pub fn verified(&self, name: &str) -> String {
+        if self.plain { format!("{name} (verified)") } else { format!("{name} ✓") }
     }
 
     /// What has become of a voice note that was heard while it was spoken.
@@ -103,7 +143,7 @@ mod tests {
 
     fn lines(palette: Palette) -> Lines {
         let zone = TimeZone::fixed(jiff::tz::offset(3));
-        Lines { palette, zone, now: Millis(1_795_233_600_000), numbers: false, plain: false }
+        Lines::at(palette, zone, Millis(1_795_233_600_000))
     }
 
     fn message(body: Body) -> Message {
@@ -168,8 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn without_decoration_there_are_words_in_place_of_symbols() {
+        let plain = Lines { plain: true, numbers: true, ..lines(Palette::None) };
+        let own = Message { delivery: Some(Delivery::Accepted), ..text("hi") };
+        assert_eq!(plain.message(&own), "07:00 number 12 ayşe to burak: hi");
+        let verified = Message { verified: true, ..text("hi") };
+        assert_eq!(plain.message(&verified), "07:00 number 12 ayşe (verified): hi");
+        let notice = message(Body::Notice { text: "the key changed".to_owned() });
+        assert_eq!(plain.message(&notice), "07:00 number 12 notice, ayşe: the key changed");
+    }
+
+    #[test]
     fn colour_only_adds_to_the_words() {
         let coloured = lines(Palette::Xterm).message(&text("merhaba"));
-        assert_eq!(coloured, "\u{1b}[2m07:00\u{1b}[0m \u{1b}[38;5;28mayşe\u{1b}[0m: merhaba");
+        assert_eq!(coloured, "\u{1b}[2m07:00\u{1b}[0m \u{1b}[38;5;65mayşe\u{1b}[0m: merhaba");
     }
 }

@@ -1,6 +1,6 @@
 //! Making what others wrote fit to print: without control characters, in their colour, at the reader's own time.
 //!
-//! Text in, text out; of what is here only [`chat`] and [`keys`] touch a terminal.
+//! Text in, text out; of what is here only [`chat`], [`keys`] and [`progress`] touch a terminal.
 //!
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
@@ -9,6 +9,7 @@
 //! - [`live`]: voice notes that are heard while they are spoken
 //! - [`aloud`]: what is heard of them, one after the other
 //! - [`keys`]: any key stops that
+//! - [`progress`]: how far a note has been played
 //! - [`chat`]: a conversation, line by line
 
 pub mod aloud;
@@ -18,6 +19,7 @@ pub mod cues;
 pub mod keys;
 pub mod line;
 pub mod live;
+pub mod progress;
 pub mod sanitize;
 
 pub use aloud::Aloud;

@@ -20,6 +20,7 @@
 )]
 
 pub mod card;
+pub mod follow;
 pub mod schema;
 pub mod screen;
 pub mod signal;

@@ -126,7 +126,10 @@ impl VoiceManifest {
 
 impl Content {
     /// The plaintext of the token, padded.
-    pub(super) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    ///
+    /// # Errors
+    /// [`SealError`] for what no receiver would take: too large, or a manifest that contradicts itself.
+    pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (kind, payload) = match self {
             Self::Text(text) if text.len() > limits::INLINE_CONTENT => return Err(SealError::TooLarge),
             Self::Voice(VoiceManifest { data: VoiceData::Inline(bytes), .. })
@@ -153,7 +156,10 @@ impl Content {
     }
 
     /// Reads what [`Content::encode`] made, and nothing else.
-    pub(super) fn decode(plain: &[u8]) -> Result<Self, CannotOpen> {
+    ///
+    /// # Errors
+    /// [`CannotOpen`], whatever is wrong.
+    pub fn decode(plain: &[u8]) -> Result<Self, CannotOpen> {
         let (head, rest) = plain.split_first_chunk::<HEAD>().ok_or(CannotOpen)?;
         let [kind, length @ ..] = *head;
         let length = usize::try_from(u32::from_be_bytes(length)).map_err(|_| CannotOpen)?;

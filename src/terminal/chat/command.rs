@@ -30,6 +30,8 @@ pub enum Command {
     To(Nickname),
     /// Record a voice note.
     Voice,
+    /// Record one that is heard while it is spoken.
+    VoiceLive,
     /// Do not send what is being recorded.
     Cancel,
     /// Hear a voice note.
@@ -53,8 +55,12 @@ pub const COMMANDS: [(&str, &str, &str); 12] = [
     ("/help", "", "this list"),
     ("/users", "", "who there is, and who is online"),
     ("/to", "NICK", "talk to this person from now on"),
-    ("/voice", "", "record a voice note; Enter sends it, /cancel does not"),
-    ("/cancel", "", "do not send what is being recorded"),
+    (
+        "/voice",
+        "[live]",
+        "record a voice note; Enter sends it, /cancel does not; live: it is heard while you speak",
+    ),
+    ("/cancel", "", "do not send what is being recorded, or take it back"),
     ("/play", "[N]", "hear voice note N, or the last one"),
     ("/speak", "on|off|[N]", "read what arrives aloud, or not; read text N aloud"),
     ("/stop", "", "be silent at once"),
@@ -97,6 +103,8 @@ fn parse(command: &str) -> Result<Command, String> {
         },
         ("to", None) => Err("to whom? /to NICK; /users lists who there is".to_owned()),
         ("voice", None) => Ok(Command::Voice),
+        ("voice", Some("live")) | ("live", None) => Ok(Command::VoiceLive),
+        ("voice", Some(_)) => Err("/voice records, /voice live is heard while you speak".to_owned()),
         ("cancel", None) => Ok(Command::Cancel),
         ("play", which) => message(which).map(Command::Play),
         ("speak", Some("on")) => Ok(Command::Speak(true)),
@@ -111,7 +119,7 @@ fn parse(command: &str) -> Result<Command, String> {
         ("unread" | "new", None) => Ok(Command::Unread),
         ("quit" | "exit" | "q", None) => Ok(Command::Quit),
         (
-            "users" | "who" | "voice" | "cancel" | "stop" | "unread" | "new" | "quit" | "exit" | "q",
+            "users" | "who" | "live" | "cancel" | "stop" | "unread" | "new" | "quit" | "exit" | "q",
             Some(_),
         ) => Err(format!("/{name} takes nothing; //{name} … sends it as a text")),
         _ => Err(format!("there is no /{name}: /help lists what there is; //{name} sends it as a text")),
@@ -153,6 +161,8 @@ mod tests {
     #[test]
     fn commands_are_understood() {
         assert_eq!(command("/help"), Command::Help);
+        assert_eq!(command("/voice"), Command::Voice);
+        assert_eq!((command("/voice live"), command("/live")), (Command::VoiceLive, Command::VoiceLive));
         assert_eq!(command("/users "), Command::Users);
         assert_eq!(command("/to 지민"), Command::To("지민".parse().unwrap()));
         assert_eq!(command("/to  ZOÉ"), Command::To("zoé".parse().unwrap()));
@@ -187,6 +197,7 @@ mod tests {
         assert!(wrong("/").contains("/help"));
         assert!(wrong("/qiut").contains("there is no /qiut"));
         assert!(wrong("/quit now").contains("//quit"));
+        assert!(wrong("/voice now").contains("/voice live"));
         assert!(wrong("/to").contains("/to NICK"));
         assert!(wrong("/to #room").contains("not a name"));
         assert!(wrong("/to a b").contains("one word"));

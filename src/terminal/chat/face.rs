@@ -7,7 +7,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::complete::Names;
 use super::input::{Ask, Terminal, Typed};
-use crate::client::Message;
+use super::people::People;
+use crate::client::{Contact, Message};
+use crate::model::Nickname;
 
 /// Plain output.
 pub trait Plain: Send {
@@ -16,11 +18,21 @@ pub trait Plain: Send {
     /// # Errors
     /// When it can't be written.
     fn message(&mut self, message: &Message, line: &str) -> io::Result<()>;
-    /// What was asked for.
+    /// Who there is, and the same in lines for people.
     ///
     /// # Errors
     /// When it can't be written.
-    fn result(&mut self, text: &str) -> io::Result<()>;
+    fn users(&mut self, contacts: &[Contact], lines: &str) -> io::Result<()>;
+    /// How many messages of whom are new, and the same in a line for people.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn unread(&mut self, counts: &[(&Nickname, usize)], line: &str) -> io::Result<()>;
+    /// Help, which only people ask for.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn help(&mut self, lines: &str) -> io::Result<()>;
     /// Something worth saying beside it.
     fn words(&mut self, text: &str);
 }
@@ -93,14 +105,33 @@ impl Face {
         }
     }
 
-    /// Shows what was asked for.
-    pub(super) fn result(&mut self, text: String) -> io::Result<()> {
+    /// Shows who there is.
+    pub(super) fn users(&mut self, contacts: &[Contact], lines: String) -> io::Result<()> {
+        self.result(lines, |plain, lines| plain.users(contacts, lines))
+    }
+
+    /// Shows how much is new, and from whom.
+    pub(super) fn unread(&mut self, people: &People, line: String) -> io::Result<()> {
+        let counts: Vec<_> = people.with_news().map(|person| (&person.nickname, person.new.len())).collect();
+        self.result(line, |plain, line| plain.unread(&counts, line))
+    }
+
+    /// Shows what can be typed.
+    pub(super) fn help(&mut self, lines: String) -> io::Result<()> {
+        self.result(lines, |plain, lines| plain.help(lines))
+    }
+
+    fn result(
+        &mut self,
+        text: String,
+        plainly: impl FnOnce(&mut dyn Plain, &str) -> io::Result<()>,
+    ) -> io::Result<()> {
         match &mut self.kind {
             Kind::Terminal(_) => {
                 self.print(text, Vec::new());
                 Ok(())
             }
-            Kind::Plain(plain) => plain.result(&text),
+            Kind::Plain(plain) => plainly(plain.as_mut(), &text),
         }
     }
 

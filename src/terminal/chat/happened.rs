@@ -66,7 +66,13 @@ impl Talk {
     /// Something that was begun beside the conversation is done.
     pub(super) fn done(&mut self, done: Done) -> Result<Flow, ChatError> {
         match done {
-            Done::Stored { id, to, result } => self.stored(id, &to, result),
+            Done::Stored { id, to, result } => {
+                if result.is_err() {
+                    self.stop_speaking(id);
+                }
+                self.stored(id, &to, result);
+            }
+            Done::Spoken { id, to, result } => self.spoken(id, &to, result),
             Done::Directory { asked, result: Ok(contacts) } => self.directory(asked, &contacts)?,
             Done::Directory { asked: true, result: Err(error) } => self.words(&error.to_string()),
             Done::Directory { asked: false, .. } => {}
@@ -111,7 +117,10 @@ impl Talk {
             self.people.get_or_add(&peer).new.push(message.number);
         }
         self.show(message, Marks::default())?;
-        self.cue(cues::of_message(message));
+        if !self.is_heard_live(message) {
+            // What is heard at once needs no other announcement.
+            self.cue(cues::of_message(message));
+        }
         self.hear_arrival(message);
         Ok(())
     }
@@ -175,7 +184,7 @@ impl Talk {
         let first = !std::mem::replace(&mut self.acquainted, true);
         if asked {
             let list = self.view.users(contacts);
-            self.face.result(list)?;
+            self.face.users(contacts, list)?;
         } else if first && self.face.is_terminal() {
             self.greet(contacts);
         }

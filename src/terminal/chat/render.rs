@@ -38,16 +38,14 @@ impl View {
     pub fn message(&mut self, message: &Message, with: Option<&Nickname>, marks: Marks) -> String {
         self.lines.now = Millis::now();
         let lines = &self.lines;
-        let time = lines.palette.dim(&lines.time(message.sent_at));
-        let number = if marks.number { format!(" #{}", message.number) } else { String::new() };
         let new = if marks.new { " (new)" } else { "" };
         let other = peer(message, &self.me);
         let who = if message.from == self.me {
-            let you = lines.palette.paint(message.color, "you");
-            if with == Some(other) { you } else { format!("{you} → {}", sanitize::line(other.as_str())) }
+            let you = lines.named(&self.me, message.color, "you");
+            if with == Some(other) { you } else { lines.to(&you, &sanitize::line(other.as_str())) }
         } else {
-            let from = lines.palette.paint(message.color, &sanitize::line(message.from.as_str()));
-            if message.verified { format!("{from} ✓") } else { from }
+            let from = lines.name(&message.from, message.color);
+            if message.verified { lines.verified(&from) } else { from }
         };
         let what = match &message.body {
             Body::Text { text } => sanitize::block(text, INDENT),
@@ -55,29 +53,34 @@ impl View {
                 format!("{} (/play {})", voice(*duration_ms, *live, *cut_off), message.number)
             }
             Body::Notice { text } => {
-                return format!("{time}{number} * {who}{new}: {}", sanitize::block(text, INDENT));
+                return lines.notice(message, marks.number, &format!("{who}{new}"), text);
             }
         };
-        format!("{time}{number} {who}{}{new}: {what}", lines.remark(message))
+        format!("{} {who}{}{new}: {what}", lines.begin(message, marks.number), lines.remark(message))
     }
 
-    /// Something that tellal has to say. No message looks like it.
-    pub fn words(words: &str) -> String {
-        format!("* {}", sanitize::line(words))
+    /// Something that tellal has to say. No message looks like it: those begin with a time.
+    pub fn words(&self, words: &str) -> String {
+        let mark = if self.lines.plain { "tellal:" } else { "*" };
+        format!("{mark} {}", sanitize::line(words))
     }
 
     /// The prompt while a voice note is being recorded.
-    pub fn recording(to: &Nickname) -> Ask {
-        let prompt = format!("recording for {}, Enter sends> ", sanitize::line(to.as_str()));
+    pub fn recording(&self, to: &Nickname) -> Ask {
+        let end = self.prompts_end();
+        let prompt = format!("recording for {}, Enter sends{end}", sanitize::line(to.as_str()));
         Ask { before: String::new(), painted: prompt.clone(), prompt }
+    }
+
+    fn prompts_end(&self) -> &'static str {
+        if self.lines.plain { ": " } else { "> " }
     }
 
     /// Somebody's name in their colour.
     pub fn name(&self, person: &Person) -> String {
-        let name = sanitize::line(person.nickname.as_str());
         match person.color {
-            Some(color) => self.lines.palette.paint(color, &name),
-            None => name.into_owned(),
+            Some(color) => self.lines.name(&person.nickname, color),
+            None => sanitize::line(person.nickname.as_str()).into_owned(),
         }
     }
 
@@ -92,9 +95,8 @@ impl View {
         contacts.sort_by_key(|contact| (!contact.online, contact.nickname.folded()));
         let width = contacts.iter().map(|contact| contact.nickname.as_str().width()).max().unwrap_or(0);
         let lines = contacts.into_iter().map(|contact| {
-            let name = sanitize::line(contact.nickname.as_str());
-            let padding = " ".repeat(width.saturating_sub(name.width()));
-            let name = self.lines.palette.paint(contact.color, &name);
+            let padding = " ".repeat(width.saturating_sub(contact.nickname.as_str().width()));
+            let name = self.lines.name(&contact.nickname, contact.color);
             let state = if contact.online { "online" } else { "offline" };
             let standing = match (contact.me, contact.verified) {
                 (true, _) => ", you",
@@ -105,7 +107,11 @@ impl View {
                 Some(warning) => format!("; warning: {}", sanitize::line(warning)),
                 None => String::new(),
             };
-            format!("  {name}{padding}  {state}{standing}{warning}")
+            if self.lines.plain {
+                format!("{name}: {state}{standing}{warning}")
+            } else {
+                format!("  {name}{padding}  {state}{standing}{warning}")
+            }
         });
         lines.collect::<Vec<_>>().join("\n")
     }
@@ -121,15 +127,15 @@ impl View {
 
     /// The prompt: who talks to whom, and whose messages are new.
     pub fn prompt(&self, with: Option<&Nickname>, people: &People) -> Ask {
-        let palette = self.lines.palette;
+        let you = self.lines.named(&self.me, self.color, "you");
         let (mut prompt, mut painted) = match with {
             Some(with) => {
-                let name = sanitize::line(with.as_str()).into_owned();
+                let name = sanitize::line(with.as_str());
                 let color = people.find(with).and_then(|person| person.color);
-                let shown = color.map_or_else(|| name.clone(), |color| palette.paint(color, &name));
-                (format!("you → {name}"), format!("{} → {shown}", palette.paint(self.color, "you")))
+                let shown = color.map_or_else(|| name.to_string(), |color| self.lines.name(with, color));
+                (self.lines.to("you", &name), self.lines.to(&you, &shown))
             }
-            None => ("you".to_owned(), palette.paint(self.color, "you")),
+            None => ("you".to_owned(), you),
         };
         let mut news: Vec<String> = people
             .with_news()
@@ -140,25 +146,35 @@ impl View {
         if others > 0 {
             news.push(format!("{others} more"));
         }
-        let news = if news.is_empty() { "> ".to_owned() } else { format!(" ({})> ", news.join(", ")) };
+        let (news, end) = (news.join(", "), self.prompts_end());
+        let news = match (news.is_empty(), self.lines.plain) {
+            (true, _) => end.to_owned(),
+            (false, false) => format!(" ({news}){end}"),
+            (false, true) => format!(", {news}{end}"),
+        };
         prompt.push_str(&news);
         painted.push_str(&news);
         Ask { before: String::new(), prompt, painted }
     }
 }
 
-/// What can be typed.
-pub fn help() -> String {
-    let mut lines: Vec<String> = COMMANDS
-        .iter()
-        .map(|(name, argument, what)| format!("  {:<20} {what}", format!("{name} {argument}").trim_end()))
-        .collect();
+/// What can be typed; without decoration, words in place of columns and brackets.
+pub fn help(plain: bool) -> String {
+    let line = |(name, argument, what): &(&str, &str, &str)| {
+        if plain {
+            let argument = argument.replace('|', " or ").replace("or [", "or ").replace(['[', ']'], "");
+            format!("{}: {what}", format!("{name} {argument}").trim_end())
+        } else {
+            format!("  {:<20} {what}", format!("{name} {argument}").trim_end())
+        }
+    };
+    let mut lines: Vec<String> = COMMANDS.iter().map(line).collect();
     let rest = [
         "  Anything else is sent to the person whom the prompt names. Tab completes",
         "  commands and names, Ctrl-C clears the line. Several lines that are pasted at",
         "  once are one message, sent with Enter.",
     ];
-    lines.extend(rest.map(str::to_owned));
+    lines.extend(rest.map(|line| if plain { line.trim() } else { line }.to_owned()));
     lines.join("\n")
 }
 
@@ -176,7 +192,7 @@ mod tests {
     }
 
     fn view(palette: Palette) -> View {
-        let lines = Lines { palette, zone: TimeZone::UTC, now: Millis(0), numbers: false, plain: false };
+        let lines = Lines::at(palette, TimeZone::UTC, Millis(0));
         View { lines, me: name("ayşe"), color: "green".parse().unwrap() }
     }
 
@@ -247,7 +263,7 @@ mod tests {
         people.met(&name("burak"), &text("burak", "ayşe", "selam"));
         assert_eq!(
             prompt(&people, Some("burak")).painted,
-            "\u{1b}[38;5;28myou\u{1b}[0m → \u{1b}[38;5;33mburak\u{1b}[0m> "
+            "\u{1b}[38;5;65myou\u{1b}[0m → \u{1b}[38;5;27mburak\u{1b}[0m> "
         );
         people.get_or_add(&name("zoé")).new = vec![1, 2];
         assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak (zoé 2 new)> ");
@@ -256,6 +272,28 @@ mod tests {
         }
         let asked = prompt(&people, Some("burak"));
         assert_eq!(asked.prompt, "you → burak (zoé 2 new, 지민 1 new, 小明 1 new, 1 more)> ");
+    }
+
+    #[test]
+    fn without_decoration_there_are_words_in_place_of_symbols() {
+        let mut view = view(Palette::None);
+        view.lines.plain = true;
+        let marks = Marks { new: true, number: true };
+        let shown = view.message(&text("ayşe", "zoé", "salut"), Some(&name("burak")), marks);
+        assert!(shown.ends_with(" number 12 you to zoé (new): salut"), "{shown}");
+        let verified = Message { verified: true, ..text("burak", "ayşe", "selam") };
+        let shown = view.message(&verified, Some(&name("burak")), Marks::default());
+        assert!(shown.ends_with(" burak (verified): selam"), "{shown}");
+        let mut people = People::default();
+        assert_eq!(view.prompt(Some(&name("burak")), &people).prompt, "you to burak: ");
+        people.get_or_add(&name("zoé")).new = vec![1, 2];
+        assert_eq!(view.prompt(Some(&name("burak")), &people).prompt, "you to burak, zoé 2 new: ");
+        assert_eq!(view.prompt(None, &People::default()).painted, "you: ");
+        assert_eq!(view.recording(&name("burak")).prompt, "recording for burak, Enter sends: ");
+        assert_eq!(view.words("connected"), "tellal: connected");
+        let help = help(true);
+        assert!(help.contains("/speak on or off or N: read"), "{help}");
+        assert!(!help.contains(['[', ']', '|']) && !help.contains("  "), "{help}");
     }
 
     #[test]
@@ -282,8 +320,8 @@ mod tests {
     #[test]
     fn the_help_names_every_command() {
         for (name, ..) in COMMANDS {
-            assert!(help().contains(name));
+            assert!(help(false).contains(name));
         }
-        assert!(help().lines().all(|line| line.width() <= 80), "{}", help());
+        assert!(help(false).lines().all(|line| line.width() <= 80), "{}", help(false));
     }
 }

@@ -3,16 +3,19 @@
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::ChatError;
-use super::talk::{Done, Outgoing, Talk};
+use super::talk::{Done, Outgoing, Pending, Talk};
+use crate::audio::sound::Blocks;
 use crate::audio::{AudioError, Cue, Note, Recorder, Recording, Speaker, recorder};
-use crate::client::{Body, Message, MessageRef};
-use crate::model::Nickname;
+use crate::client::{Body, ClientError, Ending, Message, MessageRef};
+use crate::model::{MessageId, Nickname};
 use crate::speech::Speech;
 use crate::terminal::aloud::Aloud;
 use crate::terminal::line::duration;
+use crate::terminal::live::{self, BLOCK};
 
 /// The longest recording.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -39,11 +42,20 @@ pub(super) struct Taking {
     pub(super) to: Nickname,
     /// Absent until the microphone is open.
     pub(super) recording: Option<Recording>,
+    /// It is heard while it is spoken.
+    live: Option<Live>,
     /// When the level is looked at next.
     pub(super) look: Instant,
     /// When it is said next, in time recorded.
     say: Duration,
     loudest: f32,
+}
+
+/// A note that is heard while it is spoken.
+struct Live {
+    id: MessageId,
+    /// Tells how it ends, once it has begun.
+    ending: Option<oneshot::Sender<Ending>>,
 }
 
 impl Sound {
@@ -70,7 +82,7 @@ impl Talk {
         let speaker = self.sound.speaker.clone();
         self.sound.aloud.get_or_insert_with(|| {
             let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
-            Aloud::new(speaker, speech.then(Speech::new), tell)
+            Aloud::new(speaker, speech.then(Speech::new), false, tell)
         })
     }
 
@@ -115,6 +127,11 @@ impl Talk {
     /// Something to be heard is here.
     pub(super) fn hear(&mut self, message: &Message, wav: Option<Vec<u8>>) {
         match (&message.body, wav) {
+            (Body::Voice { live: true, .. }, _) => {
+                let client = self.client.clone();
+                // Nobody waits for its end.
+                drop(self.aloud(false).live(&client, message));
+            }
             (Body::Voice { duration_ms, .. }, Some(wav)) => {
                 let from = if message.from == self.view.me { "you" } else { message.from.as_str() };
                 let words =
@@ -137,12 +154,16 @@ impl Talk {
         }
     }
 
-    /// Hears what has just arrived, if that is wanted.
-    pub(super) fn hear_arrival(&mut self, message: &Message) {
-        if self.sound.speaking
+    /// Whether it is heard while it is spoken.
+    pub(super) fn is_heard_live(&self, message: &Message) -> bool {
+        self.sound.speaking
             && message.from != self.view.me
             && matches!(message.body, Body::Voice { live: true, .. })
-        {
+    }
+
+    /// Hears what has just arrived, if that is wanted.
+    pub(super) fn hear_arrival(&mut self, message: &Message) {
+        if self.is_heard_live(message) {
             let client = self.client.clone();
             // Nobody waits for its end.
             drop(self.aloud(true).live(&client, message));
@@ -154,8 +175,8 @@ impl Talk {
         }
     }
 
-    /// Begins to record.
-    pub(super) fn record(&mut self) {
+    /// Begins to record, to be heard after the end or `live`.
+    pub(super) fn record(&mut self, live: bool) {
         let Some(to) = self.with.clone() else {
             self.words("for whom? /to NICK first");
             return;
@@ -167,7 +188,8 @@ impl Talk {
         // The loudspeaker is not to be recorded.
         self.hush();
         let look = Instant::now() + LOOK;
-        self.sound.taking = Some(Taking { to, recording: None, look, say: FIRST, loudest: 0.0 });
+        let live = live.then(|| Live { id: MessageId::generate(), ending: None });
+        self.sound.taking = Some(Taking { to, recording: None, live, look, say: FIRST, loudest: 0.0 });
         self.spawn(|_| async { Done::Recording(Recorder::start(recorder::Options::default()).await) });
     }
 
@@ -175,8 +197,19 @@ impl Talk {
     pub(super) fn recording(&mut self, started: Result<Recording, AudioError>) {
         match (started, &mut self.sound.taking) {
             (Ok(recording), Some(taking)) => {
-                let words = format!("recording for {}: Enter sends it, /cancel does not", taking.to);
+                let to = taking.to.clone();
+                let mut words = format!("recording for {to}: Enter sends it, /cancel does not");
+                let mut begun = None;
+                if let Some(live) = &mut taking.live {
+                    words = format!("speaking to {to}: Enter ends it, /cancel takes it back");
+                    let (ending, ends) = oneshot::channel();
+                    live.ending = Some(ending);
+                    begun = Some((live.id, recording.sound().blocks(BLOCK), ends));
+                }
                 taking.recording = Some(recording);
+                if let Some((id, blocks, ends)) = begun {
+                    self.speak_live(id, to, blocks, ends);
+                }
                 self.words(&words);
             }
             (Ok(recording), None) => recording.cancel(),
@@ -212,12 +245,69 @@ impl Talk {
     pub(super) fn end_recording(&mut self, send: bool) {
         match self.sound.taking.take() {
             None => self.words("nothing is being recorded: /voice begins"),
+            Some(Taking { recording: Some(recording), live: Some(live), .. }) => {
+                self.end_speaking(recording, live, send);
+            }
             Some(Taking { recording: Some(recording), to, .. }) if send => {
                 self.spawn(|_| async move {
                     Done::Recorded { to, note: recording.finish().await.and_then(|take| take.note()) }
                 });
             }
             Some(_) => self.words("not sent: what was recorded is forgotten"),
+        }
+    }
+
+    /// Lets somebody hear what is recorded, as it is.
+    fn speak_live(&mut self, id: MessageId, to: Nickname, blocks: Blocks, ends: oneshot::Receiver<Ending>) {
+        self.unsent.insert(id, Pending { stored: false, told: false });
+        let begun = self.done.clone();
+        self.spawn(move |client| async move {
+            let note = match client.begin_live_as(id, &to).await {
+                Ok(note) => note,
+                Err(error) => return Done::Stored { id, to, result: Err(error) },
+            };
+            // The conversation may have ended.
+            let _ = begun.send(Done::Stored { id, to: to.clone(), result: Ok(()) });
+            let result = live::speak(note, blocks, ends).await;
+            Done::Spoken { id, to, result }
+        });
+    }
+
+    fn end_speaking(&mut self, recording: Recording, live: Live, send: bool) {
+        let Some(ending) = live.ending else { return };
+        if send {
+            tokio::spawn(async move {
+                let lost = recording.finish().await.map_or(true, |take| take.lost.is_some());
+                // It may have been ended already.
+                let _ = ending.send(if lost { Ending::CutOff } else { Ending::Done });
+            });
+        } else {
+            let _ = ending.send(Ending::Withdrawn);
+            recording.cancel();
+            self.unsent.remove(&live.id);
+            self.words("taken back: what was heard was heard, and nothing is kept");
+        }
+    }
+
+    /// It can't be spoken any more.
+    pub(super) fn stop_speaking(&mut self, id: MessageId) {
+        let is_it = |taking: &Taking| taking.live.as_ref().is_some_and(|live| live.id == id);
+        if self.sound.taking.as_ref().is_some_and(is_it) {
+            self.sound.taking = None;
+            self.ask();
+        }
+    }
+
+    /// What was heard while it was spoken is over.
+    pub(super) fn spoken(&mut self, id: MessageId, to: &Nickname, result: Result<Message, ClientError>) {
+        self.stop_speaking(id);
+        match result.map(|message| message.body) {
+            Ok(Body::Voice { duration_ms, cut_off, .. }) => {
+                let cut_off = if cut_off { "; it was cut off" } else { "" };
+                self.words(&format!("spoken to {to}, {}{cut_off}", duration(duration_ms)));
+            }
+            Ok(Body::Text { .. } | Body::Notice { .. }) => {}
+            Err(error) => self.words(&error.to_string()),
         }
     }
 

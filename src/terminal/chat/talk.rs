@@ -61,6 +61,8 @@ pub(super) enum Done {
     Recording(Result<Recording, AudioError>),
     /// A note was recorded.
     Recorded { to: Nickname, note: Result<Note, AudioError> },
+    /// What was heard while it was spoken is over.
+    Spoken { id: MessageId, to: Nickname, result: Result<Message, ClientError> },
     /// Something to be said.
     Said(String),
 }
@@ -173,13 +175,13 @@ impl Talk {
         if !self.face.is_terminal() {
             return self.show_all_new().await;
         }
-        self.words("Tellal: /help lists what can be typed, /quit ends");
+        self.words("/help lists what can be typed, /quit ends");
         if let Some(with) = self.with.clone() {
             self.turn_to(&with).await?;
         }
         if self.people.with_news().next().is_some() {
             let news = self.view.news(&self.people);
-            self.face.words(format!("* unread: {news}"));
+            self.face.words(self.view.words("unread: ") + &news);
         }
         if self.with.is_none() {
             self.words("whom do you want to talk to? /to NICK; /users lists who there is");
@@ -190,6 +192,10 @@ impl Talk {
     /// Without a terminal: what is new of the one talked with, or of all.
     async fn show_all_new(&mut self) -> Result<(), ChatError> {
         for message in self.client.unshown().await? {
+            // What has come since then is told as an event.
+            if message.number > self.known {
+                continue;
+            }
             if self.with.as_ref().is_none_or(|with| peer(&message, &self.view.me) == with) {
                 self.show(&message, Marks::default())?;
             }
@@ -309,7 +315,7 @@ impl Talk {
     /// Asks for the next line.
     pub(super) fn ask(&mut self) {
         let ask = match &self.sound.taking {
-            Some(taking) => View::recording(&taking.to),
+            Some(taking) => self.view.recording(&taking.to),
             None => self.view.prompt(self.with.as_ref(), &self.people),
         };
         self.face.ask(ask);
@@ -325,7 +331,7 @@ impl Talk {
 
     /// Says something.
     pub(super) fn words(&mut self, words: &str) {
-        self.face.words(View::words(words));
+        self.face.words(self.view.words(words));
     }
 
     /// Shows a message.

@@ -65,7 +65,7 @@ impl Talk {
 
     async fn command(&mut self, command: Command) -> Result<Flow, ChatError> {
         match command {
-            Command::Help => self.face.result(help())?,
+            Command::Help => self.face.help(help(self.view.lines.plain))?,
             Command::Users => self.look_around(true),
             Command::To(nick) => self.to(nick).await?,
             Command::History(count) => {
@@ -80,7 +80,7 @@ impl Talk {
             }
             Command::Unread => {
                 let news = self.view.news(&self.people);
-                self.face.result(news)?;
+                self.face.unread(&self.people, news)?;
             }
             Command::Quit => {
                 if !self.face.is_terminal() {
@@ -89,7 +89,8 @@ impl Talk {
                 }
                 return Ok(Flow::End);
             }
-            Command::Voice => self.record(),
+            Command::Voice => self.record(false),
+            Command::VoiceLive => self.record(true),
             Command::Cancel => self.end_recording(false),
             Command::Play(which) => self.fetch(which, true),
             Command::Speak(on) => self.speak(on).await?,
