@@ -100,14 +100,14 @@ fn a_note_is_cut_off_where_nothing_comes_and_goes_on_when_more_does() {
     let db = memory();
     let arrival = begun(&db, PHONE, MessageId::generate());
     add(&db, arrival, 0, &[1; GROUP], false).unwrap();
-    assert_eq!(cut_off_stale(&db, Millis(1)).unwrap(), []);
+    assert!(cut_off_stale(&db, Millis(1)).unwrap().is_empty());
     let later = Millis(Millis::now().0 + 1);
     assert_eq!(cut_off_stale(&db, later).unwrap(), [arrival]);
     assert!(matches!(
         stored(&db, arrival).body,
         Body::Voice { live: false, cut_off: true, duration_ms: 400, .. }
     ));
-    assert_eq!(cut_off_stale(&db, later).unwrap(), [], "said once");
+    assert!(cut_off_stale(&db, later).unwrap().is_empty(), "said once");
     add(&db, arrival, 1, &[1; GROUP], false).unwrap();
     assert!(matches!(stored(&db, arrival).body, Body::Voice { live: true, cut_off: false, .. }));
     give_up(&db, arrival).unwrap();

@@ -51,15 +51,12 @@ pub enum Command {
 }
 
 /// Every command: its name, what may follow it, and what it does.
-pub const COMMANDS: [(&str, &str, &str); 12] = [
+pub const COMMANDS: [(&str, &str, &str); 13] = [
     ("/help", "", "this list"),
     ("/users", "", "who there is, and who is online"),
     ("/to", "NICK", "talk to this person from now on"),
-    (
-        "/voice",
-        "[live]",
-        "record a voice note; Enter sends it, /cancel does not; live: it is heard while you speak",
-    ),
+    ("/voice", "", "record a voice note; Enter sends it, /cancel does not"),
+    ("/live", "", "record one that is heard while you speak"),
     ("/cancel", "", "do not send what is being recorded, or take it back"),
     ("/play", "[N]", "hear voice note N, or the last one"),
     ("/speak", "on|off|[N]", "read what arrives aloud, or not; read text N aloud"),
