@@ -12,10 +12,15 @@ use clap::{CommandFactory, ValueEnum};
 use super::Root;
 use super::failure::Failure;
 use super::output::Output;
+use super::passphrase;
 use crate::audio::{Sounds, Speaker};
-use crate::client::{Client, Options, Role};
+use crate::client::{Client, ClientError, Options, Role};
+use crate::crypto::Passphrase;
 use crate::model::{Color, Nickname};
 use crate::terminal::{Lines, Palette, When};
+
+/// How often somebody may mistype the passphrase.
+const ATTEMPTS: usize = 3;
 
 /// Options that every verb takes.
 #[derive(Debug, clap::Args)]
@@ -26,6 +31,9 @@ pub struct Globals {
     /// The server; remembered at registration, port 6000 if unnamed
     #[arg(long, value_name = "HOST[:PORT]", env = "TELLAL_SERVER", global = true, hide_env_values = true)]
     pub server: Option<String>,
+    /// Read the profile's passphrase from this open file descriptor, its first line, in place of asking for it
+    #[arg(long, value_name = "N", global = true)]
+    pub passphrase_fd: Option<u32>,
     /// Print one JSON object a line
     #[arg(long, global = true)]
     pub json: bool,
@@ -74,6 +82,8 @@ pub struct App {
     pub out: Output,
     /// Whether the program's own sounds are off.
     pub mute: bool,
+    /// The profile's passphrase, where a descriptor was named that gives it.
+    pub passphrase: Option<Passphrase>,
 }
 
 impl App {
@@ -96,7 +106,10 @@ impl App {
         };
         let palette = Palette::detect(when, stdout().is_terminal(), |name| std::env::var(name).ok());
         let out = Output::new(globals.json, Lines { plain: globals.plain, ..Lines::here(palette) });
-        Ok(Self { home, server: globals.server.filter(|server| !server.is_empty()), out, mute: globals.mute })
+        let server = globals.server.filter(|server| !server.is_empty());
+        // At once: what stdin says beside it may come behind it.
+        let passphrase = globals.passphrase_fd.map(passphrase::from_fd).transpose()?;
+        Ok(Self { home, server, out, mute: globals.mute, passphrase })
     }
 
     /// The loudspeaker, with this profile's sounds. The device is opened when something is played.
@@ -131,8 +144,23 @@ impl App {
     /// # Errors
     /// See [`Client::open`].
     pub async fn open_as(&self, role: Role) -> Result<Client> {
-        let options = Options { server: self.server.clone(), role, ..Options::new(&self.home) };
-        Ok(Client::open(options).await?)
+        let passphrase = self.passphrase.clone();
+        let options = Options { server: self.server.clone(), role, passphrase, ..Options::new(&self.home) };
+        // Beside a process that has the profile open no passphrase is needed.
+        let mut opened = Client::open(options.clone()).await;
+        for _ in 0..ATTEMPTS {
+            match &opened {
+                Err(ClientError::Locked { .. }) => {}
+                Err(ClientError::WrongPassphrase) if self.passphrase.is_none() => {
+                    self.out.note("tellal: that is not the passphrase");
+                }
+                _ => break,
+            }
+            let home = self.home.clone();
+            let typed = tokio::task::spawn_blocking(move || passphrase::ask(&home)).await??;
+            opened = Client::open(Options { passphrase: Some(typed), ..options.clone() }).await;
+        }
+        Ok(opened?)
     }
 }
 

@@ -8,25 +8,29 @@ use tokio::sync::oneshot;
 use super::app::App;
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
-use super::{deliver, record, voice};
-use crate::audio::recorder::{LIMIT, Options};
-use crate::audio::{AudioError, Recorder};
+use super::record::pressed;
+use super::{deliver, voice};
+use crate::audio::{AudioError, recorder};
 use crate::client::{Client, Ending, Events, LiveNote, Message};
 use crate::model::Nickname;
+use crate::terminal::dictation::{Dictation, Options};
+use crate::terminal::keys::{Keys, Press};
 use crate::terminal::line::duration;
 use crate::terminal::live::{BLOCK, speak};
+use crate::terminal::progress::{self, Line};
 
 /// Speaks until Enter, for some seconds, or to the limit; waits until the server has all of it, and prints the
-/// message's id. Ctrl-C takes it back.
+/// message's id. Ctrl-C and Esc take it back.
 ///
 /// # Errors
 /// When there is no microphone, or the note is refused or has to wait in the outbox; [`Interrupted`].
-pub async fn run(to: &Nickname, input: Option<String>, seconds: Option<Duration>, app: &App) -> Result<()> {
+pub async fn run(to: &Nickname, recorder: recorder::Options, app: &App) -> Result<()> {
     let client = app.open().await?;
     let speaker = app.speaker();
     let mut events = client.events();
     voice::known(&client, to).await?;
-    let sent = record(app, &client, &mut events, to, (input, seconds)).await;
+    let options = Options { recorder, trim: false, review: false };
+    let sent = record(app, &client, &mut events, to, options).await;
     if sent.as_ref().is_err_and(|error| error.is::<Interrupted>()) {
         // What was taken back is told to those who listen.
         deliver::close(client, events).await;
@@ -44,11 +48,10 @@ async fn record(
     client: &Client,
     events: &mut Events,
     to: &Nickname,
-    (input, seconds): (Option<String>, Option<Duration>),
+    options: Options,
 ) -> Result<Message> {
-    let options = Options { input, limit: seconds.unwrap_or(LIMIT), ..Options::default() };
-    let mut recording = Recorder::start(options).await.map_err(Failure::from)?;
-    let blocks = recording.sound().blocks(BLOCK);
+    let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
+    let blocks = taking.sound().blocks(BLOCK);
     let note = client.begin_live(to).await?;
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
@@ -56,36 +59,33 @@ async fn record(
     if tokio::time::timeout(Duration::ZERO, &mut interrupted).await.is_ok() {
         return withdraw(app, note).await;
     }
-    let end = if seconds.is_some() { "" } else { "Enter ends it, " };
-    let device = recording.device();
-    app.out.note(&format!("speaking to {to}, from {device}: {end}Ctrl-C takes it back"));
+    let mut keys = Keys::watch();
+    let how =
+        if keys.is_some() { "Enter ends it, Esc or Ctrl-C takes it back" } else { "Ctrl-C takes it back" };
+    let device = taking.device();
+    app.out.note(&format!("speaking to {to}, from {device}: {how}"));
     let (ending, ends) = oneshot::channel();
     let speaking = speak(note, blocks, ends);
     tokio::pin!(speaking);
-    let enter = record::enter(seconds.is_none());
-    tokio::pin!(enter);
-    let withdrawn = tokio::select! {
+    let done = tokio::select! {
         // The core has ended it.
         failed = &mut speaking => return Ok(failed?),
-        () = recording.ended() => false,
-        () = &mut enter => false,
-        _ = &mut interrupted => true,
+        done = watch(app, &mut taking, &mut keys) => done,
+        _ = &mut interrupted => false,
     };
-    if withdrawn {
+    drop(keys);
+    if !done {
         // Whether it was told is all the same: then it is cut off by being dropped.
         let _ = ending.send(Ending::Withdrawn);
-        recording.cancel();
+        drop(taking);
         speaking.await?;
         app.out.note("tellal: taken back: what was heard was heard, and nothing is kept");
         return Err(Interrupted.into());
     }
     let (finished, message) = tokio::join!(
         async {
-            let finished = recording.finish().await;
-            let lost = match &finished {
-                Ok(take) => take.lost.is_some(),
-                Err(_) => true,
-            };
+            let finished = taking.end().await;
+            let lost = finished.as_ref().map_or(true, |take| take.lost.is_some());
             // It waits for nothing else.
             let _ = ending.send(if lost { Ending::CutOff } else { Ending::Done });
             finished
@@ -93,14 +93,38 @@ async fn record(
         speaking
     );
     let (take, message) = (finished.map_err(Failure::from)?, message?);
-    if let Some(cause) = take.lost {
-        let spoken = duration(take.samples.len() as u64 / 16);
-        let cause = format!("{cause}, after {spoken}; what was said is kept and marked");
-        app.out.note(&format!("tellal: {}", AudioError::InputLost { cause }));
-    } else {
-        app.out.note(&format!("spoken {}", duration(take.samples.len() as u64 / 16)));
+    let spoken = duration(u64::try_from(take.duration().as_millis()).unwrap_or(u64::MAX));
+    match take.lost {
+        Some(cause) => {
+            let cause = format!("{cause}, after {spoken}; what was said is kept and marked");
+            app.out.note(&format!("tellal: {}", AudioError::InputLost { cause }));
+        }
+        None if take.is_silent() => {
+            app.out.note(&format!("tellal: nobody is heard in these {spoken}: is the microphone muted?"));
+        }
+        None => app.out.note(&format!("spoken {spoken}")),
     }
     deliver::accepted(client, events, &message).await
+}
+
+/// Shows how it goes until it ends; `false`: it is to be taken back.
+async fn watch(app: &App, taking: &mut Dictation, keys: &mut Option<Keys>) -> bool {
+    let drawn = Line::draw(!app.out.lines.plain);
+    let mut ticks = tokio::time::interval(progress::DRAW);
+    loop {
+        tokio::select! {
+            () = taking.ended() => return true,
+            key = pressed(keys) => match key {
+                Press::Enter | Press::End => return true,
+                Press::Escape => return false,
+                _ => {}
+            },
+            _ = ticks.tick() => {
+                taking.look().iter().for_each(|words| app.out.note(&format!("tellal: {words}")));
+                drawn.set(taking.line(app.out.lines.plain));
+            }
+        }
+    }
 }
 
 /// It was interrupted before anything was said.

@@ -10,9 +10,10 @@
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
 //! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`record`]: recording a voice note, with time and level
+//! - [`passphrase`]: where a passphrase comes from
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
-//!   `doctor`, `server`
+//! - the verbs: `register`, `users`, `verify`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
+//!   `lock`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
@@ -37,7 +38,11 @@ pub mod listen;
 #[cfg(feature = "client")]
 mod live;
 #[cfg(feature = "client")]
+pub mod lock;
+#[cfg(feature = "client")]
 pub mod output;
+#[cfg(feature = "client")]
+pub mod passphrase;
 #[cfg(feature = "client")]
 pub mod play;
 #[cfg(feature = "client")]
@@ -54,6 +59,8 @@ pub mod server;
 pub mod speak;
 #[cfg(feature = "client")]
 pub mod users;
+#[cfg(feature = "client")]
+pub mod verify;
 #[cfg(feature = "client")]
 pub mod voice;
 
@@ -94,6 +101,8 @@ pub enum ClientVerb {
     Register(register::Args),
     /// Who there is: nickname, online, fingerprint, verified
     Users(users::Args),
+    /// Compare keys: the safety number with somebody, or mark it as right
+    Verify(verify::Args),
     /// Talk, on the terminal
     Chat(chat::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
@@ -110,6 +119,8 @@ pub enum ClientVerb {
     Play(play::Args),
     /// Read a text aloud
     Speak(speak::Args),
+    /// Forget the keys; or set, change or remove the passphrase that they are sealed under
+    Lock(lock::Args),
     /// Check what works here, and say what to do about what does not
     Doctor(doctor::Args),
 }
@@ -168,6 +179,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         match verb {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,
+            ClientVerb::Verify(args) => verify::run(args, app).await,
             ClientVerb::Chat(args) => chat::run(args, app).await,
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,
@@ -175,6 +187,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Listen(args) => listen::run(args, app).await,
             ClientVerb::History(args) => history::run(args, app).await,
             ClientVerb::Play(args) => play::run(args, app).await,
+            ClientVerb::Lock(args) => lock::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
             ClientVerb::Speak(args) => speak::run(args, app).await,
         }

@@ -142,6 +142,10 @@ impl Reader<'_> {
                     lost = true;
                     self.app.out.note(&format!("tellal: {reason}; trying again"));
                 }
+                Event::Locked => {
+                    self.app.out.note("tellal: the profile is locked now");
+                    return Ok(());
+                }
                 Event::Connected => {
                     if !watching && !self.app.mute {
                         watching = self.client.watch_presence().await.is_ok();

@@ -11,11 +11,12 @@ use clap::error::ErrorKind;
 use super::app::{App, nickname, usage};
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
-use super::{deliver, file, record};
-use crate::audio::recorder::LIMIT;
+use super::{deliver, file, live, record};
+use crate::audio::recorder::{self, GAINS, LIMIT};
 use crate::audio::{Limits, Note, WavError, wav};
 use crate::client::{Client, ClientError, Message, VoiceNote};
 use crate::model::{Millis, Nickname};
+use crate::terminal::dictation::Options;
 use crate::terminal::line;
 
 /// How long the server may take to say who there is, before a recording.
@@ -28,17 +29,29 @@ pub struct Args {
     #[arg(value_name = "NICK")]
     pub to: String,
     /// Send this WAV file: 8 to 32 bits or float, mono or stereo, 8 to 192 kHz
-    #[arg(long, value_name = "NOTE.wav", conflicts_with_all = ["seconds", "input"])]
+    #[arg(long, value_name = "NOTE.wav", conflicts_with_all = ["seconds", "device", "gain", "no_trim", "review", "even_silent"])]
     pub file: Option<PathBuf>,
     /// Record so many seconds [default: until Enter]
     #[arg(long, value_name = "N", value_parser = seconds)]
     pub seconds: Option<Duration>,
     /// Let it be heard while you speak; Ctrl-C takes it back
-    #[arg(long, conflicts_with = "file")]
+    #[arg(long, conflicts_with_all = ["file", "review", "no_trim", "even_silent"])]
     pub live: bool,
     /// Record from this microphone; a name that none has lists them
-    #[arg(long, value_name = "DEVICE")]
-    pub input: Option<String>,
+    #[arg(long, visible_alias = "input", value_name = "NAME")]
+    pub device: Option<String>,
+    /// Record so much louder, or quieter: -40 to 40
+    #[arg(long, value_name = "DB", default_value_t = 0.0, value_parser = gain, allow_negative_numbers = true)]
+    pub gain: f32,
+    /// Keep the silence before and after what was said
+    #[arg(long)]
+    pub no_trim: bool,
+    /// Hear it before it is sent
+    #[arg(long)]
+    pub review: bool,
+    /// Send it even if nobody is heard in it
+    #[arg(long)]
+    pub even_silent: bool,
 }
 
 /// Records or reads, sends, waits until the server has accepted it, and prints the message's id.
@@ -52,8 +65,11 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         usage(ErrorKind::MissingRequiredArgument, what).exit();
     }
     let to = nickname(&args.to)?;
+    let limit = args.seconds.unwrap_or(LIMIT);
+    let recorder = recorder::Options { input: args.device, gain_db: args.gain, limit };
+    let timed = args.seconds.is_some();
     if args.live {
-        return super::live::run(&to, args.input, args.seconds, &app).await;
+        return live::run(&to, recorder, &app).await;
     }
     match args.file {
         Some(path) => {
@@ -73,7 +89,9 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         None => {
             let client = app.open().await?;
             known(&client, &to).await?;
-            let note = record::record(&app, args.input.as_deref(), args.seconds).await?;
+            let options = Options { recorder, trim: !args.no_trim, review: args.review };
+            let wanted = record::Wanted { options, timed, even_silent: args.even_silent };
+            let note = record::record(&app, &app.speaker(), wanted).await?;
             let wav = note.wav.clone();
             let sent = tokio::select! {
                 sent = send(&app, client, &to, note, None, None) => sent,
@@ -136,6 +154,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let limit = LIMIT.as_secs_f64();
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.1..=limit).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("a number of seconds, at most {limit}"))
+}
+
+fn gain(text: &str) -> Result<f32, String> {
+    let gain = text.parse::<f32>().ok().filter(|gain| GAINS.contains(gain));
+    gain.ok_or_else(|| format!("a number of decibels from {} to {}", GAINS.start(), GAINS.end()))
 }
 
 fn open(path: &Path) -> Result<Note> {

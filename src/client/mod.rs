@@ -59,6 +59,7 @@
 //! - [`message`]: a message as front ends see it
 //! - [`settings`]: what a person has set for the profile
 //! - [`error`]: what can go wrong, in words for the person who reads it
+//! - [`passphrase`]: setting and changing one, and locking
 //! - `profile`: the folder: who one is, with which keys
 //! - `db`: history, outbox, contacts and counters, encrypted
 //! - `link`: TLS with a pinned key, frames, requests
@@ -75,17 +76,19 @@ mod link;
 pub mod live;
 mod local;
 pub mod message;
+pub mod passphrase;
 mod profile;
 pub mod registration;
 pub mod settings;
 mod standing;
 
-pub use command::{Command, Contact, MessageRef, Reply, Status};
+pub use command::{Command, Contact, KeyChange, KeyStanding, MessageRef, Reply, Safety, Status};
 pub use db::all_closed;
 pub use error::ClientError;
 pub use event::Event;
 pub use handle::{Client, Events, Options, Role, VoiceNote};
 pub use live::{Ending, LiveNote, LiveSound};
 pub use message::{Body, Delivery, Message};
+pub use passphrase::{change_passphrase, has_passphrase, lock};
 pub use registration::{DEFAULT_KEY_BITS, Registration, register, registered};
 pub use settings::Settings;

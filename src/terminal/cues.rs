@@ -43,6 +43,7 @@ mod tests {
             seq: None,
             delivery,
             late: false,
+            key_changed: false,
             color: "red".parse().unwrap(),
         }
     }
@@ -57,6 +58,8 @@ mod tests {
             peaks: vec![],
             live: false,
             cut_off: false,
+            listened: false,
+            position_ms: 0,
         };
         let notice = Body::Notice { text: "the key changed".to_owned() };
         let id = MessageId::from_bytes([1; 16]);

@@ -115,9 +115,16 @@ impl Lines {
         match (&message.delivery, message.received_at) {
             (Some(Delivery::Queued), _) => " (waiting to be sent)".to_owned(),
             (Some(Delivery::Refused { reason }), _) => format!(" (not sent: {})", sanitize::line(reason)),
-            (None, Some(at)) if message.late => format!(" (arrived {})", self.time(at)),
+            (None, Some(at)) if message.late => {
+                format!("{} (arrived {})", Self::key_remark(message), self.time(at))
+            }
+            (None, _) => Self::key_remark(message).to_owned(),
             _ => String::new(),
         }
+    }
+
+    fn key_remark(message: &Message) -> &'static str {
+        if message.key_changed { " (UNDER A CHANGED KEY)" } else { "" }
     }
 }
 
@@ -159,6 +166,7 @@ mod tests {
             seq: Some(7),
             delivery: None,
             late: false,
+            key_changed: false,
             color: "green".parse().unwrap(),
         }
     }
@@ -195,11 +203,15 @@ mod tests {
             peaks: Vec::new(),
             live: false,
             cut_off: false,
+            listened: false,
+            position_ms: 0,
         };
         let voice = Message { verified: true, ..message(voice) };
         assert_eq!(plain.message(&voice), "07:00 ayşe ✓: voice note, 1:03 (tellal play 12)");
         let queued = Message { delivery: Some(Delivery::Queued), ..text("hi") };
         assert_eq!(plain.message(&queued), "07:00 ayşe → burak (waiting to be sent): hi");
+        let foreign = Message { key_changed: true, ..text("hi") };
+        assert_eq!(plain.message(&foreign), "07:00 ayşe (UNDER A CHANGED KEY): hi");
         let refused = Delivery::Refused { reason: "no\nroom".to_owned() };
         let refused = Message { delivery: Some(refused), ..text("hi") };
         assert_eq!(plain.message(&refused), "07:00 ayşe → burak (not sent: no⏎room): hi");

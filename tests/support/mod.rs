@@ -24,6 +24,7 @@ pub mod follow;
 pub mod schema;
 pub mod screen;
 pub mod signal;
+pub mod swap;
 pub mod wav;
 
 use std::ffi::{OsStr, OsString};

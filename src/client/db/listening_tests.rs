@@ -18,6 +18,8 @@ fn begun(db: &Connection, device: DeviceId, id: MessageId) -> i64 {
         peaks: Vec::new(),
         live: true,
         cut_off: false,
+        listened: false,
+        position_ms: 0,
     };
     let new = messages::New {
         id,
@@ -33,6 +35,7 @@ fn begun(db: &Connection, device: DeviceId, id: MessageId) -> i64 {
         seq: Some(1),
         delivery: None,
         late: false,
+        key_changed: false,
         complete: true,
     };
     let arrival = messages::insert(db, &new).unwrap();

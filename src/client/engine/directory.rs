@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use crate::client::db::contacts::{self, Pin};
+use crate::client::db::contacts::{self, Pin, Stored};
 use crate::client::{ClientError, Contact, Event};
 use crate::crypto::record::{Account, MessageKey, verify_account, verify_message_key};
-use crate::model::{AccountId, DirectoryEntry, KeyId, Millis, Nickname, from_canonical_cbor};
+use crate::model::{AccountId, DirectoryEntry, Millis, Nickname, from_canonical_cbor};
 use crate::protocol::message::{Answer, Verb};
 
+use super::verification::{key_change, warning};
 use super::{Engine, Session, Trouble, compute, lock, notice};
 
 /// After this the directory is asked again before something is sealed.
@@ -26,8 +27,8 @@ const CLOCKS: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Person {
     pub account: Account,
     pub keys: Vec<MessageKey>,
-    /// Whether the name was pinned to another account.
-    pub changed: bool,
+    /// Whether nothing may be sent to it before a person has decided about a changed key.
+    pub held: bool,
     pub fetched_at: Millis,
 }
 
@@ -61,15 +62,12 @@ impl Engine {
                 let mut met = Vec::new();
                 for ((account, keys), entry) in verified {
                     let pin = contacts::meet(db, &account, &entry, now)?;
-                    if pin == Pin::Changed {
-                        let name = &account.nickname;
-                        let text = format!(
-                            "The key of {name} has changed: this may be a new device, or somebody else. \
-                             Nothing is sent to {name} until you have compared fingerprints"
-                        );
+                    if let Pin::Changed(known) = &pin {
+                        let (name, vouched) = (&account.nickname, known.account == account.id);
+                        let text = warning(name, known, account.identity.id(), now, vouched);
                         events.push(Event::Message(notice(db, &me, name, text)?));
                     }
-                    let person = Person { account, keys, changed: pin != Pin::Holds, fetched_at: now };
+                    let person = Person { account, keys, held: pin != Pin::Holds, fetched_at: now };
                     met.push((Arc::new(person), entry.online));
                 }
                 Ok(met)
@@ -90,13 +88,7 @@ impl Engine {
     ) -> Result<Option<Arc<Person>>, Trouble> {
         let entries = directory(session, Verb::LookUpName { nickname: name.clone() }).await?;
         let met = self.meet(entries).await?;
-        let person =
-            met.into_iter().map(|(person, _)| person).find(|person| person.account.nickname == *name);
-        if let Some(person) = person.as_ref().filter(|person| !person.changed) {
-            let account = person.account.id;
-            self.db.write(move |db| contacts::confirm(db, &account)).await?;
-        }
-        Ok(person)
+        Ok(met.into_iter().map(|(person, _)| person).find(|person| person.account.nickname == *name))
     }
 
     /// A person by name: as stored if that is fresh enough, or else as the directory says now.
@@ -111,7 +103,7 @@ impl Engine {
         if let Some(stored) = stored {
             let fresh = Millis::now().since(stored.fetched_at) < FRESH && stored.fetched_at >= at_least;
             if fresh
-                && !stored.changed
+                && !stored.is_held()
                 && let Some(person) = self.remembered(stored).await?
             {
                 return Ok(Some(person));
@@ -148,16 +140,16 @@ impl Engine {
 
     /// A stored person, its records verified once more the first time.
     async fn remembered(&self, stored: contacts::Stored) -> Result<Option<Arc<Person>>, ClientError> {
-        let (id, changed, fetched_at) = (stored.account, stored.changed, stored.fetched_at);
+        let (id, held, fetched_at) = (stored.account, stored.is_held(), stored.fetched_at);
         if let Some(person) = lock(&self.people).get(&id)
             && person.fetched_at == fetched_at
-            && person.changed == changed
+            && person.held == held
         {
             return Ok(Some(person.clone()));
         }
         let verified = compute(move || verify(&from_canonical_cbor(&stored.entry).ok()?)).await?;
         let person = verified.filter(|(account, _)| account.id == id).map(|(account, keys)| {
-            let person = Arc::new(Person { account, keys, changed, fetched_at });
+            let person = Arc::new(Person { account, keys, held, fetched_at });
             lock(&self.people).insert(id, person.clone());
             person
         });
@@ -190,26 +182,23 @@ impl Engine {
             let skeleton = unicode_security::skeleton(name.folded()).collect();
             alike.entry(skeleton).or_default().push(name.clone());
         }
-        let ids: Vec<AccountId> = people.iter().map(|(person, _)| person.account.id).collect();
-        let verified: HashSet<AccountId> = self
-            .db
-            .run(move |db| {
-                let mut verified = HashSet::new();
-                for id in ids {
-                    if contacts::by_account(db, &id)?.is_some_and(|s| s.verified && !s.changed) {
-                        verified.insert(id);
-                    }
-                }
-                Ok(verified)
-            })
-            .await?;
-        let contacts = people.into_iter().map(|(person, online)| {
+        let names: Vec<Nickname> = people.iter().map(|(person, _)| person.account.nickname.clone()).collect();
+        let known: Vec<Option<Stored>> =
+            self.db.run(move |db| names.iter().map(|name| contacts::by_name(db, name)).collect()).await?;
+        let contacts = people.into_iter().zip(known).map(|((person, online), known)| {
             let account = &person.account;
             let name = &account.nickname;
             let skeleton: String = unicode_security::skeleton(name.folded()).collect();
             let other = alike.get(&skeleton).and_then(|names| names.iter().find(|other| *other != name));
+            let change = known.as_ref().and_then(|known| Some(key_change(known, known.rival.as_ref()?)));
             let warning = match other {
-                _ if person.changed => Some("another key than the one known for this name".to_owned()),
+                _ if change.is_some() => change.as_ref().map(|change| {
+                    format!(
+                        "the key has changed: known {}, since {} {}; nothing is sent until you decide \
+                     (`tellal verify {name}`)",
+                        change.known, change.since, change.shown
+                    )
+                }),
                 Some(other) => Some(format!("looks like {other}")),
                 None if name.is_suspicious() => Some("has letters of several scripts".to_owned()),
                 None => None,
@@ -217,12 +206,13 @@ impl Engine {
             Contact {
                 nickname: name.clone(),
                 online,
-                fingerprint: KeyId::from(account.id).fingerprint(),
-                verified: verified.contains(&account.id),
+                fingerprint: account.identity.id().fingerprint(),
+                verified: known.is_some_and(|known| known.verified && !known.is_held()),
                 color: account.color,
                 since: account.since,
                 me: account.id == self.me.account,
                 warning,
+                key_change: change,
             }
         });
         Ok(contacts.collect())

@@ -8,6 +8,7 @@
 //! - [`fetching`]: sound of received voice notes
 //! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken
 //! - [`renewal`]: message keys
+//! - [`verification`]: safety numbers, changed keys
 
 mod commands;
 pub(super) mod connection;
@@ -18,12 +19,14 @@ mod receiving;
 mod renewal;
 mod sending;
 mod speaking;
+mod verification;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use rusqlite::Transaction;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +59,8 @@ pub(super) struct Engine {
     kick: Notify,
     /// There may be something new in the outbox.
     outbox: Notify,
+    /// A person has decided about a key: what was held may leave.
+    decided: Notify,
     /// There may be something new to fetch.
     fetches: Notify,
     /// Somebody may have begun to speak, or ended.
@@ -72,6 +77,7 @@ pub(super) struct Engine {
     draining: tokio::sync::Mutex<()>,
     people: Mutex<HashMap<AccountId, Arc<Person>>>,
     stop: CancellationToken,
+    locked: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -82,6 +88,7 @@ type Keys = HashMap<KeyId, Arc<PrivateKey>>;
 #[derive(Clone)]
 struct Me {
     account: AccountId,
+    identity: KeyId,
     device: DeviceId,
     nickname: Nickname,
     color: Color,
@@ -168,6 +175,7 @@ impl Engine {
         let engine = Arc::new(Self {
             me: Me {
                 account: profile.account,
+                identity: profile.account.into(),
                 device: profile.device,
                 nickname: profile.nickname.clone(),
                 color: profile.color,
@@ -183,6 +191,7 @@ impl Engine {
             link: watch::Sender::new(Link::Connecting { attempt: 1 }),
             kick: Notify::new(),
             outbox: Notify::new(),
+            decided: Notify::new(),
             fetches: Notify::new(),
             listening: Notify::new(),
             live_news: watch::Sender::new(0),
@@ -193,6 +202,7 @@ impl Engine {
             draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),
             stop: CancellationToken::new(),
+            locked: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         engine.tasks.spawn(engine.clone().stay_connected());
@@ -206,6 +216,11 @@ impl Engine {
         self.tasks.close();
         self.tasks.wait().await;
         self.db.close().await;
+    }
+
+    /// Waits until somebody locks the profile.
+    pub(super) async fn locked(&self) {
+        self.locked.cancelled().await;
     }
 
     /// The connection: the one there is, or the one that the next attempt makes. An attempt begins at once.
@@ -291,6 +306,7 @@ fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<M
             seq: None,
             delivery: None,
             late: false,
+            key_changed: false,
             complete: true,
         },
     )?;
@@ -312,8 +328,9 @@ where
 
 fn load_keys(home: &Home) -> Result<(PrivateKey, Keys), ClientError> {
     let device = home.load_key(DEVICE)?;
-    let ids = home.message_keys()?;
-    let keys = ids.into_iter().map(|id| Ok((id, Arc::new(home.load_key(&message_key_name(&id))?))));
+    // Sealed ones take a good part of a second each.
+    let ids = home.message_keys()?.into_par_iter();
+    let keys = ids.map(|id| Ok((id, Arc::new(home.load_key(&message_key_name(&id))?))));
     Ok((device, keys.collect::<Result<_, ClientError>>()?))
 }
 

@@ -23,7 +23,7 @@ impl Scene {
         let burak = Person {
             account: BURAK.account.clone(),
             keys: Vec::new(),
-            changed: false,
+            held: false,
             fetched_at: Millis::now(),
         };
         let entry = DirectoryEntry { chain: Vec::new(), message_keys: Vec::new(), online: true };
@@ -31,6 +31,7 @@ impl Scene {
         contacts::meet(&transaction, &burak.account, &entry, Millis::now()).unwrap();
         transaction.commit().unwrap();
         let me = Me {
+            identity: AYŞE.account.identity.id(),
             account: AYŞE.account.id,
             device: AYŞE.device.public().id().into(),
             nickname: AYŞE.account.nickname.clone(),

@@ -46,12 +46,25 @@ pub enum Command {
     History(u32),
     /// How much is new, and from whom.
     Unread,
+    /// The safety number with whom one talks to, or what was read out as it, or a decision.
+    Verify(Verify),
     /// End.
     Quit,
 }
 
+/// What `/verify` can say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verify {
+    /// Show the safety number.
+    Show,
+    /// Compare it with these digits.
+    Code(String),
+    /// Take a changed key for theirs.
+    Accept,
+}
+
 /// Every command: its name, what may follow it, and what it does.
-pub const COMMANDS: [(&str, &str, &str); 13] = [
+pub const COMMANDS: [(&str, &str, &str); 14] = [
     ("/help", "", "this list"),
     ("/users", "", "who there is, and who is online"),
     ("/to", "NICK", "talk to this person from now on"),
@@ -63,6 +76,7 @@ pub const COMMANDS: [(&str, &str, &str); 13] = [
     ("/stop", "", "be silent at once"),
     ("/history", "[N]", "the last N messages, with their numbers"),
     ("/unread", "", "how much is new, and from whom"),
+    ("/verify", "[NUMBER|accept]", "the safety number; NUMBER marks it as right"),
     ("/quit", "", "end; Ctrl-D does the same"),
     ("//", "TEXT", "send a text that begins with a slash"),
 ];
@@ -87,6 +101,9 @@ impl Line {
 fn parse(command: &str) -> Result<Command, String> {
     let mut words = command.split_whitespace();
     let name = words.next().unwrap_or_default();
+    if name == "verify" {
+        return verify(&words.collect::<String>()).map(Command::Verify);
+    }
     let argument = words.next();
     if words.next().is_some() {
         return Err(format!("/{name} takes one word at most; //{name} … sends it as a text"));
@@ -120,6 +137,15 @@ fn parse(command: &str) -> Result<Command, String> {
             Some(_),
         ) => Err(format!("/{name} takes nothing; //{name} … sends it as a text")),
         _ => Err(format!("there is no /{name}: /help lists what there is; //{name} sends it as a text")),
+    }
+}
+
+fn verify(rest: &str) -> Result<Verify, String> {
+    match rest {
+        "" => Ok(Verify::Show),
+        "accept" => Ok(Verify::Accept),
+        digits if digits.bytes().all(|digit| digit.is_ascii_digit()) => Ok(Verify::Code(digits.to_owned())),
+        _ => Err("/verify shows the safety number; /verify NUMBER compares it with 60 digits".to_owned()),
     }
 }
 
@@ -172,6 +198,9 @@ mod tests {
         assert_eq!(command("/history"), Command::History(HISTORY));
         assert_eq!(command("/history 3"), Command::History(3));
         assert_eq!(command("/unread"), Command::Unread);
+        assert_eq!(command("/verify"), Command::Verify(Verify::Show));
+        assert_eq!(command("/verify 01234 56789"), Command::Verify(Verify::Code("0123456789".to_owned())));
+        assert_eq!(command("/verify accept"), Command::Verify(Verify::Accept));
         assert_eq!(command("/quit"), Command::Quit);
     }
 
@@ -200,6 +229,7 @@ mod tests {
         assert!(wrong("/to a b").contains("one word"));
         assert!(wrong("/history many").contains("number"));
         assert!(wrong("/history 0").contains("number"));
+        assert!(wrong("/verify burak").contains("60 digits"));
         assert!(wrong("/play that").contains("names no message"));
     }
 }

@@ -14,6 +14,7 @@ use crate::client::{Body, ClientError, Contact, Delivery, Event, Message};
 use crate::model::{MessageId, Nickname};
 use crate::terminal::cues;
 use crate::terminal::line::voice;
+use crate::terminal::safety::{self, Qr};
 
 /// How long somebody is away until it is said: a connection that is lost for a moment is nobody's business.
 const AWAY: Duration = Duration::from_secs(3);
@@ -57,7 +58,17 @@ impl Talk {
                 }
             }
             Event::LiveEnded(message) => self.live_ended(&message),
+            Event::Locked => {
+                self.words("the profile is locked now");
+                return Ok(Flow::End);
+            }
             Event::Presence { nickname, online } => self.presence(&nickname, online),
+            Event::Verified { nickname, verified } => {
+                let person = self.people.get_or_add(&nickname);
+                (person.verified, person.key_changed) = (verified, false);
+                let how = if verified { "verified" } else { "accepted, not verified" };
+                self.words(&format!("the key of {nickname} is {how}"));
+            }
             Event::Message(_) | Event::Queued(_) | Event::Uploading { .. } | Event::Drained => {}
         }
         Ok(Flow::On)
@@ -81,6 +92,11 @@ impl Talk {
             Done::Recording(started) => self.recording(started),
             Done::Recorded { to, note } => self.recorded(to, note),
             Done::Said(words) => self.words(&words),
+            Done::Safety(Ok(safety)) => {
+                let lines = safety::shown(&safety, Qr::No, "/verify NUMBER");
+                self.face.safety(&safety, lines)?;
+            }
+            Done::Safety(Err(error)) => self.words(&error.to_string()),
             Done::Met(messages) => {
                 for message in &messages {
                     let peer = peer(message, &self.view.me).clone();
@@ -117,6 +133,10 @@ impl Talk {
             self.people.get_or_add(&peer).new.push(message.number);
         }
         self.show(message, Marks::default())?;
+        if matches!(message.body, Body::Notice { .. }) {
+            // It may be about a key, which the prompt shows.
+            self.look_around(false);
+        }
         if !self.is_heard_live(message) {
             // What is heard at once needs no other announcement.
             self.cue(cues::of_message(message));
@@ -198,6 +218,11 @@ impl Talk {
                 self.words(&unknown(&with));
                 self.words("choose somebody with /to NICK");
                 self.with = None;
+            }
+            Some(with) if self.people.find(&with).is_some_and(|person| person.key_changed) => {
+                self.words(&format!(
+                    "connected; the key of {with} has changed: /verify shows it, nothing is sent"
+                ));
             }
             Some(with) => {
                 let words = if self.people.is_online(&with) {

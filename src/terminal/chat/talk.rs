@@ -16,7 +16,7 @@ use super::render::Marks;
 use super::sound::Sound;
 use super::{ChatError, Settings, View};
 use crate::audio::{AudioError, Note, Recording};
-use crate::client::{Client, ClientError, Command, Contact, Event, Events, Message, Reply};
+use crate::client::{Client, ClientError, Command, Contact, Event, Events, Message, Reply, Safety};
 use crate::model::{MessageId, Nickname};
 
 /// Messages of the history shown at the beginning, where nothing more is new.
@@ -65,6 +65,8 @@ pub(super) enum Done {
     Spoken { id: MessageId, to: Nickname, result: Result<Message, ClientError> },
     /// Something to be said.
     Said(String),
+    /// How it stands with somebody's key.
+    Safety(Result<Safety, ClientError>),
 }
 
 /// What is sent.
@@ -150,6 +152,9 @@ impl Talk {
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
         };
+        for standing in talk.client.standings().await? {
+            talk.people.judge(&standing);
+        }
         talk.catch_up().await?;
         talk.ask();
         talk.spawn(

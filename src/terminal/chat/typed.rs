@@ -1,10 +1,10 @@
 //! Doing what was typed.
 
 use super::ChatError;
-use super::command::{Command, Line};
+use super::command::{Command, Line, Verify};
 use super::input::Typed;
 use super::render::{Marks, help};
-use super::talk::{Flow, Link, Outgoing, Talk};
+use super::talk::{Done, Flow, Link, Outgoing, Talk};
 use crate::client::ClientError;
 use crate::model::Nickname;
 
@@ -96,6 +96,7 @@ impl Talk {
             Command::Speak(on) => self.speak(on).await?,
             Command::SpeakOne(which) => self.fetch(which, false),
             Command::Stop => self.hush(),
+            Command::Verify(what) => self.verify(what),
         }
         Ok(Flow::On)
     }
@@ -131,6 +132,25 @@ impl Talk {
             self.turn_to(&nick).await?;
         }
         Ok(())
+    }
+
+    fn verify(&self, what: Verify) {
+        let Some(with) = self.with.clone() else {
+            let _ = self.done.send(Done::Said("whose key? /to NICK first".to_owned()));
+            return;
+        };
+        self.spawn(move |client| async move {
+            let decided = match what {
+                Verify::Show => return Done::Safety(client.safety(&with).await),
+                Verify::Code(code) => client.verify(&with, &code).await,
+                Verify::Accept => client.accept_change(&with).await,
+            };
+            match decided {
+                // The event says it.
+                Ok(_) => Done::Met(Vec::new()),
+                Err(error) => Done::Safety(Err(error)),
+            }
+        });
     }
 
     /// Whether somebody is online, to be added to a sentence; nothing while that is not known.
