@@ -3,7 +3,13 @@
 //!
 //! `cargo bench --bench live` prints a table for `docs/performance.md`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "shared with the tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "shared with the tests"
+)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
