@@ -40,7 +40,7 @@ fn main() {
         let args = ["voice", "burak", "--live", "--seconds", "10", "--mute"];
         let (speaking, stderr) = Running::start_with_stderr(&mut card.command(&ayşe, args));
         assert!(stderr.recv_timeout(support::TIMEOUT).unwrap().starts_with("speaking to burak"));
-        let (mouth, ear) = (card.record_microphone(), card.record_loudspeaker());
+        let (mouth, ear) = (card.record("microphone"), card.record_loudspeaker());
         card.speak_into_microphone(&tones);
         ear.wait_until("all of it is heard", |samples| signal::bursts(samples, RATE, 0.3).len() >= TONES);
         ear.listen(Duration::from_millis(500));

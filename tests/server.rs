@@ -379,14 +379,18 @@ async fn chunks_that_are_waited_for_come_as_they_are_put_and_hold_up_nothing() {
         assert_eq!(push, Push::Reply { number: asked, answer: Answer::Chunk });
         assert_eq!(chunk, vec![index as u8; 100]);
     }
-    assert_eq!(burak.ask(Verb::FetchChunk { blob: blob(1), index: 0 }, b"").await, Err(RefusalCode::BlobMissing));
+    assert_eq!(
+        burak.ask(Verb::FetchChunk { blob: blob(1), index: 0 }, b"").await,
+        Err(RefusalCode::BlobMissing)
+    );
     // Another device's blob of that name is another blob.
     assert_eq!(burak.ask(Verb::DropBlob { blob: blob(1) }, b"").await, Ok(Answer::Done));
     assert_eq!(ayşe.ask(Verb::SealBlob { blob: blob(1), chunks: 2 }, b"").await, Ok(Answer::Done));
     assert_eq!(burak.ask(wait(2), b"").await, Ok(Answer::Blob { chunks: 2, sealed: true }));
 
     // A server that stops lets nobody wait.
-    let asked = burak.send(Verb::AwaitChunk { device: people[0].device(), blob: blob(2), index: 0 }, b"").await;
+    let asked =
+        burak.send(Verb::AwaitChunk { device: people[0].device(), blob: blob(2), index: 0 }, b"").await;
     assert_eq!(burak.ask(Verb::Ping, b"").await, Ok(Answer::Done));
     served.ask_to_stop();
     let refusal = Push::Refusal { number: asked, code: RefusalCode::ShuttingDown, retry_after: Some(1_000) };

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::doctor::Check;
 use super::lock::Locked;
 use super::output::{Error, Played, Registered, Saved, SentVoice, to_json};
+use super::sounds::Listed;
 use super::speak::Spoken;
 use super::verify::Verified;
 use crate::audio::AudioError;
@@ -114,6 +115,15 @@ fn other_results_are_as_described() {
     for check in [Check::good("server", "answers"), Check::bad("speech", "none", "install it").essential()] {
         schema::check(&json(&check), &["check"]);
     }
+    let sound = Listed {
+        kind: "sound",
+        sound: "left",
+        person: Some("지민".parse().unwrap()),
+        file: None,
+        duration_ms: 350,
+        silent: false,
+    };
+    schema::check(&json(&sound), &["sound"]);
     schema::check(&json(&saved), &["saved"]);
     schema::check(&json(&Saved { messages: None, id: None, ..saved }), &["saved"]);
     let played =
@@ -153,6 +163,7 @@ fn every_error_of_the_core_is_listed() {
         ClientError::UnknownNickname { nickname: nickname.clone() },
         ClientError::Unreachable { server: home.clone(), cause: cause.clone() },
         ClientError::WrongFingerprint { server: home.clone(), expected: home.clone(), found: home.clone() },
+        ClientError::WrongCertificate { server: home.clone(), cause: cause.clone() },
         ClientError::Busy { what: what.clone() },
         ClientError::NoSuchMessage,
         ClientError::NotVoice,

@@ -26,7 +26,7 @@ use crate::terminal::progress::{self, Line};
 /// When there is no microphone, or the note is refused or has to wait in the outbox; [`Interrupted`].
 pub async fn run(to: &Nickname, recorder: recorder::Options, app: &App) -> Result<()> {
     let client = app.open().await?;
-    let speaker = app.speaker();
+    let cues = app.cues();
     let mut events = client.events();
     voice::known(&client, to).await?;
     let options = Options { recorder, trim: false, review: false };
@@ -38,7 +38,7 @@ pub async fn run(to: &Nickname, recorder: recorder::Options, app: &App) -> Resul
     }
     let put =
         |message: &Message| app.out.put(&SentVoice { message, converted: None }, || message.id.to_string());
-    let told = deliver::tell(app, &speaker, &sent, put);
+    let told = deliver::tell(app, &cues, to, &sent, put);
     tokio::join!(deliver::close(client, events), told).1?;
     sent.map(drop)
 }

@@ -13,7 +13,7 @@
 //! - [`passphrase`]: where a passphrase comes from
 //! - [`mod@file`]: new files that never overwrite
 //! - the verbs: `register`, `users`, `verify`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
-//!   `lock`, `doctor`, `server`
+//!   `sounds`, `lock`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
@@ -55,6 +55,8 @@ pub mod register;
 pub mod send;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "client")]
+pub mod sounds;
 #[cfg(feature = "client")]
 pub mod speak;
 #[cfg(feature = "client")]
@@ -119,6 +121,8 @@ pub enum ClientVerb {
     Play(play::Args),
     /// Read a text aloud
     Speak(speak::Args),
+    /// The sounds of what happens: where each is from; plays them
+    Sounds(sounds::Args),
     /// Forget the keys; or set, change or remove the passphrase that they are sealed under
     Lock(lock::Args),
     /// Check what works here, and say what to do about what does not
@@ -189,6 +193,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Play(args) => play::run(args, app).await,
             ClientVerb::Lock(args) => lock::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
+            ClientVerb::Sounds(args) => sounds::run(args, app).await,
             ClientVerb::Speak(args) => speak::run(args, app).await,
         }
     };

@@ -173,11 +173,7 @@ impl Booth<'_> {
         if self.timed || !keys {
             return Some(End::Send);
         }
-        let what = if taking.is_full() {
-            "this is the limit of 10 min, and the end of the recording".to_owned()
-        } else {
-            format!("the microphone stopped after {}", time(taking.elapsed()))
-        };
+        let what = taking.end_in_words();
         self.say(&format!("{what}: Enter sends it, l listens, Esc or Ctrl-C cancels"));
         None
     }

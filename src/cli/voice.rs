@@ -12,11 +12,11 @@ use super::app::{App, nickname, usage};
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
 use super::{deliver, file, live, record};
-use crate::audio::recorder::{self, GAINS, LIMIT};
+use crate::audio::recorder::{self, LIMIT};
 use crate::audio::{Limits, Note, WavError, wav};
 use crate::client::{Client, ClientError, Message, VoiceNote};
 use crate::model::{Millis, Nickname};
-use crate::terminal::dictation::Options;
+use crate::terminal::dictation::{Options, gain};
 use crate::terminal::line;
 
 /// How long the server may take to say who there is, before a recording.
@@ -111,7 +111,7 @@ async fn send(
     converted: Option<String>,
     told: Option<String>,
 ) -> Result<()> {
-    let speaker = app.speaker();
+    let cues = app.cues();
     let mut events = client.events();
     let Note { wav, duration_ms, sample_rate, peaks, .. } = note;
     let sent = match client.send_voice(to, VoiceNote { wav, duration_ms, sample_rate, peaks }).await {
@@ -122,7 +122,7 @@ async fn send(
         Err(error) => Err(error.into()),
     };
     let put = |message: &Message| app.out.put(&SentVoice { message, converted }, || message.id.to_string());
-    let told = deliver::tell(app, &speaker, &sent, put);
+    let told = deliver::tell(app, &cues, to, &sent, put);
     tokio::join!(deliver::close(client, events), told).1?;
     sent.map(drop)
 }
@@ -154,11 +154,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let limit = LIMIT.as_secs_f64();
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.1..=limit).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("a number of seconds, at most {limit}"))
-}
-
-fn gain(text: &str) -> Result<f32, String> {
-    let gain = text.parse::<f32>().ok().filter(|gain| GAINS.contains(gain));
-    gain.ok_or_else(|| format!("a number of decibels from {} to {}", GAINS.start(), GAINS.end()))
 }
 
 fn open(path: &Path) -> Result<Note> {

@@ -2,12 +2,13 @@
 //! order of arrival, each after its sender's name, never over each other.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::listening::left_off;
 use super::{live, progress};
 use crate::audio::{Playback, Speaker, Start};
 use crate::client::{Client, Message, MessageRef};
@@ -41,9 +42,25 @@ pub enum Outcome {
 /// A place in the queue. Its turn comes whether or not anybody waits for it.
 pub struct Turn {
     done: oneshot::Receiver<Outcome>,
+    /// The note, once it is played.
+    playback: Arc<OnceLock<Playback>>,
 }
 
 impl Turn {
+    /// Waits until a note has been heard, or will not be, and keeps in the profile how far it was.
+    pub async fn kept(self, client: &Client, number: u64) -> Outcome {
+        let playback = self.playback.clone();
+        let outcome = self.done().await;
+        if let Some(playback) = playback.get() {
+            let heard = outcome == Outcome::Heard;
+            let left = left_off(playback.position(), heard).unwrap_or_default();
+            if let Err(error) = client.mark_heard(number, left, heard).await {
+                tracing::warn!(%error, "how far a note was heard is not kept");
+            }
+        }
+        outcome
+    }
+
     /// Waits until it has been heard, or will not be.
     pub async fn done(self) -> Outcome {
         self.done.await.unwrap_or(Outcome::Stopped)
@@ -59,9 +76,9 @@ struct Job {
 
 enum What {
     Text(String),
-    Note(Vec<u8>),
+    Note(Vec<u8>, Start, Arc<OnceLock<Playback>>),
     /// A note that is being spoken.
-    Live(Client, MessageRef),
+    Live(Client, MessageRef, Arc<OnceLock<Playback>>),
     /// Nothing: everything before it is over.
     Mark,
 }
@@ -112,14 +129,23 @@ impl Aloud {
     }
 
     /// Plays a voice note, after everything that came before. Without a speech service its sender is not named.
-    pub fn note(&self, from: &Nickname, wav: Vec<u8>) -> Turn {
-        self.push(from.as_str(), What::Note(wav))
+    pub fn note(&self, from: &Nickname, wav: Vec<u8>, start: Start) -> Turn {
+        let playback = Arc::default();
+        let what = What::Note(wav, start, Arc::clone(&playback));
+        Turn { playback, ..self.push(from.as_str(), what) }
+    }
+
+    /// The note that is played now.
+    pub fn playing(&self) -> Option<Playback> {
+        self.inner.now.state().playing.clone().filter(|playback| !playback.is_done())
     }
 
     /// Plays a voice note that is being spoken, as it comes, after everything that came before.
     pub fn live(&self, client: &Client, message: &Message) -> Turn {
+        let playback = Arc::default();
         let which = MessageRef::Number(message.number);
-        self.push(message.from.as_str(), What::Live(client.clone(), which))
+        let what = What::Live(client.clone(), which, Arc::clone(&playback));
+        Turn { playback, ..self.push(message.from.as_str(), what) }
     }
 
     /// Takes note of what somebody wrote, without reading it: it tells which language their short texts are in.
@@ -164,7 +190,7 @@ impl Aloud {
         };
         // Without its task, which only ends with the runtime, nothing is heard.
         let _ = self.inner.jobs.send(Job { from: from.to_owned(), what, stopped, done });
-        Turn { done: outcome }
+        Turn { done: outcome, playback: Arc::default() }
     }
 }
 
@@ -215,7 +241,15 @@ impl<T: Fn(&str)> Reader<T> {
         match what {
             What::Mark => Outcome::Heard,
             What::Text(text) => self.say(from, text).await,
-            What::Live(client, which) => {
+            What::Note(wav, start, playback) => {
+                match self.say(from, String::new()).await {
+                    Outcome::Stopped => return Outcome::Stopped,
+                    Outcome::Unavailable(why) => self.trouble(why),
+                    Outcome::Heard => {}
+                }
+                self.play(|speaker| speaker.play_from(wav, start), &playback).await
+            }
+            What::Live(client, which, playback) => {
                 // It begins to come while its sender is named.
                 let (named, sound) =
                     tokio::join!(self.say(from, String::new()), live::listen(&client, which));
@@ -225,17 +259,11 @@ impl<T: Fn(&str)> Reader<T> {
                     Outcome::Heard => {}
                 }
                 match sound {
-                    Ok(sound) => self.play(|speaker| speaker.play_sound(sound, Start::default())).await,
+                    Ok(sound) => {
+                        self.play(|speaker| speaker.play_sound(sound, Start::default()), &playback).await
+                    }
                     Err(error) => Outcome::Unavailable(error.to_string()),
                 }
-            }
-            What::Note(wav) => {
-                match self.say(from, String::new()).await {
-                    Outcome::Stopped => return Outcome::Stopped,
-                    Outcome::Unavailable(why) => self.trouble(why),
-                    Outcome::Heard => {}
-                }
-                self.play(|speaker| speaker.play(wav)).await
             }
         }
     }
@@ -250,7 +278,7 @@ impl<T: Fn(&str)> Reader<T> {
         }
     }
 
-    async fn play(&self, begin: impl FnOnce(&Speaker) -> Playback) -> Outcome {
+    async fn play(&self, begin: impl FnOnce(&Speaker) -> Playback, shared: &OnceLock<Playback>) -> Outcome {
         let playback = {
             let mut state = self.now.state();
             // Stopped between the name and the note.
@@ -259,6 +287,8 @@ impl<T: Fn(&str)> Reader<T> {
             }
             state.playing.insert(begin(&self.speaker)).clone()
         };
+        // It was empty.
+        let _ = shared.set(playback.clone());
         let played = if self.draw { progress::show(&playback).await } else { playback.wait().await };
         match played {
             Ok(()) => Outcome::Heard,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::line;
 use super::listening::time;
-use crate::audio::recorder::{self, LIMIT};
+use crate::audio::recorder::{self, GAINS, LIMIT};
 use crate::audio::{AudioError, Note, Playback, Recorder, Recording, Sound, Speaker, Take};
 
 /// What is quieter is nothing.
@@ -95,6 +95,24 @@ impl Dictation {
     /// Whether it has reached its limit.
     pub fn is_full(&self) -> bool {
         self.recording.elapsed() >= self.options.recorder.limit.min(LIMIT)
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.recording.has_ended()
+    }
+
+    /// Why it ended by itself, in words.
+    pub fn end_in_words(&self) -> String {
+        let elapsed = self.recording.elapsed();
+        if self.is_full() {
+            format!(
+                "this is the limit of {}, and the end of the recording",
+                line::duration(elapsed.as_millis() as u64)
+            )
+        } else {
+            format!("the microphone stopped after {}", time(elapsed))
+        }
     }
 
     /// Waits until it ends by itself: at its limit, or because there is no microphone any more. Can be dropped and
@@ -333,6 +351,15 @@ fn decibels(level: f32) -> String {
     // The bar's lower end.
     let db = (20.0 * level.max(1e-6).log10()).max(-3.0 * PLACES as f32);
     format!("{db:>3.0} dB")
+}
+
+/// Reads a gain in decibels.
+///
+/// # Errors
+/// With the rule that it breaks, in words.
+pub fn gain(text: &str) -> Result<f32, String> {
+    let gain = text.parse::<f32>().ok().filter(|gain| GAINS.contains(gain));
+    gain.ok_or_else(|| format!("a gain is a number of decibels from {} to {}", GAINS.start(), GAINS.end()))
 }
 
 /// A level from 0 to 1, in words.

@@ -5,7 +5,7 @@
 //!
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
-//! - [`cues`]: which sound goes with which event
+//! - [`cues`]: the program's own sounds: which goes with which event, whose they are, when there are none
 //! - [`mod@line`]: a message as lines for people
 //! - [`live`]: voice notes that are heard while they are spoken
 //! - [`safety`]: safety numbers, to look at and to be read out
@@ -31,4 +31,5 @@ pub mod sanitize;
 
 pub use aloud::Aloud;
 pub use color::{Palette, When};
+pub use cues::Cues;
 pub use line::Lines;

@@ -149,7 +149,9 @@ impl Engine {
                     Ok(None) => return Err(ClientError::UnknownNickname { nickname: to }),
                     Err(Trouble::Local(error)) => return Err(error),
                 },
-                Err(error @ ClientError::WrongFingerprint { .. }) => return Err(error),
+                Err(
+                    error @ (ClientError::WrongFingerprint { .. } | ClientError::WrongCertificate { .. }),
+                ) => return Err(error),
                 Err(_) => {}
             },
         }

@@ -2,6 +2,8 @@
 
 use crate::client::MessageRef;
 use crate::model::Nickname;
+use crate::terminal::dictation::{Options, gain};
+use crate::terminal::listening::{Control, read_speed, read_time};
 
 /// Messages that `/history` shows where nobody said how many.
 pub const HISTORY: u32 = 20;
@@ -29,13 +31,21 @@ pub enum Command {
     /// Talk to this person from now on.
     To(Nickname),
     /// Record a voice note.
-    Voice,
+    Voice(Options),
     /// Record one that is heard while it is spoken.
-    VoiceLive,
+    Live(Options),
+    /// Hear what was recorded so far.
+    Listen,
     /// Do not send what is being recorded.
     Cancel,
-    /// Hear a voice note.
-    Play(MessageRef),
+    /// Hear a voice note, at a speed.
+    Play(MessageRef, Option<f32>),
+    /// Pause what is recorded or played, or go on.
+    Pause,
+    /// Something else for the note that is played.
+    Control(Control),
+    /// Hear the next voice note.
+    Next,
     /// Read what arrives aloud, or no longer.
     Speak(bool),
     /// Read one text aloud.
@@ -64,14 +74,19 @@ pub enum Verify {
 }
 
 /// Every command: its name, what may follow it, and what it does.
-pub const COMMANDS: [(&str, &str, &str); 14] = [
+pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("/help", "", "this list"),
     ("/users", "", "who there is, and who is online"),
     ("/to", "NICK", "talk to this person from now on"),
-    ("/voice", "", "record a voice note; Enter sends it, /cancel does not"),
-    ("/live", "", "record one that is heard while you speak"),
+    ("/voice", "[OPTIONS]", "record a voice note; Enter sends it, /cancel does not"),
+    ("/live", "[OPTIONS]", "record one that is heard while you speak"),
+    ("/listen", "", "hear what was recorded so far"),
     ("/cancel", "", "do not send what is being recorded, or take it back"),
-    ("/play", "[N]", "hear voice note N, or the last one"),
+    ("/play", "[N] [SPEED]", "hear voice note N, or the last one"),
+    ("/pause", "", "pause what is recorded or played, or go on; so does space"),
+    ("/seek", "TIME|+S|-S", "go to a time, or by seconds; the arrows go by 5"),
+    ("/speed", "SPEED", "play faster or slower, 0.5 to 2"),
+    ("/next", "", "hear the next voice note"),
     ("/speak", "on|off|[N]", "read what arrives aloud, or not; read text N aloud"),
     ("/stop", "", "be silent at once"),
     ("/history", "[N]", "the last N messages, with their numbers"),
@@ -101,8 +116,12 @@ impl Line {
 fn parse(command: &str) -> Result<Command, String> {
     let mut words = command.split_whitespace();
     let name = words.next().unwrap_or_default();
-    if name == "verify" {
-        return verify(&words.collect::<String>()).map(Command::Verify);
+    match name {
+        "verify" => return verify(&words.collect::<String>()).map(Command::Verify),
+        "voice" => return voice(words).map(Command::Voice),
+        "live" => return voice(words).map(Command::Live),
+        "play" => return play(words),
+        _ => {}
     }
     let argument = words.next();
     if words.next().is_some() {
@@ -116,11 +135,14 @@ fn parse(command: &str) -> Result<Command, String> {
             Err(error) => Err(format!("{nick:?} is not a name: {error}")),
         },
         ("to", None) => Err("to whom? /to NICK; /users lists who there is".to_owned()),
-        ("voice", None) => Ok(Command::Voice),
-        ("voice", Some("live")) | ("live", None) => Ok(Command::VoiceLive),
-        ("voice", Some(_)) => Err("/voice records, /voice live is heard while you speak".to_owned()),
+        ("listen", None) => Ok(Command::Listen),
         ("cancel", None) => Ok(Command::Cancel),
-        ("play", which) => message(which).map(Command::Play),
+        ("pause" | "resume", None) => Ok(Command::Pause),
+        ("next", None) => Ok(Command::Next),
+        ("seek", Some(to)) => seek(to).map(Command::Control),
+        ("seek", None) => Err("to which time? /seek 1:05, or /seek -10".to_owned()),
+        ("speed", Some(to)) => read_speed(to).map(|speed| Command::Control(Control::Speed(speed))),
+        ("speed", None) => Err("how fast? /speed 1.5".to_owned()),
         ("speak", Some("on")) => Ok(Command::Speak(true)),
         ("speak", Some("off")) => Ok(Command::Speak(false)),
         ("speak", which) => message(which).map(Command::SpeakOne),
@@ -133,7 +155,8 @@ fn parse(command: &str) -> Result<Command, String> {
         ("unread" | "new", None) => Ok(Command::Unread),
         ("quit" | "exit" | "q", None) => Ok(Command::Quit),
         (
-            "users" | "who" | "live" | "cancel" | "stop" | "unread" | "new" | "quit" | "exit" | "q",
+            "users" | "who" | "listen" | "cancel" | "pause" | "resume" | "next" | "stop" | "unread" | "new"
+            | "quit" | "exit" | "q",
             Some(_),
         ) => Err(format!("/{name} takes nothing; //{name} … sends it as a text")),
         _ => Err(format!("there is no /{name}: /help lists what there is; //{name} sends it as a text")),
@@ -149,13 +172,66 @@ fn verify(rest: &str) -> Result<Verify, String> {
     }
 }
 
+/// What may follow `/voice`: the same as on the command line.
+fn voice<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Options, String> {
+    let mut options = Options::default();
+    while let Some(word) = words.next() {
+        let (option, inline) =
+            word.split_once('=').map_or((word, None), |(option, value)| (option, Some(value)));
+        match option {
+            "--no-trim" => options.trim = false,
+            "--review" => options.review = true,
+            "--device" | "--gain" => {
+                let value = inline.or_else(|| words.next());
+                let value = value.ok_or_else(|| format!("{option} needs a value"))?;
+                if option == "--device" {
+                    options.recorder.input = Some(value.to_owned());
+                } else {
+                    options.recorder.gain_db = gain(value)?;
+                }
+            }
+            _ => {
+                return Err(format!(
+                    "{word:?} is not understood: /voice [--device NAME] [--gain DB] [--no-trim] [--review]; \
+                     //voice … sends it as a text"
+                ));
+            }
+        }
+    }
+    Ok(options)
+}
+
+fn play<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Command, String> {
+    let which = message(words.next())?;
+    let speed = words.next().map(read_speed).transpose()?;
+    match words.next() {
+        None => Ok(Command::Play(which, speed)),
+        Some(_) => {
+            Err("/play takes a number and a speed: /play 12 1.5; //play … sends it as a text".to_owned())
+        }
+    }
+}
+
+fn seek(to: &str) -> Result<Control, String> {
+    let (sign, time) = match to.strip_prefix('-') {
+        Some(time) => (-1.0, time),
+        None => (1.0, to.strip_prefix('+').unwrap_or(to)),
+    };
+    let time_read = read_time(time).ok_or_else(|| format!("{to:?} is no time: /seek 1:05, or /seek -10"))?;
+    let by = to.starts_with(['+', '-']);
+    Ok(if by { Control::Skip(sign * time_read.as_secs_f64()) } else { Control::To(time_read) })
+}
+
 fn message(which: Option<&str>) -> Result<MessageRef, String> {
     which.unwrap_or("last").parse().map_err(|error: crate::client::ClientError| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::audio::recorder;
 
     fn command(typed: &str) -> Command {
         match Line::parse(typed) {
@@ -184,14 +260,22 @@ mod tests {
     #[test]
     fn commands_are_understood() {
         assert_eq!(command("/help"), Command::Help);
-        assert_eq!(command("/voice"), Command::Voice);
-        assert_eq!((command("/voice live"), command("/live")), (Command::VoiceLive, Command::VoiceLive));
         assert_eq!(command("/users "), Command::Users);
         assert_eq!(command("/to 지민"), Command::To("지민".parse().unwrap()));
         assert_eq!(command("/to  ZOÉ"), Command::To("zoé".parse().unwrap()));
-        assert_eq!(command("/play"), Command::Play(MessageRef::Last));
-        assert_eq!(command("/play 12"), Command::Play(MessageRef::Number(12)));
-        assert_eq!(command("/play #12"), Command::Play(MessageRef::Number(12)));
+        assert_eq!(command("/play"), Command::Play(MessageRef::Last, None));
+        assert_eq!(command("/play 12"), Command::Play(MessageRef::Number(12), None));
+        assert_eq!(command("/play #12 1.5"), Command::Play(MessageRef::Number(12), Some(1.5)));
+        assert_eq!(command("/seek 1:05"), Command::Control(Control::To(Duration::from_secs(65))));
+        assert_eq!(command("/seek -10"), Command::Control(Control::Skip(-10.0)));
+        assert_eq!(command("/seek +0:10"), Command::Control(Control::Skip(10.0)));
+        assert_eq!(command("/speed 0.75"), Command::Control(Control::Speed(0.75)));
+        assert_eq!(command("/pause"), Command::Pause);
+        assert_eq!(command("/voice"), Command::Voice(Options::default()));
+        let recorder =
+            recorder::Options { input: Some("desk".to_owned()), gain_db: -6.5, ..Default::default() };
+        let options = Options { recorder, trim: false, review: true };
+        assert_eq!(command("/voice --device desk --gain=-6.5 --no-trim --review"), Command::Voice(options));
         assert_eq!(command("/speak on"), Command::Speak(true));
         assert_eq!(command("/speak off"), Command::Speak(false));
         assert_eq!(command("/speak"), Command::SpeakOne(MessageRef::Last));
@@ -207,14 +291,16 @@ mod tests {
     #[test]
     fn every_listed_command_is_understood() {
         for (name, argument, _) in COMMANDS {
-            let example = match argument {
+            let example = match *argument {
                 "NICK" => "burak",
                 "TEXT" => "x",
                 "on|off|[N]" => "on",
+                "TIME|+S|-S" => "1:05",
+                "SPEED" => "1.5",
                 _ => "",
             };
             let line = Line::parse(format!("{name} {example}").trim());
-            assert!(!matches!(line, Line::Wrong(_)) || name == "//", "{name}: {line:?}");
+            assert!(!matches!(line, Line::Wrong(_)) || *name == "//", "{name}: {line:?}");
         }
     }
 
@@ -223,7 +309,6 @@ mod tests {
         assert!(wrong("/").contains("/help"));
         assert!(wrong("/qiut").contains("there is no /qiut"));
         assert!(wrong("/quit now").contains("//quit"));
-        assert!(wrong("/voice now").contains("/voice live"));
         assert!(wrong("/to").contains("/to NICK"));
         assert!(wrong("/to #room").contains("not a name"));
         assert!(wrong("/to a b").contains("one word"));
@@ -231,5 +316,11 @@ mod tests {
         assert!(wrong("/history 0").contains("number"));
         assert!(wrong("/verify burak").contains("60 digits"));
         assert!(wrong("/play that").contains("names no message"));
+        assert!(wrong("/play 3 9").contains("0.5 to 2"));
+        assert!(wrong("/play 3 1 2").contains("//play"));
+        assert!(wrong("/seek soon").contains("1:05"));
+        assert!(wrong("/speed").contains("/speed 1.5"));
+        assert!(wrong("/voice now").contains("--no-trim") && wrong("/voice --gain").contains("value"));
+        assert!(wrong("/voice --gain 99").contains("decibels"));
     }
 }

@@ -6,7 +6,7 @@ use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::complete::Names;
-use super::input::{Ask, Terminal, Typed};
+use super::input::{Ask, Busy, Terminal, Typed};
 use super::people::People;
 use crate::client::{Contact, Message, Safety};
 use crate::model::Nickname;
@@ -65,6 +65,7 @@ impl Face {
     pub(super) fn open(
         colors: bool,
         names: Names,
+        busy: Busy,
         plain: Option<Box<dyn Plain>>,
         fallback: Box<dyn Plain>,
     ) -> io::Result<Self> {
@@ -72,7 +73,7 @@ impl Face {
         let (shown, printed) = unbounded_channel();
         let plain = match plain {
             None if stdin().is_terminal() && stdout().is_terminal() => {
-                match Terminal::open(colors, names, sender.clone(), shown.clone())? {
+                match Terminal::open(colors, names, busy, sender.clone(), shown.clone())? {
                     Some(terminal) => Ok(terminal),
                     None => Err(fallback),
                 }

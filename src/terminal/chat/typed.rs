@@ -18,11 +18,15 @@ impl Talk {
             }
             return Ok(Flow::On);
         }
+        if let Typed::Press(key) = typed {
+            self.press(key);
+            return Ok(Flow::On);
+        }
         self.face.answered();
         let cleared = typed == Typed::Cleared;
         let line = match typed {
             Typed::Line(line) => line,
-            Typed::Cleared | Typed::Key => String::new(),
+            Typed::Cleared | Typed::Key | Typed::Press(_) => String::new(),
             Typed::End if self.face.is_terminal() => return Ok(Flow::End),
             Typed::End => {
                 self.finish();
@@ -89,10 +93,17 @@ impl Talk {
                 }
                 return Ok(Flow::End);
             }
-            Command::Voice => self.record(false),
-            Command::VoiceLive => self.record(true),
+            Command::Voice(options) => self.record(options, false),
+            Command::Live(options) => self.record(options, true),
+            Command::Listen => self.listen_to_recording(),
             Command::Cancel => self.end_recording(false),
-            Command::Play(which) => self.fetch(which, true),
+            Command::Play(which, speed) => {
+                self.sound.speed = speed.unwrap_or(self.sound.speed);
+                self.fetch(which, true);
+            }
+            Command::Pause => self.pause(),
+            Command::Control(control) => self.control(control),
+            Command::Next => self.next_note(),
             Command::Speak(on) => self.speak(on).await?,
             Command::SpeakOne(which) => self.fetch(which, false),
             Command::Stop => self.hush(),
