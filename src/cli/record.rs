@@ -215,7 +215,8 @@ impl Booth<'_> {
     }
 }
 
-async fn pressed(keys: &mut Option<Keys>) -> Press {
+/// The next key; never where there are none.
+pub(super) async fn pressed(keys: &mut Option<Keys>) -> Press {
     match keys {
         Some(keys) => keys.press().await,
         None => std::future::pending().await,

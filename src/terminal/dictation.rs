@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::line;
 use super::listening::time;
 use crate::audio::recorder::{self, GAINS, LIMIT};
-use crate::audio::{AudioError, Note, Playback, Recorder, Recording, Speaker, Take};
+use crate::audio::{AudioError, Note, Playback, Recorder, Recording, Sound, Speaker, Take};
 
 /// What is quieter is nothing.
 const NOTHING: f32 = 0.005;
@@ -80,6 +80,11 @@ impl Dictation {
     /// The microphone's name.
     pub fn device(&self) -> String {
         self.recording.device()
+    }
+
+    /// What was recorded so far; it grows.
+    pub fn sound(&self) -> Sound {
+        self.recording.sound()
     }
 
     /// How much was recorded.
@@ -198,6 +203,14 @@ impl Dictation {
             None if plain => format!("{elapsed} recorded, {}", self.meter.words()),
             None => format!("{elapsed} {}", self.meter.draw()),
         }
+    }
+
+    /// Ends it, and leaves all of it as it is: for what was heard already.
+    ///
+    /// # Errors
+    /// When nothing was recorded.
+    pub async fn end(self) -> Result<Take, AudioError> {
+        self.recording.finish().await
     }
 
     /// Ends it.

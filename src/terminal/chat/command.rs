@@ -35,6 +35,8 @@ pub enum Command {
     Block(Nickname, bool),
     /// Record a voice note.
     Voice(Options),
+    /// Record one that is heard while it is spoken.
+    Live(Options),
     /// Hear what was recorded so far.
     Listen,
     /// Do not send what is being recorded.
@@ -103,8 +105,9 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("/users", "", "who there is, and who is online"),
     ("/to", "NICK", "talk to this person from now on"),
     ("/voice", "[OPTIONS]", "record a voice note; Enter sends it, /cancel does not"),
+    ("/live", "[OPTIONS]", "record one that is heard while you speak"),
     ("/listen", "", "hear what was recorded so far"),
-    ("/cancel", "", "do not send what is being recorded"),
+    ("/cancel", "", "do not send what is being recorded, or take it back"),
     ("/play", "[N] [SPEED]", "hear voice note N, or the last one"),
     ("/pause", "", "pause what is recorded or played, or go on; so does space"),
     ("/seek", "TIME|+S|-S", "go to a time, or by seconds; the arrows go by 5"),
@@ -151,6 +154,7 @@ fn parse(command: &str) -> Result<Command, String> {
     match name {
         "verify" => return verify(&words.collect::<String>()).map(Command::Verify),
         "voice" => return voice(words).map(Command::Voice),
+        "live" => return voice(words).map(Command::Live),
         "play" => return play(words),
         "voice-of" => {
             let nick = words.next().ok_or("whose? /voice-of NICK; /users lists who there is")?;
