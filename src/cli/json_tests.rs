@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::doctor::Check;
 use super::lock::Locked;
 use super::output::{Block, Error, Played, Registered, Saved, SentVoice, to_json};
+use super::sounds::Listed;
 use super::speak::Spoken;
 use super::verify::Verified;
 use crate::audio::AudioError;
@@ -117,6 +118,15 @@ fn other_results_are_as_described() {
     for check in [Check::good("server", "answers"), Check::bad("speech", "none", "install it").essential()] {
         schema::check(&json(&check), &["check"]);
     }
+    let sound = Listed {
+        kind: "sound",
+        sound: "left",
+        person: Some("지민".parse().unwrap()),
+        file: None,
+        duration_ms: 350,
+        silent: false,
+    };
+    schema::check(&json(&sound), &["sound"]);
     schema::check(&json(&saved), &["saved"]);
     schema::check(&json(&Saved { messages: None, id: None, ..saved }), &["saved"]);
     let played =

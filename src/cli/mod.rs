@@ -10,10 +10,11 @@
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
 //! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`record`]: recording a voice note, with time and level
+//! - [`reply`]: recording one while listening
 //! - [`passphrase`]: where a passphrase comes from
 //! - [`mod@file`]: new files that never overwrite
 //! - the verbs: `register`, `users`, `verify`, `block`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`,
-//!   `speak`, `lock`, `bench`, `doctor`, `server`
+//!   `speak`, `voice-of`, `sounds`, `rekey`, `lock`, `bench`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
@@ -54,9 +55,14 @@ pub mod record;
 #[cfg(feature = "client")]
 pub mod register;
 #[cfg(feature = "client")]
+pub mod rekey;
+pub mod reply;
+#[cfg(feature = "client")]
 pub mod send;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "client")]
+pub mod sounds;
 #[cfg(feature = "client")]
 pub mod speak;
 #[cfg(feature = "client")]
@@ -65,6 +71,8 @@ pub mod users;
 pub mod verify;
 #[cfg(feature = "client")]
 pub mod voice;
+#[cfg(feature = "client")]
+pub mod voice_of;
 
 use std::process::ExitCode;
 
@@ -125,6 +133,12 @@ pub enum ClientVerb {
     Play(play::Args),
     /// Read a text aloud
     Speak(speak::Args),
+    /// The sounds of what happens: where each is from; plays them
+    Sounds(sounds::Args),
+    /// Make new keys
+    Rekey(rekey::Args),
+    /// How somebody sounds when they are read aloud, and other voices for them
+    VoiceOf(voice_of::Args),
     /// Forget the keys; or set, change or remove the passphrase that they are sealed under
     Lock(lock::Args),
     /// Put load on a server, and measure what it bears
@@ -176,7 +190,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
     // Following ends when it is told to: that is no failure.
     let follows = match &verb {
         ClientVerb::Receive(args) => args.follow,
-        ClientVerb::Listen(_) => true,
+        ClientVerb::Listen(args) => args.unread.is_none(),
         _ => false,
     };
     let interrupted = if follows { 0 } else { failure::INTERRUPTED };
@@ -197,10 +211,13 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Listen(args) => listen::run(args, app).await,
             ClientVerb::History(args) => history::run(args, app).await,
             ClientVerb::Play(args) => play::run(args, app).await,
+            ClientVerb::Rekey(args) => rekey::run(args, app).await,
             ClientVerb::Lock(args) => lock::run(args, app).await,
             ClientVerb::Bench(args) => bench::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
+            ClientVerb::Sounds(args) => sounds::run(args, app).await,
             ClientVerb::Speak(args) => speak::run(args, app).await,
+            ClientVerb::VoiceOf(args) => voice_of::run(args, app).await,
         }
     };
     tokio::select! {

@@ -111,6 +111,8 @@ pub enum Command {
         /// Which.
         which: MessageRef,
     },
+    /// Replace the message key now. Needs the server. Reply: [`Reply::Done`].
+    RenewMessageKey,
     /// Forget all keys and end. Only for a profile with a passphrase. Reply: [`Reply::Done`].
     Lock,
     /// Note how far a voice note was heard. Once heard to its end it stays listened. Reply: [`Reply::Done`].
@@ -130,6 +132,18 @@ pub enum Command {
     },
     /// How many messages of each person no front end has shown. Reply: [`Reply::Unread`].
     Unread,
+    /// How somebody sounds. Reply: [`Reply::Voice`].
+    VoiceOf {
+        /// Whose voice.
+        nickname: Nickname,
+    },
+    /// Keep how somebody is to sound. Reply: [`Reply::Done`].
+    SetVoiceOf {
+        /// Whose voice.
+        nickname: Nickname,
+        /// In front ends' words, of which the core understands nothing; none for the usual.
+        voice: Option<String>,
+    },
     /// Whose key was compared, or has changed, as far as is known here. Reply: [`Reply::Standings`].
     Standings,
     /// The safety number with somebody, and how it stands with their key. Reply: [`Reply::Safety`].
@@ -209,10 +223,21 @@ pub enum Reply {
     },
     /// Unshown messages by person.
     Unread(Vec<(Nickname, u64)>),
+    /// How somebody sounds.
+    Voice(PersonVoice),
     /// How it stands with keys.
     Standings(Vec<KeyStanding>),
     /// How it stands with somebody's key.
     Safety(Safety),
+}
+
+/// What a person's voice is made from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PersonVoice {
+    /// Their identity; none for somebody who was never met.
+    pub account: Option<AccountId>,
+    /// What was chosen for them, in front ends' words.
+    pub chosen: Option<String>,
 }
 
 /// Whether somebody's key was compared, or has changed.

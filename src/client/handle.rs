@@ -17,7 +17,8 @@ use super::link::Address;
 use super::profile::Home;
 use super::standing::{Backend, Opening, closed, supervise};
 use super::{
-    ClientError, Command, Contact, Delivery, Event, KeyStanding, Message, MessageRef, Reply, Safety, Status,
+    ClientError, Command, Contact, Delivery, Event, KeyStanding, Message, MessageRef, PersonVoice, Reply,
+    Safety, Status,
 };
 
 /// How a profile is opened.
@@ -393,6 +394,14 @@ impl Client {
         Ok(many(self.call(Command::NextVoice { after }).await?)?.into_iter().next())
     }
 
+    /// Replaces the message key now, in place of waiting until it is a week old.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] and its like.
+    pub async fn renew_message_key(&self) -> Result<(), ClientError> {
+        self.call(Command::RenewMessageKey).await.map(drop)
+    }
+
     /// How many messages of each person no front end has shown.
     ///
     /// # Errors
@@ -402,6 +411,25 @@ impl Client {
             Reply::Unread(counts) => Ok(counts),
             _ => Err(unexpected()),
         }
+    }
+
+    /// How somebody sounds.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNickname`] when the server can be asked and knows nobody of that name.
+    pub async fn voice_of(&self, nickname: &Nickname) -> Result<PersonVoice, ClientError> {
+        match self.call(Command::VoiceOf { nickname: nickname.clone() }).await? {
+            Reply::Voice(voice) => Ok(voice),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Keeps how somebody is to sound; `None`: as usual again.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNickname`] for somebody who was never met and is not in the directory.
+    pub async fn set_voice_of(&self, nickname: &Nickname, voice: Option<String>) -> Result<(), ClientError> {
+        self.call(Command::SetVoiceOf { nickname: nickname.clone(), voice }).await.map(drop)
     }
 }
 

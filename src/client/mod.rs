@@ -83,7 +83,7 @@ pub mod registration;
 pub mod settings;
 mod standing;
 
-pub use command::{Command, Contact, KeyChange, KeyStanding, MessageRef, Reply, Safety, Status};
+pub use command::{Command, Contact, KeyChange, KeyStanding, MessageRef, PersonVoice, Reply, Safety, Status};
 pub use db::all_closed;
 pub use error::ClientError;
 pub use event::Event;

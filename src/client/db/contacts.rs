@@ -161,6 +161,20 @@ pub(in crate::client) fn by_account(db: &Connection, account: &AccountId) -> Sql
     db.prepare_cached(&sql)?.query_row([account.as_bytes()], read).optional()
 }
 
+/// The account that a name is pinned to, and what was chosen for its voice.
+pub(in crate::client) fn voice(db: &Connection, name: &Nickname) -> Sql<Option<(AccountId, Option<String>)>> {
+    db.prepare_cached("SELECT account, voice FROM contacts WHERE folded = ?1 AND pinned = 1")?
+        .query_row([name.folded()], |row| Ok((AccountId::new(row.get(0)?), row.get(1)?)))
+        .optional()
+}
+
+/// Keeps what was chosen for somebody's voice; whether the name is known.
+pub(in crate::client) fn set_voice(db: &Connection, name: &Nickname, voice: Option<&str>) -> Sql<bool> {
+    db.prepare_cached("UPDATE contacts SET voice = ?2 WHERE folded = ?1 AND pinned = 1")?
+        .execute(params![name.folded(), voice])
+        .map(|count| count > 0)
+}
+
 fn read(row: &Row<'_>) -> Sql<Stored> {
     let rival = match (row.get(7)?, row.get(8)?, row.get::<_, Option<i64>>(9)?) {
         (Some(account), Some(identity), since) => Some(Rival {

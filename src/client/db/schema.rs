@@ -190,6 +190,9 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE messages ADD COLUMN key_changed INTEGER NOT NULL DEFAULT 0;
 ",
     "
+    ALTER TABLE contacts ADD COLUMN voice TEXT;   -- what was chosen for how they are read aloud
+",
+    "
     -- Whose mail is not wanted. told: whether the server knows. ended: how often a block has ended.
     CREATE TABLE blocks (
         account BLOB NOT NULL PRIMARY KEY,

@@ -75,6 +75,8 @@ pub(super) struct Engine {
     grown: watch::Sender<u64>,
     watching: AtomicBool,
     online: Mutex<HashSet<AccountId>>,
+    /// One replaces keys at a time.
+    renewing: tokio::sync::Mutex<()>,
     /// One asks for the mailbox's end at a time.
     draining: tokio::sync::Mutex<()>,
     people: Mutex<HashMap<AccountId, Arc<Person>>>,
@@ -208,6 +210,7 @@ impl Engine {
             grown: watch::Sender::new(0),
             watching: AtomicBool::new(false),
             online: Mutex::default(),
+            renewing: tokio::sync::Mutex::default(),
             draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),
             stop: CancellationToken::new(),

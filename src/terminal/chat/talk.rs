@@ -42,6 +42,7 @@ pub(super) enum Link {
 
 /// A message of one's own that the server does not have yet.
 pub(super) struct Pending {
+    pub(super) to: Nickname,
     /// It is in the outbox.
     pub(super) stored: bool,
     /// It was said that it waits.
@@ -148,7 +149,7 @@ impl Talk {
             left: 0,
             outgoing,
             done,
-            sound: Sound::new(settings.speaker, busy),
+            sound: Sound::new(settings.cues, settings.home, busy),
             known: 0,
             leaving: Vec::new(),
             failed: None,
@@ -340,9 +341,14 @@ impl Talk {
     /// Sends something, in its turn.
     pub(super) fn send_out(&mut self, to: Nickname, what: Outgoing) {
         let id = MessageId::generate();
-        self.unsent.insert(id, Pending { stored: false, told: false });
+        self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
         // The other end is held for as long as this.
         let _ = self.outgoing.send((id, to, what));
+    }
+
+    /// A message stands on the screen.
+    pub(super) fn settle(&mut self, number: u64) {
+        self.settling.push(number);
     }
 
     /// Says something.

@@ -103,7 +103,11 @@ impl Talk {
                 }
                 return Ok(Flow::End);
             }
-            Command::Voice(options) => self.record(options),
+            Command::HearUnread(from) => self.hear_unread(from).await?,
+            Command::Heard(what) => self.hearing(what),
+            Command::Reply => self.reply(),
+            Command::VoiceOf(nickname, wish) => self.voice_of(nickname, &wish).await,
+            Command::Voice(options) => self.record(None, options),
             Command::Listen => self.listen_to_recording(),
             Command::Cancel => self.end_recording(false),
             Command::Play(which, speed) => {
