@@ -27,8 +27,10 @@ const LOOK: Duration = Duration::from_millis(10);
 const BUFFERS: u32 = 8;
 /// After a device could not be opened, cues don't try it again for so long.
 const RETRY: Duration = Duration::from_secs(10);
-/// How long a device may take nothing before it counts as lost.
+/// How long a device may take nothing before it counts as lost: at first, and once it has taken something. Not every
+/// sound system tells that it is gone.
 const STALL: Duration = Duration::from_secs(5);
+const HALT: Duration = Duration::from_secs(2);
 /// How long another device is looked for when one went away while something was played, and how often.
 const RESCUE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(200);
@@ -132,7 +134,7 @@ impl Speaker {
 
     /// Waits until everything has been heard, or the device takes nothing. Without a device that is at once.
     pub async fn idle(&self) {
-        let mut patience = Patience::new(PATIENCE);
+        let mut patience = Patience::new();
         loop {
             let taken = {
                 let sounding = self.shared.sounding();
@@ -141,7 +143,7 @@ impl Speaker {
                 }
                 sounding.iter().map(|(_, track)| track.taken()).sum()
             };
-            if patience.is_over(taken) {
+            if patience.since(taken) > PATIENCE {
                 return;
             }
             tokio::time::sleep(LOOK).await;
@@ -209,6 +211,9 @@ struct Open {
     used: Instant,
     /// It takes what it is given.
     moves: Patience,
+    /// It has taken something since so much had been taken.
+    woken: bool,
+    begun: u64,
 }
 
 /// A device is wanted to go on with.
@@ -287,11 +292,14 @@ impl Device {
         if self.rescue.as_ref().is_some_and(|rescue| rescue.taken != taken) {
             self.rescue = None;
         }
+        let still = open.moves.since(taken);
         if self.players.is_empty() {
-            open.moves = Patience::new(STALL);
+            (open.moves, open.woken, open.begun) = (Patience::new(), false, 0);
         }
+        open.woken |= taken != open.begun;
         let lost = open.lost.get().cloned();
-        let lost = lost.or_else(|| open.moves.is_over(taken).then(|| "it takes no sound".to_owned()));
+        let most = if open.woken { HALT } else { STALL };
+        let lost = lost.or_else(|| (still > most).then(|| "it takes no sound".to_owned()));
         if let Some(cause) = lost {
             self.lose(cause, taken);
         } else if !self.shared.sounding().is_empty() {
@@ -303,7 +311,10 @@ impl Device {
 
     /// The device went away: what is played waits for another.
     fn lose(&mut self, cause: String, taken: u64) {
-        self.sink = None;
+        if let Some(open) = self.sink.take() {
+            // Closing a device that is gone may take for ever.
+            std::thread::spawn(move || drop(open));
+        }
         // A cue that comes late means nothing any more.
         self.shared.drop_cues();
         self.players.retain(|player| player.track.stage() < Stage::Over);
@@ -334,7 +345,8 @@ impl Device {
             return;
         }
         (rescue.next, rescue.taken) = (now + AGAIN, taken);
-        if let Ok(open) = open() {
+        if let Ok(mut open) = open() {
+            open.begun = taken;
             for player in &mut self.players {
                 open.sink.mixer().add(player.enter());
             }
@@ -392,7 +404,7 @@ fn open() -> Result<Open, AudioError> {
     let builder = builder.with_buffer_size(buffer).with_error_callback(on_error);
     let mut sink = builder.open_sink_or_fallback().map_err(|error| none(&error))?;
     sink.log_on_drop(false);
-    Ok(Open { sink, lost, used: Instant::now(), moves: Patience::new(STALL) })
+    Ok(Open { sink, lost, used: Instant::now(), moves: Patience::new(), woken: false, begun: 0 })
 }
 
 /// A system's message as part of a sentence.
