@@ -13,11 +13,15 @@
 //! - [`reply`]: recording one while listening
 //! - [`passphrase`]: where a passphrase comes from
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `verify`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
-//!   `voice-of`, `sounds`, `rekey`, `lock`, `doctor`, `server`
+//! - the verbs: `register`, `users`, `verify`, `block`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`,
+//!   `speak`, `voice-of`, `sounds`, `rekey`, `lock`, `bench`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
+#[cfg(feature = "client")]
+pub mod bench;
+#[cfg(feature = "client")]
+pub mod block;
 #[cfg(feature = "client")]
 pub mod chat;
 #[cfg(feature = "client")]
@@ -109,6 +113,10 @@ pub enum ClientVerb {
     Users(users::Args),
     /// Compare keys: the safety number with somebody, or mark it as right
     Verify(verify::Args),
+    /// Drop what somebody sends from now on; they can't tell
+    Block(block::Args),
+    /// Take what somebody sends again
+    Unblock(block::Args),
     /// Talk, on the terminal
     Chat(chat::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
@@ -133,6 +141,8 @@ pub enum ClientVerb {
     VoiceOf(voice_of::Args),
     /// Forget the keys; or set, change or remove the passphrase that they are sealed under
     Lock(lock::Args),
+    /// Put load on a server, and measure what it bears
+    Bench(bench::Args),
     /// Check what works here, and say what to do about what does not
     Doctor(doctor::Args),
 }
@@ -192,6 +202,8 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,
             ClientVerb::Verify(args) => verify::run(args, app).await,
+            ClientVerb::Block(args) => block::run(args, app, true).await,
+            ClientVerb::Unblock(args) => block::run(args, app, false).await,
             ClientVerb::Chat(args) => chat::run(args, app).await,
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,
@@ -201,6 +213,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Play(args) => play::run(args, app).await,
             ClientVerb::Rekey(args) => rekey::run(args, app).await,
             ClientVerb::Lock(args) => lock::run(args, app).await,
+            ClientVerb::Bench(args) => bench::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
             ClientVerb::Sounds(args) => sounds::run(args, app).await,
             ClientVerb::Speak(args) => speak::run(args, app).await,

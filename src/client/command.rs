@@ -14,6 +14,13 @@ pub enum Command {
     Status,
     /// Everybody in the directory. Needs the server. Reply: [`Reply::Contacts`].
     Users,
+    /// Drop what somebody sends from now on, here and at the server, or no longer. Reply: [`Reply::Blocked`].
+    Block {
+        /// Who.
+        nickname: Nickname,
+        /// Whether it is to be dropped.
+        blocked: bool,
+    },
     /// From now on tell who comes and goes. Reply: [`Reply::Contacts`], those online.
     WatchPresence,
     /// Store a text in the outbox. Repeating it with the same id is harmless. Reply: [`Reply::Message`]; then
@@ -196,6 +203,11 @@ pub enum Reply {
     Status(Status),
     /// People.
     Contacts(Vec<Contact>),
+    /// It is so here; at the server too, or as soon as it is reached.
+    Blocked {
+        /// Whether the server knows.
+        told: bool,
+    },
     /// One message.
     Message(Message),
     /// Messages.
@@ -311,6 +323,8 @@ pub struct Contact {
     pub since: Millis,
     /// Whether this is oneself.
     pub me: bool,
+    /// Whether what they send is dropped.
+    pub blocked: bool,
     /// What there is to be wary of: a changed key, a name that looks like another's.
     pub warning: Option<String>,
     /// A changed key that waits for a decision.

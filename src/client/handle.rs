@@ -203,6 +203,19 @@ impl Client {
         }
     }
 
+    /// Drops what somebody sends from now on, here and at the server, or no longer. Whether the server knows
+    /// already; otherwise it is told when it is next reached.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNickname`], [`ClientError::OwnNickname`]; [`ClientError::Unreachable`] and its like for
+    /// somebody who was never met.
+    pub async fn block(&self, nickname: &Nickname, blocked: bool) -> Result<bool, ClientError> {
+        match self.call(Command::Block { nickname: nickname.clone(), blocked }).await? {
+            Reply::Blocked { told } => Ok(told),
+            _ => Err(unexpected()),
+        }
+    }
+
     /// From now on [`Event::Presence`] tells who comes and goes; those who are online now.
     ///
     /// # Errors
@@ -495,7 +508,7 @@ impl Events {
 }
 
 /// Reads HOST or HOST:PORT.
-pub(super) fn address(text: &str) -> Result<Address, ClientError> {
+pub(crate) fn address(text: &str) -> Result<Address, ClientError> {
     text.parse().map_err(|_| ClientError::Unreachable {
         server: text.to_owned(),
         cause: "that is not HOST or HOST:PORT".to_owned(),

@@ -20,6 +20,7 @@
 //!     color: None,
 //!     key_bits: DEFAULT_KEY_BITS,
 //!     fingerprint: None,
+//!     invite: None,
 //! })
 //! .await?;
 //! println!("I am {}, {}", me.nickname, me.fingerprint);
@@ -72,7 +73,7 @@ mod engine;
 pub mod error;
 pub mod event;
 pub mod handle;
-mod link;
+pub(crate) mod link;
 pub mod live;
 mod local;
 pub mod message;

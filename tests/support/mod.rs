@@ -246,6 +246,21 @@ impl Server {
         Self { running, data, options, address, fingerprint }
     }
 
+    /// The same with limits of its own: the text of a `server.toml`.
+    pub fn start_limited(config: &str) -> Self {
+        let data = TempDir::new().unwrap();
+        std::fs::write(data.path().join("server.toml"), config).unwrap();
+        let (running, address, fingerprint) = Self::launch(data.path(), "127.0.0.1:0", &[]);
+        Self { running, data, options: Vec::new(), address, fingerprint }
+    }
+
+    /// Runs `tellal server` with these arguments on its folder to its end, beside it.
+    pub fn beside<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Finished {
+        let mut command = tellal();
+        command.args(["server", "--data"]).arg(self.data()).args(args);
+        Running::start(&mut command).wait()
+    }
+
     fn launch(data: &Path, listen: &str, options: &[OsString]) -> (Running, SocketAddr, String) {
         let mut command = tellal();
         command.args(["server", "--listen", listen, "--data"]).arg(data).args(options);

@@ -135,6 +135,13 @@ pub(in crate::client) fn set_verified(db: &Connection, account: &AccountId) -> S
     .map(drop)
 }
 
+/// Every account that has carried a name.
+pub(in crate::client) fn accounts_named(db: &Connection, name: &Nickname) -> Sql<Vec<AccountId>> {
+    db.prepare_cached("SELECT account FROM contacts WHERE folded = ?1")?
+        .query_map([name.folded()], |row| row.get(0).map(AccountId::new))?
+        .collect()
+}
+
 /// Who a name is pinned to.
 pub(in crate::client) fn by_name(db: &Connection, name: &Nickname) -> Sql<Option<Stored>> {
     let sql = format!("SELECT {COLUMNS} FROM contacts WHERE folded = ?1 AND pinned = 1");

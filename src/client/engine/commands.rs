@@ -33,6 +33,7 @@ impl Engine {
                 let session = self.session().await?;
                 Reply::Contacts(self.users(&session).await.map_err(|trouble| self.explain(trouble))?)
             }
+            Command::Block { nickname, blocked } => self.block(nickname, blocked).await?,
             Command::WatchPresence => {
                 let session = self.session().await?;
                 Reply::Contacts(self.watch(&session).await.map_err(|trouble| self.explain(trouble))?)

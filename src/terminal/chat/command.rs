@@ -31,6 +31,8 @@ pub enum Command {
     Users,
     /// Talk to this person from now on.
     To(Nickname),
+    /// Drop what this person sends, or no longer.
+    Block(Nickname, bool),
     /// Record a voice note.
     Voice(Options),
     /// Hear what was recorded so far.
@@ -119,6 +121,8 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("/voice-of", "NICK …", "NICK's voice; higher, slower, other … changes it"),
     ("/history", "[N]", "the last N messages, with their numbers"),
     ("/unread", "[NICK|*]", "how much is new; hear what is new of NICK, or of all (*)"),
+    ("/block", "NICK", "drop what this person sends; they can't tell"),
+    ("/unblock", "NICK", "take it again"),
     ("/verify", "[NUMBER|accept]", "the safety number; NUMBER marks it as right"),
     ("/quit", "", "end; Ctrl-D does the same"),
     ("//", "TEXT", "send a text that begins with a slash"),
@@ -163,6 +167,8 @@ fn parse(command: &str) -> Result<Command, String> {
         ("users" | "who", None) => Ok(Command::Users),
         ("to", Some(nick)) => nickname(nick).map(Command::To),
         ("to", None) => Err("to whom? /to NICK; /users lists who there is".to_owned()),
+        ("block" | "unblock", Some(nick)) => nickname(nick).map(|nick| Command::Block(nick, name == "block")),
+        ("block" | "unblock", None) => Err(format!("whom? /{name} NICK; /users lists who there is")),
         ("listen", None) => Ok(Command::Listen),
         ("cancel", None) => Ok(Command::Cancel),
         ("pause" | "resume", None) => Ok(Command::Pause),
@@ -304,6 +310,8 @@ mod tests {
         assert_eq!(command("/users "), Command::Users);
         assert_eq!(command("/to 지민"), Command::To("지민".parse().unwrap()));
         assert_eq!(command("/to  ZOÉ"), Command::To("zoé".parse().unwrap()));
+        assert_eq!(command("/block burak"), Command::Block("burak".parse().unwrap(), true));
+        assert_eq!(command("/unblock 지민"), Command::Block("지민".parse().unwrap(), false));
         assert_eq!(command("/play"), Command::Play(MessageRef::Last, None));
         assert_eq!(command("/play 12"), Command::Play(MessageRef::Number(12), None));
         assert_eq!(command("/play #12 1.5"), Command::Play(MessageRef::Number(12), Some(1.5)));
