@@ -24,8 +24,6 @@ pub struct Wanted {
     pub options: Options,
     /// It ends by itself after the limit that `options` has, and is sent then.
     pub timed: bool,
-    /// It is sent although nobody is heard in it.
-    pub even_silent: bool,
 }
 
 /// What ended a recording.
@@ -43,7 +41,7 @@ enum End {
 /// When there is no microphone, or nobody is heard in it; [`Interrupted`] when it was cancelled, which has been said
 /// then.
 pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note> {
-    let Wanted { options, timed, even_silent } = wanted;
+    let Wanted { options, timed } = wanted;
     let limit = options.recorder.limit;
     let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
     let interrupted = tokio::signal::ctrl_c();
@@ -89,7 +87,7 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note
     }
     app.out.note(&format!("recorded {}", line::duration(note.duration_ms)));
     words.iter().for_each(|words| app.out.note(&format!("tellal: {words}")));
-    if silent && !even_silent {
+    if silent {
         tokio::select! {
             kept = keep_silence(app, &mut keys) => kept?,
             _ = &mut interrupted => {

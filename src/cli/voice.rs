@@ -82,9 +82,10 @@ pub async fn run(args: Args, app: App) -> Result<()> {
             known(&client, &to).await?;
             let limit = args.seconds.unwrap_or(LIMIT);
             let recorder = recorder::Options { input: args.device, gain_db: args.gain, limit };
-            let options = Options { recorder, trim: !args.no_trim, review: args.review };
+            let options =
+                Options { recorder, trim: !args.no_trim, review: args.review, even_silent: args.even_silent };
             let timed = args.seconds.is_some();
-            let wanted = record::Wanted { options, timed, even_silent: args.even_silent };
+            let wanted = record::Wanted { options, timed };
             let note = record::record(&app, &app.speaker(), wanted).await?;
             let wav = note.wav.clone();
             let sent = tokio::select! {

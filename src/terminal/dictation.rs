@@ -34,11 +34,13 @@ pub struct Options {
     pub trim: bool,
     /// It is heard before it is sent.
     pub review: bool,
+    /// It is sent although nobody is heard in it.
+    pub even_silent: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { recorder: recorder::Options::default(), trim: true, review: false }
+        Self { recorder: recorder::Options::default(), trim: true, review: false, even_silent: false }
     }
 }
 
@@ -62,7 +64,7 @@ pub struct Recorded {
     pub note: Note,
     /// What there is to say about it, a line each.
     pub words: Vec<String>,
-    /// Nobody is heard in it.
+    /// Nobody is heard in it, and it is to be sent only if that is wanted all the same.
     pub silent: bool,
 }
 
@@ -221,6 +223,7 @@ impl Dictation {
         if clipped && !silent {
             words.push("it is distorted, because it was too loud for the microphone or the gain".to_owned());
         }
+        let silent = silent && !self.options.even_silent;
         Ok(Recorded { note: take.note()?, words, silent })
     }
 
