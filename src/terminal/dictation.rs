@@ -262,16 +262,15 @@ impl Watch {
     }
 
     fn look(&mut self, seen: &Seen, words: &mut Vec<String>) {
-        if seen.away != self.away {
-            self.away = seen.away;
-            if seen.away {
-                words.push("the microphone is gone: waiting for another".to_owned());
-            }
+        let back = self.away && !seen.away;
+        if seen.away && !self.away {
+            words.push("the microphone is gone: waiting for another".to_owned());
         }
-        if !seen.away && seen.device != self.device {
+        if back || !seen.away && seen.device != self.device {
             self.device.clone_from(&seen.device);
             words.push(format!("recording from {} now", seen.device));
         }
+        self.away = seen.away;
         if seen.loudest >= NOTHING {
             (self.heard, self.silence_said) = (Some(seen.elapsed), false);
         }
