@@ -231,6 +231,7 @@ fn voice<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Options, String
         match option {
             "--no-trim" => options.trim = false,
             "--review" => options.review = true,
+            "--even-silent" => options.even_silent = true,
             "--device" | "--gain" => {
                 let value = inline.or_else(|| words.next());
                 let value = value.ok_or_else(|| format!("{option} needs a value"))?;
@@ -242,8 +243,8 @@ fn voice<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Options, String
             }
             _ => {
                 return Err(format!(
-                    "{word:?} is not understood: /voice [--device NAME] [--gain DB] [--no-trim] [--review]; \
-                     //voice … sends it as a text"
+                    "{word:?} is not understood: /voice [--device NAME] [--gain DB] [--no-trim] [--review] \
+                     [--even-silent]; //voice … sends it as a text"
                 ));
             }
         }
@@ -327,8 +328,11 @@ mod tests {
         assert_eq!(command("/voice"), Command::Voice(Options::default()));
         let recorder =
             recorder::Options { input: Some("desk".to_owned()), gain_db: -6.5, ..Default::default() };
-        let options = Options { recorder, trim: false, review: true };
-        assert_eq!(command("/voice --device desk --gain=-6.5 --no-trim --review"), Command::Voice(options));
+        let options = Options { recorder, trim: false, review: true, even_silent: true };
+        assert_eq!(
+            command("/voice --device desk --gain=-6.5 --no-trim --review --even-silent"),
+            Command::Voice(options)
+        );
         assert_eq!(command("/speak on"), Command::Speak(true));
         assert_eq!(command("/speak off"), Command::Speak(false));
         assert_eq!(command("/speak"), Command::SpeakOne(MessageRef::Last));
