@@ -84,6 +84,19 @@ impl Sound {
         }
     }
 
+    /// What there is of it now, at so many percent of its amplitude.
+    pub(super) fn at_volume(&self, percent: u8) -> Self {
+        let part =
+            |sample: i16| i16::try_from(i32::from(sample) * i32::from(percent) / 100).unwrap_or(sample);
+        let samples = self.read_at(0, usize::MAX).into_iter().map(part).collect();
+        if percent == 100 { self.clone() } else { Self::new(samples, self.channels, self.rate) }
+    }
+
+    /// Whether the two are one and the same.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Samples per second of each channel.
     pub fn rate(&self) -> NonZero<u32> {
         self.rate
@@ -168,6 +181,11 @@ impl Drop for Feed {
 }
 
 impl Blocks {
+    /// Whether no piece has been read yet.
+    pub fn is_empty(&self) -> bool {
+        self.next == 0
+    }
+
     /// The next piece; `None` at the end. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Vec<i16>> {
         self.sound.grows_beyond(self.next.saturating_add(self.size - 1)).await;

@@ -94,7 +94,7 @@ impl Settings {
 
     /// Whether it is one of the quiet hours, by this machine's clock.
     pub fn is_quiet_now(&self) -> bool {
-        self.quiet.is_some_and(|quiet| quiet.holds(Zoned::now().time()))
+        self.quiet.is_some_and(Quiet::is_now)
     }
 
     fn parse(text: &str, path: &Path) -> (Self, Vec<String>) {
@@ -120,6 +120,11 @@ impl Settings {
 }
 
 impl Quiet {
+    /// Whether it is now, by this machine's clock.
+    pub fn is_now(self) -> bool {
+        self.holds(Zoned::now().time())
+    }
+
     /// Whether this time of day is in it.
     pub fn holds(self, time: Time) -> bool {
         if self.from < self.until {

@@ -10,6 +10,7 @@ use rusqlite::Transaction;
 use sha2::{Digest as _, Sha256};
 
 use crate::client::db::Sql;
+use crate::client::db::blocks;
 use crate::client::db::contacts::{self, Pin, Stored};
 use crate::client::db::inbox::{self, Noticed};
 use crate::client::{ClientError, Contact, Event};
@@ -244,6 +245,7 @@ impl Engine {
             let skeleton = unicode_security::skeleton(name.folded()).collect();
             alike.entry(skeleton).or_default().push(name.clone());
         }
+        let blocked = self.db.run(|db| blocks::all(db)).await?;
         let names: Vec<Nickname> = people.iter().map(|(person, _)| person.account.nickname.clone()).collect();
         let known: Vec<Option<Stored>> =
             self.db.run(move |db| names.iter().map(|name| contacts::by_name(db, name)).collect()).await?;
@@ -273,6 +275,7 @@ impl Engine {
                 color: account.color,
                 since: account.since,
                 me: account.id == self.me.account,
+                blocked: blocked.contains(&account.id),
                 warning,
                 key_change: change,
             }
