@@ -29,7 +29,7 @@ pub async fn run(to: &Nickname, recorder: recorder::Options, app: &App) -> Resul
     let cues = app.cues();
     let mut events = client.events();
     voice::known(&client, to).await?;
-    let options = Options { recorder, trim: false, review: false };
+    let options = Options { recorder, trim: false, review: false, even_silent: true };
     let sent = record(app, &client, &mut events, to, options).await;
     if sent.as_ref().is_err_and(|error| error.is::<Interrupted>()) {
         // What was taken back is told to those who listen.

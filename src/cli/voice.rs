@@ -89,8 +89,9 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         None => {
             let client = app.open().await?;
             known(&client, &to).await?;
-            let options = Options { recorder, trim: !args.no_trim, review: args.review };
-            let wanted = record::Wanted { options, timed, even_silent: args.even_silent };
+            let options =
+                Options { recorder, trim: !args.no_trim, review: args.review, even_silent: args.even_silent };
+            let wanted = record::Wanted { options, timed };
             let note = record::record(&app, &app.speaker(), wanted).await?;
             let wav = note.wav.clone();
             let sent = tokio::select! {

@@ -34,11 +34,13 @@ pub struct Options {
     pub trim: bool,
     /// It is heard before it is sent.
     pub review: bool,
+    /// It is sent although nobody is heard in it.
+    pub even_silent: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { recorder: recorder::Options::default(), trim: true, review: false }
+        Self { recorder: recorder::Options::default(), trim: true, review: false, even_silent: false }
     }
 }
 
@@ -62,7 +64,7 @@ pub struct Recorded {
     pub note: Note,
     /// What there is to say about it, a line each.
     pub words: Vec<String>,
-    /// Nobody is heard in it.
+    /// Nobody is heard in it, and it is to be sent only if that is wanted all the same.
     pub silent: bool,
 }
 
@@ -234,6 +236,7 @@ impl Dictation {
         if clipped && !silent {
             words.push("it is distorted, because it was too loud for the microphone or the gain".to_owned());
         }
+        let silent = silent && !self.options.even_silent;
         Ok(Recorded { note: take.note()?, words, silent })
     }
 
@@ -272,16 +275,15 @@ impl Watch {
     }
 
     fn look(&mut self, seen: &Seen, words: &mut Vec<String>) {
-        if seen.away != self.away {
-            self.away = seen.away;
-            if seen.away {
-                words.push("the microphone is gone: waiting for another".to_owned());
-            }
+        let back = self.away && !seen.away;
+        if seen.away && !self.away {
+            words.push("the microphone is gone: waiting for another".to_owned());
         }
-        if !seen.away && seen.device != self.device {
+        if back || !seen.away && seen.device != self.device {
             self.device.clone_from(&seen.device);
             words.push(format!("recording from {} now", seen.device));
         }
+        self.away = seen.away;
         if seen.loudest >= NOTHING {
             (self.heard, self.silence_said) = (Some(seen.elapsed), false);
         }

@@ -10,6 +10,8 @@
 //! - [`live`]: voice notes that are heard while they are spoken
 //! - [`safety`]: safety numbers, to look at and to be read out
 //! - [`aloud`]: what is heard of them, one after the other
+//! - [`floor`]: nothing is heard over a recording
+//! - [`voice_of`]: how a person sounds
 //! - [`keys`]: single keys, without Enter
 //! - [`listening`]: a voice note that is heard, and what may be asked of it meanwhile
 //! - [`dictation`]: a voice note that is being recorded, and what may be asked of it
@@ -21,6 +23,7 @@ pub mod chat;
 pub mod color;
 pub mod cues;
 pub mod dictation;
+pub mod floor;
 pub mod keys;
 pub mod line;
 pub mod listening;
@@ -28,6 +31,7 @@ pub mod live;
 pub mod progress;
 pub mod safety;
 pub mod sanitize;
+pub mod voice_of;
 
 pub use aloud::Aloud;
 pub use color::{Palette, When};

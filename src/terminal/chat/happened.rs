@@ -49,9 +49,12 @@ impl Talk {
                     self.failed.get_or_insert(ClientError::Refused { reason });
                 }
             }
-            Event::Delayed { id, reason } => {
+            Event::Delayed { id, reason, limited, .. } => {
+                // What is true of all that wait is said once.
+                let said = limited && self.unsent.values().any(|pending| pending.told);
                 if let Some(pending) = self.unsent.get_mut(&id)
                     && !std::mem::replace(&mut pending.told, true)
+                    && !said
                 {
                     self.words(&format!("waits: {reason}"));
                 }
@@ -93,6 +96,10 @@ impl Talk {
             Done::Heard { number, heard } => self.heard(number, heard),
             Done::Next { asked, next } => self.next_found(asked, next),
             Done::Said(words) => self.words(&words),
+            Done::Blocked(words) => {
+                self.blocking -= 1;
+                self.words(&words);
+            }
             Done::Safety(Ok(safety)) => {
                 let lines = safety::shown(&safety, Qr::No, "/verify NUMBER");
                 self.face.safety(&safety, lines)?;

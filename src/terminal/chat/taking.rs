@@ -9,6 +9,7 @@ use super::talk::{Done, Outgoing, Talk};
 use crate::audio::{AudioError, Note};
 use crate::model::Nickname;
 use crate::terminal::dictation::{Dictation, Options, Recorded};
+use crate::terminal::floor::{Floor, Taken};
 use crate::terminal::line::duration;
 
 /// How often it is looked at.
@@ -27,6 +28,8 @@ pub(super) struct Taking {
     pub(super) look: Instant,
     /// When the level is said next, in time recorded.
     say: Duration,
+    /// What arrives waits until this ends.
+    floor: Option<Taken>,
     /// It is heard while it is spoken.
     pub(super) live: Option<Live>,
 }
@@ -44,9 +47,9 @@ pub(super) enum Stage {
 }
 
 impl Talk {
-    /// Begins to record, to be heard after the end or `live`.
-    pub(super) fn record(&mut self, options: Options, live: bool) {
-        let Some(to) = self.with.clone() else {
+    /// Begins to record, for somebody or the one talked to; to be heard after the end or `live`.
+    pub(super) fn record(&mut self, to: Option<Nickname>, options: Options, live: bool) {
+        let Some(to) = to.or_else(|| self.with.clone()) else {
             self.words("for whom? /to NICK first");
             return;
         };
@@ -57,8 +60,9 @@ impl Talk {
         // The loudspeaker is not to be recorded.
         self.hush();
         let look = Instant::now() + LOOK;
+        let floor = Some(Floor::of(&self.sound.home).take());
         let live = live.then(Live::new);
-        self.sound.taking = Some(Taking { to, stage: Stage::Opening, look, say: FIRST, live });
+        self.sound.taking = Some(Taking { to, stage: Stage::Opening, look, say: FIRST, floor, live });
         self.spawn(|_| async { Done::Recording(Dictation::start(options).await) });
     }
 
@@ -160,7 +164,7 @@ impl Talk {
             self.words("nothing is being recorded: /voice begins");
             return;
         };
-        let Taking { to, stage, live, .. } = taking;
+        let Taking { to, stage, floor, live, .. } = taking;
         match stage {
             Stage::Recording(dictation) | Stage::Ended(dictation) if live.is_some() => {
                 self.end_speaking(*dictation, live, send);
@@ -172,6 +176,7 @@ impl Talk {
                         stage: Stage::Recording(dictation),
                         look: Instant::now(),
                         say: AGAIN,
+                        floor,
                         live: None,
                     });
                     self.listen_to_recording();
@@ -196,8 +201,8 @@ impl Talk {
                 if silent && self.sound.taking.is_none() {
                     self.words("nobody is heard in it: Enter sends it all the same, /cancel forgets it");
                     let look = Instant::now() + AGAIN;
-                    self.sound.taking =
-                        Some(Taking { to, stage: Stage::Silent(note), look, say: AGAIN, live: None });
+                    let stage = Stage::Silent(note);
+                    self.sound.taking = Some(Taking { to, stage, look, say: AGAIN, floor: None, live: None });
                     return;
                 }
                 self.words(&format!("voice note for {to}, {}", duration(note.duration_ms)));
