@@ -95,14 +95,14 @@ impl<S: Store> Connection<S> {
         place: Place,
     ) {
         let deadline = Instant::now() + shared.options.login;
-        // Not in this future: most of its connections' time it would be empty room.
+        // Each part in a box of its own: the one that is over takes no room from then on.
         let Some(mut tls) = Box::pin(shake_hands(&shared, acceptor, socket, deadline)).await else {
             return tracing::debug!(%peer, "no TLS handshake");
         };
         tls.get_mut().1.set_buffer_limit(Some(TLS_BEFORE_LOGIN));
         let exporter = tls.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, None);
         let Ok(exporter) = exporter else { return tracing::warn!(%peer, "no TLS exporter") };
-        let mut connection = Self {
+        let connection = Self {
             session: Session::new(Arc::clone(&shared), exporter, peer.into()),
             shared,
             tls,
@@ -113,11 +113,15 @@ impl<S: Store> Connection<S> {
             heard: Instant::now(),
             _place: place,
         };
-        let end = connection.run(deadline).await;
+        Box::pin(connection.live(deadline, peer)).await;
+    }
+
+    async fn live(mut self, login_deadline: Instant, peer: SocketAddr) {
+        let end = self.run(login_deadline).await;
         if let End::Goodbye(reason) = end {
             tracing::info!(%peer, ?reason, "a connection was ended");
             // Whether it arrives is up to the client.
-            let _ = timeout(GOODBYE, connection.take_leave(reason)).await;
+            let _ = timeout(GOODBYE, self.take_leave(reason)).await;
         }
     }
 

@@ -10,8 +10,11 @@ pub mod register;
 pub mod submit;
 
 use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use super::session::{Done, Pending};
 use crate::protocol::message::{Answer, RefusalCode};
@@ -54,7 +57,13 @@ fn refused(number: u32, code: RefusalCode) -> Pending {
     Box::pin(std::future::ready(Done::Refused(number, code)))
 }
 
+/// How much public-key work is done at once.
+static COMPUTING: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(2, NonZeroUsize::get)));
+
 /// Public-key work takes a good part of a millisecond: too long for a thread that serves others.
 async fn computed<T: Send + 'static>(work: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
+    // Never closed. More threads than cores would make nothing faster, and each has a stack and a heap of its own.
+    let _permit = COMPUTING.acquire().await;
     tokio::task::spawn_blocking(work).await.ok().flatten()
 }

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::Connection;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::wake::{Growth, Wakeups, Watchers};
@@ -48,6 +49,8 @@ pub struct SqliteStore {
     database: PathBuf,
     /// Connections for reading that nobody uses at the moment.
     idle: Arc<Mutex<Vec<Connection>>>,
+    /// How many may read at once. More than a few for each core would make nothing faster, and each has a cache.
+    readers: Arc<Semaphore>,
     writer: Writer,
     watchers: Watchers,
     blobs: Blobs,
@@ -93,6 +96,7 @@ impl SqliteStore {
             epoch,
             database,
             idle: Arc::default(),
+            readers: Arc::new(Semaphore::new(readers())),
             writer,
             watchers,
             blobs,
@@ -114,16 +118,25 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let idle = Arc::clone(&self.idle);
+        let (idle, readers) = (Arc::clone(&self.idle), Arc::clone(&self.readers));
         let database = self.database.clone();
-        blocking(move || {
-            let free = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = free.map_or_else(|| schema::open_reader(&database), Ok)?;
-            let result = query(&connection);
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            result
-        })
+        async move {
+            // Never closed.
+            let _permit = readers.acquire_owned().await;
+            blocking(move || {
+                let free = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let connection = free.map_or_else(|| schema::open_reader(&database), Ok)?;
+                let result = query(&connection);
+                idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                result
+            })
+            .await
+        }
     }
+}
+
+fn readers() -> usize {
+    std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2).max(4)
 }
 
 /// Runs work that blocks on a thread for it.

@@ -130,6 +130,8 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 /// Opens the database for reading.
 pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // 512 KiB: there are several, and the system keeps the file's pages anyway.
+    connection.pragma_update(None, "cache_size", -512)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     Ok(connection)
 }
