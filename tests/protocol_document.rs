@@ -43,7 +43,21 @@ fn requests() -> Vec<(&'static str, Verb)> {
     vec![
         (
             "Register",
-            Verb::Register { record: signed(), message_key: signed(), signature: vec![0x51, 0x62].into() },
+            Verb::Register {
+                record: signed(),
+                message_key: signed(),
+                signature: vec![0x51, 0x62].into(),
+                invite: None,
+            },
+        ),
+        (
+            "Register, with an invitation",
+            Verb::Register {
+                record: signed(),
+                message_key: signed(),
+                signature: vec![0x51, 0x62].into(),
+                invite: Some("h4kc2-9w0xv-7m3qe-t6r1z".to_owned()),
+            },
         ),
         ("Login", Verb::Login { account: AYŞE, device: AYŞES_DEVICE, signature: vec![0x51, 0x62].into() }),
         ("LookUpName", Verb::LookUpName { nickname: "ayşe".parse().unwrap() }),
@@ -69,6 +83,8 @@ fn requests() -> Vec<(&'static str, Verb)> {
         ("FetchChunk", Verb::FetchChunk { blob: BLOB, index: 2 }),
         ("WatchPresence", Verb::WatchPresence),
         ("Ping", Verb::Ping),
+        ("Block", Verb::Block { account: BURAK }),
+        ("Unblock", Verb::Unblock { account: BURAK }),
     ]
 }
 
@@ -88,6 +104,7 @@ fn pushes() -> Vec<(&'static str, Push)> {
         ("Reply Chunk", reply(Answer::Chunk)),
         ("Reply Online", reply(Answer::Online { accounts: vec![AYŞE] })),
         ("Refusal", refusal(RefusalCode::KeySuperseded, None)),
+        ("Refusal, over a limit", refusal(RefusalCode::Limited, Some(12_000))),
         ("Refusal, to be tried again", refusal(RefusalCode::StorageFailed, Some(5000))),
         (
             "Delivery",
@@ -103,7 +120,11 @@ fn pushes() -> Vec<(&'static str, Push)> {
         ),
         ("Drained", Push::Drained { position }),
         ("Presence", Push::Presence { account: AYŞE, online: true }),
-        ("Goodbye", Push::Goodbye { reason: GoodbyeReason::Replaced }),
+        ("Goodbye", Push::Goodbye { reason: GoodbyeReason::Replaced, retry_after: None }),
+        (
+            "Goodbye, to come again",
+            Push::Goodbye { reason: GoodbyeReason::Limited, retry_after: Some(10_000) },
+        ),
     ]
 }
 

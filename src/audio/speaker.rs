@@ -12,7 +12,6 @@ use cpal::traits::DeviceTrait;
 use cpal::{ErrorKind, SupportedBufferSize};
 use rodio::{DeviceSinkBuilder, MixerDeviceSink};
 
-use super::cue::{Cue, Sounds};
 use super::device::{self, Quiet};
 use super::playback::{Patience, Playback, Start, in_bounds};
 use super::player::Player;
@@ -44,14 +43,12 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 pub struct Speaker {
     shared: Arc<Shared>,
     orders: Sender<Order>,
-    sounds: Sounds,
-    muted: bool,
 }
 
 #[derive(Default)]
 struct Shared {
-    /// What is not over. Callbacks never take this lock.
-    sounding: Mutex<Vec<(Option<Cue>, Arc<Track>)>>,
+    /// What is not over; of the program's own sounds, which. Callbacks never take this lock.
+    sounding: Mutex<Vec<(Option<Sound>, Arc<Track>)>>,
     trouble: Mutex<Trouble>,
 }
 
@@ -83,18 +80,8 @@ impl Default for Speaker {
 }
 
 impl Speaker {
-    /// The default loudspeaker, with the built-in sounds.
+    /// The default loudspeaker. The device is opened when something is played.
     pub fn new() -> Self {
-        Self::with_sounds(Sounds::built_in())
-    }
-
-    /// One that plays notes, which were asked for, and no cues.
-    pub fn muted() -> Self {
-        Self { muted: true, ..Self::new() }
-    }
-
-    /// The default loudspeaker, with these sounds.
-    pub fn with_sounds(sounds: Sounds) -> Self {
         let shared = Arc::new(Shared::default());
         let (orders, coming) = channel();
         let device = Device::new(shared.clone());
@@ -102,23 +89,20 @@ impl Speaker {
         if let Err(error) = thread.spawn(move || device.run(&coming)) {
             shared.tell(AudioError::NoOutput { cause: error.to_string() });
         }
-        Self { shared, orders, sounds, muted: false }
+        Self { shared, orders }
     }
 
     /// Plays a sound of the program's own, without waiting for it. One that sounds already is not begun again: a
     /// hundred messages at once are heard as one.
-    pub fn cue(&self, cue: Cue) {
-        if self.muted {
-            return;
-        }
-        let Some(sound) = self.sounds.get(cue) else { return };
+    pub fn cue(&self, sound: Sound) {
         let track = Track::new(Duration::ZERO, 1.0);
         {
             let mut sounding = self.shared.sounding();
-            if sounding.iter().any(|(other, track)| *other == Some(cue) && track.stage() < Stage::Leaving) {
+            let same = |other: &Option<Sound>| other.as_ref().is_some_and(|other| other.is(&sound));
+            if sounding.iter().any(|(other, track)| same(other) && track.stage() < Stage::Leaving) {
                 return;
             }
-            sounding.push((Some(cue), track.clone()));
+            sounding.push((Some(sound.clone()), track.clone()));
         }
         self.order(Order { track, what: What::Sound(sound), patient: false });
     }
@@ -189,7 +173,7 @@ impl Speaker {
 
 impl Shared {
     /// What is not over.
-    fn sounding(&self) -> MutexGuard<'_, Vec<(Option<Cue>, Arc<Track>)>> {
+    fn sounding(&self) -> MutexGuard<'_, Vec<(Option<Sound>, Arc<Track>)>> {
         let mut sounding = self.sounding.lock().unwrap_or_else(PoisonError::into_inner);
         sounding.retain(|(_, track)| track.stage() < Stage::Over);
         sounding

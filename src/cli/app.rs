@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use clap::builder::FalseyValueParser;
@@ -13,11 +14,12 @@ use super::Root;
 use super::failure::Failure;
 use super::output::Output;
 use super::passphrase;
-use crate::audio::{Sounds, Speaker};
-use crate::client::{Client, ClientError, Options, Role};
+use crate::audio::Speaker;
+use crate::client::settings::Quiet;
+use crate::client::{Client, ClientError, Options, Role, Settings};
 use crate::crypto::Passphrase;
 use crate::model::{Color, Nickname};
-use crate::terminal::{Lines, Palette, When};
+use crate::terminal::{Cues, Lines, Palette, When};
 
 /// How often somebody may mistype the passphrase.
 const ATTEMPTS: usize = 3;
@@ -84,6 +86,7 @@ pub struct App {
     pub mute: bool,
     /// The profile's passphrase, where a descriptor was named that gives it.
     pub passphrase: Option<Passphrase>,
+    settings: OnceLock<Settings>,
 }
 
 impl App {
@@ -109,17 +112,40 @@ impl App {
         let server = globals.server.filter(|server| !server.is_empty());
         // At once: what stdin says beside it may come behind it.
         let passphrase = globals.passphrase_fd.map(passphrase::from_fd).transpose()?;
-        Ok(Self { home, server, out, mute: globals.mute, passphrase })
+        Ok(Self { home, server, out, mute: globals.mute, passphrase, settings: OnceLock::new() })
     }
 
-    /// The loudspeaker, with this profile's sounds. The device is opened when something is played.
+    /// The loudspeaker. The device is opened when something is played.
     pub fn speaker(&self) -> Speaker {
-        if self.mute {
-            return Speaker::muted();
-        }
-        let (sounds, warnings) = Sounds::with_folder(&self.home.join("sounds"));
-        warnings.iter().for_each(|warning| self.out.note(&format!("tellal: {warning}")));
-        Speaker::with_sounds(sounds)
+        Speaker::new()
+    }
+
+    /// What is set for this profile. What is wrong with it is said once.
+    pub fn settings(&self) -> &Settings {
+        self.settings.get_or_init(|| {
+            let (settings, warnings) = Settings::load(&self.home);
+            warnings.iter().for_each(|warning| self.out.note(&format!("tellal: {warning}")));
+            settings
+        })
+    }
+
+    /// This profile's own sounds.
+    pub fn cues(&self) -> Cues {
+        self.cues_with(None)
+    }
+
+    /// The same with other quiet hours, if they are given.
+    pub fn cues_with(&self, quiet: Option<Quiet>) -> Cues {
+        let set = self.settings();
+        let settings = Settings { quiet: quiet.or(set.quiet), ..set.clone() };
+        let cues = Cues::new(&self.home, &settings, self.mute, self.speaker());
+        self.warn(&cues);
+        cues
+    }
+
+    /// Says what is wrong with files of sounds, each thing once. It is no failure.
+    pub fn warn(&self, cues: &Cues) {
+        cues.take_warnings().iter().for_each(|warning| self.out.note(&format!("tellal: {warning}")));
     }
 
     /// Waits until the sounds of a command that was to be heard are over, so that its end does not cut them off.

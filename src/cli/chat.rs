@@ -31,17 +31,18 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     let events = client.events();
     let lines = app.out.lines.clone();
     let plain = |json| Box::new(Output::new(json, lines.clone())) as Box<dyn Plain>;
-    let speaker = app.speaker();
+    let cues = app.cues();
     let settings = Settings {
         with,
-        speaker: speaker.clone(),
+        home: app.home.clone(),
+        cues: cues.clone(),
         lines: lines.clone(),
         plain: app.out.json.then(|| plain(true)),
         fallback: plain(false),
     };
     let done = chat::run(&client, settings).await;
     // What was sent last is heard, too.
-    tokio::join!(deliver::close(client, events), speaker.idle());
+    tokio::join!(deliver::close(client, events), cues.speaker().idle());
     match done {
         Err(ChatError::Client(error)) => Err(error.into()),
         Err(ChatError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Err(error.into()),

@@ -1,6 +1,6 @@
 //! Waiting for the server's word on messages. They are safe in the outbox before the wait begins.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,8 +8,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::app::App;
 use super::failure::Failure;
-use crate::audio::{Cue, Speaker};
+use crate::audio::Cue;
 use crate::client::{Client, ClientError, Event, Events, Message, MessageRef};
+use crate::model::Nickname;
+use crate::terminal::{Cues, sanitize};
 
 /// How long an outbox that does not get shorter holds up the end. Messages to somebody whose key changed stay in it.
 const STILL: Duration = Duration::from_secs(2);
@@ -23,7 +25,7 @@ const STILL: Duration = Duration::from_secs(2);
 pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -> Result<Message> {
     tokio::select! {
         accepted = client.accepted(message.id) => accepted?,
-        reason = unreachable(client, events) => {
+        reason = unreachable(client, events, message) => {
             let message = Failure {
                 code: "queued",
                 message: format!(
@@ -43,20 +45,22 @@ pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -
 /// When stdout can't be written to.
 pub async fn tell(
     app: &App,
-    speaker: &Speaker,
+    cues: &Cues,
+    to: &Nickname,
     sent: &Result<Message>,
     put: impl FnOnce(&Message) -> io::Result<()>,
 ) -> io::Result<()> {
     match sent {
         Ok(message) => {
-            speaker.cue(Cue::Sent);
+            cues.play(Cue::Sent, Some(to));
             put(message)?;
             app.out.flush()?;
         }
-        Err(_) => speaker.cue(Cue::Error),
+        Err(_) => cues.play(Cue::Error, Some(to)),
     }
     // Nobody asked for a sound: that there is no loudspeaker is not said.
-    speaker.idle().await;
+    app.warn(cues);
+    cues.speaker().idle().await;
     Ok(())
 }
 
@@ -82,8 +86,8 @@ pub async fn close(client: Client, mut events: Events) {
 }
 
 /// Ends once the server can't be reached or can't take mail now, with the reason.
-async fn unreachable(client: &Client, events: &mut Events) -> String {
-    let mut losses = 0;
+async fn unreachable(client: &Client, events: &mut Events, message: &Message) -> String {
+    let (mut losses, mut said) = (0, false);
     loop {
         // Waits for the attempt to connect that is under way, and begins one where none is.
         match client.drain().await {
@@ -95,6 +99,17 @@ async fn unreachable(client: &Client, events: &mut Events) -> String {
         }
         loop {
             match events.next().await {
+                // Somebody else's conversation waits, not this one.
+                Some(Event::Delayed { to: Some(to), .. }) if to != message.to => {}
+                Some(Event::Delayed { reason, limited: true, .. }) => {
+                    // It leaves by itself, and soon.
+                    if !said {
+                        let line = format!("tellal: waits: {reason}");
+                        let _ = writeln!(io::stderr(), "{}", sanitize::line(&line));
+                        said = true;
+                    }
+                    losses = 0;
+                }
                 Some(Event::Delayed { reason, .. }) => return reason,
                 Some(Event::Uploading { .. }) => losses = 0,
                 Some(Event::Disconnected { reason, .. }) if losses > 0 => return reason,

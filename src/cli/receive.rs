@@ -9,9 +9,10 @@ use super::app::App;
 use super::deliver;
 use super::hearing::Hearing;
 use super::output::LiveEnded;
-use crate::audio::Speaker;
+use crate::client::settings::Quiet;
 use crate::client::{Client, ClientError, Event, Events, Role};
-use crate::terminal::cues;
+use crate::model::Nickname;
+use crate::terminal::{Cues, cues};
 
 /// How long to let be after the server could not be asked, if nothing happens.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,21 +39,34 @@ pub struct Args {
 /// # Errors
 /// When the server can't be reached; what had arrived before is shown all the same.
 pub async fn run(args: Args, app: App) -> Result<()> {
-    run_as(Role::Command, args, app).await
+    run_as(Role::Command, args, Which::default(), app).await
+}
+
+/// What `listen` wants otherwise.
+#[derive(Debug, Default)]
+pub struct Which {
+    /// Quiet hours in place of those of the settings.
+    pub quiet: Option<Quiet>,
+    /// Messages of this person alone.
+    pub from: Option<Nickname>,
 }
 
 /// The same, as what it says.
 ///
 /// # Errors
 /// As for [`run`]; when the profile has no place for another front end of this role.
-pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
+pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()> {
     let client = app.open_as(role).await?;
     let mut events = client.events();
-    let speaker = app.speaker();
-    let hearing = Hearing::new(&speaker, args.play, args.speak);
-    hearing.learn(&client, args.follow).await?;
+    let cues = app.cues_with(which.quiet);
+    let mut hearing = Hearing::new(&app, &client, cues.speaker(), args.play, args.speak);
+    if args.follow {
+        hearing.arrivals(which.quiet);
+    }
+    hearing.learn(&client).await?;
+    let from = which.from.as_ref();
     let asked = args.play || args.speak;
-    let reader = Reader { client: &client, app: &app, speaker: &speaker, hearing: &hearing, asked };
+    let reader = Reader { client: &client, app: &app, cues: &cues, hearing: &hearing, from, asked };
     let work = async {
         let done = if args.follow {
             reader.follow(&mut events).await
@@ -68,9 +82,11 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
     };
     let done = tokio::select! {
         done = work => done,
-        () = hearing.keys() => Ok(()),
+        () = hearing.keys(&app, &client, &cues) => Ok(()),
     };
-    let heard = async { if asked { app.heard(&speaker).await } else { speaker.idle().await } };
+    drop(hearing);
+    let speaker = cues.speaker();
+    let heard = async { if asked { app.heard(speaker).await } else { speaker.idle().await } };
     tokio::join!(deliver::close(client, events), heard);
     done
 }
@@ -79,8 +95,9 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
 struct Reader<'a> {
     client: &'a Client,
     app: &'a App,
-    speaker: &'a Speaker,
+    cues: &'a Cues,
     hearing: &'a Hearing,
+    from: Option<&'a Nickname>,
     /// Whether anything was asked to be heard: only then a loudspeaker is missed.
     asked: bool,
 }
@@ -135,9 +152,7 @@ impl Reader<'_> {
                     self.app.out.put(&ended, || self.app.out.lines.ended(&message))?;
                     self.app.out.flush()?;
                 }
-                Event::Presence { .. } => {
-                    cues::of_event(&event).iter().for_each(|cue| self.speaker.cue(*cue))
-                }
+                Event::Presence { .. } => self.cues.play_event(&event),
                 Event::Disconnected { reason, .. } if !lost => {
                     lost = true;
                     self.app.out.note(&format!("tellal: {reason}; trying again"));
@@ -156,8 +171,9 @@ impl Reader<'_> {
                 }
                 _ => {}
             }
+            self.app.warn(self.cues);
             if self.asked
-                && let Some(trouble) = self.speaker.take_trouble()
+                && let Some(trouble) = self.cues.speaker().take_trouble()
             {
                 self.app.out.note(&format!("tellal: {trouble}"));
             }
@@ -167,21 +183,23 @@ impl Reader<'_> {
 
     /// Shows what no front end has shown, and puts it in the queue of what is heard; how many.
     async fn show(&self) -> Result<usize> {
-        let messages = self.client.unshown().await?;
+        let mut messages = self.client.unshown().await?;
+        messages.retain(|message| self.from.is_none_or(|from| message.from == *from));
         for message in &messages {
             self.app.out.message(message)?;
         }
         // Only what the reader has counts as shown.
         self.app.out.flush()?;
         for message in &messages {
-            cues::of_message(message).iter().for_each(|cue| self.speaker.cue(*cue));
+            cues::of_message(message).iter().for_each(|cue| self.cues.play(*cue, Some(&message.from)));
         }
         if !messages.is_empty() {
             let numbers: Vec<u64> = messages.iter().map(|message| message.number).collect();
             self.client.mark_shown(&numbers).await?;
         }
         for message in &messages {
-            self.hearing.hear(self.client, message).await?;
+            // Nobody waits for each of them.
+            drop(self.hearing.hear(message));
         }
         Ok(messages.len())
     }

@@ -9,6 +9,7 @@ use super::app::App;
 use super::failure::{Failure, Interrupted};
 use crate::audio::{AudioError, Note, Speaker};
 use crate::terminal::dictation::{Dictation, Options, Recorded};
+use crate::terminal::floor::Floor;
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::line;
 use crate::terminal::listening::time;
@@ -42,6 +43,8 @@ enum End {
 /// then.
 pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note> {
     let Wanted { options, timed } = wanted;
+    // Nothing is heard meanwhile, on this terminal or another.
+    let _taken = Floor::of(&app.home).take();
     let limit = options.recorder.limit;
     let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
     let interrupted = tokio::signal::ctrl_c();

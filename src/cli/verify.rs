@@ -86,7 +86,11 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         None => client.safety(&with).await?,
     };
     let decided = args.code.is_some() || args.accept_change;
-    let qr = if args.no_qr || decided || !stdout().is_terminal() { Qr::No } else { Qr::Yes };
+    let qr = if args.no_qr || app.out.lines.plain || decided || !stdout().is_terminal() {
+        Qr::No
+    } else {
+        Qr::Yes
+    };
     let then = format!("tellal verify {with} --code NUMBER");
     let text = || if decided { safety::decided(&safety) } else { safety::shown(&safety, qr, &then) };
     app.out.put(&Verified::from(safety.clone()), text)?;
@@ -100,7 +104,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
 
 /// Reads a number aloud: each group by itself, each digit by itself.
 async fn speak(number: &str) -> Result<()> {
-    let speech = Speech::new();
+    let speech = Speech::new(|_| {});
     let language = language::of_locale(|name| std::env::var(name).ok());
     for group in safety::spoken(number) {
         let said =

@@ -106,7 +106,7 @@ async fn send(
     converted: Option<String>,
     told: Option<String>,
 ) -> Result<()> {
-    let speaker = app.speaker();
+    let cues = app.cues();
     let mut events = client.events();
     let Note { wav, duration_ms, sample_rate, peaks, .. } = note;
     let sent = match client.send_voice(to, VoiceNote { wav, duration_ms, sample_rate, peaks }).await {
@@ -117,7 +117,7 @@ async fn send(
         Err(error) => Err(error.into()),
     };
     let put = |message: &Message| app.out.put(&SentVoice { message, converted }, || message.id.to_string());
-    let told = deliver::tell(app, &speaker, &sent, put);
+    let told = deliver::tell(app, &cues, to, &sent, put);
     tokio::join!(deliver::close(client, events), told).1?;
     sent.map(drop)
 }

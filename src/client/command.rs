@@ -14,6 +14,13 @@ pub enum Command {
     Status,
     /// Everybody in the directory. Needs the server. Reply: [`Reply::Contacts`].
     Users,
+    /// Drop what somebody sends from now on, here and at the server, or no longer. Reply: [`Reply::Blocked`].
+    Block {
+        /// Who.
+        nickname: Nickname,
+        /// Whether it is to be dropped.
+        blocked: bool,
+    },
     /// From now on tell who comes and goes. Reply: [`Reply::Contacts`], those online.
     WatchPresence,
     /// Store a text in the outbox. Repeating it with the same id is harmless. Reply: [`Reply::Message`]; then
@@ -104,6 +111,8 @@ pub enum Command {
         /// Which.
         which: MessageRef,
     },
+    /// Replace the message key now. Needs the server. Reply: [`Reply::Done`].
+    RenewMessageKey,
     /// Forget all keys and end. Only for a profile with a passphrase. Reply: [`Reply::Done`].
     Lock,
     /// Note how far a voice note was heard. Once heard to its end it stays listened. Reply: [`Reply::Done`].
@@ -123,6 +132,18 @@ pub enum Command {
     },
     /// How many messages of each person no front end has shown. Reply: [`Reply::Unread`].
     Unread,
+    /// How somebody sounds. Reply: [`Reply::Voice`].
+    VoiceOf {
+        /// Whose voice.
+        nickname: Nickname,
+    },
+    /// Keep how somebody is to sound. Reply: [`Reply::Done`].
+    SetVoiceOf {
+        /// Whose voice.
+        nickname: Nickname,
+        /// In front ends' words, of which the core understands nothing; none for the usual.
+        voice: Option<String>,
+    },
     /// Whose key was compared, or has changed, as far as is known here. Reply: [`Reply::Standings`].
     Standings,
     /// The safety number with somebody, and how it stands with their key. Reply: [`Reply::Safety`].
@@ -182,6 +203,11 @@ pub enum Reply {
     Status(Status),
     /// People.
     Contacts(Vec<Contact>),
+    /// It is so here; at the server too, or as soon as it is reached.
+    Blocked {
+        /// Whether the server knows.
+        told: bool,
+    },
     /// One message.
     Message(Message),
     /// Messages.
@@ -197,10 +223,21 @@ pub enum Reply {
     },
     /// Unshown messages by person.
     Unread(Vec<(Nickname, u64)>),
+    /// How somebody sounds.
+    Voice(PersonVoice),
     /// How it stands with keys.
     Standings(Vec<KeyStanding>),
     /// How it stands with somebody's key.
     Safety(Safety),
+}
+
+/// What a person's voice is made from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PersonVoice {
+    /// Their identity; none for somebody who was never met.
+    pub account: Option<AccountId>,
+    /// What was chosen for them, in front ends' words.
+    pub chosen: Option<String>,
 }
 
 /// Whether somebody's key was compared, or has changed.
@@ -286,6 +323,8 @@ pub struct Contact {
     pub since: Millis,
     /// Whether this is oneself.
     pub me: bool,
+    /// Whether what they send is dropped.
+    pub blocked: bool,
     /// What there is to be wary of: a changed key, a name that looks like another's.
     pub warning: Option<String>,
     /// A changed key that waits for a decision.

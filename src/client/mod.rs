@@ -20,6 +20,7 @@
 //!     color: None,
 //!     key_bits: DEFAULT_KEY_BITS,
 //!     fingerprint: None,
+//!     invite: None,
 //! })
 //! .await?;
 //! println!("I am {}, {}", me.nickname, me.fingerprint);
@@ -72,7 +73,7 @@ mod engine;
 pub mod error;
 pub mod event;
 pub mod handle;
-mod link;
+pub(crate) mod link;
 pub mod live;
 mod local;
 pub mod message;
@@ -82,7 +83,7 @@ pub mod registration;
 pub mod settings;
 mod standing;
 
-pub use command::{Command, Contact, KeyChange, KeyStanding, MessageRef, Reply, Safety, Status};
+pub use command::{Command, Contact, KeyChange, KeyStanding, MessageRef, PersonVoice, Reply, Safety, Status};
 pub use db::all_closed;
 pub use error::ClientError;
 pub use event::Event;

@@ -8,10 +8,12 @@
 //! - [`color`]: a person's colour
 //! - [`record`]: the signed records of the shared directory
 //! - [`mailbox`]: positions in a mailbox, what a mailbox holds, what is put into it
+//! - [`invite`]: invitations to a server
 //! - [`limits`]: sizes that both ends hold each other to
 
 pub mod color;
 pub mod id;
+pub mod invite;
 pub mod limits;
 pub mod mailbox;
 pub mod nickname;

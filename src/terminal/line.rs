@@ -68,8 +68,11 @@ impl Lines {
 
     /// A remark of the client's own about a conversation.
     pub fn notice(&self, message: &Message, number: bool, who: &str, text: &str) -> String {
-        let mark = if self.plain { "notice," } else { "*" };
-        format!("{} {mark} {who}: {}", self.begin(message, number), sanitize::block(text, INDENT))
+        format!("{} {} {who}: {}", self.begin(message, number), self.mark(), sanitize::block(text, INDENT))
+    }
+
+    fn mark(&self) -> &'static str {
+        if self.plain { "notice," } else { "*" }
     }
 
     /// Somebody's name in their colour.
@@ -99,7 +102,8 @@ impl Lines {
             Body::Voice { duration_ms, live, cut_off, .. } => voice(*duration_ms, *live, *cut_off),
             Body::Text { text } | Body::Notice { text } => sanitize::block(text, INDENT),
         };
-        format!("{} #{} * {from}: {what}", self.palette.dim(&self.time(Millis::now())), message.number)
+        let ended = Message { sent_at: Millis::now(), ..message.clone() };
+        format!("{} {} {from}: {what}", self.begin(&ended, true), self.mark())
     }
 
     /// The time of day; with the date when that is not today.

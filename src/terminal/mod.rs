@@ -5,10 +5,12 @@
 //!
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
-//! - [`cues`]: which sound goes with which event
+//! - [`cues`]: the program's own sounds: which goes with which event, whose they are, when there are none
 //! - [`mod@line`]: a message as lines for people
 //! - [`safety`]: safety numbers, to look at and to be read out
 //! - [`aloud`]: what is heard of them, one after the other
+//! - [`floor`]: nothing is heard over a recording
+//! - [`voice_of`]: how a person sounds
 //! - [`keys`]: single keys, without Enter
 //! - [`listening`]: a voice note that is heard, and what may be asked of it meanwhile
 //! - [`dictation`]: a voice note that is being recorded, and what may be asked of it
@@ -20,13 +22,16 @@ pub mod chat;
 pub mod color;
 pub mod cues;
 pub mod dictation;
+pub mod floor;
 pub mod keys;
 pub mod line;
 pub mod listening;
 pub mod progress;
 pub mod safety;
 pub mod sanitize;
+pub mod voice_of;
 
 pub use aloud::Aloud;
 pub use color::{Palette, When};
+pub use cues::Cues;
 pub use line::Lines;

@@ -20,11 +20,13 @@
 )]
 
 pub mod card;
+pub mod clock;
 pub mod follow;
 pub mod schema;
 pub mod screen;
 pub mod signal;
 pub mod swap;
+pub mod voice;
 pub mod wav;
 
 use std::ffi::{OsStr, OsString};
@@ -48,6 +50,7 @@ fn tellal() -> Command {
     let kept = ["PATH", "HOME", "TMPDIR", "LLVM_PROFILE_FILE", "LD_LIBRARY_PATH"];
     command.env_clear().envs(std::env::vars().filter(|(name, _)| kept.contains(&name.as_str())));
     command.env("TZ", "UTC").env("RUST_BACKTRACE", "1").stdin(Stdio::null());
+    command.envs(clock::variables());
     command
 }
 
@@ -241,6 +244,21 @@ impl Server {
         let options: Vec<OsString> = options.map(OsStr::to_owned).to_vec();
         let (running, address, fingerprint) = Self::launch(data.path(), "127.0.0.1:0", &options);
         Self { running, data, options, address, fingerprint }
+    }
+
+    /// The same with limits of its own: the text of a `server.toml`.
+    pub fn start_limited(config: &str) -> Self {
+        let data = TempDir::new().unwrap();
+        std::fs::write(data.path().join("server.toml"), config).unwrap();
+        let (running, address, fingerprint) = Self::launch(data.path(), "127.0.0.1:0", &[]);
+        Self { running, data, options: Vec::new(), address, fingerprint }
+    }
+
+    /// Runs `tellal server` with these arguments on its folder to its end, beside it.
+    pub fn beside<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Finished {
+        let mut command = tellal();
+        command.args(["server", "--data"]).arg(self.data()).args(args);
+        Running::start(&mut command).wait()
     }
 
     fn launch(data: &Path, listen: &str, options: &[OsString]) -> (Running, SocketAddr, String) {

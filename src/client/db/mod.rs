@@ -6,6 +6,7 @@
 //!
 //! - [`schema`]: tables, and how older files become newer ones
 //! - [`messages`]: the history
+//! - [`blocks`]: whose mail is not wanted
 //! - [`contacts`]: who people are, and which key is theirs
 //! - [`outbox`]: what is on its way out
 //! - [`inbox`]: what has come in: names, chains and gaps, the cursor
@@ -13,6 +14,7 @@
 //! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken; [`live_sound`]: their sound
 //! - [`threads`]: the databases' threads, none of which may outlive the process's end
 
+pub(super) mod blocks;
 pub(super) mod contacts;
 pub(super) mod fetches;
 pub(super) mod inbox;
@@ -129,7 +131,8 @@ fn connect(home: &Home) -> Result<Connection, ClientError> {
         let pragma = zeroize::Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", key.as_str()));
         connection.execute_batch(&pragma)?;
         connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+             PRAGMA secure_delete = ON;",
         )?;
         connection.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut connection)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
+use crate::client::db::blocks;
 use crate::client::db::contacts::{self, Pin, Stored};
 use crate::client::{ClientError, Contact, Event};
 use crate::crypto::record::{Account, MessageKey, verify_account, verify_message_key};
@@ -182,6 +183,7 @@ impl Engine {
             let skeleton = unicode_security::skeleton(name.folded()).collect();
             alike.entry(skeleton).or_default().push(name.clone());
         }
+        let blocked = self.db.run(|db| blocks::all(db)).await?;
         let names: Vec<Nickname> = people.iter().map(|(person, _)| person.account.nickname.clone()).collect();
         let known: Vec<Option<Stored>> =
             self.db.run(move |db| names.iter().map(|name| contacts::by_name(db, name)).collect()).await?;
@@ -211,6 +213,7 @@ impl Engine {
                 color: account.color,
                 since: account.since,
                 me: account.id == self.me.account,
+                blocked: blocked.contains(&account.id),
                 warning,
                 key_change: change,
             }

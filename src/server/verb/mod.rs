@@ -1,6 +1,7 @@
 //! What can be asked, one file for each kind: check, ask the store, answer.
 
 pub mod blob;
+pub mod block;
 pub mod directory;
 pub mod login;
 pub mod mailbox;
@@ -27,6 +28,9 @@ pub fn code(error: &StoreError) -> RefusalCode {
         StoreError::BlobMissing => RefusalCode::BlobMissing,
         StoreError::Conflict => RefusalCode::Invalid,
         StoreError::TooLarge => RefusalCode::TooLarge,
+        StoreError::InviteInvalid => RefusalCode::InviteNeeded,
+        StoreError::MailboxFull => RefusalCode::MailboxFull,
+        StoreError::BlobQuota => RefusalCode::BlobQuota,
         StoreError::Failed(_) => RefusalCode::StorageFailed,
     }
 }

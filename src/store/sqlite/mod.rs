@@ -9,12 +9,14 @@
 //! - `read`: queries
 //! - `prune`: forgetting
 //! - `blobs`: files of sealed chunks
+//! - `usage`: how much room they take, by account
 
 mod apply;
 mod blobs;
 mod prune;
 mod read;
 mod schema;
+mod usage;
 mod writer;
 
 use std::future::Future;
@@ -27,11 +29,15 @@ use rusqlite::Connection;
 use tokio::time::{Instant, timeout_at};
 
 use super::wake::{Growth, Wakeups, Watchers};
-use super::{Awaited, BlobState, Bounds, NewAccount, NewMessageKey, Store, StoreError, StoredAccount};
+use super::{
+    Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, Quotas, Store, StoreError,
+    StoredAccount,
+};
 use crate::model::{AccountId, BlobId, DeviceId, Entry, Millis, Nickname, Position, ServerId, Submission};
 use apply::Operation;
 use blobs::Blobs;
 use prune::Prune;
+use usage::Usage;
 use writer::Writer;
 
 /// A [`Store`] in a folder.
@@ -45,6 +51,8 @@ pub struct SqliteStore {
     writer: Writer,
     watchers: Watchers,
     blobs: Blobs,
+    usage: Usage,
+    quotas: Quotas,
     /// Who waits for more of a blob under way.
     growth: Growth,
 }
@@ -55,16 +63,31 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Failed`] when the folder can't be used, or is of a newer version.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let database = folder.join("server.db");
-        let connection = schema::open_writer(&database)?;
-        Self::start(folder, database, connection)
+        Self::open_with(folder, Quotas::default())
     }
 
-    fn start(folder: &Path, database: PathBuf, connection: Connection) -> Result<Self, StoreError> {
+    /// The same, with quotas.
+    ///
+    /// # Errors
+    /// As for [`SqliteStore::open`].
+    pub fn open_with(folder: &Path, quotas: Quotas) -> Result<Self, StoreError> {
+        let database = folder.join("server.db");
+        let connection = schema::open_writer(&database)?;
+        Self::start(folder, database, connection, quotas)
+    }
+
+    fn start(
+        folder: &Path,
+        database: PathBuf,
+        connection: Connection,
+        quotas: Quotas,
+    ) -> Result<Self, StoreError> {
         let (server_id, epoch) = read::identity(&connection)?;
         let watchers = Watchers::default();
         let blobs = Blobs::open(folder.join("blobs"))?;
-        let writer = Writer::start(connection, watchers.clone(), blobs.clone())?;
+        let usage = Usage::default();
+        usage.measure(&connection, &blobs)?;
+        let writer = Writer::start(connection, watchers.clone(), blobs.clone(), quotas)?;
         Ok(Self {
             server_id,
             epoch,
@@ -73,6 +96,8 @@ impl SqliteStore {
             writer,
             watchers,
             blobs,
+            usage,
+            quotas,
             growth: Growth::default(),
         })
     }
@@ -114,6 +139,19 @@ impl Store for SqliteStore {
         self.server_id
     }
 
+    fn invite(&self, invite: NewInvite) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.writer.ask(move |reply| Operation::Invite(invite, reply))
+    }
+
+    fn set_blocked(
+        &self,
+        account: AccountId,
+        other: AccountId,
+        blocked: bool,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static {
+        self.writer.ask(move |reply| Operation::Block(account, other, blocked, reply))
+    }
+
     fn register(&self, new: NewAccount) -> impl Future<Output = Result<(), StoreError>> + Send {
         self.writer.ask(|reply| Operation::Register(Box::new(new), reply))
     }
@@ -142,7 +180,7 @@ impl Store for SqliteStore {
         &self,
         submission: Submission,
     ) -> impl Future<Output = Result<Millis, StoreError>> + Send + 'static {
-        self.writer.ask(|reply| Operation::Submit(Box::new(submission), reply))
+        self.writer.ask(|reply| Operation::Submit(Box::new(submission.into()), reply))
     }
 
     async fn bounds(&self, account: AccountId) -> Result<Bounds, StoreError> {
@@ -179,16 +217,25 @@ impl Store for SqliteStore {
         index: u32,
         chunk: Bytes,
     ) -> Result<(), StoreError> {
-        let blobs = self.blobs.clone();
-        blocking(move || blobs.put(&owner, &blob, index, &chunk)).await?;
+        let (blobs, usage, quota) = (self.blobs.clone(), self.usage.clone(), self.quotas.blobs);
+        self.query(move |connection| {
+            let account = usage.owner(connection, &owner)?;
+            if usage.of(&account) >= quota {
+                return Err(StoreError::BlobQuota);
+            }
+            let more = blobs.put(&owner, &blob, index, &chunk)?;
+            usage.add(account, more);
+            Ok(())
+        })
+        .await?;
         self.growth.tell(owner, blob);
         Ok(())
     }
 
     async fn seal_blob(&self, owner: DeviceId, blob: BlobId, chunks: u32) -> Result<(), StoreError> {
         let blobs = self.blobs.clone();
-        blocking(move || blobs.seal(&owner, &blob, chunks)).await?;
-        self.writer.ask(move |reply| Operation::SealBlob { blob, owner, chunks, reply }).await?;
+        let bytes = blocking(move || blobs.seal(&owner, &blob, chunks)).await?;
+        self.writer.ask(move |reply| Operation::SealBlob { blob, owner, chunks, bytes, reply }).await?;
         self.growth.tell(owner, blob);
         Ok(())
     }
@@ -252,8 +299,12 @@ impl Store for SqliteStore {
             self.prune_step(Prune::Mailbox(account, up_to)).await?;
         }
         self.prune_step(Prune::Rest(now)).await?;
-        let blobs = self.blobs.clone();
-        blocking(move || blobs.remove_abandoned(now)).await
+        let (blobs, usage) = (self.blobs.clone(), self.usage.clone());
+        self.query(move |connection| {
+            blobs.remove_abandoned(now)?;
+            usage.measure(connection, &blobs)
+        })
+        .await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 
 use super::apply::{Applied, Group, Operation};
 use super::blobs::Blobs;
-use crate::store::StoreError;
 use crate::store::wake::Watchers;
+use crate::store::{Quotas, StoreError};
 
 /// Operations in one transaction, at most.
 const GROUP: usize = 512;
@@ -26,10 +26,15 @@ pub type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
 pub struct Writer(Mutex<Option<Sender<Operation>>>);
 
 impl Writer {
-    pub fn start(connection: Connection, watchers: Watchers, blobs: Blobs) -> Result<Self, StoreError> {
+    pub fn start(
+        connection: Connection,
+        watchers: Watchers,
+        blobs: Blobs,
+        quotas: Quotas,
+    ) -> Result<Self, StoreError> {
         let (sender, operations) = channel();
         let thread = std::thread::Builder::new().name("store".to_owned());
-        thread.spawn(move || write(connection, &operations, &watchers, &blobs))?;
+        thread.spawn(move || write(connection, &operations, &watchers, &blobs, quotas))?;
         Ok(Self(Mutex::new(Some(sender))))
     }
 
@@ -56,8 +61,14 @@ impl Writer {
     }
 }
 
-fn write(mut connection: Connection, operations: &Receiver<Operation>, watchers: &Watchers, blobs: &Blobs) {
-    let mut memory = super::apply::Memory::default();
+fn write(
+    mut connection: Connection,
+    operations: &Receiver<Operation>,
+    watchers: &Watchers,
+    blobs: &Blobs,
+    quotas: Quotas,
+) {
+    let mut memory = super::apply::Memory::new(quotas);
     while let Ok(first) = operations.recv() {
         let mut group: Vec<_> = std::iter::once(first).chain(operations.try_iter().take(GROUP - 1)).collect();
         let closing = match group.iter().position(|operation| matches!(operation, Operation::Close(_))) {
@@ -103,7 +114,7 @@ fn commit(
     if let Err(error) = &result {
         tracing::error!(%error, "nothing of a group of requests was kept");
         // It may hold what was rolled back.
-        *memory = super::apply::Memory::default();
+        memory.forget();
     }
     for Applied { reply, entries, removed } in applied {
         if result.is_ok() {

@@ -44,15 +44,18 @@ impl Talk {
             }
             Event::Accepted { id, .. } => self.accepted(id),
             Event::Refused { id, reason } => {
-                if self.unsent.remove(&id).is_some() {
-                    self.cue(Some(Cue::Error));
+                if let Some(pending) = self.unsent.remove(&id) {
+                    self.cue(Some(Cue::Error), &pending.to);
                     self.words(&format!("not sent: the server refused it: {reason}"));
                     self.failed.get_or_insert(ClientError::Refused { reason });
                 }
             }
-            Event::Delayed { id, reason } => {
+            Event::Delayed { id, reason, limited, .. } => {
+                // What is true of all that wait is said once.
+                let said = limited && self.unsent.values().any(|pending| pending.told);
                 if let Some(pending) = self.unsent.get_mut(&id)
                     && !std::mem::replace(&mut pending.told, true)
+                    && !said
                 {
                     self.words(&format!("waits: {reason}"));
                 }
@@ -88,6 +91,10 @@ impl Talk {
             Done::Heard { number, heard } => self.heard(number, heard),
             Done::Next { asked, next } => self.next_found(asked, next),
             Done::Said(words) => self.words(&words),
+            Done::Blocked(words) => {
+                self.blocking -= 1;
+                self.words(&words);
+            }
             Done::Safety(Ok(safety)) => {
                 let lines = safety::shown(&safety, Qr::No, "/verify NUMBER");
                 self.face.safety(&safety, lines)?;
@@ -133,7 +140,7 @@ impl Talk {
             // It may be about a key, which the prompt shows.
             self.look_around(false);
         }
-        self.cue(cues::of_message(message));
+        self.cue(cues::of_message(message), &message.from);
         self.hear_arrival(message);
         Ok(())
     }
@@ -154,7 +161,7 @@ impl Talk {
 
     fn accepted(&mut self, id: MessageId) {
         let Some(pending) = self.unsent.remove(&id) else { return };
-        self.cue(Some(Cue::Sent));
+        self.cue(Some(Cue::Sent), &pending.to);
         if pending.told {
             self.left += 1;
             if !self.unsent.values().any(|pending| pending.told) {
@@ -177,7 +184,7 @@ impl Talk {
             }
             Err(error) => {
                 self.unsent.remove(&id);
-                self.cue(Some(Cue::Error));
+                self.cue(Some(Cue::Error), to);
                 let reason = match &error {
                     ClientError::UnknownNickname { nickname } => unknown(nickname),
                     error => error.to_string(),
@@ -251,7 +258,7 @@ impl Talk {
             self.leaving.remove(place);
         } else {
             self.words(&format!("{nickname} is online"));
-            self.cue(Some(Cue::Joined));
+            self.cue(Some(Cue::Joined), nickname);
         }
     }
 
@@ -263,7 +270,7 @@ impl Talk {
         let left: Vec<(Nickname, Instant)> = left;
         for (nickname, _) in left {
             self.words(&format!("{nickname} is offline"));
-            self.cue(Some(Cue::Left));
+            self.cue(Some(Cue::Left), &nickname);
         }
     }
 }

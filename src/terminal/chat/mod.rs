@@ -13,6 +13,7 @@
 //! - `face`: a terminal or plain output, behind one interface
 //! - `talk`: the conversation's state, from its beginning to its end
 //! - `sound`: what is heard
+//! - `hands_free`: hearing it with eyes closed
 //! - `taking`: what is recorded
 //! - `typed`: doing what was typed
 //! - `happened`: showing what happened
@@ -20,6 +21,7 @@
 pub mod command;
 pub mod complete;
 mod face;
+mod hands_free;
 mod happened;
 pub mod input;
 pub mod people;
@@ -30,8 +32,8 @@ mod talk;
 mod typed;
 
 use std::io;
+use std::path::PathBuf;
 
-use crate::audio::Speaker;
 use crate::client::{Client, ClientError};
 use crate::model::Nickname;
 
@@ -42,8 +44,10 @@ use render::View;
 pub struct Settings {
     /// With whom, if that is known yet.
     pub with: Option<Nickname>,
-    /// Where sounds are played.
-    pub speaker: Speaker,
+    /// The profile's folder.
+    pub home: PathBuf,
+    /// The sounds, and where they are played.
+    pub cues: super::Cues,
     /// How things are shown.
     pub lines: super::Lines,
     /// Where everything goes, in place of a terminal.

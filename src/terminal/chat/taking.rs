@@ -8,6 +8,7 @@ use super::talk::{Done, Outgoing, Talk};
 use crate::audio::{AudioError, Note};
 use crate::model::Nickname;
 use crate::terminal::dictation::{Dictation, Options, Recorded};
+use crate::terminal::floor::{Floor, Taken};
 use crate::terminal::line::duration;
 
 /// How often it is looked at.
@@ -26,6 +27,8 @@ pub(super) struct Taking {
     pub(super) look: Instant,
     /// When the level is said next, in time recorded.
     say: Duration,
+    /// What arrives waits until this ends.
+    floor: Option<Taken>,
 }
 
 /// How far it has come.
@@ -41,9 +44,9 @@ pub(super) enum Stage {
 }
 
 impl Talk {
-    /// Begins to record.
-    pub(super) fn record(&mut self, options: Options) {
-        let Some(to) = self.with.clone() else {
+    /// Begins to record, for somebody or the one talked to.
+    pub(super) fn record(&mut self, to: Option<Nickname>, options: Options) {
+        let Some(to) = to.or_else(|| self.with.clone()) else {
             self.words("for whom? /to NICK first");
             return;
         };
@@ -54,7 +57,8 @@ impl Talk {
         // The loudspeaker is not to be recorded.
         self.hush();
         let look = Instant::now() + LOOK;
-        self.sound.taking = Some(Taking { to, stage: Stage::Opening, look, say: FIRST });
+        let floor = Some(Floor::of(&self.sound.home).take());
+        self.sound.taking = Some(Taking { to, stage: Stage::Opening, look, say: FIRST, floor });
         self.spawn(|_| async { Done::Recording(Dictation::start(options).await) });
     }
 
@@ -120,7 +124,7 @@ impl Talk {
 
     /// Lets what was recorded so far be heard.
     pub(super) fn listen_to_recording(&mut self) {
-        let speaker = self.sound.speaker.clone();
+        let speaker = self.sound.cues.speaker().clone();
         let words = match self.sound.taking.as_mut().map(|taking| &mut taking.stage) {
             Some(Stage::Recording(dictation) | Stage::Ended(dictation)) => {
                 format!("{}; Enter sends it", dictation.listen(&speaker))
@@ -137,7 +141,7 @@ impl Talk {
             self.words("nothing is being recorded: /voice begins");
             return;
         };
-        let Taking { to, stage, .. } = taking;
+        let Taking { to, stage, floor, .. } = taking;
         match stage {
             Stage::Recording(dictation) | Stage::Ended(dictation) if send => {
                 if dictation.wants_review() {
@@ -146,6 +150,7 @@ impl Talk {
                         stage: Stage::Recording(dictation),
                         look: Instant::now(),
                         say: AGAIN,
+                        floor,
                     });
                     self.listen_to_recording();
                     return;
@@ -169,7 +174,8 @@ impl Talk {
                 if silent && self.sound.taking.is_none() {
                     self.words("nobody is heard in it: Enter sends it all the same, /cancel forgets it");
                     let look = Instant::now() + AGAIN;
-                    self.sound.taking = Some(Taking { to, stage: Stage::Silent(note), look, say: AGAIN });
+                    let stage = Stage::Silent(note);
+                    self.sound.taking = Some(Taking { to, stage, look, say: AGAIN, floor: None });
                     return;
                 }
                 self.words(&format!("voice note for {to}, {}", duration(note.duration_ms)));

@@ -42,6 +42,7 @@ pub(super) enum Link {
 
 /// A message of one's own that the server does not have yet.
 pub(super) struct Pending {
+    pub(super) to: Nickname,
     /// It is in the outbox.
     pub(super) stored: bool,
     /// It was said that it waits.
@@ -68,6 +69,8 @@ pub(super) enum Done {
     Next { asked: bool, next: Result<Option<Message>, ClientError> },
     /// Something to be said.
     Said(String),
+    /// Somebody is blocked, or not any more; in words.
+    Blocked(String),
     /// How it stands with somebody's key.
     Safety(Result<Safety, ClientError>),
 }
@@ -97,6 +100,8 @@ pub(super) struct Talk {
     /// Whether the directory has been heard of yet.
     pub(super) acquainted: bool,
     pub(super) unsent: HashMap<MessageId, Pending>,
+    /// Blocks that are being carried out.
+    pub(super) blocking: usize,
     /// Messages that were said to wait and have left since.
     pub(super) left: usize,
     pub(super) outgoing: UnboundedSender<(MessageId, Nickname, Outgoing)>,
@@ -140,10 +145,11 @@ impl Talk {
             link: if status.connected { Link::Up } else { Link::Connecting },
             acquainted: false,
             unsent: HashMap::new(),
+            blocking: 0,
             left: 0,
             outgoing,
             done,
-            sound: Sound::new(settings.speaker, busy),
+            sound: Sound::new(settings.cues, settings.home, busy),
             known: 0,
             leaving: Vec::new(),
             failed: None,
@@ -278,14 +284,16 @@ impl Talk {
 
     fn is_done(&self) -> bool {
         let down = matches!(self.link, Link::Down { .. });
-        self.ending.is_some() && self.unsent.values().all(|pending| down && pending.stored)
+        self.ending.is_some()
+            && self.blocking == 0
+            && self.unsent.values().all(|pending| down && pending.stored)
     }
 
     async fn end(mut self) -> Result<(), ChatError> {
         self.end_of_sound().await;
         // What was typed is safe in the outbox before the end.
         let patience = Instant::now() + PATIENCE;
-        while self.unsent.values().any(|pending| !pending.stored)
+        while (self.blocking > 0 || self.unsent.values().any(|pending| !pending.stored))
             && let Ok(Some(done)) = timeout_at(patience, self.finished.recv()).await
         {
             self.done(done)?;
@@ -333,9 +341,14 @@ impl Talk {
     /// Sends something, in its turn.
     pub(super) fn send_out(&mut self, to: Nickname, what: Outgoing) {
         let id = MessageId::generate();
-        self.unsent.insert(id, Pending { stored: false, told: false });
+        self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
         // The other end is held for as long as this.
         let _ = self.outgoing.send((id, to, what));
+    }
+
+    /// A message stands on the screen.
+    pub(super) fn settle(&mut self, number: u64) {
+        self.settling.push(number);
     }
 
     /// Says something.
