@@ -5,11 +5,12 @@
 
 use bytes::BytesMut;
 use tellal::crypto::envelope::{
-    Content, Conversation, Delivered, Header, Recipient as Me, VoiceData, VoiceManifest, parse,
+    Content, Conversation, Delivered, Header, LiveClosing, LiveEnd, LiveManifest, LiveOpening,
+    Recipient as Me, VoiceData, VoiceManifest, parse,
 };
 use tellal::crypto::record::{verify_account, verify_message_key};
 use tellal::crypto::safety::{SafetyNumber, Side};
-use tellal::crypto::{MessageSecret, PrivateKey, Purpose};
+use tellal::crypto::{MessageSecret, PrivateKey, PublicKey, Purpose, live};
 use tellal::model::{
     AccountId, AccountRecord, AccountRecordKind, BlobId, DeviceId, DirectoryEntry, EnvelopeHash, KeyId,
     MessageId, MessageKeyRecord, Millis, Position, Recipient, ServerId, Signed, Wrap, to_cbor,
@@ -83,6 +84,8 @@ fn requests() -> Vec<(&'static str, Verb)> {
         ("FetchChunk", Verb::FetchChunk { blob: BLOB, index: 2 }),
         ("WatchPresence", Verb::WatchPresence),
         ("Ping", Verb::Ping),
+        ("AwaitChunk", Verb::AwaitChunk { device: AYŞES_DEVICE, blob: BLOB, index: 2 }),
+        ("DropBlob", Verb::DropBlob { blob: BLOB }),
         ("Block", Verb::Block { account: BURAK }),
         ("Unblock", Verb::Unblock { account: BURAK }),
     ]
@@ -180,6 +183,10 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         nonce: [0x0e; 32].into(),
         exporter: [0xe0; 32].into(),
     };
+    let live = LiveManifest { size: 150_000, sha256: [0x25; 32], peaks: vec![0, 128, 255].into() };
+    let closing = |end| to_cbor(&LiveClosing { opening: MESSAGE, end });
+    // Header, signature and token are those of nobody: only how they are put together is shown.
+    let live_sound = [Purpose::LiveSound.tag(), &[0], &[0x4e; 32], &[0, 0, 0, 2], &[0x70; 32]].concat();
     let mut login = [Purpose::Login.tag(), &[0]].concat();
     login.extend(to_cbor(&proof));
     vec![
@@ -190,6 +197,11 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         ("header", to_cbor(&header)),
         ("manifest of a blob", to_cbor(&manifest)),
         ("manifest with its sound", to_cbor(&inline)),
+        ("live opening", to_cbor(&LiveOpening { blob: BLOB, sample_rate: 16_000 })),
+        ("live closing", closing(LiveEnd::Done(live.clone()))),
+        ("live closing, cut off", closing(LiveEnd::CutOff(live))),
+        ("live closing, withdrawn", closing(LiveEnd::Withdrawn)),
+        ("what a group of live sound signs", live_sound),
     ]
 }
 
@@ -260,6 +272,24 @@ fn the_documents_envelope_opens() {
     let opened = parsed.check(&delivered, me, &sender).unwrap().open(&private, &wrap).unwrap();
     assert_eq!(hex(opened.secret.expose_key_bytes()), text("fernet_key"));
     assert_eq!(opened.content, Content::Text(text("text")));
+}
+
+/// A group of sound that is heard while it is spoken, with what it takes to check and open it.
+const LIVE_GROUP: &str = include_str!("vectors/live_group.json");
+
+#[test]
+fn the_documents_group_of_live_sound_opens() {
+    let vector: serde_json::Value = serde_json::from_str(LIVE_GROUP).unwrap();
+    let bytes = |name: &str| unhex(vector[name].as_str().unwrap());
+    let secret = MessageSecret::from_bytes(bytes("fernet_key").try_into().unwrap());
+    let device = PublicKey::from_spki(&bytes("device_key")).unwrap();
+    let note = live::Note {
+        opening: bytes("opening_header_hash").try_into().unwrap(),
+        message: MessageId::from_bytes(bytes("message").try_into().unwrap()),
+    };
+    let index = u32::try_from(vector["index"].as_u64().unwrap()).unwrap();
+    let opened = live::open_group(&secret, &device, &note, index, &bytes("group").into()).unwrap();
+    assert_eq!((opened.last, opened.data.as_slice()), (true, bytes("samples").as_slice()));
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -368,6 +368,40 @@ async fn chunks_and_the_seal_behind_them_may_be_sent_without_waiting() {
 }
 
 #[tokio::test]
+async fn chunks_that_are_waited_for_come_as_they_are_put_and_hold_up_nothing() {
+    let served = Served::start().await;
+    let people = [Person::new("ayşe"), Person::new("burak")];
+    let mut ayşe = Raw::register(served.address, &people[0]).await;
+    let mut burak = Raw::register(served.address, &people[1]).await;
+    let wait = |index| Verb::AwaitChunk { device: people[0].device(), blob: blob(1), index };
+    let (first, second) = (burak.send(wait(0), b"").await, burak.send(wait(1), b"").await);
+    assert_eq!(burak.ask(Verb::Ping, b"").await, Ok(Answer::Done), "what comes behind them does not wait");
+    for (index, asked) in [(0, first), (1, second)] {
+        let put = Verb::PutChunk { blob: blob(1), index };
+        assert_eq!(ayşe.ask(put, &[index as u8; 100]).await, Ok(Answer::Done));
+        let (push, chunk) = burak.pushed().await.unwrap();
+        assert_eq!(push, Push::Reply { number: asked, answer: Answer::Chunk });
+        assert_eq!(chunk, vec![index as u8; 100]);
+    }
+    assert_eq!(
+        burak.ask(Verb::FetchChunk { blob: blob(1), index: 0 }, b"").await,
+        Err(RefusalCode::BlobMissing)
+    );
+    // Another device's blob of that name is another blob.
+    assert_eq!(burak.ask(Verb::DropBlob { blob: blob(1) }, b"").await, Ok(Answer::Done));
+    assert_eq!(ayşe.ask(Verb::SealBlob { blob: blob(1), chunks: 2 }, b"").await, Ok(Answer::Done));
+    assert_eq!(burak.ask(wait(2), b"").await, Ok(Answer::Blob { chunks: 2, sealed: true }));
+
+    // A server that stops lets nobody wait.
+    let asked =
+        burak.send(Verb::AwaitChunk { device: people[0].device(), blob: blob(2), index: 0 }, b"").await;
+    assert_eq!(burak.ask(Verb::Ping, b"").await, Ok(Answer::Done));
+    served.ask_to_stop();
+    let refusal = Push::Refusal { number: asked, code: RefusalCode::ShuttingDown, retry_after: Some(1_000) };
+    assert_eq!(burak.pushed().await.unwrap().0, refusal);
+}
+
+#[tokio::test]
 async fn who_comes_and_goes_is_told_to_who_asked() {
     let served = Served::start().await;
     let (mut ayşe, burak) = friends(&served).await;

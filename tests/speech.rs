@@ -17,8 +17,8 @@ use support::card::RATE;
 use support::voice::Scene;
 use support::{Running, signal, wav};
 
-/// Silences within one text are shorter.
-const PAUSE: f32 = 1.0;
+/// Silences within one text are shorter: between two of its sentences, on a machine that has other things to do.
+const PAUSE: f32 = 4.0;
 
 /// A text, its language, and its voice as the speech service calls it.
 const TEXTS: [(&str, &str, &str); 5] = [
@@ -78,7 +78,8 @@ fn every_language_is_spoken_by_its_own_voice_one_text_after_the_other() {
         "all five: first word after {begin:.2} s, over after {end:.2} s; {together:.2} s of sound, {singly:.2} s singly"
     );
     assert!(stretches.len() >= TEXTS.len(), "{stretches:?}");
-    assert!((together / singly - 1.0).abs() < 0.05, "{together} s of sound together, {singly} s singly");
+    // The name is said once, and not five times; what is said over something else is missing from the sum.
+    assert!((0.8..1.0).contains(&(together / singly)), "{together} s of sound together, {singly} s singly");
 }
 
 #[test]
@@ -214,7 +215,8 @@ fn notes_and_texts_take_turns() {
     let at = |place: usize| place as f32 / RATE as f32;
     let stretches = signal::bursts(&samples, RATE, 0.25);
     assert!(stretches.first().unwrap().1 < at(found.at), "{found:?}: {stretches:?}");
-    assert!(stretches.last().unwrap().0 > at(found.at + played.len()), "{found:?}: {stretches:?}");
+    // The second text follows at once: its writer is not named again.
+    assert!(stretches.last().unwrap().1 > at(found.at + played.len()) + 1.0, "{found:?}: {stretches:?}");
 }
 
 #[test]

@@ -75,6 +75,11 @@ impl Hearing {
         Ok(())
     }
 
+    /// Whether it is heard as soon as it comes: then no other sound announces it.
+    pub fn announces_itself(&self, message: &Message) -> bool {
+        self.play && matches!(message.body, Body::Voice { live: true, .. })
+    }
+
     /// Puts a message in the queue, if it is of a kind that is to be heard.
     pub fn hear(&self, message: &Message) -> Option<Turn> {
         let aloud = self.aloud.as_ref()?;

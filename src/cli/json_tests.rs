@@ -170,6 +170,7 @@ fn every_error_of_the_core_is_listed() {
         ClientError::Busy { what: what.clone() },
         ClientError::NoSuchMessage,
         ClientError::NotVoice,
+        ClientError::NoteEnded,
         ClientError::NotAMessageRef { text: what.clone() },
         ClientError::TooLarge { what: what.clone(), limit: what.clone() },
         ClientError::Refused { reason: what.clone() },

@@ -41,6 +41,8 @@ mod json_tests;
 #[cfg(feature = "client")]
 pub mod listen;
 #[cfg(feature = "client")]
+mod live;
+#[cfg(feature = "client")]
 pub mod lock;
 #[cfg(feature = "client")]
 pub mod output;

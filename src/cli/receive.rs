@@ -190,7 +190,7 @@ impl Reader<'_> {
         }
         // Only what the reader has counts as shown.
         self.app.out.flush()?;
-        for message in &messages {
+        for message in messages.iter().filter(|message| !self.hearing.announces_itself(message)) {
             cues::of_message(message).iter().for_each(|cue| self.cues.play(*cue, Some(&message.from)));
         }
         if !messages.is_empty() {

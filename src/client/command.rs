@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{AccountId, Color, MessageId, Millis, Nickname};
 
+use super::live::Ending;
 use super::{ClientError, Message};
 
 /// A request to the core.
@@ -67,8 +68,8 @@ pub enum Command {
     EndLive {
         /// The message's id.
         id: MessageId,
-        /// Take it back: nothing is kept of it.
-        withdraw: bool,
+        /// How.
+        ending: Ending,
     },
     /// Sound of a voice note that may still be coming, from behind the first so many groups: as soon as there is
     /// any, or after 2 s without. Reply: [`Reply::LiveSound`], the samples as bulk bytes.

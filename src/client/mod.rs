@@ -88,7 +88,7 @@ pub use db::all_closed;
 pub use error::ClientError;
 pub use event::Event;
 pub use handle::{Client, Events, Options, Role, VoiceNote};
-pub use live::{LiveNote, LiveSound};
+pub use live::{Ending, LiveNote, LiveSound};
 pub use message::{Body, Delivery, Message};
 pub use passphrase::{change_passphrase, has_passphrase, lock};
 pub use registration::{DEFAULT_KEY_BITS, Registration, register, registered};

@@ -7,6 +7,7 @@
 //! - [`color`]: which colours this terminal shows, and names in them
 //! - [`cues`]: the program's own sounds: which goes with which event, whose they are, when there are none
 //! - [`mod@line`]: a message as lines for people
+//! - [`live`]: voice notes that are heard while they are spoken
 //! - [`safety`]: safety numbers, to look at and to be read out
 //! - [`aloud`]: what is heard of them, one after the other
 //! - [`floor`]: nothing is heard over a recording
@@ -26,6 +27,7 @@ pub mod floor;
 pub mod keys;
 pub mod line;
 pub mod listening;
+pub mod live;
 pub mod progress;
 pub mod safety;
 pub mod sanitize;

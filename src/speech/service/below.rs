@@ -3,6 +3,11 @@
 //! speech-dispatcher lets one client set how another one sounds. So `tts` speaks, and a connection beside it sets the
 //! language and the voice of `tts`'s, which takes a fraction of a millisecond.
 
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use speech_dispatcher::{Connection, Mode};
 use tts::Tts;
 
@@ -21,6 +26,7 @@ pub(super) struct Voices {
 impl Voices {
     /// A `Tts`, and what chooses its voices. `None`: there is no service.
     pub(super) fn open() -> Option<(Tts, Self)> {
+        start();
         for _ in 0..ATTEMPTS {
             let beside = connect()?;
             let tts = Tts::default().ok()?;
@@ -55,6 +61,22 @@ impl Voices {
         self.beside.set_language_uid(tag, self.client).ok()?;
         self.beside.set_synthesis_voice_uid(name, self.client).ok()
     }
+}
+
+/// Starts the service, if it does not run, out of reach of this terminal. Its library would start it as well, but with the
+/// synthesizers in this program's process group: they end with the terminal, and the service goes on without a voice.
+fn start() {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let Some(folder) = set("XDG_RUNTIME_DIR").filter(|_| set("SPEECHD_ADDRESS").is_none()) else { return };
+    let socket = Path::new(&folder).join("speech-dispatcher/speechd.sock");
+    if UnixStream::connect(socket).is_ok() {
+        return;
+    }
+    let command = set("SPEECHD_CMD").unwrap_or_else(|| "speech-dispatcher".into());
+    let mut command = Command::new(command);
+    command.arg("--spawn").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    // Where there is none to start, there is none to connect to either.
+    let _ = command.status();
 }
 
 fn connect() -> Option<Connection> {

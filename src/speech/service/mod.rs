@@ -188,7 +188,7 @@ impl Line {
             return Some(known);
         }
         let listed = Catalogue::new(self.voices.list(&self.tts)?);
-        if let Some((path, modules)) = cache {
+        if let Some((path, modules)) = cache.filter(|_| !listed.languages().is_empty()) {
             listed.store(path, modules);
         }
         Some(listed)

@@ -13,7 +13,7 @@ use crate::model::Nickname;
 use crate::speech::{self, Language, Manner, Utterance};
 use crate::terminal::floor::Floor;
 use crate::terminal::listening::left_off;
-use crate::terminal::progress;
+use crate::terminal::{live, progress};
 
 /// Takes one turn after the other.
 pub(super) struct Reader<T> {
@@ -105,6 +105,7 @@ impl<T: Fn(&str)> Reader<T> {
             What::Message(message, wav) => match &message.body {
                 Body::Text { text } => self.say(message, text, named).await,
                 Body::Notice { text } => self.remark(message, text).await,
+                Body::Voice { live: true, .. } => self.live(message, named).await,
                 Body::Voice { .. } => {
                     let wav = match wav {
                         Some(wav) => wav.to_vec(),
@@ -120,12 +121,44 @@ impl<T: Fn(&str)> Reader<T> {
                             Outcome::Heard => {}
                         }
                     }
-                    let outcome = self.play(message, wav).await;
+                    let from = match message.body {
+                        Body::Voice { position_ms, .. } => Duration::from_millis(position_ms),
+                        Body::Text { .. } | Body::Notice { .. } => Duration::ZERO,
+                    };
+                    let start = |speed| Start { from, speed };
+                    let outcome = self.play(|speaker, speed| speaker.play_from(wav, start(speed))).await;
                     self.heard(&message.from);
                     outcome
                 }
             },
         }
+    }
+
+    /// A note that is being spoken, as it comes. Its sound begins to come while its sender is named.
+    async fn live(&mut self, message: &Message, named: bool) -> Outcome {
+        let which = MessageRef::Number(message.number);
+        let name = async {
+            if self.is_named(&message.from, named) {
+                self.say_name(&message.from).await
+            } else {
+                Outcome::Heard
+            }
+        };
+        let (named, sound) = tokio::join!(name, live::listen(&self.client, which));
+        match named {
+            Outcome::Stopped => return Outcome::Stopped,
+            Outcome::Unavailable(why) => self.trouble(why),
+            Outcome::Heard => {}
+        }
+        let outcome = match sound {
+            Ok(sound) => {
+                let start = |speed| Start { speed, ..Start::default() };
+                self.play(|speaker, speed| speaker.play_sound(sound, start(speed))).await
+            }
+            Err(error) => Outcome::Unavailable(error.to_string()),
+        };
+        self.heard(&message.from);
+        outcome
     }
 
     async fn say(&self, message: &Message, text: &str, named: bool) -> Outcome {
@@ -195,12 +228,8 @@ impl<T: Fn(&str)> Reader<T> {
         }
     }
 
-    /// From where it was left off.
-    async fn play(&self, message: &Message, wav: Vec<u8>) -> Outcome {
-        let from = match message.body {
-            Body::Voice { position_ms, .. } => Duration::from_millis(position_ms),
-            Body::Text { .. } | Body::Notice { .. } => Duration::ZERO,
-        };
+    /// Plays what is begun, at the speed given with the loudspeaker.
+    async fn play(&self, begin: impl FnOnce(&Speaker, f32) -> Playback) -> Outcome {
         let playback = {
             let mut state = self.shared.state();
             // Stopped between the name and the note.
@@ -208,7 +237,7 @@ impl<T: Fn(&str)> Reader<T> {
                 return Outcome::Stopped;
             }
             let speed = state.speed.unwrap_or(1.0);
-            state.playing.insert(self.speaker.play_from(wav, Start { from, speed })).clone()
+            state.playing.insert(begin(&self.speaker, speed)).clone()
         };
         let draw = self.shared.state().draw;
         let played = if draw { progress::show(&playback).await } else { playback.wait().await };

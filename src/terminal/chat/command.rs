@@ -35,6 +35,8 @@ pub enum Command {
     Block(Nickname, bool),
     /// Record a voice note.
     Voice(Options),
+    /// Record one that is heard while it is spoken.
+    Live(Options),
     /// Hear what was recorded so far.
     Listen,
     /// Do not send what is being recorded.
@@ -103,8 +105,9 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("/users", "", "who there is, and who is online"),
     ("/to", "NICK", "talk to this person from now on"),
     ("/voice", "[OPTIONS]", "record a voice note; Enter sends it, /cancel does not"),
+    ("/live", "[OPTIONS]", "record one that is heard while you speak"),
     ("/listen", "", "hear what was recorded so far"),
-    ("/cancel", "", "do not send what is being recorded"),
+    ("/cancel", "", "do not send what is being recorded, or take it back"),
     ("/play", "[N] [SPEED]", "hear voice note N, or the last one"),
     ("/pause", "", "pause what is recorded or played, or go on; so does space"),
     ("/seek", "TIME|+S|-S", "go to a time, or by seconds; the arrows go by 5"),
@@ -151,6 +154,7 @@ fn parse(command: &str) -> Result<Command, String> {
     match name {
         "verify" => return verify(&words.collect::<String>()).map(Command::Verify),
         "voice" => return voice(words).map(Command::Voice),
+        "live" => return voice(words).map(Command::Live),
         "play" => return play(words),
         "voice-of" => {
             let nick = words.next().ok_or("whose? /voice-of NICK; /users lists who there is")?;
@@ -227,6 +231,7 @@ fn voice<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Options, String
         match option {
             "--no-trim" => options.trim = false,
             "--review" => options.review = true,
+            "--even-silent" => options.even_silent = true,
             "--device" | "--gain" => {
                 let value = inline.or_else(|| words.next());
                 let value = value.ok_or_else(|| format!("{option} needs a value"))?;
@@ -238,8 +243,8 @@ fn voice<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Options, String
             }
             _ => {
                 return Err(format!(
-                    "{word:?} is not understood: /voice [--device NAME] [--gain DB] [--no-trim] [--review]; \
-                     //voice … sends it as a text"
+                    "{word:?} is not understood: /voice [--device NAME] [--gain DB] [--no-trim] [--review] \
+                     [--even-silent]; //voice … sends it as a text"
                 ));
             }
         }
@@ -323,8 +328,11 @@ mod tests {
         assert_eq!(command("/voice"), Command::Voice(Options::default()));
         let recorder =
             recorder::Options { input: Some("desk".to_owned()), gain_db: -6.5, ..Default::default() };
-        let options = Options { recorder, trim: false, review: true };
-        assert_eq!(command("/voice --device desk --gain=-6.5 --no-trim --review"), Command::Voice(options));
+        let options = Options { recorder, trim: false, review: true, even_silent: true };
+        assert_eq!(
+            command("/voice --device desk --gain=-6.5 --no-trim --review --even-silent"),
+            Command::Voice(options)
+        );
         assert_eq!(command("/speak on"), Command::Speak(true));
         assert_eq!(command("/speak off"), Command::Speak(false));
         assert_eq!(command("/speak"), Command::SpeakOne(MessageRef::Last));

@@ -70,7 +70,7 @@ impl Talk {
     /// Begins to record a reply to whoever was heard last.
     pub(super) fn reply(&mut self) {
         match self.sound.aloud.as_ref().and_then(Aloud::last_from) {
-            Some(from) => self.record(Some(from), Options::default()),
+            Some(from) => self.record(Some(from), Options::default(), false),
             None => self.words("nobody has been heard yet: /voice records for the one you talk to"),
         }
     }

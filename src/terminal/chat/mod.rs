@@ -15,6 +15,7 @@
 //! - `sound`: what is heard
 //! - `hands_free`: hearing it with eyes closed
 //! - `taking`: what is recorded
+//! - `live`: what of it is heard while it is spoken
 //! - `typed`: doing what was typed
 //! - `happened`: showing what happened
 
@@ -24,6 +25,7 @@ mod face;
 mod hands_free;
 mod happened;
 pub mod input;
+mod live;
 pub mod people;
 pub mod render;
 mod sound;

@@ -118,6 +118,10 @@ impl Talk {
     /// Something to be heard is here.
     pub(super) fn hear(&mut self, message: &Message, wav: Option<Vec<u8>>) {
         match (&message.body, wav) {
+            (Body::Voice { live: true, .. }, _) => {
+                let turn = self.aloud(false).hear(message);
+                self.follow(message.number, turn);
+            }
             (Body::Voice { duration_ms, position_ms, .. }, Some(wav)) => {
                 let from = if message.from == self.view.me { "you" } else { message.from.as_str() };
                 let left = Duration::from_millis(*position_ms);
@@ -134,6 +138,13 @@ impl Talk {
             (Body::Voice { .. }, None) => self.fetch(MessageRef::Number(message.number), true),
             (Body::Notice { .. }, _) => self.words("that is a remark of tellal's own: it is not read aloud"),
         }
+    }
+
+    /// Whether it is heard while it is spoken.
+    pub(super) fn is_heard_live(&self, message: &Message) -> bool {
+        self.sound.speaking
+            && message.from != self.view.me
+            && matches!(message.body, Body::Voice { live: true, .. })
     }
 
     /// Hears what has just arrived, if that is wanted.

@@ -63,6 +63,8 @@ pub(super) enum Done {
     Recording(Result<Dictation, AudioError>),
     /// A note was recorded.
     Recorded { to: Nickname, recorded: Result<Recorded, AudioError> },
+    /// What was heard while it was spoken is over.
+    Spoken { id: MessageId, to: Nickname, result: Result<Message, ClientError> },
     /// A note was heard, or stopped.
     Heard { number: u64, heard: bool },
     /// The voice note that comes next.

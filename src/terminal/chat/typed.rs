@@ -107,7 +107,8 @@ impl Talk {
             Command::Heard(what) => self.hearing(what),
             Command::Reply => self.reply(),
             Command::VoiceOf(nickname, wish) => self.voice_of(nickname, &wish).await,
-            Command::Voice(options) => self.record(None, options),
+            Command::Voice(options) => self.record(None, options, false),
+            Command::Live(options) => self.record(None, options, true),
             Command::Listen => self.listen_to_recording(),
             Command::Cancel => self.end_recording(false),
             Command::Play(which, speed) => {
