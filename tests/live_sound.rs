@@ -193,6 +193,11 @@ fn in_a_conversation_it_is_the_same() {
     chat.wait_for("* spoken to burak, 0:0");
     let ended = json(following.line());
     assert_eq!((&ended["id"], &ended["cut_off"]), (&announced["id"], &false.into()));
+    // What is heard is behind what is spoken: a second of silence is its end.
+    let second = RATE as usize;
+    heard.wait_until("all of it is heard", |samples| {
+        samples.len() > second && signal::peak(&samples[samples.len() - second..]) < 0.005
+    });
     assert!(signal::find(&heard.stop(), &at_the_loudspeaker()).correlation > SURE);
 
     chat.type_keys("/live\r");
