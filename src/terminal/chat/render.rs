@@ -178,7 +178,8 @@ pub fn help(plain: bool) -> String {
     let line = |(name, argument, what): &(&str, &str, &str)| {
         if plain {
             let argument = argument.replace('|', " or ").replace("or [", "or ").replace(['[', ']'], "");
-            format!("{}: {what}", format!("{name} {argument}").trim_end())
+            // What is left of signs is to be typed.
+            format!("{}: {what}", format!("{name} {argument}").trim_end()).replace('…', "and so on")
         } else {
             format!("  {:<20} {what}", format!("{name} {argument}").trim_end())
         }

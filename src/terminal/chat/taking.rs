@@ -185,7 +185,7 @@ impl Talk {
                 self.busy(false);
                 self.spawn(|_| async move { Done::Recorded { to, recorded: dictation.finish().await } });
             }
-            Stage::Silent(note) if send => self.send_out(to, Outgoing::Voice(note)),
+            Stage::Silent(note) if send => self.send_note(to, note),
             _ => {
                 self.busy(false);
                 self.words("not sent: what was recorded is forgotten");
@@ -205,10 +205,14 @@ impl Talk {
                     self.sound.taking = Some(Taking { to, stage, look, say: AGAIN, floor: None, live: None });
                     return;
                 }
-                self.words(&format!("voice note for {to}, {}", duration(note.duration_ms)));
-                self.send_out(to, Outgoing::Voice(note));
+                self.send_note(to, note);
             }
             Err(error) => self.words(&format!("not sent: {error}")),
         }
+    }
+
+    fn send_note(&mut self, to: Nickname, note: Note) {
+        self.words(&format!("voice note for {to}, {}", duration(note.duration_ms)));
+        self.send_out(to, Outgoing::Voice(note));
     }
 }
