@@ -10,11 +10,11 @@ use tellal::crypto::envelope::{
 use tellal::crypto::record::{verify_account, verify_message_key};
 use tellal::crypto::{MessageSecret, PrivateKey, Purpose};
 use tellal::model::{
-    AccountId, AccountRecord, AccountRecordKind, BlobId, DeviceId, DirectoryEntry, EnvelopeHash, KeyId,
-    MessageId, MessageKeyRecord, Millis, Position, Recipient, ServerId, Signed, Wrap, to_cbor,
+    AccountId, AccountRecord, AccountRecordKind, BlobId, DeviceId, DirectoryEntry, EnvelopeHash, Head, KeyId, Leaf,
+    MessageId, MessageKeyRecord, Millis, NameHash, Position, Recipient, ServerId, Signed, Wrap, to_cbor,
 };
 use tellal::protocol::frame;
-use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Request, SessionProof, Verb};
+use tellal::protocol::message::{Answer, GoodbyeReason, LeafProof, Push, RefusalCode, Request, SessionProof, Verb};
 
 const AYŞE: AccountId = AccountId::new([0xa1; 32]);
 const AYŞES_DEVICE: DeviceId = DeviceId::new([0xa2; 32]);
@@ -35,6 +35,14 @@ fn signed() -> Signed {
 
 fn wrap() -> Wrap {
     Wrap { device: BURAKS_DEVICE, key: BURAKS_KEY, ciphertext: vec![0xc1, 0xc2].into() }
+}
+
+fn leaf() -> Leaf {
+    Leaf { name: NameHash::of(&"ayşe".parse().unwrap()), previous: None, record: [0x4c; 32] }
+}
+
+fn leaf_proof() -> LeafProof {
+    LeafProof { place: 7, leaf: leaf().to_bytes().to_vec().into(), proof: vec![[0x4a; 32].into()] }
 }
 
 fn requests() -> Vec<(&'static str, Verb)> {
@@ -67,6 +75,9 @@ fn requests() -> Vec<(&'static str, Verb)> {
         ("StatBlob", Verb::StatBlob { blob: BLOB }),
         ("FetchChunk", Verb::FetchChunk { blob: BLOB, index: 2 }),
         ("WatchPresence", Verb::WatchPresence),
+        ("ReadLog", Verb::ReadLog { from: 1000 }),
+        ("ProveLeaf", Verb::ProveLeaf { nickname: "ayşe".parse().unwrap(), size: 1000 }),
+        ("ProveGrowth", Verb::ProveGrowth { from: 300, to: 1000 }),
         ("Ping", Verb::Ping),
     ]
 }
@@ -77,7 +88,8 @@ fn pushes() -> Vec<(&'static str, Push)> {
     let entry = DirectoryEntry { chain: vec![signed()], message_keys: vec![signed()], online: true };
     let refusal = |code, retry_after| Push::Refusal { number: 1, code, retry_after };
     vec![
-        ("Hello", Push::Hello { versions: vec![1], server: SERVER, nonce: [0x0e; 32].into(), time: TIME }),
+        ("Hello", Push::Hello { versions: vec![1], server: SERVER, nonce: [0x0e; 32].into(), time: TIME, log_key: None }),
+        ("Hello, with a log", Push::Hello { versions: vec![1], server: SERVER, nonce: [0x0e; 32].into(), time: TIME, log_key: Some([0x10; 32].into()) }),
         ("Reply Done", reply(Answer::Done)),
         ("Reply LoggedIn", reply(Answer::LoggedIn)),
         ("Reply Directory", reply(Answer::Directory { entries: vec![entry], more: false })),
@@ -102,6 +114,11 @@ fn pushes() -> Vec<(&'static str, Push)> {
         ),
         ("Drained", Push::Drained { position }),
         ("Presence", Push::Presence { account: AYŞE, online: true }),
+        ("LogGrown", Push::LogGrown { size: 1000 }),
+        ("Reply Log", reply(Answer::Log { checkpoint: "note".to_owned() })),
+        ("Reply LogLeaf, none", reply(Answer::LogLeaf { leaf: None })),
+        ("Reply LogLeaf", reply(Answer::LogLeaf { leaf: Some(leaf_proof()) })),
+        ("Reply LogGrowth", reply(Answer::LogGrowth { proof: vec![[0x4a; 32].into()] })),
         ("Goodbye", Push::Goodbye { reason: GoodbyeReason::Replaced }),
     ]
 }

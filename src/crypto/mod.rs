@@ -19,6 +19,7 @@
 //! - [`purpose`]: the tag in front of everything that is signed or hashed
 //! - [`keys`]: RSA keys and what is done with them (RFC 8017: OAEP and PSS, both with SHA-256)
 //! - [`fernet`]: the key of one message, and the tokens made with it
+//! - [`checkpoint`]: signed heads of the transparency log
 //! - [`record`]: the signed records of the shared directory
 //! - [`session`]: proofs that a connection belongs to a device
 //! - [`envelope`]: one sealed message
@@ -31,6 +32,7 @@ pub mod chunk;
 pub mod envelope;
 #[cfg(feature = "client")]
 pub mod fernet;
+pub mod checkpoint;
 pub mod keys;
 #[cfg(feature = "client")]
 pub mod live;
@@ -42,6 +44,7 @@ pub mod session;
 pub use fernet::MessageSecret;
 #[cfg(feature = "client")]
 pub use keys::PrivateKey;
+pub use checkpoint::LogKey;
 pub use keys::{BadSignature, KeyError, PublicKey};
 pub use purpose::Purpose;
 

@@ -4,6 +4,7 @@
 //! and a token to stop it, so that whoever runs it decides on both.
 //!
 //! - [`tls`]: the server's key, made at first start, and its fingerprint
+//! - [`log`]: the transparency log's key, and its checkpoints
 //! - `hub`: who is connected
 //! - `connection`: bytes in and out of one connection, and its one task
 //! - `session`: what a connection may ask, and where it stands in its mailbox
@@ -11,6 +12,7 @@
 
 mod connection;
 mod hub;
+pub mod log;
 mod session;
 pub mod tls;
 mod verb;
@@ -28,6 +30,7 @@ use crate::model::Millis;
 use crate::store::{Store, StoreError};
 use connection::Connection;
 use hub::Hub;
+pub use log::LogSigner;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +59,7 @@ impl Default for Options {
 /// What all connections share.
 struct Shared<S> {
     store: S,
+    log: LogSigner,
     hub: Hub,
     options: Options,
     shutdown: CancellationToken,
@@ -69,10 +73,11 @@ pub async fn run<S: Store>(
     listener: TcpListener,
     store: S,
     tls: Arc<rustls::ServerConfig>,
+    log: LogSigner,
     options: Options,
     shutdown: CancellationToken,
 ) -> Result<(), StoreError> {
-    let shared = Arc::new(Shared { store, hub: Hub::default(), options, shutdown: shutdown.clone() });
+    let shared = Arc::new(Shared { store, log, hub: Hub::default(), options, shutdown: shutdown.clone() });
     let acceptor = TlsAcceptor::from(tls);
     let connections = TaskTracker::new();
     let pruning = tokio::spawn(prune(Arc::clone(&shared)));

@@ -2,6 +2,7 @@
 
 pub mod blob;
 pub mod directory;
+pub mod log;
 pub mod login;
 pub mod mailbox;
 pub mod message_key;

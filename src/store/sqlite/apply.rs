@@ -9,9 +9,10 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension as _, Transaction};
 use sha2::{Digest as _, Sha256};
 
+use super::log;
 use super::prune::{self, Prune};
 use super::writer::ReplyTo;
-use crate::model::{AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Recipient, Submission, to_cbor};
+use crate::model::{AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Recipient, Signed, Submission, to_cbor};
 use crate::store::{NewAccount, NewMessageKey, StoreError};
 
 /// Something to write, and whom to tell when it is durable.
@@ -61,6 +62,15 @@ pub struct Applied {
 pub struct Memory {
     newest: HashMap<AccountId, u64>,
     keys: HashMap<DeviceId, (AccountId, KeyId, Millis)>,
+    /// Leaves of the transparency log, once one was appended.
+    log: Option<u64>,
+}
+
+impl Memory {
+    /// How many leaves the transparency log has, if it may have grown.
+    pub fn log_size(&self) -> Option<u64> {
+        self.log
+    }
 }
 
 /// How many accounts and devices are remembered before all are forgotten.
@@ -104,7 +114,10 @@ impl<'a> Group<'a> {
     pub fn apply(&mut self, operation: Operation) -> Applied {
         let (mut entries, mut removed) = (Vec::new(), Vec::new());
         let reply = match operation {
-            Operation::Register(new, reply) => self.answer(self.register(&new), reply),
+            Operation::Register(new, reply) => {
+                let result = self.register(&new);
+                self.answer(result, reply)
+            }
             Operation::Publish(new, reply) => {
                 let result = self.publish(&new);
                 self.answer(result, reply)
@@ -140,7 +153,7 @@ impl<'a> Group<'a> {
         Box::new(move |committed| drop(reply.send(committed.and(result))))
     }
 
-    fn register(&self, new: &NewAccount) -> Result<(), StoreError> {
+    fn register(&mut self, new: &NewAccount) -> Result<(), StoreError> {
         let record = to_cbor(&new.record);
         let known: Option<Vec<u8>> = self
             .transaction
@@ -173,7 +186,18 @@ impl<'a> Group<'a> {
         self.transaction
             .prepare_cached("INSERT INTO device (id, account) VALUES (?, ?)")?
             .execute((new.device.as_bytes(), new.account.as_bytes()))?;
-        self.put_key(&new.message_key)
+        self.put_key(&new.message_key)?;
+        self.appended(new.nickname.folded(), 0, &new.record)
+    }
+
+    /// Whatever appends a record to an account's chain, at this place of it, makes its leaf of the log here.
+    fn appended(&mut self, folded: &str, place: u32, record: &Signed) -> Result<(), StoreError> {
+        let size = match self.memory.log {
+            Some(size) => size,
+            None => log::size(self.transaction)?,
+        };
+        self.memory.log = Some(log::append(self.transaction, size, folded, place, record)?);
+        Ok(())
     }
 
     fn publish(&mut self, new: &NewMessageKey) -> Result<(), StoreError> {

@@ -7,11 +7,13 @@
 //! - `writer`: the thread, and grouping
 //! - `apply`: what each operation does inside the group's transaction
 //! - `read`: queries
+//! - `log`: the transparency log
 //! - `prune`: forgetting
 //! - `blobs`: files of sealed chunks
 
 mod apply;
 mod blobs;
+mod log;
 mod prune;
 mod read;
 mod schema;
@@ -24,11 +26,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::Connection;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::wake::{Growth, Wakeups, Watchers};
-use super::{Awaited, BlobState, Bounds, NewAccount, NewMessageKey, Store, StoreError, StoredAccount};
-use crate::model::{AccountId, BlobId, DeviceId, Entry, Millis, Nickname, Position, ServerId, Submission};
+use super::{
+    Awaited, BlobState, Bounds, NewAccount, NewMessageKey, ProvenLeaf, Store, StoreError, StoredAccount,
+};
+use crate::model::{
+    AccountId, BlobId, DeviceId, Entry, Head, Leaf, Millis, NameHash, Nickname, Position, ServerId, Submission,
+};
 use apply::Operation;
 use blobs::Blobs;
 use prune::Prune;
@@ -47,6 +54,8 @@ pub struct SqliteStore {
     blobs: Blobs,
     /// Who waits for more of a blob under way.
     growth: Growth,
+    /// Leaves of the log that are durable.
+    log: watch::Sender<u64>,
 }
 
 impl SqliteStore {
@@ -62,9 +71,10 @@ impl SqliteStore {
 
     fn start(folder: &Path, database: PathBuf, connection: Connection) -> Result<Self, StoreError> {
         let (server_id, epoch) = read::identity(&connection)?;
+        let log = watch::Sender::new(log::size(&connection)?);
         let watchers = Watchers::default();
         let blobs = Blobs::open(folder.join("blobs"))?;
-        let writer = Writer::start(connection, watchers.clone(), blobs.clone())?;
+        let writer = Writer::start(connection, watchers.clone(), blobs.clone(), log.clone())?;
         Ok(Self {
             server_id,
             epoch,
@@ -73,6 +83,7 @@ impl SqliteStore {
             writer,
             watchers,
             blobs,
+            log,
             growth: Growth::default(),
         })
     }
@@ -170,6 +181,22 @@ impl Store for SqliteStore {
 
     fn watch(&self, account: AccountId) -> Wakeups {
         self.watchers.watch(account)
+    }
+
+    async fn log(&self, from: u64, limit: usize) -> Result<(Head, Vec<Leaf>), StoreError> {
+        self.query(move |connection| log::read(connection, from, limit)).await
+    }
+
+    async fn prove_leaf(&self, name: NameHash, size: u64) -> Result<Option<ProvenLeaf>, StoreError> {
+        self.query(move |connection| log::prove_leaf(connection, name, size)).await
+    }
+
+    async fn prove_growth(&self, from: u64, to: u64) -> Result<Vec<[u8; 32]>, StoreError> {
+        self.query(move |connection| log::prove_growth(connection, from, to)).await
+    }
+
+    fn watch_log(&self) -> watch::Receiver<u64> {
+        self.log.subscribe()
     }
 
     async fn put_chunk(

@@ -81,6 +81,21 @@ CREATE TABLE blob_use (
     PRIMARY KEY (blob, envelope)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX blob_use_envelope ON blob_use (envelope);
+","
+-- The transparency log. name: hash of the folded nickname; previous: place of its leaf before; record: hash of
+-- the account record.
+CREATE TABLE log_leaf (
+    place INTEGER PRIMARY KEY NOT NULL,
+    name BLOB NOT NULL,
+    previous INTEGER,
+    record BLOB NOT NULL
+) STRICT;
+CREATE INDEX log_leaf_name ON log_leaf (name, place);
+-- The hashes of its tree, by their places as tlog_tiles numbers them.
+CREATE TABLE log_hash (
+    place INTEGER PRIMARY KEY NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
 "];
 
 /// Opens the database for its one writer, making or migrating it.
@@ -122,6 +137,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     draw.execute(("server_id", 32))?;
     draw.execute(("epoch", 7))?;
     drop(draw);
+    // A store of before there was a log.
+    super::log::fill(&transaction)?;
     transaction.commit()?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::apply::{Applied, Group, Operation};
 use super::blobs::Blobs;
@@ -26,10 +26,15 @@ pub type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
 pub struct Writer(Mutex<Option<Sender<Operation>>>);
 
 impl Writer {
-    pub fn start(connection: Connection, watchers: Watchers, blobs: Blobs) -> Result<Self, StoreError> {
+    pub fn start(
+        connection: Connection,
+        watchers: Watchers,
+        blobs: Blobs,
+        log: watch::Sender<u64>,
+    ) -> Result<Self, StoreError> {
         let (sender, operations) = channel();
         let thread = std::thread::Builder::new().name("store".to_owned());
-        thread.spawn(move || write(connection, &operations, &watchers, &blobs))?;
+        thread.spawn(move || write(connection, &operations, &watchers, &blobs, &log))?;
         Ok(Self(Mutex::new(Some(sender))))
     }
 
@@ -56,7 +61,13 @@ impl Writer {
     }
 }
 
-fn write(mut connection: Connection, operations: &Receiver<Operation>, watchers: &Watchers, blobs: &Blobs) {
+fn write(
+    mut connection: Connection,
+    operations: &Receiver<Operation>,
+    watchers: &Watchers,
+    blobs: &Blobs,
+    log: &watch::Sender<u64>,
+) {
     let mut memory = super::apply::Memory::default();
     while let Ok(first) = operations.recv() {
         let mut group: Vec<_> = std::iter::once(first).chain(operations.try_iter().take(GROUP - 1)).collect();
@@ -65,6 +76,10 @@ fn write(mut connection: Connection, operations: &Receiver<Operation>, watchers:
             None => None,
         };
         commit(&mut connection, group, &mut memory, watchers, blobs);
+        if let Some(size) = memory.log_size() {
+            // Committed, or the memory would be empty.
+            log.send_if_modified(|known| std::mem::replace(known, size) != size);
+        }
         if let Some(Operation::Close(reply)) = closing {
             let closed = connection.close().map_err(|(_, error)| error.into());
             let _ = reply.send(closed);
