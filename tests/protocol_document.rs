@@ -8,13 +8,16 @@ use tellal::crypto::envelope::{
     Content, Conversation, Delivered, Header, Recipient as Me, VoiceData, VoiceManifest, parse,
 };
 use tellal::crypto::record::{verify_account, verify_message_key};
-use tellal::crypto::{MessageSecret, PrivateKey, Purpose};
+use tellal::crypto::{Evidence, LogWord, MessageSecret, PrivateKey, Purpose};
 use tellal::model::{
-    AccountId, AccountRecord, AccountRecordKind, BlobId, DeviceId, DirectoryEntry, EnvelopeHash, Head, KeyId, Leaf,
-    MessageId, MessageKeyRecord, Millis, NameHash, Position, Recipient, ServerId, Signed, Wrap, to_cbor,
+    AccountId, AccountRecord, AccountRecordKind, BlobId, DeviceId, DirectoryEntry, EnvelopeHash, Head, KeyId,
+    Leaf, MessageId, MessageKeyRecord, Millis, NameHash, Position, Recipient, ServerId, Signed, Wrap,
+    to_cbor,
 };
 use tellal::protocol::frame;
-use tellal::protocol::message::{Answer, GoodbyeReason, LeafProof, Push, RefusalCode, Request, SessionProof, Verb};
+use tellal::protocol::message::{
+    Answer, GoodbyeReason, LeafProof, Push, RefusalCode, Request, SessionProof, Verb,
+};
 
 const AYŞE: AccountId = AccountId::new([0xa1; 32]);
 const AYŞES_DEVICE: DeviceId = DeviceId::new([0xa2; 32]);
@@ -88,8 +91,26 @@ fn pushes() -> Vec<(&'static str, Push)> {
     let entry = DirectoryEntry { chain: vec![signed()], message_keys: vec![signed()], online: true };
     let refusal = |code, retry_after| Push::Refusal { number: 1, code, retry_after };
     vec![
-        ("Hello", Push::Hello { versions: vec![1], server: SERVER, nonce: [0x0e; 32].into(), time: TIME, log_key: None }),
-        ("Hello, with a log", Push::Hello { versions: vec![1], server: SERVER, nonce: [0x0e; 32].into(), time: TIME, log_key: Some([0x10; 32].into()) }),
+        (
+            "Hello",
+            Push::Hello {
+                versions: vec![1],
+                server: SERVER,
+                nonce: [0x0e; 32].into(),
+                time: TIME,
+                log_key: None,
+            },
+        ),
+        (
+            "Hello, with a log",
+            Push::Hello {
+                versions: vec![1],
+                server: SERVER,
+                nonce: [0x0e; 32].into(),
+                time: TIME,
+                log_key: Some([0x10; 32].into()),
+            },
+        ),
         ("Reply Done", reply(Answer::Done)),
         ("Reply LoggedIn", reply(Answer::LoggedIn)),
         ("Reply Directory", reply(Answer::Directory { entries: vec![entry], more: false })),
@@ -134,6 +155,7 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         previous: EnvelopeHash::new([0x0f; 32]),
         commit: MessageSecret::from_bytes([0x5c; 32]).commitment(),
         sent_at: TIME,
+        log: None,
     };
     let manifest = VoiceManifest {
         data: VoiceData::Blob { id: BLOB, chunks: 3 },
@@ -175,6 +197,14 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         nonce: [0x0e; 32].into(),
         exporter: [0xe0; 32].into(),
     };
+    let head = Head { size: 1000, root: [0x4d; 32] };
+    let evidence = Evidence {
+        smaller: "one".to_owned(),
+        larger: "other".to_owned(),
+        root: [0x4e; 32].into(),
+        proof: vec![[0x4a; 32].into()],
+    };
+    let word = LogWord { checkpoint: "note".to_owned(), evidence: Some(evidence), asks: true };
     let mut login = [Purpose::Login.tag(), &[0]].concat();
     login.extend(to_cbor(&proof));
     vec![
@@ -183,6 +213,10 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         ("SessionProof", to_cbor(&proof)),
         ("what a login signs", login),
         ("header", to_cbor(&header)),
+        ("header with a head", to_cbor(&Header { log: Some(head), ..header })),
+        ("a leaf's name", NameHash::of(&"ayşe".parse().unwrap()).0.to_vec()),
+        ("a leaf", leaf().to_bytes().to_vec()),
+        ("a word about the log", to_cbor(&word)),
         ("manifest of a blob", to_cbor(&manifest)),
         ("manifest with its sound", to_cbor(&inline)),
     ]

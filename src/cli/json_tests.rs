@@ -134,6 +134,7 @@ fn every_error_of_the_core_is_listed() {
         ClientError::NotAMessageRef { text: what.clone() },
         ClientError::TooLarge { what: what.clone(), limit: what.clone() },
         ClientError::Refused { reason: what.clone() },
+        ClientError::NotInLog { nickname: nickname.clone() },
         ClientError::KeyChanged { nickname },
         ClientError::DiskFull { home },
         ClientError::Damaged { what, path: path.clone() },

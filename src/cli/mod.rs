@@ -11,11 +11,13 @@
 //! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`record`]: recording a voice note, with time and level
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
+//! - the verbs: `register`, `users`, `audit`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
 //!   `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
+#[cfg(feature = "client")]
+pub mod audit;
 #[cfg(feature = "client")]
 pub mod chat;
 #[cfg(feature = "client")]
@@ -92,6 +94,8 @@ pub enum ClientVerb {
     Register(register::Args),
     /// Who there is: nickname, online, fingerprint, verified
     Users(users::Args),
+    /// Verify the server's transparency log: who has which key, and whether everybody is shown the same
+    Audit(audit::Args),
     /// Talk, on the terminal
     Chat(chat::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
@@ -166,6 +170,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         match verb {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,
+            ClientVerb::Audit(args) => audit::run(args, app).await,
             ClientVerb::Chat(args) => chat::run(args, app).await,
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,

@@ -110,6 +110,15 @@ pub enum ClientError {
         /// Whose.
         nickname: Nickname,
     },
+    /// The server's answer for a name is not what its transparency log has.
+    #[error(
+        "the server gave out keys for {nickname} that its transparency log does not have: nothing is sent to them; \
+         `tellal audit` says more"
+    )]
+    NotInLog {
+        /// Whose.
+        nickname: Nickname,
+    },
     /// The profile's disk is full.
     #[error("no space left for the profile in {home}: free some and try again; nothing was lost")]
     DiskFull {

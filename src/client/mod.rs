@@ -80,7 +80,9 @@ pub mod registration;
 pub mod settings;
 mod standing;
 
-pub use command::{Command, Contact, MessageRef, Reply, Status};
+pub use command::{
+    Alarm, AlarmKind, AuditReport, Command, Contact, EvidenceReport, MessageRef, Reply, Status,
+};
 pub use db::all_closed;
 pub use error::ClientError;
 pub use event::Event;

@@ -20,19 +20,22 @@
 //! - [`keys`]: RSA keys and what is done with them (RFC 8017: OAEP and PSS, both with SHA-256)
 //! - [`fernet`]: the key of one message, and the tokens made with it
 //! - [`checkpoint`]: signed heads of the transparency log
+//! - [`evidence`]: two signed heads that can't both be true
 //! - [`record`]: the signed records of the shared directory
 //! - [`session`]: proofs that a connection belongs to a device
 //! - [`envelope`]: one sealed message
 //! - [`chunk`]: content that is too large for an envelope
 //! - [`live`]: sound that is heard while it is being spoken
 
+pub mod checkpoint;
 #[cfg(feature = "client")]
 pub mod chunk;
 #[cfg(feature = "client")]
 pub mod envelope;
 #[cfg(feature = "client")]
+pub mod evidence;
+#[cfg(feature = "client")]
 pub mod fernet;
-pub mod checkpoint;
 pub mod keys;
 #[cfg(feature = "client")]
 pub mod live;
@@ -40,11 +43,13 @@ pub mod purpose;
 pub mod record;
 pub mod session;
 
+pub use checkpoint::LogKey;
+#[cfg(feature = "client")]
+pub use evidence::{Evidence, LogWord};
 #[cfg(feature = "client")]
 pub use fernet::MessageSecret;
 #[cfg(feature = "client")]
 pub use keys::PrivateKey;
-pub use checkpoint::LogKey;
 pub use keys::{BadSignature, KeyError, PublicKey};
 pub use purpose::Purpose;
 

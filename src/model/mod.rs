@@ -21,7 +21,7 @@ pub mod record;
 pub mod time;
 
 pub use color::Color;
-pub use id::{AccountId, BlobId, DeviceId, EnvelopeHash, KeyId, MessageId, ServerId};
+pub use id::{AccountId, BlobId, DeviceId, EnvelopeHash, KeyId, LogPin, MessageId, ServerId};
 pub use log::{Head, Leaf, NameHash};
 pub use mailbox::{Entry, Position, Recipient, Submission, Wrap};
 pub use nickname::{Nickname, NicknameError};

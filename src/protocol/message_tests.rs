@@ -117,6 +117,7 @@ fn push() -> impl Strategy<Value = Push> {
     prop_oneof![
         (vec(any::<u16>(), 0..4), any::<([u8; 32], [u8; 32], u64)>()).prop_map(
             |(versions, (server, nonce, time))| Push::Hello {
+                log_key: (time % 2 == 0).then(|| nonce.into()),
                 versions,
                 server: ServerId::new(server),
                 nonce: nonce.into(),

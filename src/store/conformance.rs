@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::{Awaited, BlobState, Bounds, NewAccount, NewMessageKey, Store, StoreError, StoredAccount};
 use crate::model::log::record_hash;
 use crate::model::{
-    AccountId, BlobId, DeviceId, KeyId, Leaf, MessageId, Millis, NameHash, Nickname, Position, Recipient, Signed, Submission,
-    Wrap, limits,
+    AccountId, BlobId, DeviceId, KeyId, Leaf, MessageId, Millis, NameHash, Nickname, Position, Recipient,
+    Signed, Submission, Wrap, limits,
 };
 
 /// Makes a test of each promise.

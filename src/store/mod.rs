@@ -17,8 +17,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::model::{
-    AccountId, BlobId, DeviceId, Entry, Head, KeyId, Leaf, Millis, NameHash, Nickname, Position, ServerId, Signed,
-    Submission,
+    AccountId, BlobId, DeviceId, Entry, Head, KeyId, Leaf, Millis, NameHash, Nickname, Position, ServerId,
+    Signed, Submission,
 };
 
 #[cfg(test)]

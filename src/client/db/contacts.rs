@@ -91,6 +91,11 @@ pub(in crate::client) fn by_account(db: &Connection, account: &AccountId) -> Sql
     db.prepare_cached(&sql)?.query_row([account.as_bytes()], read).optional()
 }
 
+/// Everybody's name.
+pub(in crate::client) fn names(db: &Connection) -> Sql<Vec<Nickname>> {
+    db.prepare_cached("SELECT nickname FROM contacts")?.query_map([], |row| parsed(row, 0))?.collect()
+}
+
 fn read(row: &Row<'_>) -> Sql<Stored> {
     let (pinned, changed): (bool, bool) = (row.get(5)?, row.get(6)?);
     Ok(Stored {

@@ -8,11 +8,14 @@ use std::time::Duration;
 use rayon::prelude::*;
 
 use crate::client::db::contacts::{self, Pin};
-use crate::client::{ClientError, Contact, Event};
+use crate::client::db::log;
+use crate::client::{Alarm, ClientError, Contact, Event};
 use crate::crypto::record::{Account, MessageKey, verify_account, verify_message_key};
+use crate::model::log::record_hash;
 use crate::model::{AccountId, DirectoryEntry, KeyId, Millis, Nickname, from_canonical_cbor};
 use crate::protocol::message::{Answer, Verb};
 
+use super::audit::Access;
 use super::{Engine, Session, Trouble, compute, lock, notice};
 
 /// After this the directory is asked again before something is sealed.
@@ -28,6 +31,8 @@ pub(super) struct Person {
     pub keys: Vec<MessageKey>,
     /// Whether the name was pinned to another account.
     pub changed: bool,
+    /// Whether the transparency log has other records of the name: what came is not to be relied on.
+    pub unlogged: bool,
     pub fetched_at: Millis,
 }
 
@@ -39,6 +44,18 @@ impl Person {
     }
 }
 
+/// What the directory says of an account, verified, and the answer as it came.
+type Verified = ((Account, Vec<MessageKey>), DirectoryEntry);
+
+/// Those of the directory's answers that verify.
+async fn verified(entries: Vec<DirectoryEntry>) -> Result<Vec<Verified>, ClientError> {
+    compute(move || {
+        let verified = entries.into_par_iter().filter_map(|entry| Some((verify(&entry)?, entry)));
+        verified.collect()
+    })
+    .await
+}
+
 /// Verifies what the directory says of an account. Message keys that don't verify count for nothing.
 fn verify(entry: &DirectoryEntry) -> Option<(Account, Vec<MessageKey>)> {
     let account = verify_account(&entry.chain).ok()?;
@@ -47,14 +64,15 @@ fn verify(entry: &DirectoryEntry) -> Option<(Account, Vec<MessageKey>)> {
 }
 
 impl Engine {
-    /// Verifies and stores what the directory says. A key that has changed is said in a notice.
-    async fn meet(&self, entries: Vec<DirectoryEntry>) -> Result<Vec<(Arc<Person>, bool)>, Trouble> {
+    /// Verifies and stores what the directory says. A key that has changed is said in a notice; records that the
+    /// transparency log does not have are neither stored nor relied on.
+    async fn meet(
+        &self,
+        session: &Session,
+        entries: Vec<DirectoryEntry>,
+    ) -> Result<Vec<(Arc<Person>, bool)>, Trouble> {
         let now = Millis::now();
-        let verified = compute(move || {
-            let verified = entries.into_par_iter().filter_map(|entry| Some((verify(&entry)?, entry)));
-            verified.collect::<Vec<_>>()
-        })
-        .await?;
+        let (verified, unlogged) = self.logged(session, verified(entries).await?).await?;
         let me = self.me.clone();
         let met = self
             .commit(move |db, events| {
@@ -69,7 +87,8 @@ impl Engine {
                         );
                         events.push(Event::Message(notice(db, &me, name, text)?));
                     }
-                    let person = Person { account, keys, changed: pin != Pin::Holds, fetched_at: now };
+                    let changed = pin != Pin::Holds;
+                    let person = Person { account, keys, changed, unlogged: false, fetched_at: now };
                     met.push((Arc::new(person), entry.online));
                 }
                 Ok(met)
@@ -79,7 +98,55 @@ impl Engine {
         for (person, _) in &met {
             people.insert(person.account.id, person.clone());
         }
-        Ok(met)
+        let unlogged = unlogged.into_iter().map(|((account, keys), entry)| {
+            let person = Person { account, keys, changed: false, unlogged: true, fetched_at: now };
+            (Arc::new(person), entry.online)
+        });
+        Ok(met.into_iter().chain(unlogged).collect())
+    }
+
+    /// Tells answers of the directory that are what the transparency log has from those that are not, about which
+    /// an alarm is raised.
+    async fn logged(
+        &self,
+        session: &Session,
+        mut answers: Vec<Verified>,
+    ) -> Result<(Vec<Verified>, Vec<Verified>), Trouble> {
+        let mut logged = Vec::new();
+        if session.log == Access::None {
+            return Ok((answers, Vec::new()));
+        }
+        for attempt in 0.. {
+            let checked = self.db.run(move |db| {
+                let check = |answer: &Verified| log::has_chain(db, &answer.0.0.nickname, &answer.1.chain);
+                let checked = answers.into_iter().map(|answer| Ok((check(&answer)?, answer)));
+                checked.collect::<crate::client::db::Sql<Vec<_>>>()
+            });
+            let (good, other): (Vec<_>, Vec<_>) = checked.await?.into_iter().partition(|(good, _)| *good);
+            logged.extend(good.into_iter().map(|(_, answer)| answer));
+            answers = other.into_iter().map(|(_, answer)| answer).collect();
+            match attempt {
+                _ if answers.is_empty() => break,
+                // It may have grown since it was read.
+                0 => self.read_log(session).await?,
+                // The answer may be older than the log is now.
+                1 => {
+                    let mut entries = Vec::new();
+                    for ((account, _), _) in &answers {
+                        entries
+                            .extend(directory(session, Verb::LookUpAccount { account: account.id }).await?);
+                    }
+                    answers = verified(entries).await?;
+                    self.read_log(session).await?;
+                }
+                _ => break,
+            }
+        }
+        for ((account, _), entry) in &answers {
+            let record = entry.chain.last().map_or([0; 32], record_hash);
+            self.raise_unlogged(&account.nickname, record).await?;
+        }
+        Ok((logged, answers))
     }
 
     /// Asks the directory for a name. `None`: nobody has it.
@@ -89,9 +156,12 @@ impl Engine {
         name: &Nickname,
     ) -> Result<Option<Arc<Person>>, Trouble> {
         let entries = directory(session, Verb::LookUpName { nickname: name.clone() }).await?;
-        let met = self.meet(entries).await?;
+        let met = self.meet(session, entries).await?;
         let person =
             met.into_iter().map(|(person, _)| person).find(|person| person.account.nickname == *name);
+        if person.as_ref().is_some_and(|person| person.unlogged) {
+            return Err(ClientError::NotInLog { nickname: name.clone() }.into());
+        }
         if let Some(person) = person.as_ref().filter(|person| !person.changed) {
             let account = person.account.id;
             self.db.write(move |db| contacts::confirm(db, &account)).await?;
@@ -131,8 +201,9 @@ impl Engine {
             return Ok(Some(person));
         }
         let entries = directory(session, Verb::LookUpAccount { account }).await?;
-        let met = self.meet(entries).await?;
-        Ok(met.into_iter().map(|(person, _)| person).find(|person| person.account.id == account))
+        let met = self.meet(session, entries).await?;
+        let met = met.into_iter().map(|(person, _)| person);
+        Ok(met.into_iter().find(|person| person.account.id == account && !person.unlogged))
     }
 
     /// An account that was met before.
@@ -157,7 +228,7 @@ impl Engine {
         }
         let verified = compute(move || verify(&from_canonical_cbor(&stored.entry).ok()?)).await?;
         let person = verified.filter(|(account, _)| account.id == id).map(|(account, keys)| {
-            let person = Arc::new(Person { account, keys, changed, fetched_at });
+            let person = Arc::new(Person { account, keys, changed, unlogged: false, fetched_at });
             lock(&self.people).insert(id, person.clone());
             person
         });
@@ -166,12 +237,13 @@ impl Engine {
 
     /// Everybody in the directory.
     pub(super) async fn users(&self, session: &Session) -> Result<Vec<Contact>, Trouble> {
+        self.audit_soon(session).await?;
         let mut found = Vec::new();
         let mut after = None;
         loop {
             let answer = session.wire.ask(Verb::ListAccounts { after: after.clone() }).await?.0;
             let Answer::Directory { entries, more } = answer else { return Err(Trouble::Lost) };
-            let met = self.meet(entries).await?;
+            let met = self.meet(session, entries).await?;
             let last = met.last().map(|(person, _)| person.account.nickname.clone());
             found.extend(met);
             // A page that leads no further would lead nowhere for ever.
@@ -203,12 +275,20 @@ impl Engine {
                 Ok(verified)
             })
             .await?;
+        let alarms = self.db.run(|db| log::alarms(db)).await?;
+        let alarms: Vec<Alarm> =
+            alarms.into_iter().map(|(alarm, _)| alarm).filter(|alarm| !alarm.accepted).collect();
         let contacts = people.into_iter().map(|(person, online)| {
             let account = &person.account;
             let name = &account.nickname;
             let skeleton: String = unicode_security::skeleton(name.folded()).collect();
             let other = alike.get(&skeleton).and_then(|names| names.iter().find(|other| *other != name));
+            let me = account.id == self.me.account;
+            // What is about no name in particular stands with one's own.
+            let about = |alarm: &&Alarm| alarm.nickname.as_ref().map_or(me, |about| about == name);
+            let alarm: Vec<&str> = alarms.iter().filter(about).map(|alarm| alarm.text.as_str()).collect();
             let warning = match other {
+                _ if !alarm.is_empty() => Some(format!("ALARM: {}", alarm.join("; "))),
                 _ if person.changed => Some("another key than the one known for this name".to_owned()),
                 Some(other) => Some(format!("looks like {other}")),
                 None if name.is_suspicious() => Some("has letters of several scripts".to_owned()),
@@ -285,11 +365,12 @@ impl Engine {
             return Ok(Some(person));
         }
         let entries = directory(session, Verb::LookUpAccount { account }).await?;
-        Ok(self.meet(entries).await?.into_iter().map(|(person, _)| person).find(|p| p.account.id == account))
+        let met = self.meet(session, entries).await?.into_iter().map(|(person, _)| person);
+        Ok(met.into_iter().find(|person| person.account.id == account && !person.unlogged))
     }
 }
 
-async fn directory(session: &Session, verb: Verb) -> Result<Vec<DirectoryEntry>, Trouble> {
+pub(super) async fn directory(session: &Session, verb: Verb) -> Result<Vec<DirectoryEntry>, Trouble> {
     match session.wire.ask(verb).await?.0 {
         Answer::Directory { entries, .. } => Ok(entries),
         _ => Err(Trouble::Lost),

@@ -112,7 +112,7 @@ impl Engine {
     }
 
     /// Changes the profile, durably.
-    async fn change_profile<F>(&self, change: F) -> Result<(), ClientError>
+    pub(super) async fn change_profile<F>(&self, change: F) -> Result<(), ClientError>
     where
         F: FnOnce(&mut crate::client::profile::Profile),
     {

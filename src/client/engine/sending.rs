@@ -19,7 +19,7 @@ use crate::crypto::envelope::{
 use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient, limits};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
-use super::{Engine, Person, Session, Trouble, compute, refusal};
+use super::{Engine, Person, Session, Trouble, compute, lock, refusal};
 
 /// Submissions under way at a time.
 const WINDOW: usize = 16;
@@ -137,9 +137,12 @@ impl Engine {
 
     /// Seals an item if it is not, uploads its sound if it has any, and hands it to the connection.
     async fn attempt(&self, session: &Session, item: Item, at_least: Millis) -> Result<Attempt, Trouble> {
-        let person = match self.person(session, &item.to, at_least).await? {
-            Some(person) => person,
-            None => return Ok(Attempt::Refused(unknown(&item.to))),
+        let person = match self.person(session, &item.to, at_least).await {
+            Ok(Some(person)) => person,
+            Ok(None) => return Ok(Attempt::Refused(unknown(&item.to))),
+            // Until the server's answer and its log agree.
+            Err(Trouble::Local(ClientError::NotInLog { .. })) => return Ok(Attempt::Held),
+            Err(trouble) => return Err(trouble),
         };
         // What was sealed for an account is for that account alone.
         let other = item.link.is_some_and(|link| link.account != person.account.id);
@@ -149,7 +152,10 @@ impl Engine {
         let now = Millis::now().0.saturating_add_signed(session.clock_ahead_ms);
         let mut keys = person.usable_keys(Millis(now));
         if keys.is_empty() {
-            let asked = self.look_up_name(session, &item.to).await?;
+            let asked = match self.look_up_name(session, &item.to).await {
+                Err(Trouble::Local(ClientError::NotInLog { .. })) => return Ok(Attempt::Held),
+                asked => asked?,
+            };
             keys = asked.map(|person| person.usable_keys(Millis(now))).unwrap_or_default();
         }
         if keys.is_empty() {
@@ -230,6 +236,7 @@ impl Engine {
             counter: Some(link.counter),
             previous: link.previous,
             sent_at,
+            log: *lock(&self.head),
         };
         let key = self.device_key.clone();
         let sealing = compute(move || {

@@ -12,7 +12,9 @@ use sha2::{Digest as _, Sha256};
 use super::log;
 use super::prune::{self, Prune};
 use super::writer::ReplyTo;
-use crate::model::{AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Recipient, Signed, Submission, to_cbor};
+use crate::model::{
+    AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Recipient, Signed, Submission, to_cbor,
+};
 use crate::store::{NewAccount, NewMessageKey, StoreError};
 
 /// Something to write, and whom to tell when it is durable.

@@ -84,9 +84,12 @@ fn a_store_of_before_the_log_gets_its_leaves_in_the_order_of_registration() {
             device_key: vec![id].into(),
             color: None,
         };
-        let body = AccountRecord { version: 1, account, index: 0, previous: None, made_at: Millis(made_at), kind };
+        let body =
+            AccountRecord { version: 1, account, index: 0, previous: None, made_at: Millis(made_at), kind };
         let record = Signed { body: to_cbor(&body).into(), signature: vec![1].into() };
-        connection.execute("INSERT INTO account (id, nickname) VALUES (?, ?)", (account.as_bytes(), name)).unwrap();
+        connection
+            .execute("INSERT INTO account (id, nickname) VALUES (?, ?)", (account.as_bytes(), name))
+            .unwrap();
         connection
             .execute(
                 "INSERT INTO account_record (account, place, record) VALUES (?, 0, ?)",
@@ -95,7 +98,8 @@ fn a_store_of_before_the_log_gets_its_leaves_in_the_order_of_registration() {
             .unwrap();
         Leaf { name: NameHash::of_folded(name), previous: None, record: record_hash(&record) }
     };
-    let (last, first, middle) = (register(1, "zoé", 300), register(2, "ayşe", 100), register(3, "burak", 200));
+    let (last, first, middle) =
+        (register(1, "zoé", 300), register(2, "ayşe", 100), register(3, "burak", 200));
     let transaction = connection.transaction().unwrap();
     fill(&transaction).unwrap();
     fill(&transaction).unwrap();

@@ -34,7 +34,8 @@ use super::{
     Awaited, BlobState, Bounds, NewAccount, NewMessageKey, ProvenLeaf, Store, StoreError, StoredAccount,
 };
 use crate::model::{
-    AccountId, BlobId, DeviceId, Entry, Head, Leaf, Millis, NameHash, Nickname, Position, ServerId, Submission,
+    AccountId, BlobId, DeviceId, Entry, Head, Leaf, Millis, NameHash, Nickname, Position, ServerId,
+    Submission,
 };
 use apply::Operation;
 use blobs::Blobs;
