@@ -270,7 +270,8 @@ pub(in crate::client) fn forget_word(db: &Connection, place: i64) -> Sql<()> {
     db.prepare_cached("DELETE FROM log_words WHERE place = ?1")?.execute([place]).map(drop)
 }
 
-/// Keeps an alarm, once for each `about`; whether it is new.
+/// Keeps an alarm, once for each `about`, and of those about the whole log one of a kind until it is accepted;
+/// whether it is new.
 pub(in crate::client) fn raise(
     db: &Connection,
     alarm: &Alarm,
@@ -279,7 +280,8 @@ pub(in crate::client) fn raise(
 ) -> Sql<bool> {
     db.prepare_cached(
         "INSERT OR IGNORE INTO log_alarms (kind, about, nickname, text, at, evidence)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?3 IS NOT NULL OR NOT EXISTS (
+             SELECT 1 FROM log_alarms WHERE kind = ?1 AND nickname IS NULL AND accepted = 0)",
     )?
     .execute(params![
         alarm.alarm.word(),
