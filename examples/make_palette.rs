@@ -1,5 +1,5 @@
 //! Searches for the colours of people: twelve that stay as far apart as they can for everybody, and are readable on
-//! black and on white. `cargo run --release --example make_palette` prints what it finds, after a minute or two.
+//! black and on white. `cargo run --release --example make_palette` prints what it finds, after some minutes.
 //!
 //! Far apart: the least CIEDE2000 distance between any two, as seen with normal vision, without L cones (protanopia),
 //! without M cones (deuteranopia) and without S cones (tritanopia). Readable: WCAG 2.2, success criterion 1.4.3, a contrast
@@ -132,7 +132,7 @@ fn candidates() -> Vec<Candidate> {
     let levels = || (0..=u8::MAX).step_by(STEP);
     let mixtures = levels().flat_map(|red| levels().map(move |blue| (red, blue)));
     let readable = mixtures.filter_map(|(red, blue)| {
-        (0..=u8::MAX).map(|green| (red, green, blue)).find(|color| contrast(*color) >= 4.5)
+        (0..=u8::MAX).map(|green| (red, green, blue)).find(|color| contrast(*color) >= 4.502)
     });
     readable
         .map(|color| Candidate { color, seen: VISIONS.each_ref().map(|vision| vision.sees(color)) })
@@ -156,15 +156,19 @@ fn score(chosen: &[&Candidate]) -> (f64, f64) {
 struct Random(u64);
 
 impl Random {
-    fn below(&mut self, end: usize) -> usize {
+    fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        (self.0 % end as u64) as usize
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
     }
 
     fn share(&mut self) -> f64 {
-        self.below(1 << 20) as f64 / f64::from(1 << 20)
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 

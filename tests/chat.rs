@@ -315,7 +315,7 @@ fn a_voice_note_is_recorded_in_one_conversation_and_played_in_the_other() {
 
     // Begun and given up.
     speaking.type_keys("/voice\r");
-    speaking.wait_for("* recording for burak: Enter sends it, /cancel does not");
+    speaking.wait_for("* recording for burak: Enter sends it, space pauses, /listen plays it");
     speaking.wait_for_cursor("recording for burak, Enter sends> ");
     speaking.type_keys("/cancel\r");
     speaking.wait_for("* not sent: what was recorded is forgotten");

@@ -47,13 +47,18 @@ fn where_everything_is_well_it_says_so() {
     let (card, server) = (Card::start(), Server::start());
     let zoé = Profile::register(&server, "zoé");
     let (checks, code) = checks(card.command(&zoé, ["doctor"]));
-    assert_eq!((names(&checks, false), code), (vec![], 0), "{checks:?}");
+    // That there is no passphrase is said, and is no failure.
+    assert_eq!((names(&checks, false), code), (vec!["passphrase"], 0), "{checks:?}");
     let all = ["clock", "files", "loudspeaker", "microphone", "profile", "server", "speech"];
     assert_eq!(names(&checks, true), all);
     for tag in ["(tr)", "(ko)", "(zh)", "(fr)", "(en)"] {
         assert!(checks["speech"]["said"].as_str().unwrap().contains(tag), "{}", checks["speech"]);
     }
-    let lines = card.run(&zoé, ["doctor", "--mute"]);
+    zoé.run_with_stdin(["lock", "--set", "--new-passphrase-fd", "0"], b"gizli").ok();
+    let mut locked = card.command(&zoé, ["doctor", "--mute", "--passphrase-fd", "0"]);
+    let mut locked = Running::start(locked.stdin(std::process::Stdio::piped()));
+    std::io::Write::write_all(&mut locked.stdin().unwrap(), b"gizli\n").unwrap();
+    let lines = locked.wait();
     assert!(lines.ok().lines().all(|line| line.starts_with("ok  ")), "{lines:?}");
 }
 
@@ -64,7 +69,7 @@ fn without_sound_and_speech_messaging_is_well() {
     let mut command = zoé.command(["doctor"]);
     command.env("XDG_RUNTIME_DIR", zoé.home()).env("HOME", zoé.home()).env("SPEECHD_CMD", "/nonexistent");
     let (checks, code) = checks(command);
-    assert_eq!(names(&checks, false), ["loudspeaker", "microphone", "speech"]);
+    assert_eq!(names(&checks, false), ["loudspeaker", "microphone", "passphrase", "speech"]);
     assert_eq!(code, 0);
     assert!(checks["speech"]["remedy"].as_str().unwrap().contains("apt-get install"), "{}", checks["speech"]);
 }

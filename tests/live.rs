@@ -107,7 +107,7 @@ async fn hear_out(sound: &mut LiveSound, heard: &mut Vec<i16>) {
 /// A note as any other, sample for sample.
 async fn assert_whole(client: &Client, note: &Message, samples: &[i16], cut_off_there: bool) {
     let (message, wav) = client.audio(MessageRef::Id(note.id)).await.unwrap();
-    let Body::Voice { duration_ms, sample_rate, size, ref peaks, live, cut_off } = message.body else {
+    let Body::Voice { duration_ms, sample_rate, size, ref peaks, live, cut_off, .. } = message.body else {
         panic!("{message:?}")
     };
     assert_eq!((live, cut_off, sample_rate, peaks.len()), (false, cut_off_there, 16_000, 64));

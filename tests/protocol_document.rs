@@ -8,6 +8,7 @@ use tellal::crypto::envelope::{
     Content, Conversation, Delivered, Header, Recipient as Me, VoiceData, VoiceManifest, parse,
 };
 use tellal::crypto::record::{verify_account, verify_message_key};
+use tellal::crypto::safety::{SafetyNumber, Side};
 use tellal::crypto::{Evidence, LogWord, MessageSecret, PrivateKey, Purpose};
 use tellal::model::{
     AccountId, AccountRecord, AccountRecordKind, BlobId, DeviceId, DirectoryEntry, EnvelopeHash, Head, KeyId,
@@ -247,6 +248,19 @@ fn every_vector_of_the_document_is_what_the_program_makes() {
     for (name, bytes) in vectors() {
         let hex = hex(&bytes);
         assert!(squeezed.contains(&hex), "docs/protocol.md lacks {name}: {hex}");
+    }
+}
+
+#[test]
+fn the_documents_safety_number_is_what_the_program_makes() {
+    let [ayşe, burak] = ["ayşe", "burak"].map(|name| name.parse().unwrap());
+    let number = SafetyNumber::of(
+        Side { identity: AYŞE.into(), nickname: &ayşe },
+        Side { identity: BURAK.into(), nickname: &burak },
+    );
+    let document = include_str!("../docs/protocol.md");
+    for half in [&number.digits()[..30], &number.digits()[30..]] {
+        assert!(document.contains(half), "docs/protocol.md lacks {half}");
     }
 }
 

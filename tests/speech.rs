@@ -312,3 +312,15 @@ fn without_a_speech_service_one_line_says_so_and_texts_go_on() {
     assert!(finished.stdout.contains("\"no_speech\""), "{finished:?}");
     println!("a service that never answers is given up after {:.1} s", began.elapsed().as_secs_f32());
 }
+
+#[test]
+fn a_safety_number_is_read_out_slowly_group_by_group() {
+    let scene = Scene::new();
+    let heard = scene.card.record_loudspeaker();
+    let shown = scene.run(&["verify", "ayşe", "--speak", "--json", "--mute"]).json();
+    assert_eq!(shown[0]["number"].as_str().unwrap().len(), 60);
+    let groups = signal::bursts(&heard.stop(), RATE, 0.7);
+    println!("read out in {:.1} s: {groups:?}", groups.last().unwrap().1);
+    assert_eq!(groups.len(), 12, "{groups:?}");
+    assert!(groups.iter().all(|(begin, end)| end - begin > 1.0), "{groups:?}");
+}

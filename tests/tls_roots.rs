@@ -107,6 +107,8 @@ fn a_server_that_the_roots_vouch_for_may_change_its_key_and_nobody_else_passes_f
     // Another authority's; one for another host, reached under that host's name, too.
     world.certify("localhost", &world.other);
     server.restart_with_another_key();
+    let refused = world.run(&ayşe, ["send", "burak", "secret"]);
+    assert!(refused.failure().contains("is not to be trusted"), "{refused:?}");
     let refused = world.run(&ayşe, ["--json", "users"]);
     assert!(refused.stdout.contains(r#""error":"wrong_certificate""#), "{refused:?}");
     assert!(refused.one_line().contains("the certificate that localhost shows is not to be trusted"));

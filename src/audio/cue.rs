@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Cursor};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,7 +31,17 @@ impl Cue {
     pub const ALL: [Self; 6] =
         [Self::Sent, Self::Received, Self::VoiceReceived, Self::Joined, Self::Left, Self::Error];
 
-    /// Its file's name without `.wav`.
+    /// The cue of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cue| cue.name() == name)
+    }
+
+    /// Its file's name.
+    pub fn file(self) -> String {
+        format!("{}.wav", self.name())
+    }
+
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sent => "sent",
@@ -60,46 +70,64 @@ impl Cue {
 const LIMITS: Limits = Limits { duration: Duration::from_secs(5), bytes: 8 * 1024 * 1024 };
 
 /// The sound of each cue. Clones are the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sounds {
-    cues: Arc<[OnceLock<Sound>; 6]>,
+    cues: Arc<[Slot; 6]>,
+    /// In percent.
+    volume: u8,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    sound: OnceLock<Sound>,
+    /// What it was read from; none: it is the built-in one.
+    file: Option<PathBuf>,
 }
 
 impl Sounds {
     /// The built-in ones.
     pub fn built_in() -> Self {
-        Self::default()
+        Self::at_volume(100)
     }
 
-    /// The built-in ones, replaced by what a folder holds under the same names; for each file there that can't
-    /// be used a line that says why. A folder that is not there replaces nothing.
-    pub fn with_folder(folder: &Path) -> (Self, Vec<String>) {
-        let (sounds, mut warnings) = (Self::default(), Vec::new());
-        for cue in Cue::ALL {
-            let path = folder.join(format!("{}.wav", cue.name()));
-            let sound = match load(&path) {
-                Ok(sound) => sound,
-                Err(WavError::Io(error)) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => {
-                    warnings.push(format!("{} {error}; the built-in sound is used", path.display()));
-                    continue;
+    /// The built-in ones, and whatever replaces them, at so many percent of their amplitude.
+    pub fn at_volume(percent: u8) -> Self {
+        Self { cues: Arc::default(), volume: percent.min(100) }
+    }
+
+    /// These, replaced by what a folder holds under the same names; for each file there that can't be used a line
+    /// that says why. A folder that is not there replaces nothing.
+    pub fn replaced_by(&self, folder: &Path) -> (Self, Vec<String>) {
+        let (mut cues, mut warnings) = ((*self.cues).clone(), Vec::new());
+        for (cue, slot) in Cue::ALL.into_iter().zip(&mut cues) {
+            let path = folder.join(cue.file());
+            match load(&path) {
+                Ok(sound) => {
+                    let sound = OnceLock::from(sound.at_volume(self.volume));
+                    *slot = Slot { sound, file: Some(path) };
                 }
-            };
-            if let Some(slot) = sounds.cues.get(cue as usize) {
-                // It was empty.
-                let _ = slot.set(sound);
+                Err(WavError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    let instead = if slot.file.is_some() { "the usual" } else { "the built-in" };
+                    warnings.push(format!("{} {error}; {instead} sound is used", path.display()));
+                }
             }
         }
-        (sounds, warnings)
+        (Self { cues: Arc::new(cues), volume: self.volume }, warnings)
+    }
+
+    /// The file that a cue's sound is from; `None`: it is built in.
+    pub fn file(&self, cue: Cue) -> Option<&Path> {
+        self.cues.get(cue as usize)?.file.as_deref()
     }
 
     /// The sound of a cue.
-    pub(super) fn get(&self, cue: Cue) -> Option<Sound> {
+    pub fn get(&self, cue: Cue) -> Option<Sound> {
         let slot = self.cues.get(cue as usize)?;
-        if slot.get().is_none() {
-            let _ = slot.set(Sound::read(cue.built_in()).ok()?);
+        if slot.sound.get().is_none() {
+            let _ = slot.sound.set(Sound::read(cue.built_in()).ok()?.at_volume(self.volume));
         }
-        slot.get().cloned()
+        slot.sound.get().cloned()
     }
 }
 

@@ -42,7 +42,7 @@ fn a_file_of_the_same_name_replaces_a_sound_and_a_bad_one_is_said() {
     put("error.wav", b"not a sound");
     put("joined.wav", &silence(16_000 * 5 + 1));
     std::fs::create_dir(folder.path().join("left.wav")).unwrap();
-    let (sounds, warnings) = Sounds::with_folder(folder.path());
+    let (sounds, warnings) = Sounds::built_in().replaced_by(folder.path());
     let length = |cue: Cue| sounds.get(cue).unwrap().duration();
     let built_in = |cue: Cue| Sounds::built_in().get(cue).unwrap().duration();
     assert_eq!(length(Cue::Sent), built_in(Cue::Left));
@@ -54,6 +54,33 @@ fn a_file_of_the_same_name_replaces_a_sound_and_a_bad_one_is_said() {
     assert!(warnings[1].contains("left.wav can't be read: not a file"));
     assert!(warnings[2].ends_with("the built-in sound is used") && warnings[2].contains("is not a WAV file"));
 
-    let (_, none) = Sounds::with_folder(&folder.path().join("nothing"));
+    let (_, none) = sounds.replaced_by(&folder.path().join("nothing"));
     assert!(none.is_empty());
+    assert_eq!(sounds.file(Cue::Sent), Some(folder.path().join("sent.wav").as_path()));
+    assert_eq!(sounds.file(Cue::Error), None);
+
+    // Somebody's own folder goes before it, and what is not there is as before.
+    let own = tempfile::tempdir().unwrap();
+    std::fs::write(own.path().join("error.wav"), Cue::Joined.built_in()).unwrap();
+    std::fs::write(own.path().join("sent.wav"), "").unwrap();
+    let (theirs, warnings) = sounds.replaced_by(own.path());
+    assert_eq!(theirs.get(Cue::Error).unwrap().duration(), built_in(Cue::Joined));
+    assert_eq!(theirs.file(Cue::Sent), sounds.file(Cue::Sent));
+    assert!(warnings[0].ends_with("the usual sound is used"), "{warnings:?}");
+}
+
+#[test]
+fn the_volume_is_that_of_all_sounds() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("sent.wav"), Cue::Left.built_in()).unwrap();
+    let loudest = |sounds: &Sounds, cue| {
+        let samples = sounds.get(cue).unwrap().read_at(0, usize::MAX);
+        samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap()
+    };
+    let sounds = |percent| Sounds::at_volume(percent).replaced_by(folder.path()).0;
+    for cue in [Cue::Sent, Cue::Received] {
+        let (full, half) = (loudest(&sounds(100), cue), loudest(&sounds(50), cue));
+        assert!(full.abs_diff(2 * half) <= 2, "{cue:?}: {full} {half}");
+        assert_eq!(loudest(&sounds(0), cue), 0);
+    }
 }

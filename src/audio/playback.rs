@@ -98,9 +98,9 @@ impl Playback {
     /// # Errors
     /// When there is no loudspeaker, it went away, or the file can't be played.
     pub async fn wait(&self) -> Result<(), AudioError> {
-        let mut patience = Patience::new(STALL);
+        let mut patience = Patience::new();
         while !self.is_done() {
-            if patience.is_over(self.track.taken()) {
+            if patience.since(self.track.taken()) > STALL {
                 self.track.fail(AudioError::OutputLost { cause: "it takes no sound".to_owned() });
             }
             tokio::time::sleep(LOOK).await;
@@ -118,18 +118,18 @@ pub(super) fn in_bounds(speed: f32) -> f32 {
 pub(super) struct Patience {
     last: u64,
     since: Instant,
-    most: Duration,
 }
 
 impl Patience {
-    pub fn new(most: Duration) -> Self {
-        Self { last: 0, since: Instant::now(), most }
+    pub fn new() -> Self {
+        Self { last: 0, since: Instant::now() }
     }
 
-    pub fn is_over(&mut self, now: u64) -> bool {
+    /// How long it has not moved.
+    pub fn since(&mut self, now: u64) -> Duration {
         if now != self.last {
             (self.last, self.since) = (now, Instant::now());
         }
-        self.since.elapsed() > self.most
+        self.since.elapsed()
     }
 }

@@ -168,3 +168,7 @@ impl Player {
         self.track.stage() == Stage::Over && !self.ring.iter().chain(&self.before).any(held)
     }
 }
+
+#[cfg(test)]
+#[path = "player_tests.rs"]
+mod tests;

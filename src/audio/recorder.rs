@@ -20,8 +20,10 @@ pub const LIMIT: Duration = Duration::from_secs(600);
 pub const GAINS: std::ops::RangeInclusive<f32> = -40.0..=40.0;
 /// How often the thread fetches what the callback left.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long a microphone may give nothing before it counts as lost.
+/// How long a microphone may give nothing before it counts as lost: at first, and once it has given something. Not
+/// every sound system tells that it is gone.
 const STALL: Duration = Duration::from_secs(5);
+const HALT: Duration = Duration::from_secs(2);
 /// How long another microphone is looked for when one went away, and how often.
 const RESCUE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(200);
@@ -176,6 +178,18 @@ impl Recording {
         }
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        if self.outcome.is_none() {
+            match self.done.try_recv() {
+                Ok(take) => self.outcome = Some(take),
+                Err(oneshot::error::TryRecvError::Empty) => {}
+                Err(oneshot::error::TryRecvError::Closed) => self.outcome = Some(gone(&self.sound)),
+            }
+        }
+        self.outcome.is_some()
+    }
+
     /// Ends it. What was recorded before a microphone went away is not lost.
     ///
     /// # Errors
@@ -249,7 +263,7 @@ impl Work<'_> {
         let gain = 10f32.powf(self.options.gain_db.clamp(*GAINS.start(), *GAINS.end()) / 20.0);
         let mut resampler = Resampler::new(microphone.rate)?;
         let (mut sound, mut samples, mut level) = (Vec::new(), Vec::new(), 0.0f32);
-        let mut heard = Instant::now();
+        let (mut heard, mut woken) = (Instant::now(), false);
         let end = loop {
             if self.state.cancel.load(Ordering::Relaxed) {
                 break End::Asked;
@@ -260,7 +274,7 @@ impl Work<'_> {
             sound.clear();
             microphone.sound.drain(&mut sound);
             if !sound.is_empty() {
-                heard = Instant::now();
+                (heard, woken) = (Instant::now(), true);
             }
             // What was too loud for the microphone does not become better when it is made quieter.
             let clips = |sample: &&f32| sample.abs() >= CLIPPED || (**sample * gain).abs() >= CLIPPED;
@@ -284,7 +298,8 @@ impl Work<'_> {
             if let Some(cause) = microphone.lost() {
                 break End::Lost(cause);
             }
-            if heard.elapsed() > STALL {
+            let most = if woken { HALT } else { STALL };
+            if heard.elapsed() > most {
                 break End::Lost("it gives no sound".to_owned());
             }
             std::thread::sleep(LOOK);
@@ -297,6 +312,10 @@ impl Work<'_> {
         }
         resampler.finish(&mut samples)?;
         self.keep(&mut samples, most);
+        if let End::Lost(_) = end {
+            // Closing a device that is gone may take for ever.
+            std::thread::spawn(move || drop(microphone));
+        }
         Ok(end)
     }
 

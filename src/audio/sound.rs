@@ -84,6 +84,19 @@ impl Sound {
         }
     }
 
+    /// What there is of it now, at so many percent of its amplitude.
+    pub(super) fn at_volume(&self, percent: u8) -> Self {
+        let part =
+            |sample: i16| i16::try_from(i32::from(sample) * i32::from(percent) / 100).unwrap_or(sample);
+        let samples = self.read_at(0, usize::MAX).into_iter().map(part).collect();
+        if percent == 100 { self.clone() } else { Self::new(samples, self.channels, self.rate) }
+    }
+
+    /// Whether the two are one and the same.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Samples per second of each channel.
     pub fn rate(&self) -> NonZero<u32> {
         self.rate

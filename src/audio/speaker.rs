@@ -12,7 +12,6 @@ use cpal::traits::DeviceTrait;
 use cpal::{ErrorKind, SupportedBufferSize};
 use rodio::{DeviceSinkBuilder, MixerDeviceSink};
 
-use super::cue::{Cue, Sounds};
 use super::device::{self, Quiet};
 use super::playback::{Patience, Playback, Start, in_bounds};
 use super::player::Player;
@@ -28,8 +27,10 @@ const LOOK: Duration = Duration::from_millis(10);
 const BUFFERS: u32 = 8;
 /// After a device could not be opened, cues don't try it again for so long.
 const RETRY: Duration = Duration::from_secs(10);
-/// How long a device may take nothing before it counts as lost.
+/// How long a device may take nothing before it counts as lost: at first, and once it has taken something. Not every
+/// sound system tells that it is gone.
 const STALL: Duration = Duration::from_secs(5);
+const HALT: Duration = Duration::from_secs(2);
 /// How long another device is looked for when one went away while something was played, and how often.
 const RESCUE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(200);
@@ -42,14 +43,12 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 pub struct Speaker {
     shared: Arc<Shared>,
     orders: Sender<Order>,
-    sounds: Sounds,
-    muted: bool,
 }
 
 #[derive(Default)]
 struct Shared {
-    /// What is not over. Callbacks never take this lock.
-    sounding: Mutex<Vec<(Option<Cue>, Arc<Track>)>>,
+    /// What is not over; of the program's own sounds, which. Callbacks never take this lock.
+    sounding: Mutex<Vec<(Option<Sound>, Arc<Track>)>>,
     trouble: Mutex<Trouble>,
 }
 
@@ -81,18 +80,8 @@ impl Default for Speaker {
 }
 
 impl Speaker {
-    /// The default loudspeaker, with the built-in sounds.
+    /// The default loudspeaker. The device is opened when something is played.
     pub fn new() -> Self {
-        Self::with_sounds(Sounds::built_in())
-    }
-
-    /// One that plays notes, which were asked for, and no cues.
-    pub fn muted() -> Self {
-        Self { muted: true, ..Self::new() }
-    }
-
-    /// The default loudspeaker, with these sounds.
-    pub fn with_sounds(sounds: Sounds) -> Self {
         let shared = Arc::new(Shared::default());
         let (orders, coming) = channel();
         let device = Device::new(shared.clone());
@@ -100,23 +89,20 @@ impl Speaker {
         if let Err(error) = thread.spawn(move || device.run(&coming)) {
             shared.tell(AudioError::NoOutput { cause: error.to_string() });
         }
-        Self { shared, orders, sounds, muted: false }
+        Self { shared, orders }
     }
 
     /// Plays a sound of the program's own, without waiting for it. One that sounds already is not begun again: a
     /// hundred messages at once are heard as one.
-    pub fn cue(&self, cue: Cue) {
-        if self.muted {
-            return;
-        }
-        let Some(sound) = self.sounds.get(cue) else { return };
+    pub fn cue(&self, sound: Sound) {
         let track = Track::new(Duration::ZERO, 1.0);
         {
             let mut sounding = self.shared.sounding();
-            if sounding.iter().any(|(other, track)| *other == Some(cue) && track.stage() < Stage::Leaving) {
+            let same = |other: &Option<Sound>| other.as_ref().is_some_and(|other| other.is(&sound));
+            if sounding.iter().any(|(other, track)| same(other) && track.stage() < Stage::Leaving) {
                 return;
             }
-            sounding.push((Some(cue), track.clone()));
+            sounding.push((Some(sound.clone()), track.clone()));
         }
         self.order(Order { track, what: What::Sound(sound), patient: false });
     }
@@ -148,7 +134,7 @@ impl Speaker {
 
     /// Waits until everything has been heard, or the device takes nothing. Without a device that is at once.
     pub async fn idle(&self) {
-        let mut patience = Patience::new(PATIENCE);
+        let mut patience = Patience::new();
         loop {
             let taken = {
                 let sounding = self.shared.sounding();
@@ -157,7 +143,7 @@ impl Speaker {
                 }
                 sounding.iter().map(|(_, track)| track.taken()).sum()
             };
-            if patience.is_over(taken) {
+            if patience.since(taken) > PATIENCE {
                 return;
             }
             tokio::time::sleep(LOOK).await;
@@ -187,7 +173,7 @@ impl Speaker {
 
 impl Shared {
     /// What is not over.
-    fn sounding(&self) -> MutexGuard<'_, Vec<(Option<Cue>, Arc<Track>)>> {
+    fn sounding(&self) -> MutexGuard<'_, Vec<(Option<Sound>, Arc<Track>)>> {
         let mut sounding = self.sounding.lock().unwrap_or_else(PoisonError::into_inner);
         sounding.retain(|(_, track)| track.stage() < Stage::Over);
         sounding
@@ -225,6 +211,9 @@ struct Open {
     used: Instant,
     /// It takes what it is given.
     moves: Patience,
+    /// It has taken something since so much had been taken.
+    woken: bool,
+    begun: u64,
 }
 
 /// A device is wanted to go on with.
@@ -303,11 +292,14 @@ impl Device {
         if self.rescue.as_ref().is_some_and(|rescue| rescue.taken != taken) {
             self.rescue = None;
         }
+        let still = open.moves.since(taken);
         if self.players.is_empty() {
-            open.moves = Patience::new(STALL);
+            (open.moves, open.woken, open.begun) = (Patience::new(), false, 0);
         }
+        open.woken |= taken != open.begun;
         let lost = open.lost.get().cloned();
-        let lost = lost.or_else(|| open.moves.is_over(taken).then(|| "it takes no sound".to_owned()));
+        let most = if open.woken { HALT } else { STALL };
+        let lost = lost.or_else(|| (still > most).then(|| "it takes no sound".to_owned()));
         if let Some(cause) = lost {
             self.lose(cause, taken);
         } else if !self.shared.sounding().is_empty() {
@@ -319,7 +311,10 @@ impl Device {
 
     /// The device went away: what is played waits for another.
     fn lose(&mut self, cause: String, taken: u64) {
-        self.sink = None;
+        if let Some(open) = self.sink.take() {
+            // Closing a device that is gone may take for ever.
+            std::thread::spawn(move || drop(open));
+        }
         // A cue that comes late means nothing any more.
         self.shared.drop_cues();
         self.players.retain(|player| player.track.stage() < Stage::Over);
@@ -350,7 +345,8 @@ impl Device {
             return;
         }
         (rescue.next, rescue.taken) = (now + AGAIN, taken);
-        if let Ok(open) = open() {
+        if let Ok(mut open) = open() {
+            open.begun = taken;
             for player in &mut self.players {
                 open.sink.mixer().add(player.enter());
             }
@@ -408,7 +404,7 @@ fn open() -> Result<Open, AudioError> {
     let builder = builder.with_buffer_size(buffer).with_error_callback(on_error);
     let mut sink = builder.open_sink_or_fallback().map_err(|error| none(&error))?;
     sink.log_on_drop(false);
-    Ok(Open { sink, lost, used: Instant::now(), moves: Patience::new(STALL) })
+    Ok(Open { sink, lost, used: Instant::now(), moves: Patience::new(), woken: false, begun: 0 })
 }
 
 /// A system's message as part of a sentence.

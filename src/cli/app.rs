@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use clap::builder::FalseyValueParser;
@@ -12,10 +13,15 @@ use clap::{CommandFactory, ValueEnum};
 use super::Root;
 use super::failure::Failure;
 use super::output::Output;
-use crate::audio::{Sounds, Speaker};
-use crate::client::{Client, Options, Role};
+use super::passphrase;
+use crate::audio::Speaker;
+use crate::client::{Client, ClientError, Options, Role, Settings};
+use crate::crypto::Passphrase;
 use crate::model::{Color, Nickname};
-use crate::terminal::{Lines, Palette, When};
+use crate::terminal::{Cues, Lines, Palette, When};
+
+/// How often somebody may mistype the passphrase.
+const ATTEMPTS: usize = 3;
 
 /// Options that every verb takes.
 #[derive(Debug, clap::Args)]
@@ -26,6 +32,9 @@ pub struct Globals {
     /// The server; remembered at registration, port 6000 if unnamed
     #[arg(long, value_name = "HOST[:PORT]", env = "TELLAL_SERVER", global = true, hide_env_values = true)]
     pub server: Option<String>,
+    /// Read the profile's passphrase from this open file descriptor, its first line, in place of asking for it
+    #[arg(long, value_name = "N", global = true)]
+    pub passphrase_fd: Option<u32>,
     /// Print one JSON object a line
     #[arg(long, global = true)]
     pub json: bool,
@@ -74,6 +83,9 @@ pub struct App {
     pub out: Output,
     /// Whether the program's own sounds are off.
     pub mute: bool,
+    /// The profile's passphrase, where a descriptor was named that gives it.
+    pub passphrase: Option<Passphrase>,
+    settings: OnceLock<Settings>,
 }
 
 impl App {
@@ -96,17 +108,36 @@ impl App {
         };
         let palette = Palette::detect(when, stdout().is_terminal(), |name| std::env::var(name).ok());
         let out = Output::new(globals.json, Lines { plain: globals.plain, ..Lines::here(palette) });
-        Ok(Self { home, server: globals.server.filter(|server| !server.is_empty()), out, mute: globals.mute })
+        let server = globals.server.filter(|server| !server.is_empty());
+        // At once: what stdin says beside it may come behind it.
+        let passphrase = globals.passphrase_fd.map(passphrase::from_fd).transpose()?;
+        Ok(Self { home, server, out, mute: globals.mute, passphrase, settings: OnceLock::new() })
     }
 
-    /// The loudspeaker, with this profile's sounds. The device is opened when something is played.
+    /// The loudspeaker. The device is opened when something is played.
     pub fn speaker(&self) -> Speaker {
-        if self.mute {
-            return Speaker::muted();
-        }
-        let (sounds, warnings) = Sounds::with_folder(&self.home.join("sounds"));
-        warnings.iter().for_each(|warning| self.out.note(&format!("tellal: {warning}")));
-        Speaker::with_sounds(sounds)
+        Speaker::new()
+    }
+
+    /// What is set for this profile. What is wrong with it is said once.
+    pub fn settings(&self) -> &Settings {
+        self.settings.get_or_init(|| {
+            let (settings, warnings) = Settings::load(&self.home);
+            warnings.iter().for_each(|warning| self.out.note(&format!("tellal: {warning}")));
+            settings
+        })
+    }
+
+    /// This profile's own sounds.
+    pub fn cues(&self) -> Cues {
+        let cues = Cues::new(&self.home, self.settings(), self.mute, self.speaker());
+        self.warn(&cues);
+        cues
+    }
+
+    /// Says what is wrong with files of sounds, each thing once. It is no failure.
+    pub fn warn(&self, cues: &Cues) {
+        cues.take_warnings().iter().for_each(|warning| self.out.note(&format!("tellal: {warning}")));
     }
 
     /// Waits until the sounds of a command that was to be heard are over, so that its end does not cut them off.
@@ -131,8 +162,23 @@ impl App {
     /// # Errors
     /// See [`Client::open`].
     pub async fn open_as(&self, role: Role) -> Result<Client> {
-        let options = Options { server: self.server.clone(), role, ..Options::new(&self.home) };
-        Ok(Client::open(options).await?)
+        let passphrase = self.passphrase.clone();
+        let options = Options { server: self.server.clone(), role, passphrase, ..Options::new(&self.home) };
+        // Beside a process that has the profile open no passphrase is needed.
+        let mut opened = Client::open(options.clone()).await;
+        for _ in 0..ATTEMPTS {
+            match &opened {
+                Err(ClientError::Locked { .. }) => {}
+                Err(ClientError::WrongPassphrase) if self.passphrase.is_none() => {
+                    self.out.note("tellal: that is not the passphrase");
+                }
+                _ => break,
+            }
+            let home = self.home.clone();
+            let typed = tokio::task::spawn_blocking(move || passphrase::ask(&home)).await??;
+            opened = Client::open(Options { passphrase: Some(typed), ..options.clone() }).await;
+        }
+        Ok(opened?)
     }
 }
 

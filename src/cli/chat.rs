@@ -7,7 +7,8 @@ use anyhow::Result;
 use super::app::{App, nickname};
 use super::deliver;
 use super::output::{Output, Unread};
-use crate::client::{Client, Contact, Message, Options, Role};
+use super::verify::Verified;
+use crate::client::{Contact, Message, Role, Safety};
 use crate::model::Nickname;
 use crate::terminal::chat::{self, ChatError, Plain, Settings};
 
@@ -26,22 +27,21 @@ pub struct Args {
 /// something was not sent.
 pub async fn run(args: Args, app: App) -> Result<()> {
     let with = args.with.as_deref().map(nickname).transpose()?;
-    let options = Options { server: app.server.clone(), role: Role::Chat, ..Options::new(&app.home) };
-    let client = Client::open(options).await?;
+    let client = app.open_as(Role::Chat).await?;
     let events = client.events();
     let lines = app.out.lines.clone();
     let plain = |json| Box::new(Output::new(json, lines.clone())) as Box<dyn Plain>;
-    let speaker = app.speaker();
+    let cues = app.cues();
     let settings = Settings {
         with,
-        speaker: speaker.clone(),
+        cues: cues.clone(),
         lines: lines.clone(),
         plain: app.out.json.then(|| plain(true)),
         fallback: plain(false),
     };
     let done = chat::run(&client, settings).await;
     // What was sent last is heard, too.
-    tokio::join!(deliver::close(client, events), speaker.idle());
+    tokio::join!(deliver::close(client, events), cues.speaker().idle());
     match done {
         Err(ChatError::Client(error)) => Err(error.into()),
         Err(ChatError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -75,6 +75,11 @@ impl Plain for Output {
         } else {
             self.put(&(), || line.to_owned())?;
         }
+        self.flush()
+    }
+
+    fn safety(&mut self, safety: &Safety, lines: &str) -> io::Result<()> {
+        self.put(&Verified::from(safety.clone()), || lines.to_owned())?;
         self.flush()
     }
 

@@ -8,8 +8,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::app::App;
 use super::failure::Failure;
-use crate::audio::{Cue, Speaker};
+use crate::audio::Cue;
 use crate::client::{Client, ClientError, Event, Events, Message, MessageRef};
+use crate::model::Nickname;
+use crate::terminal::Cues;
 
 /// How long an outbox that does not get shorter holds up the end. Messages to somebody whose key changed stay in it.
 const STILL: Duration = Duration::from_secs(2);
@@ -43,20 +45,22 @@ pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -
 /// When stdout can't be written to.
 pub async fn tell(
     app: &App,
-    speaker: &Speaker,
+    cues: &Cues,
+    to: &Nickname,
     sent: &Result<Message>,
     put: impl FnOnce(&Message) -> io::Result<()>,
 ) -> io::Result<()> {
     match sent {
         Ok(message) => {
-            speaker.cue(Cue::Sent);
+            cues.play(Cue::Sent, Some(to));
             put(message)?;
             app.out.flush()?;
         }
-        Err(_) => speaker.cue(Cue::Error),
+        Err(_) => cues.play(Cue::Error, Some(to)),
     }
     // Nobody asked for a sound: that there is no loudspeaker is not said.
-    speaker.idle().await;
+    app.warn(cues);
+    cues.speaker().idle().await;
     Ok(())
 }
 

@@ -3,8 +3,9 @@
 use std::io::{Write, stderr};
 
 use anyhow::Result;
+use tokio_util::task::TaskTracker;
 
-use crate::audio::Speaker;
+use crate::audio::{Speaker, Start};
 use crate::client::{Body, Client, Message, MessageRef};
 use crate::speech::Speech;
 use crate::terminal::aloud::Turn;
@@ -19,6 +20,8 @@ pub struct Hearing {
     aloud: Option<Aloud>,
     play: bool,
     speak: bool,
+    /// What is kept in the profile once notes have been heard.
+    kept: TaskTracker,
 }
 
 impl Hearing {
@@ -30,13 +33,13 @@ impl Hearing {
                 let _ = progress::beside(|| writeln!(stderr(), "tellal: {}", sanitize::line(trouble)));
             })
         });
-        Self { aloud, play, speak }
+        Self { aloud, play, speak, kept: TaskTracker::new() }
     }
 
     /// With texts read aloud. What goes wrong is not said: it is the outcome.
     pub fn quiet() -> Self {
-        let aloud = Aloud::new(Speaker::muted(), Speech::new(), false, |_| {});
-        Self { aloud: Some(aloud), play: false, speak: true }
+        let aloud = Aloud::new(Speaker::new(), Speech::new(), false, |_| {});
+        Self { aloud: Some(aloud), play: false, speak: true, kept: TaskTracker::new() }
     }
 
     /// Learns from the history which languages people write in; `prepare`: opens voices for them.
@@ -67,9 +70,13 @@ impl Hearing {
             Body::Text { text } | Body::Notice { text } if self.speak => {
                 Some(aloud.text(&message.from, text))
             }
-            Body::Voice { .. } if self.play => {
+            Body::Voice { position_ms, .. } if self.play => {
                 let (_, wav) = client.audio(MessageRef::Number(message.number)).await?;
-                Some(aloud.note(&message.from, wav))
+                let from = std::time::Duration::from_millis(*position_ms);
+                let turn = aloud.note(&message.from, wav, Start { from, ..Start::default() });
+                let (client, number) = (client.clone(), message.number);
+                self.kept.spawn(async move { turn.kept(&client, number).await });
+                None
             }
             _ => None,
         })
@@ -79,6 +86,9 @@ impl Hearing {
     pub async fn idle(&self) {
         if let Some(aloud) = &self.aloud {
             aloud.idle().await;
+            self.kept.close();
+            self.kept.wait().await;
+            self.kept.reopen();
         }
     }
 

@@ -4,10 +4,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::doctor::Check;
+use super::lock::Locked;
 use super::output::{Error, Played, Registered, Saved, SentVoice, to_json};
+use super::sounds::Listed;
 use super::speak::Spoken;
+use super::verify::Verified;
 use crate::audio::AudioError;
-use crate::client::{Body, ClientError, Contact, Delivery, Message, Status};
+use crate::client::{Body, ClientError, Contact, Delivery, KeyChange, Message, Safety, Status};
 use crate::model::{AccountId, MessageId, Millis};
 
 #[path = "../../tests/support/schema.rs"]
@@ -30,6 +33,7 @@ fn message(body: Body, delivery: Option<Delivery>) -> Message {
         seq: None,
         delivery,
         late: false,
+        key_changed: false,
         color: "red".parse().unwrap(),
     }
 }
@@ -44,6 +48,8 @@ fn messages_are_as_described() {
         peaks: vec![0; 64],
         live: false,
         cut_off: false,
+        listened: false,
+        position_ms: 0,
     };
     let refused = Delivery::Refused { reason: "no".to_owned() };
     schema::check_message(&json(&message(text(), None)));
@@ -80,10 +86,28 @@ fn other_results_are_as_described() {
         since: Millis(0),
         me: false,
         warning: None,
+        key_change: None,
     };
     let id = Some(MessageId::from_bytes([1; 16]));
     let saved = Saved { kind: "saved", file: String::new(), size: 0, messages: Some(1), id };
     let error = Error { kind: "error", error: String::new(), message: String::new(), id };
+    let change =
+        || KeyChange { known: String::new(), shown: String::new(), since: Millis(0), vouched: false };
+    let safety = Safety {
+        nickname: user.nickname.clone(),
+        number: String::new(),
+        fingerprint: String::new(),
+        own_fingerprint: String::new(),
+        verified: false,
+        key_change: Some(change()),
+        new_number: Some(String::new()),
+    };
+    let safety = json(&Verified::from(safety));
+    schema::check(&safety, &["safety"]);
+    schema::check(&safety["key_change"], &["key_change"]);
+    let changed = json(&Contact { key_change: Some(change()), ..user.clone() });
+    schema::check(&changed, &["user"]);
+    schema::check(&json(&Locked { kind: "lock", passphrase: true, stopped: false }), &["lock"]);
     schema::check(&json(&user), &["user"]);
     schema::check(&json(&Registered::from(status)), &["registered"]);
     let spoken = Spoken { kind: "spoken", id: MessageId::from_bytes([1; 16]), complete: true };
@@ -91,9 +115,19 @@ fn other_results_are_as_described() {
     for check in [Check::good("server", "answers"), Check::bad("speech", "none", "install it").essential()] {
         schema::check(&json(&check), &["check"]);
     }
+    let sound = Listed {
+        kind: "sound",
+        sound: "left",
+        person: Some("지민".parse().unwrap()),
+        file: None,
+        duration_ms: 350,
+        silent: false,
+    };
+    schema::check(&json(&sound), &["sound"]);
     schema::check(&json(&saved), &["saved"]);
     schema::check(&json(&Saved { messages: None, id: None, ..saved }), &["saved"]);
-    let played = Played { kind: "played", id: MessageId::from_bytes([1; 16]), complete: true };
+    let played =
+        Played { kind: "played", id: MessageId::from_bytes([1; 16]), complete: true, position_ms: 0 };
     schema::check(&json(&played), &["played"]);
     schema::check(&json(&error), &["error"]);
 }
@@ -121,6 +155,7 @@ fn every_error_of_the_core_is_listed() {
     let (home, path) = (String::new(), String::new());
     let (what, cause) = (String::new(), String::new());
     let listed = schema::errors();
+    let change = KeyChange { known: String::new(), shown: String::new(), since: Millis(0), vouched: false };
     for error in [
         ClientError::NotRegistered { home: home.clone() },
         ClientError::AlreadyRegistered { nickname: nickname.clone() },
@@ -128,6 +163,7 @@ fn every_error_of_the_core_is_listed() {
         ClientError::UnknownNickname { nickname: nickname.clone() },
         ClientError::Unreachable { server: home.clone(), cause: cause.clone() },
         ClientError::WrongFingerprint { server: home.clone(), expected: home.clone(), found: home.clone() },
+        ClientError::WrongCertificate { server: home.clone(), cause: cause.clone() },
         ClientError::Busy { what: what.clone() },
         ClientError::NoSuchMessage,
         ClientError::NotVoice,
@@ -135,7 +171,13 @@ fn every_error_of_the_core_is_listed() {
         ClientError::TooLarge { what: what.clone(), limit: what.clone() },
         ClientError::Refused { reason: what.clone() },
         ClientError::NotInLog { nickname: nickname.clone() },
-        ClientError::KeyChanged { nickname },
+        ClientError::KeyChanged { nickname: nickname.clone(), change },
+        ClientError::WrongCode { nickname },
+        ClientError::OwnNickname,
+        ClientError::Locked { home: home.clone() },
+        ClientError::WrongPassphrase,
+        ClientError::NoPassphrase,
+        ClientError::HasPassphrase,
         ClientError::DiskFull { home },
         ClientError::Damaged { what, path: path.clone() },
         ClientError::File { path, cause },

@@ -10,9 +10,10 @@
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
 //! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`record`]: recording a voice note, with time and level
+//! - [`passphrase`]: where a passphrase comes from
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `audit`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`, `speak`,
-//!   `doctor`, `server`
+//! - the verbs: `register`, `users`, `verify`, `audit`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`,
+//!   `speak`, `sounds`, `rekey`, `lock`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
@@ -37,7 +38,11 @@ mod json_tests;
 #[cfg(feature = "client")]
 pub mod listen;
 #[cfg(feature = "client")]
+pub mod lock;
+#[cfg(feature = "client")]
 pub mod output;
+#[cfg(feature = "client")]
+pub mod passphrase;
 #[cfg(feature = "client")]
 pub mod play;
 #[cfg(feature = "client")]
@@ -47,13 +52,19 @@ pub mod record;
 #[cfg(feature = "client")]
 pub mod register;
 #[cfg(feature = "client")]
+pub mod rekey;
+#[cfg(feature = "client")]
 pub mod send;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "client")]
+pub mod sounds;
+#[cfg(feature = "client")]
 pub mod speak;
 #[cfg(feature = "client")]
 pub mod users;
+#[cfg(feature = "client")]
+pub mod verify;
 #[cfg(feature = "client")]
 pub mod voice;
 
@@ -96,6 +107,8 @@ pub enum ClientVerb {
     Users(users::Args),
     /// Verify the server's transparency log: who has which key, and whether everybody is shown the same
     Audit(audit::Args),
+    /// Compare keys: the safety number with somebody, or mark it as right
+    Verify(verify::Args),
     /// Talk, on the terminal
     Chat(chat::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
@@ -112,6 +125,12 @@ pub enum ClientVerb {
     Play(play::Args),
     /// Read a text aloud
     Speak(speak::Args),
+    /// The sounds of what happens: where each is from; plays them
+    Sounds(sounds::Args),
+    /// Make new keys
+    Rekey(rekey::Args),
+    /// Forget the keys; or set, change or remove the passphrase that they are sealed under
+    Lock(lock::Args),
     /// Check what works here, and say what to do about what does not
     Doctor(doctor::Args),
 }
@@ -171,6 +190,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,
             ClientVerb::Audit(args) => audit::run(args, app).await,
+            ClientVerb::Verify(args) => verify::run(args, app).await,
             ClientVerb::Chat(args) => chat::run(args, app).await,
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,
@@ -178,7 +198,10 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Listen(args) => listen::run(args, app).await,
             ClientVerb::History(args) => history::run(args, app).await,
             ClientVerb::Play(args) => play::run(args, app).await,
+            ClientVerb::Rekey(args) => rekey::run(args, app).await,
+            ClientVerb::Lock(args) => lock::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
+            ClientVerb::Sounds(args) => sounds::run(args, app).await,
             ClientVerb::Speak(args) => speak::run(args, app).await,
         }
     };

@@ -147,6 +147,8 @@ pub struct Played {
     pub id: MessageId,
     /// Whether it was heard to its end.
     pub complete: bool,
+    /// Where listening was left off; 0 when it was heard to its end.
+    pub position_ms: u64,
 }
 
 /// What `/unread` in `chat` tells of one person.

@@ -1,18 +1,23 @@
 //! `tellal play`: a voice note out of the history, on the loudspeaker or into a file.
 
+use std::future::pending;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
+use tokio_util::sync::CancellationToken;
 
 use super::app::App;
 use super::failure::{Failure, Interrupted};
 use super::file;
 use super::output::{Played, Saved};
-use crate::audio::Speaker;
-use crate::client::{Message, MessageRef};
-use crate::terminal::keys::Keys;
-use crate::terminal::{line, progress, sanitize};
+use crate::audio::{AudioError, Playback, Speaker, Start};
+use crate::client::{Body, Client, Message, MessageRef};
+use crate::terminal::keys::{Keys, Press};
+use crate::terminal::listening::{self, Control, Standing, left_off, read_speed, read_time};
+use crate::terminal::progress::{self, Line};
+use crate::terminal::{line, sanitize};
 
 /// Options of `play`.
 #[derive(Debug, clap::Args)]
@@ -20,32 +25,64 @@ pub struct Args {
     /// Which voice note: its number, its id, or `last`
     #[arg(value_name = "ID")]
     pub which: String,
+    /// How fast, 0.5 to 2; the pitch stays
+    #[arg(long, value_name = "SPEED", default_value = "1", value_parser = read_speed)]
+    pub speed: f32,
+    /// From which time on, as 65 or 1:05 [default: where listening was left off]
+    #[arg(long, value_name = "TIME", value_parser = from)]
+    pub from: Option<Duration>,
+    /// Go on with the next notes of the conversation that were not listened to; on a terminal that is so anyway
+    #[arg(long = "continue", conflicts_with = "only")]
+    pub go_on: bool,
+    /// Play this one alone
+    #[arg(long)]
+    pub only: bool,
     /// Save it as a WAV file, and don't play it
-    #[arg(long, value_name = "FILE.wav")]
+    #[arg(long, value_name = "FILE.wav", conflicts_with_all = ["speed", "from", "go_on", "only"])]
     pub save: Option<PathBuf>,
     /// Overwrite the file if it exists
     #[arg(long, requires = "save")]
     pub force: bool,
 }
 
-/// Plays the note until its end or a key, or saves it as it arrived.
+/// What became of a note.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    /// It was heard to its end.
+    Heard,
+    /// The next one was asked for.
+    Next,
+    /// It was stopped.
+    Stopped,
+    /// So was the program.
+    Interrupted,
+}
+
+/// Plays the note, or saves it as it arrived.
 ///
 /// # Errors
 /// When there is no such note, no loudspeaker, or the file exists or can't be written.
 pub async fn run(args: Args, app: App) -> Result<()> {
-    tokio::select! {
-        result = serve(args, &app) => result,
-        Ok(()) = tokio::signal::ctrl_c() => Err(Interrupted.into()),
-    }
-}
-
-async fn serve(args: Args, app: &App) -> Result<()> {
     let which: MessageRef = args.which.parse()?;
-    let client = app.open().await?;
-    let (message, wav) = client.audio(which).await?;
-    match args.save {
+    let stop = CancellationToken::new();
+    let interrupted = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            interrupted.cancel();
+        }
+    });
+    let fetching = async {
+        let client = app.open().await?;
+        let (message, wav) = client.audio(which).await?;
+        anyhow::Ok((client, message, wav))
+    };
+    let (client, message, wav) = tokio::select! {
+        fetched = fetching => fetched?,
+        () = stop.cancelled() => return Err(Interrupted.into()),
+    };
+    match &args.save {
         Some(path) => {
-            file::write(&path, args.force, |file| file.write_all(&wav))?;
+            file::write(path, args.force, |file| file.write_all(&wav))?;
             let saved = Saved {
                 kind: "saved",
                 file: path.display().to_string(),
@@ -56,11 +93,9 @@ async fn serve(args: Args, app: &App) -> Result<()> {
             app.out.put(&saved, || format!("saved in {}", sanitize::line(&saved.file)))?;
         }
         None => {
-            let heard = play(app, &app.speaker(), &message, wav).await?;
-            if app.out.json {
-                let played = Played { kind: "played", id: message.id, complete: heard };
-                app.out.put(&played, String::new)?;
-            }
+            let speaker = app.speaker();
+            let player = Player { app: &app, client: &client, speaker, speed: args.speed, stop };
+            player.play_on(&args, message, wav).await?;
         }
     }
     app.out.flush()?;
@@ -68,29 +103,170 @@ async fn serve(args: Args, app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Plays one note, showing how far it is; any key stops it. Whether it was heard to its end.
-///
-/// # Errors
-/// When it can't be played.
-async fn play(app: &App, speaker: &Speaker, message: &Message, wav: Vec<u8>) -> Result<bool> {
-    let playback = speaker.play(wav);
-    let length = line::duration(u64::try_from(playback.duration().as_millis()).unwrap_or(u64::MAX));
-    let mut keys = Keys::watch();
-    let how = if keys.is_some() { "; any key stops it" } else { "" };
-    app.out.note(&format!("voice note #{} of {}, {length}{how}", message.number, message.from));
-    let stopped = tokio::select! {
-        done = progress::show(&playback) => done.map(|()| false).map_err(Failure::from)?,
-        () = key(&mut keys) => {
-            playback.stop();
-            true
-        }
-    };
-    Ok(!stopped)
+/// Plays one note after the other.
+struct Player<'a> {
+    app: &'a App,
+    client: &'a Client,
+    speaker: Speaker,
+    speed: f32,
+    stop: CancellationToken,
 }
 
-async fn key(keys: &mut Option<Keys>) {
-    match keys {
-        Some(keys) => drop(keys.pressed().await),
-        None => std::future::pending().await,
+impl Player<'_> {
+    /// Plays a note, and those that follow it.
+    async fn play_on(mut self, args: &Args, mut message: Message, mut wav: Vec<u8>) -> Result<()> {
+        let mut keys = Keys::watch();
+        let goes_on = args.go_on || (keys.is_some() && !args.only);
+        let mut from = args.from;
+        loop {
+            let next = match self.play(&message, wav, from.take(), &mut keys).await? {
+                End::Heard if goes_on => self.client.next_voice(message.number).await?,
+                End::Next => {
+                    let next = self.client.next_voice(message.number).await?;
+                    if next.is_none() {
+                        self.app.out.note("that was the last one");
+                    }
+                    next
+                }
+                End::Interrupted => return Err(Interrupted.into()),
+                End::Heard | End::Stopped => None,
+            };
+            let Some(next) = next else { return Ok(()) };
+            (message, wav) = self.client.audio(MessageRef::Number(next.number)).await?;
+        }
     }
+
+    /// Plays one note, showing how far it is, and keeps how far it was heard.
+    async fn play(
+        &mut self,
+        message: &Message,
+        wav: Vec<u8>,
+        from: Option<Duration>,
+        keys: &mut Option<Keys>,
+    ) -> Result<End> {
+        let (left, peaks) = match &message.body {
+            Body::Voice { position_ms, peaks, .. } => (*position_ms, peaks.as_slice()),
+            _ => (0, [].as_slice()),
+        };
+        let from = from.unwrap_or(Duration::from_millis(left));
+        let playback = self.speaker.play_from(wav, Start { from, speed: self.speed });
+        let length = line::duration(u64::try_from(playback.duration().as_millis()).unwrap_or(u64::MAX));
+        let begin = if from.is_zero() { String::new() } else { format!(", from {}", listening::time(from)) };
+        let how = if keys.is_some() { HELP } else { "" };
+        let from = sanitize::line(message.from.as_str());
+        self.app.out.note(&format!("voice note #{} of {from}, {length}{begin}{how}", message.number));
+        let mut screen = Screen::new(self.app, &playback, peaks);
+        let end = tokio::select! {
+            done = screen.show(keys) => done,
+            () = self.stop.cancelled() => Ok(End::Interrupted),
+        };
+        drop(screen);
+        self.speed = playback.speed();
+        playback.stop();
+        let position = playback.position();
+        let heard = matches!(end, Ok(End::Heard));
+        let left = left_off(position, heard).unwrap_or_default();
+        self.client.mark_heard(message.number, left, heard).await?;
+        let end = end.map_err(Failure::from)?;
+        if self.app.out.json && end != End::Interrupted {
+            let position_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+            let played = Played { kind: "played", id: message.id, complete: heard, position_ms };
+            self.app.out.put(&played, String::new)?;
+        }
+        Ok(end)
+    }
+}
+
+/// What keys do.
+const HELP: &str = "; space: pause; ←/→: 5 s; 0-9: tenths; g: go to a time; </>: speed; n: next; q: stop";
+
+/// One note on a terminal.
+struct Screen<'a> {
+    app: &'a App,
+    playback: &'a Playback,
+    peaks: &'a [u8],
+    line: Line,
+    /// A time that is being typed.
+    typed: Option<String>,
+}
+
+impl<'a> Screen<'a> {
+    fn new(app: &'a App, playback: &'a Playback, peaks: &'a [u8]) -> Self {
+        Self { app, playback, peaks, line: Line::draw(!app.out.lines.plain), typed: None }
+    }
+
+    /// Draws, and heeds the keys, until the end. Without a terminal nothing is drawn.
+    async fn show(&mut self, keys: &mut Option<Keys>) -> Result<End, AudioError> {
+        let mut ticks = tokio::time::interval(progress::DRAW);
+        let end = self.playback.wait();
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                done = &mut end => return done.map(|()| End::Heard),
+                key = pressed(keys) => if let Some(end) = self.obey(key) {
+                    return Ok(end);
+                },
+                _ = ticks.tick() => self.draw(),
+            }
+        }
+    }
+
+    fn draw(&self) {
+        let line = Standing::of(self.playback, self.peaks).line(self.app.out.lines.plain);
+        self.line.set(match &self.typed {
+            Some(typed) => format!("{line}, go to: {typed}_"),
+            None => line,
+        });
+    }
+
+    fn obey(&mut self, key: Press) -> Option<End> {
+        if let Some(typed) = &mut self.typed {
+            match key {
+                Press::Char(c) if c.is_ascii_digit() || ":.".contains(c) => typed.push(c),
+                Press::Back => drop(typed.pop()),
+                Press::Enter => {
+                    let words = match read_time(typed) {
+                        Some(to) => Control::To(to).apply(self.playback),
+                        None => format!("{typed:?} is no time: write 65 or 1:05"),
+                    };
+                    self.typed = None;
+                    self.say(&words);
+                }
+                _ => self.typed = None,
+            }
+        } else if let Some(control) = Control::of_key(key) {
+            let words = control.apply(self.playback);
+            self.say(&words);
+        } else {
+            match key {
+                Press::Char('g' | 'G') => {
+                    self.typed = Some(String::new());
+                    self.say("go to which time? 65 or 1:05, then Enter");
+                }
+                Press::Char('n' | 'N') => return Some(End::Next),
+                Press::Char('q' | 'Q') | Press::Escape | Press::End => return Some(End::Stopped),
+                _ => {}
+            }
+        }
+        self.draw();
+        None
+    }
+
+    /// Says what is not drawn.
+    fn say(&self, words: &str) {
+        if !self.line.is_drawn() {
+            self.app.out.note(words);
+        }
+    }
+}
+
+async fn pressed(keys: &mut Option<Keys>) -> Press {
+    match keys {
+        Some(keys) => keys.press().await,
+        None => pending().await,
+    }
+}
+
+fn from(text: &str) -> Result<Duration, String> {
+    read_time(text).ok_or_else(|| "a time is written as 65 or 1:05".to_owned())
 }

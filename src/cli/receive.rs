@@ -9,9 +9,8 @@ use super::app::App;
 use super::deliver;
 use super::hearing::Hearing;
 use super::output::LiveEnded;
-use crate::audio::Speaker;
 use crate::client::{Client, ClientError, Event, Events, Role};
-use crate::terminal::cues;
+use crate::terminal::{Cues, cues};
 
 /// How long to let be after the server could not be asked, if nothing happens.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -48,11 +47,11 @@ pub async fn run(args: Args, app: App) -> Result<()> {
 pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
     let client = app.open_as(role).await?;
     let mut events = client.events();
-    let speaker = app.speaker();
-    let hearing = Hearing::new(&speaker, args.play, args.speak);
+    let cues = app.cues();
+    let hearing = Hearing::new(cues.speaker(), args.play, args.speak);
     hearing.learn(&client, args.follow).await?;
     let asked = args.play || args.speak;
-    let reader = Reader { client: &client, app: &app, speaker: &speaker, hearing: &hearing, asked };
+    let reader = Reader { client: &client, app: &app, cues: &cues, hearing: &hearing, asked };
     let work = async {
         let done = if args.follow {
             reader.follow(&mut events).await
@@ -70,7 +69,8 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
         done = work => done,
         () = hearing.keys() => Ok(()),
     };
-    let heard = async { if asked { app.heard(&speaker).await } else { speaker.idle().await } };
+    let speaker = cues.speaker();
+    let heard = async { if asked { app.heard(speaker).await } else { speaker.idle().await } };
     tokio::join!(deliver::close(client, events), heard);
     done
 }
@@ -79,7 +79,7 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
 struct Reader<'a> {
     client: &'a Client,
     app: &'a App,
-    speaker: &'a Speaker,
+    cues: &'a Cues,
     hearing: &'a Hearing,
     /// Whether anything was asked to be heard: only then a loudspeaker is missed.
     asked: bool,
@@ -135,12 +135,14 @@ impl Reader<'_> {
                     self.app.out.put(&ended, || self.app.out.lines.ended(&message))?;
                     self.app.out.flush()?;
                 }
-                Event::Presence { .. } => {
-                    cues::of_event(&event).iter().for_each(|cue| self.speaker.cue(*cue))
-                }
+                Event::Presence { .. } => self.cues.play_event(&event),
                 Event::Disconnected { reason, .. } if !lost => {
                     lost = true;
                     self.app.out.note(&format!("tellal: {reason}; trying again"));
+                }
+                Event::Locked => {
+                    self.app.out.note("tellal: the profile is locked now");
+                    return Ok(());
                 }
                 Event::Connected => {
                     if !watching && !self.app.mute {
@@ -152,8 +154,9 @@ impl Reader<'_> {
                 }
                 _ => {}
             }
+            self.app.warn(self.cues);
             if self.asked
-                && let Some(trouble) = self.speaker.take_trouble()
+                && let Some(trouble) = self.cues.speaker().take_trouble()
             {
                 self.app.out.note(&format!("tellal: {trouble}"));
             }
@@ -170,7 +173,7 @@ impl Reader<'_> {
         // Only what the reader has counts as shown.
         self.app.out.flush()?;
         for message in &messages {
-            cues::of_message(message).iter().for_each(|cue| self.speaker.cue(*cue));
+            cues::of_message(message).iter().for_each(|cue| self.cues.play(*cue, Some(&message.from)));
         }
         if !messages.is_empty() {
             let numbers: Vec<u64> = messages.iter().map(|message| message.number).collect();

@@ -1,151 +1,220 @@
-//! Recording a voice note: until Enter, for some seconds, or until the limit; Ctrl-C throws it away.
+//! Recording a voice note: until Enter, for some seconds, or until the limit; Ctrl-C or Esc throws it away.
+//! On a terminal, keys pause it and let it be heard before it is sent.
 
-use std::io::{IsTerminal, stderr, stdin};
 use std::time::Duration;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::app::App;
 use super::failure::{Failure, Interrupted};
-use crate::audio::recorder::{LIMIT, Options};
-use crate::audio::{AudioError, Note, Recorder, Recording};
+use crate::audio::{AudioError, Note, Speaker};
+use crate::terminal::dictation::{Dictation, Options, Recorded};
+use crate::terminal::keys::{Keys, Press};
 use crate::terminal::line;
+use crate::terminal::listening::time;
+use crate::terminal::progress::{self, Line};
 
-/// How often time and level are drawn.
-const DRAW: Duration = Duration::from_millis(100);
-/// Places of the level's bar, 3 dB each.
-const PLACES: usize = 16;
+/// Without anything that is drawn: when the level is first said, and how often after that.
+const FIRST: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// How a recording is made from the command line.
+pub struct Wanted {
+    /// How it is recorded.
+    pub options: Options,
+    /// It ends by itself after the limit that `options` has, and is sent then.
+    pub timed: bool,
+    /// It is sent although nobody is heard in it.
+    pub even_silent: bool,
+}
 
 /// What ended a recording.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// Enter.
-    Asked,
-    /// Its length was reached, or the microphone stopped.
-    Itself,
-    /// Ctrl-C.
-    Cancelled,
+    /// It is to be sent.
+    Send,
+    /// It is not.
+    Cancel,
 }
 
 /// Records, and says so.
 ///
 /// # Errors
-/// When there is no microphone; [`Interrupted`] when it was cancelled, which has been said then.
-pub async fn record(app: &App, input: Option<&str>, seconds: Option<Duration>) -> Result<Note> {
-    let limit = seconds.unwrap_or(LIMIT);
-    let options = Options { input: input.map(str::to_owned), limit, ..Options::default() };
-    let mut recording = Recorder::start(options).await.map_err(Failure::from)?;
-    let device = recording.device();
-    let how = match seconds {
-        Some(seconds) => format!("recording {} s from {device}: Ctrl-C cancels", seconds.as_secs_f64()),
-        None => format!("recording from {device}: Enter sends, Ctrl-C cancels"),
-    };
+/// When there is no microphone, or nobody is heard in it; [`Interrupted`] when it was cancelled, which has been said
+/// then.
+pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note> {
+    let Wanted { options, timed, even_silent } = wanted;
+    let limit = options.recorder.limit;
+    let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     // Heeded from here on, that is before anybody is told that it is.
     if tokio::time::timeout(Duration::ZERO, &mut interrupted).await.is_ok() {
         return Err(Interrupted.into());
     }
-    app.out.note(&how);
-    let enter = enter(seconds.is_none());
-    tokio::pin!(enter);
-    let bar = meter();
-    let mut end = tokio::select! {
-        end = watch(&mut recording, &bar) => end,
-        () = &mut enter => End::Asked,
-        _ = &mut interrupted => End::Cancelled,
+    let mut keys = Keys::watch();
+    let seconds = if timed { format!(" {} s", limit.as_secs_f64()) } else { String::new() };
+    let how = if keys.is_some() {
+        "Enter sends, space pauses, l listens, Esc or Ctrl-C cancels"
+    } else {
+        "Ctrl-C cancels"
     };
-    bar.finish_and_clear();
-    if matches!(end, End::Itself) && seconds.is_none() {
-        let what = if recording.elapsed() < LIMIT {
-            format!("the microphone stopped after {}", time(recording.elapsed()))
-        } else {
-            "this is the limit of 10 min, and the end of the recording".to_owned()
-        };
-        app.out.note(&format!("tellal: {what}: Enter sends it, Ctrl-C cancels"));
-        end = tokio::select! {
-            () = &mut enter => End::Asked,
-            _ = &mut interrupted => End::Cancelled,
-        };
-    }
-    if matches!(end, End::Cancelled) {
-        recording.cancel();
+    app.out.note(&format!("recording{seconds} from {}: {how}", taking.device()));
+    let mut booth = Booth {
+        app,
+        speaker,
+        drawn: Line::draw(!app.out.lines.plain),
+        timed,
+        over: false,
+        say: FIRST,
+        spoken: keys.is_some(),
+    };
+    let end = tokio::select! {
+        end = booth.run(&mut taking, &mut keys) => end,
+        _ = &mut interrupted => End::Cancel,
+    };
+    let over = booth.over;
+    drop(booth);
+    if end == End::Cancel {
+        drop(taking);
         app.out.note("tellal: cancelled: nothing was sent");
         return Err(Interrupted.into());
     }
-    let elapsed = recording.elapsed();
-    let note = recording.finish().await.and_then(|take| take.note()).map_err(Failure::from)?;
-    if seconds.is_some_and(|seconds| matches!(end, End::Itself) && elapsed < seconds) {
+    let elapsed = taking.elapsed();
+    let cut_off = timed && over && elapsed < limit;
+    let Recorded { note, words, silent } = taking.finish().await.map_err(Failure::from)?;
+    if cut_off {
         let cause = format!("after {}; nothing was sent", time(elapsed));
         return Err(Failure::from(AudioError::InputLost { cause }).into());
     }
-    app.out.note(&format!("recorded {}", time(Duration::from_millis(note.duration_ms))));
-    if note.is_silent() {
-        app.out.note(
-            "tellal: the recording is silent: check that the microphone is not muted, or choose another with --input",
-        );
+    app.out.note(&format!("recorded {}", line::duration(note.duration_ms)));
+    words.iter().for_each(|words| app.out.note(&format!("tellal: {words}")));
+    if silent && !even_silent {
+        tokio::select! {
+            kept = keep_silence(app, &mut keys) => kept?,
+            _ = &mut interrupted => {
+                app.out.note("tellal: cancelled: nothing was sent");
+                return Err(Interrupted.into());
+            }
+        }
     }
     Ok(note)
 }
 
-/// Waits for Enter, where that is what ends it. The end of the input counts too.
-async fn enter(ends: bool) {
-    if ends {
-        let line = tokio::task::spawn_blocking(|| stdin().read_line(&mut String::new()));
-        // What can't be read has ended.
-        let _ = line.await;
-    } else {
-        std::future::pending().await
-    }
-}
-
-/// Draws time and level until the recording ends by itself.
-async fn watch(recording: &mut Recording, bar: &ProgressBar) -> End {
-    let mut ticks = tokio::time::interval(DRAW);
+/// Nobody is heard: it is sent only when that is wanted all the same.
+async fn keep_silence(app: &App, keys: &mut Option<Keys>) -> Result<()> {
+    let Some(keys) = keys else {
+        let message = "the recording is silent, and was not sent: check that the microphone is not muted, choose \
+                       another with --device, or make it louder with --gain; --even-silent sends it all the same";
+        return Err(Failure::new("silent", message).into());
+    };
+    app.out.note("tellal: the recording is silent: Enter sends it all the same, Esc or Ctrl-C forgets it");
     loop {
-        tokio::select! {
-            () = recording.ended() => return End::Itself,
-            _ = ticks.tick() => {
-                bar.set_message(format!("{} {}", time(recording.elapsed()), level(recording.level())));
+        match keys.press().await {
+            Press::Enter | Press::End => return Ok(()),
+            Press::Escape => {
+                app.out.note("tellal: cancelled: nothing was sent");
+                return Err(Interrupted.into());
             }
+            _ => {}
         }
     }
 }
 
-/// One line on a terminal, nothing elsewhere.
-fn meter() -> ProgressBar {
-    if !stderr().is_terminal() {
-        return ProgressBar::hidden();
+/// Where a recording is watched.
+struct Booth<'a> {
+    app: &'a App,
+    speaker: &'a Speaker,
+    drawn: Line,
+    timed: bool,
+    /// It has ended by itself.
+    over: bool,
+    /// When the level is said next, where nothing is drawn and somebody is there.
+    say: Duration,
+    spoken: bool,
+}
+
+impl Booth<'_> {
+    async fn run(&mut self, taking: &mut Dictation, keys: &mut Option<Keys>) -> End {
+        let mut ticks = tokio::time::interval(progress::DRAW);
+        loop {
+            tokio::select! {
+                () = taking.ended(), if !self.over => {
+                    self.over = true;
+                    if self.timed && keys.is_none() && !taking.wants_review() {
+                        return End::Send;
+                    }
+                    if let Some(end) = self.ended(taking, keys.is_some()) {
+                        return end;
+                    }
+                }
+                key = pressed(keys) => if let Some(end) = self.obey(key, taking) {
+                    return end;
+                },
+                _ = ticks.tick() => {
+                    taking.look().iter().for_each(|words| self.say(words));
+                    self.show(taking);
+                    if keys.is_none() && self.over && taking.playback().is_none() {
+                        return End::Send;
+                    }
+                }
+            }
+        }
     }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{msg}") {
-        bar.set_style(style);
+
+    /// It has ended by itself.
+    fn ended(&mut self, taking: &mut Dictation, keys: bool) -> Option<End> {
+        if taking.wants_review() {
+            let words = taking.listen(self.speaker);
+            self.say(&words);
+            // Without keys it is sent once it was heard.
+            return None;
+        }
+        if self.timed || !keys {
+            return Some(End::Send);
+        }
+        let what = taking.end_in_words();
+        self.say(&format!("{what}: Enter sends it, l listens, Esc or Ctrl-C cancels"));
+        None
     }
-    bar
+
+    /// Does what a key says.
+    fn obey(&mut self, key: Press, taking: &mut Dictation) -> Option<End> {
+        let words = match key {
+            Press::Enter | Press::End if !taking.wants_review() => return Some(End::Send),
+            Press::Escape => return Some(End::Cancel),
+            Press::Char(' ') if self.over => "it has ended: Enter sends it, l listens".to_owned(),
+            Press::Char(' ') => taking.toggle(),
+            Press::Char('l' | 'L') | Press::Enter | Press::End => {
+                format!(
+                    "{}: Enter sends, l listens again, space goes on recording",
+                    taking.listen(self.speaker)
+                )
+            }
+            _ => return None,
+        };
+        self.say(&words);
+        None
+    }
+
+    /// Draws how it stands; where nothing is drawn, says it now and then.
+    fn show(&mut self, taking: &Dictation) {
+        let plain = self.app.out.lines.plain;
+        self.drawn.set(taking.line(plain));
+        if self.spoken && !self.drawn.is_drawn() && taking.elapsed() >= self.say {
+            self.say = taking.elapsed() + AGAIN;
+            self.app.out.note(&taking.line(true));
+        }
+    }
+
+    fn say(&self, words: &str) {
+        self.app.out.note(&format!("tellal: {words}"));
+    }
 }
 
-/// Whole seconds that are over.
-fn time(time: Duration) -> String {
-    line::duration(time.as_secs() * 1000)
-}
-
-/// A bar on a scale of decibels, as loudness is heard.
-fn level(level: f32) -> String {
-    let above = (20.0 * level.max(1e-6).log10() + 3.0 * PLACES as f32) / 3.0;
-    let full = (above.ceil().max(0.0) as usize).min(PLACES);
-    format!("[{}{}]", "#".repeat(full), "-".repeat(PLACES - full))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_level_is_drawn_in_decibels() {
-        assert_eq!(level(0.0), "[----------------]");
-        assert_eq!(level(1.0), "[################]");
-        assert_eq!(level(0.5), "[##############--]");
-        assert_eq!(level(f32::NAN), "[----------------]");
-        assert_eq!(level(0.01), "[###-------------]");
+async fn pressed(keys: &mut Option<Keys>) -> Press {
+    match keys {
+        Some(keys) => keys.press().await,
+        None => std::future::pending().await,
     }
 }

@@ -40,13 +40,13 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         return Err(Failure::new("empty_text", "the text is empty: nothing was sent").into());
     }
     let client = app.open().await?;
-    let speaker = app.speaker();
+    let cues = app.cues();
     let mut events = client.events();
     let sent = match client.send_text(&to, &text).await {
         Ok(queued) => deliver::accepted(&client, &mut events, &queued).await,
         Err(error) => Err(error.into()),
     };
-    let told = deliver::tell(&app, &speaker, &sent, |sent| app.out.put(sent, || sent.id.to_string()));
+    let told = deliver::tell(&app, &cues, &to, &sent, |sent| app.out.put(sent, || sent.id.to_string()));
     tokio::join!(deliver::close(client, events), told).1?;
     sent.map(drop)
 }

@@ -66,6 +66,7 @@ mod tests {
             since: Millis(0),
             me: false,
             warning: None,
+            key_change: None,
         };
         let lines = Lines::here(Palette::None);
         assert_eq!(line(&user, 6, &lines), "지민    online   SHA256:abc  not verified");

@@ -12,10 +12,11 @@ use super::app::{App, nickname, usage};
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
 use super::{deliver, file, record};
-use crate::audio::recorder::LIMIT;
+use crate::audio::recorder::{self, LIMIT};
 use crate::audio::{Limits, Note, WavError, wav};
 use crate::client::{Client, ClientError, Message, VoiceNote};
 use crate::model::{Millis, Nickname};
+use crate::terminal::dictation::{Options, gain};
 use crate::terminal::line;
 
 /// How long the server may take to say who there is, before a recording.
@@ -28,14 +29,26 @@ pub struct Args {
     #[arg(value_name = "NICK")]
     pub to: String,
     /// Send this WAV file: 8 to 32 bits or float, mono or stereo, 8 to 192 kHz
-    #[arg(long, value_name = "NOTE.wav", conflicts_with_all = ["seconds", "input"])]
+    #[arg(long, value_name = "NOTE.wav", conflicts_with_all = ["seconds", "device", "gain", "no_trim", "review", "even_silent"])]
     pub file: Option<PathBuf>,
     /// Record so many seconds [default: until Enter]
     #[arg(long, value_name = "N", value_parser = seconds)]
     pub seconds: Option<Duration>,
     /// Record from this microphone; a name that none has lists them
-    #[arg(long, value_name = "DEVICE")]
-    pub input: Option<String>,
+    #[arg(long, visible_alias = "input", value_name = "NAME")]
+    pub device: Option<String>,
+    /// Record so much louder, or quieter: -40 to 40
+    #[arg(long, value_name = "DB", default_value_t = 0.0, value_parser = gain, allow_negative_numbers = true)]
+    pub gain: f32,
+    /// Keep the silence before and after what was said
+    #[arg(long)]
+    pub no_trim: bool,
+    /// Hear it before it is sent
+    #[arg(long)]
+    pub review: bool,
+    /// Send it even if nobody is heard in it
+    #[arg(long)]
+    pub even_silent: bool,
 }
 
 /// Records or reads, sends, waits until the server has accepted it, and prints the message's id.
@@ -67,7 +80,12 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         None => {
             let client = app.open().await?;
             known(&client, &to).await?;
-            let note = record::record(&app, args.input.as_deref(), args.seconds).await?;
+            let limit = args.seconds.unwrap_or(LIMIT);
+            let recorder = recorder::Options { input: args.device, gain_db: args.gain, limit };
+            let options = Options { recorder, trim: !args.no_trim, review: args.review };
+            let timed = args.seconds.is_some();
+            let wanted = record::Wanted { options, timed, even_silent: args.even_silent };
+            let note = record::record(&app, &app.speaker(), wanted).await?;
             let wav = note.wav.clone();
             let sent = tokio::select! {
                 sent = send(&app, client, &to, note, None, None) => sent,
@@ -87,7 +105,7 @@ async fn send(
     converted: Option<String>,
     told: Option<String>,
 ) -> Result<()> {
-    let speaker = app.speaker();
+    let cues = app.cues();
     let mut events = client.events();
     let Note { wav, duration_ms, sample_rate, peaks, .. } = note;
     let sent = match client.send_voice(to, VoiceNote { wav, duration_ms, sample_rate, peaks }).await {
@@ -98,7 +116,7 @@ async fn send(
         Err(error) => Err(error.into()),
     };
     let put = |message: &Message| app.out.put(&SentVoice { message, converted }, || message.id.to_string());
-    let told = deliver::tell(app, &speaker, &sent, put);
+    let told = deliver::tell(app, &cues, to, &sent, put);
     tokio::join!(deliver::close(client, events), told).1?;
     sent.map(drop)
 }

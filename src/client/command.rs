@@ -107,12 +107,50 @@ pub enum Command {
         /// Which.
         which: MessageRef,
     },
+    /// Replace the message key now. Needs the server. Reply: [`Reply::Done`].
+    RenewMessageKey,
+    /// Forget all keys and end. Only for a profile with a passphrase. Reply: [`Reply::Done`].
+    Lock,
+    /// Note how far a voice note was heard. Once heard to its end it stays listened. Reply: [`Reply::Done`].
+    MarkHeard {
+        /// Its number.
+        number: u64,
+        /// Where listening was left off; 0 at the end.
+        position_ms: u64,
+        /// Whether it was heard to its end.
+        listened: bool,
+    },
+    /// The voice note that comes next in the same conversation, received and not listened to. Reply:
+    /// [`Reply::Messages`], one or none.
+    NextVoice {
+        /// After this number.
+        after: u64,
+    },
     /// How many messages of each person no front end has shown. Reply: [`Reply::Unread`].
     Unread,
     /// Read and verify the whole transparency log anew. Needs the server. Reply: [`Reply::Audit`].
     Audit {
         /// Take the log as it is now for the one to hold the server to, and the alarms as seen.
         accept: bool,
+    },
+    /// Whose key was compared, or has changed, as far as is known here. Reply: [`Reply::Standings`].
+    Standings,
+    /// The safety number with somebody, and how it stands with their key. Reply: [`Reply::Safety`].
+    Safety {
+        /// With whom.
+        nickname: Nickname,
+    },
+    /// Mark somebody's key as compared and found right. Reply: [`Reply::Safety`].
+    Verify {
+        /// Whose.
+        nickname: Nickname,
+        /// The safety number as it was read out: 60 digits, white space between them.
+        code: String,
+    },
+    /// Take the key that has turned up for somebody in place of the known one. Reply: [`Reply::Safety`].
+    AcceptChange {
+        /// Whose.
+        nickname: Nickname,
     },
 }
 
@@ -171,6 +209,53 @@ pub enum Reply {
     Audit(AuditReport),
     /// Unshown messages by person.
     Unread(Vec<(Nickname, u64)>),
+    /// How it stands with keys.
+    Standings(Vec<KeyStanding>),
+    /// How it stands with somebody's key.
+    Safety(Safety),
+}
+
+/// Whether somebody's key was compared, or has changed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeyStanding {
+    /// Whose.
+    pub nickname: Nickname,
+    /// Whether it was compared and found right, and nothing speaks against it.
+    pub verified: bool,
+    /// Another key that has turned up and waits for a decision.
+    pub key_change: Option<KeyChange>,
+}
+
+/// An identity key that has turned up in place of the known one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeyChange {
+    /// The fingerprint that is known, `SHA256:…`.
+    pub known: String,
+    /// The one that is shown now.
+    pub shown: String,
+    /// When it was seen first, by this machine's clock.
+    pub since: Millis,
+    /// Whether the known key has signed for the new one.
+    pub vouched: bool,
+}
+
+/// How it stands with somebody's key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Safety {
+    /// Whose.
+    pub nickname: Nickname,
+    /// The safety number: 60 digits, the same on both sides.
+    pub number: String,
+    /// The known key's fingerprint, `SHA256:…`.
+    pub fingerprint: String,
+    /// One's own.
+    pub own_fingerprint: String,
+    /// Whether the number was compared and found right.
+    pub verified: bool,
+    /// Another key that has turned up and waits for a decision.
+    pub key_change: Option<KeyChange>,
+    /// The safety number with that one.
+    pub new_number: Option<String>,
 }
 
 /// Who a profile is and how it stands.
@@ -332,4 +417,6 @@ pub struct Contact {
     pub me: bool,
     /// What there is to be wary of: a changed key, a name that looks like another's.
     pub warning: Option<String>,
+    /// A changed key that waits for a decision.
+    pub key_change: Option<KeyChange>,
 }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Nickname;
 
+use super::KeyChange;
+
 /// An error of the client core. It can travel between processes, and never holds content or keys.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "error", content = "detail", rename_all = "snake_case")]
@@ -104,11 +106,15 @@ pub enum ClientError {
     },
     /// The identity key of a contact changed.
     #[error(
-        "the key of {nickname} has changed: nothing is sent until you have compared fingerprints with them"
+        "the key of {nickname} has changed (known {}, since {} {}): nothing is sent until you have compared the \
+         safety number (`tellal verify {nickname}`) or accepted the change (`tellal verify {nickname} --accept-change`)",
+        change.known, change.since, change.shown
     )]
     KeyChanged {
         /// Whose.
         nickname: Nickname,
+        /// From what to what.
+        change: KeyChange,
     },
     /// The server's answer for a name is not what its transparency log has.
     #[error(
@@ -119,6 +125,35 @@ pub enum ClientError {
         /// Whose.
         nickname: Nickname,
     },
+    /// The profile's secrets are sealed, and no passphrase was given.
+    #[error(
+        "the profile in {home} is locked: its passphrase is needed, typed on a terminal or through --passphrase-fd"
+    )]
+    Locked {
+        /// The profile's folder.
+        home: String,
+    },
+    /// The passphrase does not open the profile.
+    #[error("that is not the profile's passphrase: try again; a forgotten one can't be recovered")]
+    WrongPassphrase,
+    /// There is no passphrase to forget or to change.
+    #[error("the profile has no passphrase: `tellal lock --set` sets one")]
+    NoPassphrase,
+    /// There is one already.
+    #[error("the profile has a passphrase already: `tellal lock --change` changes it")]
+    HasPassphrase,
+    /// What was typed is not the safety number.
+    #[error(
+        "that is not the safety number of you and {nickname}: nothing was marked; if you read it right on both \
+         sides, one of you was given a false key"
+    )]
+    WrongCode {
+        /// With whom.
+        nickname: Nickname,
+    },
+    /// One's own key needs no verification.
+    #[error("that is you: name somebody else")]
+    OwnNickname,
     /// The profile's disk is full.
     #[error("no space left for the profile in {home}: free some and try again; nothing was lost")]
     DiskFull {

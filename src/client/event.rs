@@ -63,6 +63,15 @@ pub enum Event {
         /// Whether they are connected now.
         online: bool,
     },
+    /// A person has decided about somebody's key.
+    Verified {
+        /// Whose.
+        nickname: Nickname,
+        /// Whether it was compared and found right; otherwise it was only accepted.
+        verified: bool,
+    },
+    /// The keys have been forgotten: somebody has locked the profile. Nothing works any more.
+    Locked,
     /// Everything that waited on the server is here.
     Drained,
 }

@@ -10,13 +10,15 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::crypto::Passphrase;
 use crate::model::{MessageId, Millis, Nickname};
 
 use super::link::Address;
 use super::profile::Home;
 use super::standing::{Backend, Opening, closed, supervise};
 use super::{
-    AuditReport, ClientError, Command, Contact, Delivery, Event, Message, MessageRef, Reply, Status,
+    AuditReport, ClientError, Command, Contact, Delivery, Event, KeyStanding, Message, MessageRef, Reply,
+    Safety, Status,
 };
 
 /// How a profile is opened.
@@ -28,12 +30,14 @@ pub struct Options {
     pub server: Option<String>,
     /// What the front end is.
     pub role: Role,
+    /// What the profile's secrets are sealed under, if they are and this process is to open them itself.
+    pub passphrase: Option<Passphrase>,
 }
 
 impl Options {
     /// The profile in a folder, for a one-shot command.
     pub fn new(home: impl Into<PathBuf>) -> Self {
-        Self { home: home.into(), server: None, role: Role::Command }
+        Self { home: home.into(), server: None, role: Role::Command, passphrase: None }
     }
 }
 
@@ -100,12 +104,13 @@ impl Client {
     /// the process that is.
     ///
     /// # Errors
-    /// [`ClientError::NotRegistered`], [`ClientError::Busy`] for a second `Chat` or `Listen`,
+    /// [`ClientError::NotRegistered`], [`ClientError::Locked`], [`ClientError::WrongPassphrase`],
+    /// [`ClientError::Busy`] for a second `Chat` or `Listen`,
     /// [`ClientError::Damaged`] and [`ClientError::File`] for what can't be read.
     pub async fn open(options: Options) -> Result<Self, ClientError> {
         let server = options.server.as_deref().map(address).transpose()?;
         let opening = Opening {
-            home: Home::new(options.home),
+            home: Home::new(options.home).with_passphrase(options.passphrase.map(Arc::new)),
             server,
             role: options.role,
             signals: broadcast::Sender::new(EVENTS),
@@ -330,6 +335,72 @@ impl Client {
         }
     }
 
+    /// Whose key was compared, or has changed, as far as is known here: everybody else's is neither.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn standings(&self) -> Result<Vec<KeyStanding>, ClientError> {
+        match self.call(Command::Standings).await? {
+            Reply::Standings(standings) => Ok(standings),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The safety number with somebody, and how it stands with their key.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNickname`]; for somebody never met, [`ClientError::Unreachable`] and its like.
+    pub async fn safety(&self, with: &Nickname) -> Result<Safety, ClientError> {
+        safety(self.call(Command::Safety { nickname: with.clone() }).await?)
+    }
+
+    /// Marks somebody's key as compared and found right, if `code` is the safety number.
+    ///
+    /// # Errors
+    /// [`ClientError::WrongCode`]; otherwise as for [`Client::safety`].
+    pub async fn verify(&self, with: &Nickname, code: &str) -> Result<Safety, ClientError> {
+        safety(self.call(Command::Verify { nickname: with.clone(), code: code.to_owned() }).await?)
+    }
+
+    /// Takes the key that has turned up for somebody in place of the known one. Where none has, nothing changes.
+    ///
+    /// # Errors
+    /// As for [`Client::safety`].
+    pub async fn accept_change(&self, with: &Nickname) -> Result<Safety, ClientError> {
+        safety(self.call(Command::AcceptChange { nickname: with.clone() }).await?)
+    }
+
+    /// Notes how far a voice note was heard, by its number: where listening was left off, and whether it was heard
+    /// to its end.
+    ///
+    /// # Errors
+    /// When the profile can't be written.
+    pub async fn mark_heard(
+        &self,
+        number: u64,
+        position: std::time::Duration,
+        listened: bool,
+    ) -> Result<(), ClientError> {
+        let position_ms = u64::try_from(position.as_millis()).unwrap_or(u64::MAX);
+        self.call(Command::MarkHeard { number, position_ms, listened }).await.map(drop)
+    }
+
+    /// The voice note that comes next in the same conversation, received and not listened to.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn next_voice(&self, after: u64) -> Result<Option<Message>, ClientError> {
+        Ok(many(self.call(Command::NextVoice { after }).await?)?.into_iter().next())
+    }
+
+    /// Replaces the message key now, in place of waiting until it is a week old.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] and its like.
+    pub async fn renew_message_key(&self) -> Result<(), ClientError> {
+        self.call(Command::RenewMessageKey).await.map(drop)
+    }
+
     /// How many messages of each person no front end has shown.
     ///
     /// # Errors
@@ -427,6 +498,13 @@ pub(super) fn address(text: &str) -> Result<Address, ClientError> {
 fn one(reply: Reply) -> Result<Message, ClientError> {
     match reply {
         Reply::Message(message) => Ok(message),
+        _ => Err(unexpected()),
+    }
+}
+
+fn safety(reply: Reply) -> Result<Safety, ClientError> {
+    match reply {
+        Reply::Safety(safety) => Ok(safety),
         _ => Err(unexpected()),
     }
 }

@@ -24,6 +24,9 @@ pub struct Message {
     pub received_at: Option<Millis>,
     /// Whether the other person's identity was compared and found right.
     pub verified: bool,
+    /// Whether it came under another identity key than the one known for its sender, which had not been
+    /// accepted by then.
+    pub key_changed: bool,
     /// Its place in the mailbox it came from; absent for a message of one's own and for a notice.
     pub seq: Option<u64>,
     /// Where a message of one's own stands; absent for a received one.
@@ -59,6 +62,10 @@ pub enum Body {
         /// It ends where a fault cut it off.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         cut_off: bool,
+        /// Whether it was heard to its end on this profile.
+        listened: bool,
+        /// Where listening was left off.
+        position_ms: u64,
     },
     /// Something the client has to say about a conversation: a gap, a changed key, what could not be opened.
     Notice {

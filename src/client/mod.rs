@@ -59,6 +59,7 @@
 //! - [`message`]: a message as front ends see it
 //! - [`settings`]: what a person has set for the profile
 //! - [`error`]: what can go wrong, in words for the person who reads it
+//! - [`passphrase`]: setting and changing one, and locking
 //! - `profile`: the folder: who one is, with which keys
 //! - `db`: history, outbox, contacts and counters, encrypted
 //! - `link`: TLS with a pinned key, frames, requests
@@ -75,13 +76,15 @@ mod link;
 pub mod live;
 mod local;
 pub mod message;
+pub mod passphrase;
 mod profile;
 pub mod registration;
 pub mod settings;
 mod standing;
 
 pub use command::{
-    Alarm, AlarmKind, AuditReport, Command, Contact, EvidenceReport, MessageRef, Reply, Status,
+    Alarm, AlarmKind, AuditReport, Command, Contact, EvidenceReport, KeyChange, KeyStanding, MessageRef,
+    Reply, Safety, Status,
 };
 pub use db::all_closed;
 pub use error::ClientError;
@@ -89,5 +92,6 @@ pub use event::Event;
 pub use handle::{Client, Events, Options, Role, VoiceNote};
 pub use live::{LiveNote, LiveSound};
 pub use message::{Body, Delivery, Message};
+pub use passphrase::{change_passphrase, has_passphrase, lock};
 pub use registration::{DEFAULT_KEY_BITS, Registration, register, registered};
 pub use settings::Settings;

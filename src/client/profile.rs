@@ -7,12 +7,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::crypto::PrivateKey;
+use crate::crypto::{Passphrase, PrivateKey};
 use crate::model::{
     AccountId, Color, DeviceId, KeyId, LogPin, Millis, Nickname, ServerId, Signed, from_canonical_cbor,
     to_cbor,
@@ -20,13 +21,20 @@ use crate::model::{
 
 use super::ClientError;
 use super::link::tls::Trust;
+use crate::crypto::passphrase::is_sealed;
+
+mod seal;
 
 /// The one version of `profile.json`.
 const VERSION: u32 = 1;
 
 /// A profile's folder.
 #[derive(Clone, Debug)]
-pub(super) struct Home(PathBuf);
+pub(super) struct Home {
+    path: PathBuf,
+    /// What its secrets are sealed under, where they are.
+    passphrase: Option<Arc<Passphrase>>,
+}
 
 /// The exclusive right to a profile, for as long as it is held.
 pub(super) struct Lock {
@@ -155,23 +163,28 @@ impl Profile {
 
 impl Home {
     pub(super) fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self { path: path.into(), passphrase: None }
+    }
+
+    /// The same folder, with what its secrets are sealed under.
+    pub(super) fn with_passphrase(self, passphrase: Option<Arc<Passphrase>>) -> Self {
+        Self { passphrase, ..self }
     }
 
     /// Makes the folder if there is none, for its owner alone.
     pub(super) fn create(&self) -> Result<(), ClientError> {
-        let keys = self.0.join("keys");
+        let keys = self.path.join("keys");
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&keys);
-        let made = made.and_then(|()| fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700)));
-        made.map_err(|error| self.error(&self.0, &error))
+        let made = made.and_then(|()| fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700)));
+        made.map_err(|error| self.error(&self.path, &error))
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     pub(super) fn database(&self) -> PathBuf {
-        self.0.join("history.db")
+        self.path.join("history.db")
     }
 
     /// Makes a file that is not there yet, for its owner alone. A failure shows when the file is opened.
@@ -181,7 +194,7 @@ impl Home {
 
     /// Takes the profile for this process. `None`: another process has it.
     pub(super) fn try_lock(&self) -> Result<Option<Lock>, ClientError> {
-        let path = self.0.join("lock");
+        let path = self.path.join("lock");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => self.not_registered(),
@@ -196,7 +209,7 @@ impl Home {
 
     /// The profile; `None` where nothing has been begun.
     pub(super) fn load(&self) -> Result<Option<Profile>, ClientError> {
-        let path = self.0.join("profile.json");
+        let path = self.path.join("profile.json");
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -214,23 +227,27 @@ impl Home {
         let mut bytes = serde_json::to_vec_pretty(profile)
             .map_err(|_| ClientError::Internal("a profile that can't be written".to_owned()))?;
         bytes.push(b'\n');
-        self.write(&self.0.join("profile.json"), &bytes)
+        self.write(&self.path.join("profile.json"), &bytes)
     }
 
     /// Takes back what a registration began.
     pub(super) fn discard(&self) -> Result<(), ClientError> {
-        let path = self.0.join("profile.json");
+        let path = self.path.join("profile.json");
         fs::remove_file(&path).map_err(|error| self.error(&path, &error))
     }
 
     pub(super) fn save_key(&self, name: &str, key: &PrivateKey) -> Result<(), ClientError> {
-        self.write(&self.key_path(name), key.to_pem().as_bytes())
+        let pem = match &self.passphrase {
+            Some(passphrase) => key.to_sealed_pem(passphrase).map_err(|_| seal::failed())?,
+            None => key.to_pem(),
+        };
+        self.write(&self.key_path(name), pem.as_bytes())
     }
 
     /// Destroys a private key. That it is gone already is fine.
     pub(super) fn remove_key(&self, name: &str) -> Result<(), ClientError> {
         let path = self.key_path(name);
-        match fs::remove_file(&path) {
+        match seal::overwrite(&path).and_then(|()| fs::remove_file(&path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.error(&path, &error)),
             _ => Ok(()),
         }
@@ -243,12 +260,16 @@ impl Home {
             _ => self.error(&path, &error),
         })?;
         let pem = Zeroizing::new(pem);
+        if is_sealed(&pem) {
+            let passphrase = self.passphrase.as_ref().ok_or_else(|| self.locked())?;
+            return PrivateKey::from_sealed_pem(&pem, passphrase).map_err(|_| ClientError::WrongPassphrase);
+        }
         PrivateKey::from_pem(&pem).map_err(|error| damaged(&format!("a private key ({error})"), &path))
     }
 
     /// The ids of all message keys that are kept.
     pub(super) fn message_keys(&self) -> Result<Vec<KeyId>, ClientError> {
-        let path = self.0.join("keys");
+        let path = self.path.join("keys");
         let mut ids = Vec::new();
         for entry in fs::read_dir(&path).map_err(|error| self.error(&path, &error))? {
             let name = entry.map_err(|error| self.error(&path, &error))?.file_name();
@@ -260,10 +281,11 @@ impl Home {
 
     /// The history's key: 32 random bytes in hexadecimal, made at the first call.
     pub(super) fn history_key(&self) -> Result<Zeroizing<String>, ClientError> {
-        let path = self.0.join("history.key");
+        let path = self.path.join("history.key");
         match fs::read_to_string(&path) {
             Ok(text) => {
-                let key = Zeroizing::new(text);
+                let text = Zeroizing::new(text);
+                let key = if is_sealed(&text) { self.open_history_key(&text)? } else { text };
                 if key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                     return Ok(key);
                 }
@@ -276,7 +298,7 @@ impl Home {
                 let mut bytes = Zeroizing::new([0u8; 32]);
                 rand::fill(bytes.as_mut());
                 let key = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-                self.write(&path, key.as_bytes())?;
+                self.write(&path, self.sealed_history_key(&key)?.as_bytes())?;
                 Ok(key)
             }
             Err(error) => Err(self.error(&path, &error)),
@@ -284,7 +306,7 @@ impl Home {
     }
 
     pub(super) fn not_registered(&self) -> ClientError {
-        ClientError::NotRegistered { home: self.0.display().to_string() }
+        ClientError::NotRegistered { home: self.path.display().to_string() }
     }
 
     /// What the system said about a file of the profile, for a person.
@@ -296,11 +318,11 @@ impl Home {
     }
 
     pub(super) fn disk_full(&self) -> ClientError {
-        ClientError::DiskFull { home: self.0.display().to_string() }
+        ClientError::DiskFull { home: self.path.display().to_string() }
     }
 
     fn key_path(&self, name: &str) -> PathBuf {
-        self.0.join("keys").join(format!("{name}.pem"))
+        self.path.join("keys").join(format!("{name}.pem"))
     }
 
     /// Writes a file durably: all of it, or nothing.

@@ -73,3 +73,49 @@ fn one_process_at_a_time_has_it() {
     drop(lock);
     assert!(home.try_lock().unwrap().is_some());
 }
+
+#[test]
+fn a_change_of_passphrase_that_broke_off_is_undone_or_finished() {
+    let (_folder, home) = home();
+    home.create().unwrap();
+    let key = crate::crypto::PrivateKey::from_pem(&crate::crypto::test_keys::AYŞE.device.to_pem()).unwrap();
+    home.save_key(DEVICE, &key).unwrap();
+    let history_key = home.history_key().unwrap();
+    let words = |words: &str| Passphrase::new(Zeroizing::new(words.to_owned())).map(Arc::new);
+    let (pem, old) = (home.path().join("keys/device.pem"), home.path().join("history.key"));
+    let next = [home.path().join("keys/device.pem.next"), home.path().join("history.key.next")];
+    let sealed = home.clone().with_passphrase(words("bir"));
+    let write_next = || {
+        fs::write(
+            &next[0],
+            key.to_sealed_pem(&Passphrase::new(Zeroizing::new("bir".to_owned())).unwrap()).unwrap(),
+        )
+        .unwrap();
+        fs::write(&next[1], sealed.sealed_history_key(&history_key).unwrap()).unwrap();
+    };
+
+    // Not decided on yet: as if it had never begun.
+    write_next();
+    home.finish_resealing().unwrap();
+    assert!(!home.is_sealed().unwrap() && !next[0].exists() && !next[1].exists());
+    assert_eq!(home.load_key(DEVICE).unwrap().public(), key.public());
+
+    // Decided on: one file has taken its place, the other has not.
+    write_next();
+    fs::write(home.path().join("relocking"), "").unwrap();
+    fs::rename(&next[0], &pem).unwrap();
+    fs::write(&old, vec![0; 64]).unwrap();
+    home.finish_resealing().unwrap();
+    assert!(home.is_sealed().unwrap() && !home.path().join("relocking").exists());
+    assert!(matches!(home.load_key(DEVICE), Err(ClientError::Locked { .. })));
+    assert!(matches!(home.history_key(), Err(ClientError::Locked { .. })));
+    assert_eq!(sealed.load_key(DEVICE).unwrap().public(), key.public());
+    assert_eq!(*sealed.history_key().unwrap(), *history_key);
+    let other = home.clone().with_passphrase(words("iki"));
+    assert!(matches!(other.load_key(DEVICE), Err(ClientError::WrongPassphrase)));
+    assert!(matches!(other.history_key(), Err(ClientError::WrongPassphrase)));
+
+    let open = sealed.reseal(None).unwrap();
+    assert!(!open.is_sealed().unwrap());
+    assert_eq!(*home.history_key().unwrap(), *history_key);
+}

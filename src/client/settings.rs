@@ -4,6 +4,7 @@
 //! quiet = "22:00-07:00"         # no sounds, and nothing read aloud
 //! volume = 60                   # of the program's own sounds, 0 to 100
 //! silent = ["joined", "left"]   # sounds that are never played
+//! message_key_days = 7          # how old the message key becomes, 1 to 30
 //! ```
 //!
 //! A file that is not there sets nothing. One that can't be understood sets nothing either, and that is said; so is
@@ -15,6 +16,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::Zoned;
 use jiff::civil::Time;
@@ -33,6 +35,8 @@ pub struct Settings {
     pub volume: Volume,
     /// The kinds of sound that are never played, by name.
     pub silent: Vec<String>,
+    /// How old a message key becomes before it is replaced.
+    pub message_key_days: Days,
 }
 
 /// A part of each day, by the local clock: `22:00-07:00`. Its end is no longer part of it.
@@ -47,6 +51,32 @@ pub struct Quiet {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(try_from = "i64")]
 pub struct Volume(u8);
+
+/// The age of a message key, in days: 1 to 30, so that there always is one that can be sent to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct Days(u8);
+
+impl Default for Days {
+    fn default() -> Self {
+        Self(7)
+    }
+}
+
+impl TryFrom<i64> for Days {
+    type Error = String;
+
+    fn try_from(days: i64) -> Result<Self, String> {
+        let fits = u8::try_from(days).ok().filter(|days| (1..=30).contains(days));
+        fits.map(Self).ok_or_else(|| "message_key_days is 1 to 30".to_owned())
+    }
+}
+
+impl From<Days> for Duration {
+    fn from(days: Days) -> Self {
+        Self::from_secs(u64::from(days.0) * 24 * 3600)
+    }
+}
 
 impl Settings {
     /// What is set in a profile's folder; for everything that is wrong with it a line that says what and what to do.
@@ -64,7 +94,7 @@ impl Settings {
 
     /// Whether it is one of the quiet hours, by this machine's clock.
     pub fn is_quiet_now(&self) -> bool {
-        self.quiet.is_some_and(|quiet| quiet.holds(Zoned::now().time()))
+        self.quiet.is_some_and(Quiet::is_now)
     }
 
     fn parse(text: &str, path: &Path) -> (Self, Vec<String>) {
@@ -90,6 +120,11 @@ impl Settings {
 }
 
 impl Quiet {
+    /// Whether it is now, by this machine's clock.
+    pub fn is_now(self) -> bool {
+        self.holds(Zoned::now().time())
+    }
+
     /// Whether this time of day is in it.
     pub fn holds(self, time: Time) -> bool {
         if self.from < self.until {

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::ClientError;
 use super::engine::Engine;
 use super::handle::{Role, Signal};
 use super::link::Address;
@@ -15,9 +14,10 @@ use super::local::guest::Guest;
 use super::local::owner::Host;
 use super::local::roles::{Place, Roles};
 use super::profile::{Home, Lock};
+use super::{ClientError, Event};
 
 /// Between attempts to own a profile or to reach its owner.
-const MOMENT: Duration = Duration::from_millis(20);
+pub(super) const MOMENT: Duration = Duration::from_millis(20);
 /// How long a profile may be locked by a process that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -68,6 +68,7 @@ impl Opening {
     }
 
     async fn own(&self, lock: Lock) -> Result<Standing, ClientError> {
+        self.home.finish_resealing()?;
         let engine = Engine::open(self.home.clone(), lock, self.server.clone(), self.signals.clone()).await?;
         let roles = Roles::default();
         let place = roles.take(self.role)?;
@@ -100,10 +101,18 @@ pub(super) async fn supervise(
     loop {
         match &standing {
             Standing::Owner { engine, host, .. } => {
-                stop.cancelled().await;
+                let locked = tokio::select! {
+                    () = stop.cancelled() => false,
+                    () = engine.locked() => true,
+                };
                 host.close().await;
-                backend.send_replace(Backend::Closed(closed()));
+                let error = if locked { opening.home.locked() } else { closed() };
+                backend.send_replace(Backend::Closed(error));
                 engine.close().await;
+                if locked {
+                    // Without subscribers there is nobody to tell.
+                    let _ = opening.signals.send(Signal::Event(Event::Locked));
+                }
                 return;
             }
             Standing::Guest(guest) => tokio::select! {
@@ -122,7 +131,11 @@ pub(super) async fn supervise(
         standing = match next {
             Ok(next) => next,
             Err(error) => {
+                let locked = matches!(error, ClientError::Locked { .. });
                 backend.send_replace(Backend::Closed(error));
+                if locked {
+                    let _ = opening.signals.send(Signal::Event(Event::Locked));
+                }
                 return;
             }
         };

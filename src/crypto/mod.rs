@@ -21,7 +21,9 @@
 //! - [`fernet`]: the key of one message, and the tokens made with it
 //! - [`checkpoint`]: signed heads of the transparency log
 //! - [`evidence`]: two signed heads that can't both be true
+//! - [`passphrase`]: secrets at rest
 //! - [`record`]: the signed records of the shared directory
+//! - [`safety`]: the digits that two people compare
 //! - [`session`]: proofs that a connection belongs to a device
 //! - [`envelope`]: one sealed message
 //! - [`chunk`]: content that is too large for an envelope
@@ -39,8 +41,12 @@ pub mod fernet;
 pub mod keys;
 #[cfg(feature = "client")]
 pub mod live;
+#[cfg(feature = "client")]
+pub mod passphrase;
 pub mod purpose;
 pub mod record;
+#[cfg(feature = "client")]
+pub mod safety;
 pub mod session;
 
 pub use checkpoint::LogKey;
@@ -51,7 +57,11 @@ pub use fernet::MessageSecret;
 #[cfg(feature = "client")]
 pub use keys::PrivateKey;
 pub use keys::{BadSignature, KeyError, PublicKey};
+#[cfg(feature = "client")]
+pub use passphrase::Passphrase;
 pub use purpose::Purpose;
+#[cfg(feature = "client")]
+pub use safety::SafetyNumber;
 
 /// A private-key operation or a token that did not come out right. There is no detail on purpose: what
 /// failed must look alike from outside (RFC 8017, section 7.1.2).

@@ -26,6 +26,8 @@ pub enum Purpose {
     AccountRecord,
     /// The body of a [`MessageKeyRecord`](crate::model::MessageKeyRecord).
     MessageKey,
+    /// Id of an identity key, folded nickname: where one side of a safety number begins.
+    SafetyNumber,
 }
 
 impl Purpose {
@@ -40,6 +42,7 @@ impl Purpose {
             Self::Registration => b"tellal registration v1",
             Self::AccountRecord => b"tellal account record v1",
             Self::MessageKey => b"tellal message key v1",
+            Self::SafetyNumber => b"tellal safety number v1",
         }
     }
 
@@ -62,7 +65,7 @@ impl Purpose {
 mod tests {
     use super::*;
 
-    const ALL: [Purpose; 8] = [
+    const ALL: [Purpose; 9] = [
         Purpose::Envelope,
         Purpose::Wrap,
         Purpose::Commitment,
@@ -71,6 +74,7 @@ mod tests {
         Purpose::Registration,
         Purpose::AccountRecord,
         Purpose::MessageKey,
+        Purpose::SafetyNumber,
     ];
 
     #[test]

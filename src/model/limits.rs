@@ -28,5 +28,3 @@ pub const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a message key may be sent to.
 pub const MESSAGE_KEY_LIFE: Duration = Duration::from_secs(37 * 24 * 3600);
-/// How old a message key grows before an online client replaces it.
-pub const MESSAGE_KEY_RENEWAL: Duration = Duration::from_secs(7 * 24 * 3600);

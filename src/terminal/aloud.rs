@@ -2,14 +2,16 @@
 //! order of arrival, each after its sender's name, never over each other.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::listening::left_off;
 use super::progress;
-use crate::audio::{Playback, Speaker};
+use crate::audio::{Playback, Speaker, Start};
+use crate::client::Client;
 use crate::model::Nickname;
 use crate::speech::{self, Speech, Utterance};
 
@@ -40,9 +42,25 @@ pub enum Outcome {
 /// A place in the queue. Its turn comes whether or not anybody waits for it.
 pub struct Turn {
     done: oneshot::Receiver<Outcome>,
+    /// The note, once it is played.
+    playback: Arc<OnceLock<Playback>>,
 }
 
 impl Turn {
+    /// Waits until a note has been heard, or will not be, and keeps in the profile how far it was.
+    pub async fn kept(self, client: &Client, number: u64) -> Outcome {
+        let playback = self.playback.clone();
+        let outcome = self.done().await;
+        if let Some(playback) = playback.get() {
+            let heard = outcome == Outcome::Heard;
+            let left = left_off(playback.position(), heard).unwrap_or_default();
+            if let Err(error) = client.mark_heard(number, left, heard).await {
+                tracing::warn!(%error, "how far a note was heard is not kept");
+            }
+        }
+        outcome
+    }
+
     /// Waits until it has been heard, or will not be.
     pub async fn done(self) -> Outcome {
         self.done.await.unwrap_or(Outcome::Stopped)
@@ -58,7 +76,7 @@ struct Job {
 
 enum What {
     Text(String),
-    Note(Vec<u8>),
+    Note(Vec<u8>, Start, Arc<OnceLock<Playback>>),
     /// Nothing: everything before it is over.
     Mark,
 }
@@ -109,8 +127,15 @@ impl Aloud {
     }
 
     /// Plays a voice note, after everything that came before. Without a speech service its sender is not named.
-    pub fn note(&self, from: &Nickname, wav: Vec<u8>) -> Turn {
-        self.push(from.as_str(), What::Note(wav))
+    pub fn note(&self, from: &Nickname, wav: Vec<u8>, start: Start) -> Turn {
+        let playback = Arc::default();
+        let what = What::Note(wav, start, Arc::clone(&playback));
+        Turn { playback, ..self.push(from.as_str(), what) }
+    }
+
+    /// The note that is played now.
+    pub fn playing(&self) -> Option<Playback> {
+        self.inner.now.state().playing.clone().filter(|playback| !playback.is_done())
     }
 
     /// Takes note of what somebody wrote, without reading it: it tells which language their short texts are in.
@@ -155,7 +180,7 @@ impl Aloud {
         };
         // Without its task, which only ends with the runtime, nothing is heard.
         let _ = self.inner.jobs.send(Job { from: from.to_owned(), what, stopped, done });
-        Turn { done: outcome }
+        Turn { done: outcome, playback: Arc::default() }
     }
 }
 
@@ -206,13 +231,13 @@ impl<T: Fn(&str)> Reader<T> {
         match what {
             What::Mark => Outcome::Heard,
             What::Text(text) => self.say(from, text).await,
-            What::Note(wav) => {
+            What::Note(wav, start, playback) => {
                 match self.say(from, String::new()).await {
                     Outcome::Stopped => return Outcome::Stopped,
                     Outcome::Unavailable(why) => self.trouble(why),
                     Outcome::Heard => {}
                 }
-                self.play(wav).await
+                self.play(wav, start, &playback).await
             }
         }
     }
@@ -227,15 +252,17 @@ impl<T: Fn(&str)> Reader<T> {
         }
     }
 
-    async fn play(&self, wav: Vec<u8>) -> Outcome {
+    async fn play(&self, wav: Vec<u8>, start: Start, shared: &OnceLock<Playback>) -> Outcome {
         let playback = {
             let mut state = self.now.state();
             // Stopped between the name and the note.
             if state.one.is_cancelled() {
                 return Outcome::Stopped;
             }
-            state.playing.insert(self.speaker.play(wav)).clone()
+            state.playing.insert(self.speaker.play_from(wav, start)).clone()
         };
+        // It was empty.
+        let _ = shared.set(playback.clone());
         let played = if self.draw { progress::show(&playback).await } else { playback.wait().await };
         match played {
             Ok(()) => Outcome::Heard,

@@ -68,8 +68,11 @@ impl Lines {
 
     /// A remark of the client's own about a conversation.
     pub fn notice(&self, message: &Message, number: bool, who: &str, text: &str) -> String {
-        let mark = if self.plain { "notice," } else { "*" };
-        format!("{} {mark} {who}: {}", self.begin(message, number), sanitize::block(text, INDENT))
+        format!("{} {} {who}: {}", self.begin(message, number), self.mark(), sanitize::block(text, INDENT))
+    }
+
+    fn mark(&self) -> &'static str {
+        if self.plain { "notice," } else { "*" }
     }
 
     /// Somebody's name in their colour.
@@ -99,7 +102,8 @@ impl Lines {
             Body::Voice { duration_ms, live, cut_off, .. } => voice(*duration_ms, *live, *cut_off),
             Body::Text { text } | Body::Notice { text } => sanitize::block(text, INDENT),
         };
-        format!("{} #{} * {from}: {what}", self.palette.dim(&self.time(Millis::now())), message.number)
+        let ended = Message { sent_at: Millis::now(), ..message.clone() };
+        format!("{} {} {from}: {what}", self.begin(&ended, true), self.mark())
     }
 
     /// The time of day; with the date when that is not today.
@@ -115,9 +119,16 @@ impl Lines {
         match (&message.delivery, message.received_at) {
             (Some(Delivery::Queued), _) => " (waiting to be sent)".to_owned(),
             (Some(Delivery::Refused { reason }), _) => format!(" (not sent: {})", sanitize::line(reason)),
-            (None, Some(at)) if message.late => format!(" (arrived {})", self.time(at)),
+            (None, Some(at)) if message.late => {
+                format!("{} (arrived {})", Self::key_remark(message), self.time(at))
+            }
+            (None, _) => Self::key_remark(message).to_owned(),
             _ => String::new(),
         }
+    }
+
+    fn key_remark(message: &Message) -> &'static str {
+        if message.key_changed { " (UNDER A CHANGED KEY)" } else { "" }
     }
 }
 
@@ -159,6 +170,7 @@ mod tests {
             seq: Some(7),
             delivery: None,
             late: false,
+            key_changed: false,
             color: "green".parse().unwrap(),
         }
     }
@@ -195,11 +207,15 @@ mod tests {
             peaks: Vec::new(),
             live: false,
             cut_off: false,
+            listened: false,
+            position_ms: 0,
         };
         let voice = Message { verified: true, ..message(voice) };
         assert_eq!(plain.message(&voice), "07:00 ayşe ✓: voice note, 1:03 (tellal play 12)");
         let queued = Message { delivery: Some(Delivery::Queued), ..text("hi") };
         assert_eq!(plain.message(&queued), "07:00 ayşe → burak (waiting to be sent): hi");
+        let foreign = Message { key_changed: true, ..text("hi") };
+        assert_eq!(plain.message(&foreign), "07:00 ayşe (UNDER A CHANGED KEY): hi");
         let refused = Delivery::Refused { reason: "no\nroom".to_owned() };
         let refused = Message { delivery: Some(refused), ..text("hi") };
         assert_eq!(plain.message(&refused), "07:00 ayşe → burak (not sent: no⏎room): hi");

@@ -1,13 +1,17 @@
 //! Making what others wrote fit to print: without control characters, in their colour, at the reader's own time.
 //!
-//! Text in, text out; of what is here only [`chat`], [`keys`] and [`progress`] touch a terminal.
+//! Text in, text out; of what is here only [`chat`], [`keys`] and [`progress`] touch a terminal; [`aloud`],
+//! [`dictation`] and [`listening`] are heard.
 //!
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
 //! - [`color`]: which colours this terminal shows, and names in them
-//! - [`cues`]: which sound goes with which event
+//! - [`cues`]: the program's own sounds: which goes with which event, whose they are, when there are none
 //! - [`mod@line`]: a message as lines for people
+//! - [`safety`]: safety numbers, to look at and to be read out
 //! - [`aloud`]: what is heard of them, one after the other
-//! - [`keys`]: any key stops that
+//! - [`keys`]: single keys, without Enter
+//! - [`listening`]: a voice note that is heard, and what may be asked of it meanwhile
+//! - [`dictation`]: a voice note that is being recorded, and what may be asked of it
 //! - [`progress`]: how far a note has been played
 //! - [`chat`]: a conversation, line by line
 
@@ -15,11 +19,15 @@ pub mod aloud;
 pub mod chat;
 pub mod color;
 pub mod cues;
+pub mod dictation;
 pub mod keys;
 pub mod line;
+pub mod listening;
 pub mod progress;
+pub mod safety;
 pub mod sanitize;
 
 pub use aloud::Aloud;
 pub use color::{Palette, When};
+pub use cues::Cues;
 pub use line::Lines;

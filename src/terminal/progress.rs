@@ -1,17 +1,19 @@
-//! How far a voice note has been played, drawn on stderr while it plays. Without a terminal nothing is drawn.
+//! One line on stderr that is drawn again and again: how far a note has been played, or recorded. Without a terminal
+//! nothing is drawn.
 
+use std::io::{IsTerminal, stderr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::line;
+use super::listening::Standing;
 use crate::audio::{AudioError, Playback};
 
 /// How often it is drawn.
-const DRAW: Duration = Duration::from_millis(100);
+pub const DRAW: Duration = Duration::from_millis(100);
 
-/// What is drawn now. There is one terminal, and one note is played at a time.
+/// What is drawn now. There is one terminal, and one note is played or recorded at a time.
 static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Draws until the note's end.
@@ -19,20 +21,14 @@ static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 /// # Errors
 /// When it can't be played.
 pub async fn show(playback: &Playback) -> Result<(), AudioError> {
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let bar = Bar::draw(millis(playback.duration()));
-    let length = line::duration(millis(playback.duration()));
+    let line = Line::draw(true);
     let mut ticks = tokio::time::interval(DRAW);
     let end = playback.wait();
     tokio::pin!(end);
     loop {
         tokio::select! {
             done = &mut end => return done,
-            _ = ticks.tick() => {
-                let position = millis(playback.position());
-                bar.0.set_message(format!("{} of {length}", line::duration(position)));
-                bar.0.set_position(position);
-            }
+            _ = ticks.tick() => line.set(Standing::of(playback, &[]).line(false)),
         }
     }
 }
@@ -49,23 +45,41 @@ fn drawn() -> MutexGuard<'static, Option<ProgressBar>> {
     DRAWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Leaves nothing behind, however playing ends.
-struct Bar(ProgressBar);
+/// The line. Leaves nothing behind, however that ends.
+pub struct Line(Option<ProgressBar>);
 
-impl Bar {
-    fn draw(length: u64) -> Self {
-        let bar = ProgressBar::new(length);
-        if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30}") {
+impl Line {
+    /// Draws it, if that is wanted and there is a terminal.
+    pub fn draw(wanted: bool) -> Self {
+        if !wanted || !stderr().is_terminal() {
+            return Self(None);
+        }
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
             bar.set_style(style);
         }
         *drawn() = Some(bar.clone());
-        Self(bar)
+        Self(Some(bar))
+    }
+
+    /// What it is to say now.
+    pub fn set(&self, line: String) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(line);
+        }
+    }
+
+    /// Whether anybody sees it.
+    pub fn is_drawn(&self) -> bool {
+        self.0.is_some()
     }
 }
 
-impl Drop for Bar {
+impl Drop for Line {
     fn drop(&mut self) {
-        drop(drawn().take());
-        self.0.finish_and_clear();
+        if let Some(bar) = self.0.take() {
+            drop(drawn().take());
+            bar.finish_and_clear();
+        }
     }
 }

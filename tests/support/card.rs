@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::screen::Screen;
 use super::{Finished, Profile, Running, TIMEOUT};
 
 /// Samples per second of the loudspeaker's recording.
@@ -77,6 +78,13 @@ impl Card {
         [("XDG_RUNTIME_DIR", self.folder.path().to_owned()), ("HOME", self.folder.path().to_owned())]
     }
 
+    /// A command of a profile on a terminal, with this card.
+    pub fn screen(&self, profile: &Profile, args: &[&str]) -> Screen {
+        let variables = self.env();
+        let variables = variables.each_ref().map(|(name, value)| (*name, value.to_str().unwrap()));
+        Screen::start(profile, args, &variables)
+    }
+
     /// A command on a profile, with this card.
     pub fn command<A: AsRef<OsStr>>(&self, profile: &Profile, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = profile.command(args);
@@ -96,14 +104,24 @@ impl Card {
 
     /// Plays a WAV file into the microphone, to its end.
     pub fn speak_into_microphone(&self, wav: &Path) {
+        self.play_on("microphone", wav);
+    }
+
+    /// Plays a WAV file on a device, to its end.
+    pub fn play_on(&self, device: &str, wav: &Path) {
         let mut command = self.tool("paplay");
-        let status = command.args(["--device=microphone"]).arg(wav).status().unwrap();
+        let status = command.arg(format!("--device={device}")).arg(wav).status().unwrap();
         assert!(status.success(), "paplay: {status}");
     }
 
     /// Records what the loudspeaker plays, from now on: it has begun when this returns.
     pub fn record_loudspeaker(&self) -> Heard {
-        let (recorder, mut stdout) = self.listen_to("speaker.monitor");
+        self.record("speaker")
+    }
+
+    /// Records what a device plays, from now on: it has begun when this returns.
+    pub fn record(&self, device: &str) -> Heard {
+        let (recorder, mut stdout) = self.listen_to(&format!("{device}.monitor"));
         let shared = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
         let writing = shared.clone();
         std::thread::spawn(move || {
@@ -130,6 +148,40 @@ impl Card {
         let mut recorder = command.spawn().expect("parec is installed: run scripts/setup test");
         let stdout = recorder.stdout.take().unwrap();
         (recorder, stdout)
+    }
+
+    /// Adds a device: what is played on it can be recorded as `NAME.monitor`. The id to remove it by.
+    pub fn plug_in(&self, name: &str) -> String {
+        let id = self.ask(&["load-module", "module-null-sink", &format!("sink_name={name}"), "rate=44100"]);
+        // It keeps time only while somebody listens closely; that ends when it is unplugged.
+        let (_, mut sound) = self.listen_to(&format!("{name}.monitor"));
+        sound.read_exact(&mut [0; 2 * RATE as usize / 10]).unwrap();
+        std::thread::spawn(move || std::io::copy(&mut sound, &mut std::io::sink()));
+        id
+    }
+
+    /// Removes a device.
+    pub fn unplug(&self, id: &str) {
+        self.ask(&["unload-module", id]);
+    }
+
+    /// The id of one of the two devices that there are from the beginning.
+    pub fn built_in(&self, name: &str) -> String {
+        let modules = self.ask(&["list", "short", "modules"]);
+        let line = modules.lines().find(|line| line.contains(&format!("sink_name={name} "))).unwrap();
+        line.split_whitespace().next().unwrap().to_owned()
+    }
+
+    /// Makes a device the default loudspeaker (`sink`) or microphone (`source`).
+    pub fn make_default(&self, kind: &str, name: &str) {
+        assert!(self.control(&[&format!("set-default-{kind}"), name]));
+    }
+
+    fn ask(&self, args: &[&str]) -> String {
+        let answer =
+            self.tool("pactl").args(args).output().expect("pactl is installed: run scripts/setup test");
+        assert!(answer.status.success(), "pactl {args:?}: {answer:?}");
+        String::from_utf8(answer.stdout).unwrap().trim().to_owned()
     }
 
     fn control(&self, args: &[&str]) -> bool {

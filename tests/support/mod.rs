@@ -20,10 +20,12 @@
 )]
 
 pub mod card;
+pub mod clock;
 pub mod follow;
 pub mod schema;
 pub mod screen;
 pub mod signal;
+pub mod swap;
 pub mod wav;
 
 use std::ffi::{OsStr, OsString};
@@ -47,6 +49,7 @@ fn tellal() -> Command {
     let kept = ["PATH", "HOME", "TMPDIR", "LLVM_PROFILE_FILE", "LD_LIBRARY_PATH"];
     command.env_clear().envs(std::env::vars().filter(|(name, _)| kept.contains(&name.as_str())));
     command.env("TZ", "UTC").env("RUST_BACKTRACE", "1").stdin(Stdio::null());
+    command.envs(clock::variables());
     command
 }
 

@@ -34,6 +34,22 @@ pub fn at_rate(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
         .collect()
 }
 
+/// The fundamental of a stretch of voice in hertz, by autocorrelation: 60 to 300.
+pub fn pitch(samples: &[f32], rate: u32) -> f64 {
+    let score = |lag: usize| {
+        let product: f64 = samples.iter().zip(&samples[lag..]).map(|(a, b)| f64::from(a * b)).sum();
+        product / (samples.len() - lag) as f64
+    };
+    let scores: Vec<f64> = (0..rate as usize / 60).map(score).collect();
+    let first = rate as usize / 300;
+    let most = scores[first..].iter().copied().fold(0.0, f64::max);
+    // Two periods fit as well as one does: the first peak counts.
+    let near = (first..scores.len()).find(|lag| scores[*lag] > 0.9 * most).unwrap();
+    let until = (near + rate as usize / 1_000).min(scores.len());
+    let best = (near..until).max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap();
+    f64::from(rate) / best as f64
+}
+
 /// The loudest sample.
 pub fn peak(samples: &[f32]) -> f32 {
     samples.iter().fold(0.0, |peak, sample| peak.max(sample.abs()))

@@ -28,6 +28,42 @@ pub fn siren() -> Vec<u8> {
     })
 }
 
+/// A tone that rises for so many seconds, loud and soft by turns: each second of it is like no other. 16 kHz.
+pub fn rising(seconds: u32) -> Vec<u8> {
+    let spec =
+        WavSpec { channels: 1, sample_rate: 16_000, bits_per_sample: 16, sample_format: SampleFormat::Int };
+    write(spec, |writer| {
+        for frame in 0..16_000 * seconds {
+            let time = f64::from(frame) / 16_000.0;
+            let turn = (200.0 + 30.0 * time) * time * std::f64::consts::TAU;
+            let loud = 0.7 + 0.3 * (time * 9.0).sin();
+            writer.write_sample((turn.sin() * loud * 9_000.0) as i16).unwrap();
+        }
+    })
+}
+
+/// Like a voice of a fundamental in hertz, for so many seconds: pulses through two resonances. 16 kHz.
+pub fn voice(fundamental: f64, seconds: u32) -> Vec<u8> {
+    let spec =
+        WavSpec { channels: 1, sample_rate: 16_000, bits_per_sample: 16, sample_format: SampleFormat::Int };
+    let (mut phase, mut low, mut high) = (0.0f64, (0.0, 0.0), (0.0, 0.0));
+    let resonate = |state: &mut (f64, f64), hertz: f64, input: f64| {
+        let angle = std::f64::consts::TAU * hertz / 16_000.0;
+        let output = input + 1.94 * angle.cos() * state.0 - 0.9409 * state.1;
+        *state = (output, state.0);
+        output
+    };
+    write(spec, |writer| {
+        for _ in 0..16_000 * seconds {
+            phase += fundamental / 16_000.0;
+            let pulse = f64::from(u8::from(phase >= 1.0));
+            phase = phase.fract();
+            let sample = resonate(&mut low, 700.0, pulse) + 0.5 * resonate(&mut high, 1_200.0, pulse);
+            writer.write_sample((sample * 3_000.0) as i16).unwrap();
+        }
+    })
+}
+
 /// A tone of so many frames, 32-bit float stereo at 48 kHz.
 pub fn float_tone(frames: u32) -> Vec<u8> {
     let spec =

@@ -7,11 +7,15 @@
 //! - [`server`]: whether it can be reached, and whose clock is right
 //! - [`sound`]: loudspeaker and microphone
 //! - [`voices`]: the speech service, and what it speaks
+//! - [`packages`]: what to install so that a language has a voice
 
+pub mod packages;
 pub mod profile;
 pub mod server;
 pub mod sound;
 pub mod voices;
+
+use std::io::{IsTerminal, stdout};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -23,7 +27,12 @@ use crate::terminal::sanitize;
 
 /// Options of `doctor`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Be heard: play back two seconds of the microphone, and speak in every language that has a voice. On a terminal
+    /// that is so anyway, unless --mute
+    #[arg(long, conflicts_with = "mute")]
+    pub sound: bool,
+}
 
 /// One thing that was looked at.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -34,6 +43,9 @@ pub struct Check {
     pub what: &'static str,
     /// Whether it is as it should be.
     pub ok: bool,
+    /// Which language it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<&'static str>,
     /// What was found.
     pub said: String,
     /// What to do about it; null where there is nothing to do.
@@ -46,7 +58,15 @@ pub struct Check {
 impl Check {
     /// It is as it should be.
     pub fn good(what: &'static str, said: impl Into<String>) -> Self {
-        Self { kind: "check", what, ok: true, said: said.into(), remedy: None, essential: false }
+        Self {
+            kind: "check",
+            what,
+            ok: true,
+            language: None,
+            said: said.into(),
+            remedy: None,
+            essential: false,
+        }
     }
 
     /// It is not, and this is to be done.
@@ -85,7 +105,7 @@ impl Check {
 ///
 /// # Errors
 /// When something is wrong without which nothing works.
-pub async fn run(_: Args, app: App) -> Result<()> {
+pub async fn run(args: Args, app: App) -> Result<()> {
     // It takes a while to open; meanwhile everything else is looked at.
     let speech = Speech::new();
     let mut wrong = Vec::new();
@@ -102,9 +122,14 @@ pub async fn run(_: Args, app: App) -> Result<()> {
         server::look(&client).await.into_iter().try_for_each(&mut tell)?;
         client.close().await;
     }
+    let aloud = args.sound || (!app.mute && !app.out.json && stdout().is_terminal());
     tell(sound::loudspeaker(&app).await)?;
-    tell(sound::microphone().await)?;
-    tell(voices::look(&speech).await)?;
+    if aloud {
+        sound::echo(&app).await.into_iter().try_for_each(&mut tell)?;
+    } else {
+        tell(sound::microphone().await)?;
+    }
+    voices::look(&speech, aloud, &mut tell).await?;
     if wrong.is_empty() {
         return Ok(());
     }

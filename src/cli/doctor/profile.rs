@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Check;
 use crate::cli::app::App;
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, has_passphrase};
 
 /// Opens the profile, if there is one.
 pub async fn look(app: &App) -> (Vec<Check>, Option<Client>) {
@@ -25,9 +25,22 @@ pub async fn look(app: &App) -> (Vec<Check>, Option<Client>) {
     match client.status().await {
         Ok(status) => {
             let said = format!("{}, in {}", status.nickname, app.home.display());
-            (vec![Check::good("profile", said), files], Some(client))
+            (vec![Check::good("profile", said), files, passphrase(&app.home)], Some(client))
         }
         Err(error) => (vec![Check::error("profile", &error.to_string()).essential(), files], Some(client)),
+    }
+}
+
+/// Whether the secrets are sealed: file modes keep out other users, not whoever has the disk.
+fn passphrase(home: &Path) -> Check {
+    match has_passphrase(home) {
+        Ok(true) => Check::good("passphrase", "keys and history are sealed under a passphrase"),
+        Ok(false) => Check::bad(
+            "passphrase",
+            "the keys are protected by the modes of their files alone: whoever has this disk can read everything",
+            "tellal lock --set",
+        ),
+        Err(error) => Check::error("passphrase", &error.to_string()),
     }
 }
 

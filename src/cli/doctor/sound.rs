@@ -13,6 +13,8 @@ use crate::cli::app::App;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How much is recorded.
 const SAMPLE: Duration = Duration::from_millis(300);
+/// How much is recorded to be played back.
+const ECHO: Duration = Duration::from_secs(2);
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -59,6 +61,41 @@ pub async fn microphone() -> Check {
         Ok(Err(error)) => Check::error(what, &error.to_string()),
         Ok(Ok(None)) | Err(_) => silent(what),
     }
+}
+
+/// Records two seconds and plays them back: microphone, and playback.
+pub async fn echo(app: &App) -> Vec<Check> {
+    let (what, back) = ("microphone", "playback");
+    let options = recorder::Options { limit: ECHO, ..recorder::Options::default() };
+    let recorded = timeout(PATIENCE, async {
+        let mut recording = Recorder::start(options).await?;
+        let device = recording.device();
+        app.out.note("say something: two seconds are recorded, and then played back");
+        recording.ended().await;
+        Ok::<_, AudioError>((device, recording.finish().await?))
+    });
+    let (device, take) = match recorded.await {
+        Ok(Ok(recorded)) => recorded,
+        Ok(Err(error)) => return vec![Check::error(what, &error.to_string())],
+        Err(_) => return vec![silent(what)],
+    };
+    let microphone = Check::good(what, format!("{device} records"));
+    if take.is_silent() {
+        let said = "there was nothing in what was recorded but silence";
+        let remedy = "see that the microphone is not muted and is the default one, or say something louder";
+        return vec![microphone, Check::bad(back, said, remedy)];
+    }
+    let note = match take.note() {
+        Ok(note) => note,
+        Err(error) => return vec![Check::error(what, &error.to_string())],
+    };
+    let playback = app.speaker().play(note.wav);
+    let played = match timeout(PATIENCE, playback.wait()).await {
+        Ok(Ok(())) => Check::good(back, "what was recorded was played: was it heard?"),
+        Ok(Err(error)) => Check::error(back, &error.to_string()),
+        Err(_) => silent(back),
+    };
+    vec![microphone, played]
 }
 
 fn silent(what: &'static str) -> Check {

@@ -1,36 +1,83 @@
 //! The speech service, and what it speaks.
 
 use super::Check;
-use crate::speech::{Language, Speech, language};
+use super::packages::Platform;
+use crate::speech::{Language, Outcome, Speech, Utterance, language};
 
-/// Whether there is a voice for each of the common languages and the reader's own.
-pub async fn look(speech: &Speech) -> Check {
-    let what = "speech";
-    match speech.voices().await {
-        Ok(voices) => judge(&voices, language::of_locale(|name| std::env::var(name).ok())),
-        Err(why) => Check::error(what, &why),
+/// Whether there is a voice for each of the common languages and the reader's own. `aloud`: each that there is says a
+/// sentence, one after the other, and its check is told once it has.
+///
+/// # Errors
+/// When what was found can't be told.
+pub async fn look(
+    speech: &Speech,
+    aloud: bool,
+    tell: &mut impl FnMut(Check) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let platform = Platform::here();
+    let voices = match speech.voices().await {
+        Ok(voices) => voices,
+        Err(why) => {
+            return tell(Check {
+                remedy: Some(platform.speech().to_owned()),
+                ..Check::error("speech", &why)
+            });
+        }
+    };
+    tell(Check::good("speech", format!("the speech service answers; it speaks {} languages", voices.len())))?;
+    for language in wanted(language::of_locale(|name| std::env::var(name).ok())) {
+        let check = judge(language, &voices, platform);
+        let check = if check.ok && aloud { say(speech, language).await } else { check };
+        tell(check)?;
     }
+    Ok(())
 }
 
-fn judge(voices: &[Language], own: Option<Language>) -> Check {
-    let what = "speech";
+/// The common languages, and the reader's own.
+fn wanted(own: Option<Language>) -> Vec<Language> {
     let own = own.filter(|own| !Language::COMMON.contains(own));
-    let wanted: Vec<Language> = Language::COMMON.into_iter().chain(own).collect();
-    let names = |languages: &[Language]| {
-        languages
-            .iter()
-            .map(|language| format!("{} ({language})", language.name()))
-            .collect::<Vec<_>>()
-            .join(", ")
+    Language::COMMON.into_iter().chain(own).collect()
+}
+
+fn judge(language: Language, voices: &[Language], platform: Platform) -> Check {
+    let check = if voices.contains(&language) {
+        Check::good("voice", format!("{} ({language}) has one", language.name()))
+    } else {
+        let said = format!("{} ({language}) has none", language.name());
+        Check::bad("voice", said, platform.voice(language))
     };
-    let (there, missing): (Vec<Language>, Vec<Language>) =
-        wanted.into_iter().partition(|language| voices.contains(language));
-    let more = voices.len().saturating_sub(there.len());
-    if missing.is_empty() {
-        return Check::good(what, format!("voices for {} and {more} more languages", names(&there)));
+    Check { language: Some(language.tag()), ..check }
+}
+
+async fn say(speech: &Speech, language: Language) -> Check {
+    let name = language.name();
+    let utterance = Utterance { language: Some(language), ..Utterance::new(sentence(language)) };
+    let check = match speech.say(utterance).done().await {
+        Outcome::Spoken => Check::good("voice", format!("{name} ({language}) was spoken: was it heard?")),
+        Outcome::Stopped => Check::bad("voice", format!("{name} ({language}) was stopped"), "try again"),
+        Outcome::Unavailable(why) => Check::error("voice", &format!("{name} ({language}): {why}")),
+    };
+    Check { language: Some(language.tag()), ..check }
+}
+
+/// A sentence in a language. Numbers are read in every one.
+fn sentence(language: Language) -> &'static str {
+    match language.tag() {
+        "tr" => "Merhaba, şimdi Türkçe konuşuyorum.",
+        "ko" => "안녕하세요, 지금 한국어로 말하고 있습니다.",
+        "zh" => "你好，我现在说的是中文。",
+        "fr" => "Bonjour, je parle français maintenant.",
+        "en" => "Hello, I am speaking English now.",
+        "de" => "Guten Tag, ich spreche jetzt Deutsch.",
+        "es" => "Hola, ahora hablo español.",
+        "it" => "Buongiorno, adesso parlo italiano.",
+        "pt" => "Olá, agora falo português.",
+        "nl" => "Hallo, ik spreek nu Nederlands.",
+        "pl" => "Dzień dobry, teraz mówię po polsku.",
+        "ru" => "Здравствуйте, сейчас я говорю по-русски.",
+        "ja" => "こんにちは、いま日本語を話しています。",
+        _ => "1, 2, 3, 4, 5, 6, 7, 8, 9, 10.",
     }
-    let said = format!("no voice for {}; {} languages have one", names(&missing), voices.len());
-    Check::bad(what, said, "apt-get install speech-dispatcher-espeak-ng")
 }
 
 #[cfg(test)]
@@ -38,15 +85,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_voice_is_named() {
-        let all: Vec<Language> = Language::all().collect();
-        let good = judge(&all, Language::from_tag("de_DE"));
-        assert!(
-            good.ok && good.said.contains("Turkish (tr)") && good.said.contains("German (de)"),
-            "{good:?}"
-        );
-        let few = judge(&[Language::ENGLISH], Some(Language::ENGLISH));
-        assert!(!few.ok && few.said.contains("Chinese (zh)") && !few.said.contains("English"), "{few:?}");
-        assert!(!few.essential);
+    fn each_language_without_a_voice_is_told_with_what_to_do() {
+        let german = Language::from_tag("de_DE").unwrap();
+        let languages = wanted(Some(german));
+        assert_eq!((languages.len(), wanted(Some(Language::FRENCH)).len()), (6, 5));
+        let checks: Vec<Check> = languages
+            .iter()
+            .map(|language| judge(*language, &[Language::ENGLISH], Platform::Debian))
+            .collect();
+        for (check, language) in checks.iter().zip(&languages) {
+            assert_eq!((check.ok, check.language), (*language == Language::ENGLISH, Some(language.tag())));
+            assert!(check.said.contains(language.name()) && !check.essential, "{check:?}");
+            assert_eq!(check.remedy.is_none(), check.ok);
+        }
+        assert!(checks[0].remedy.as_ref().unwrap().contains("espeak-ng, which speaks Turkish"), "{checks:?}");
     }
 }

@@ -1,38 +1,66 @@
-//! People: who a name belongs to, and what the directory last said of them.
+//! People: who a name belongs to, which identity key is accepted for them, and what the directory last said.
+//!
+//! The first account met under a name is pinned, with its identity key. Another key under the name, of another
+//! account or of the same one, is the pinned one's *rival* until a person has decided.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::crypto::record::Account;
-use crate::model::{AccountId, DirectoryEntry, Millis, Nickname, to_cbor};
+use crate::model::{AccountId, DirectoryEntry, KeyId, Millis, Nickname, to_cbor};
 
 use super::messages::parsed;
 use super::{Sql, signed, unsigned};
 
 /// A person as stored.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::client) struct Stored {
     pub account: AccountId,
     pub nickname: Nickname,
     /// CBOR of the directory's entry.
     pub entry: Vec<u8>,
     pub fetched_at: Millis,
+    /// Whether the accepted key was compared and found right.
     pub verified: bool,
-    /// Whether the name is pinned to another account, or to this one and another has turned up.
-    pub changed: bool,
+    /// Whether the name is this account's, as far as is known here.
+    pub pinned: bool,
+    /// The identity key that is accepted for a pinned account.
+    pub identity: KeyId,
+    /// On a pinned account: another key that has turned up.
+    pub rival: Option<Rival>,
 }
 
-/// How an account stands to the name that it carries.
+/// A key that has turned up under a pinned name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::client) struct Rival {
+    /// Whose; that of the pinned account where its own records name the new key.
+    pub account: AccountId,
+    pub identity: KeyId,
+    /// When it was seen first.
+    pub since: Millis,
+}
+
+/// How an account and its identity key stand to the name that they carry.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::client) enum Pin {
-    /// The name's account, from now on or as before.
+    /// Accepted, from now on or as before.
     Holds,
-    /// The name was pinned to another account, and this is said for the first time.
-    Changed,
-    /// The name was pinned to another account, which has been said.
+    /// The accepted ones, but a rival of theirs has not been decided on.
+    Disputed,
+    /// Not the accepted ones, and this is seen for the first time. What is accepted.
+    Changed(Box<Stored>),
+    /// Not the accepted ones, as is known.
     StillChanged,
 }
 
-const COLUMNS: &str = "account, nickname, entry, fetched_at, verified, pinned, changed";
+impl Stored {
+    /// Whether nothing may be sent to it before a person has decided.
+    pub(in crate::client) fn is_held(&self) -> bool {
+        !self.pinned || self.rival.is_some()
+    }
+}
+
+const COLUMNS: &str = "account, nickname, entry, fetched_at, verified, pinned, identity, rival, rival_identity, \
+     rival_since";
 
 /// Stores what the directory says of an account, and pins it at first contact.
 pub(in crate::client) fn meet(
@@ -41,23 +69,33 @@ pub(in crate::client) fn meet(
     entry: &DirectoryEntry,
     now: Millis,
 ) -> Sql<Pin> {
-    let pinned: Option<([u8; 32], bool)> = db
-        .prepare_cached("SELECT account, changed FROM contacts WHERE folded = ?1 AND pinned = 1")?
-        .query_row([account.nickname.folded()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let pin = match pinned {
-        Some((known, changed)) if known != *account.id.as_bytes() => {
-            db.prepare_cached("UPDATE contacts SET changed = 1 WHERE folded = ?1 AND pinned = 1")?
-                .execute([account.nickname.folded()])?;
-            if changed { Pin::StillChanged } else { Pin::Changed }
-        }
-        _ => Pin::Holds,
-    };
+    let identity = account.identity.id();
+    let pinned = by_name(db, &account.nickname)?;
+    let pin =
+        match pinned {
+            None => Pin::Holds,
+            Some(known) if known.account == account.id && known.identity == identity => {
+                if known.rival.is_some() { Pin::Disputed } else { Pin::Holds }
+            }
+            Some(Stored { rival: Some(rival), .. }) if rival.identity == identity => Pin::StillChanged,
+            Some(known) => {
+                db.prepare_cached(
+                "UPDATE contacts SET rival = ?2, rival_identity = ?3, rival_since = ?4 WHERE account = ?1",
+            )?
+            .execute(params![
+                known.account.as_bytes(),
+                account.id.as_bytes(),
+                identity.as_bytes(),
+                signed(now.0)
+            ])?;
+                Pin::Changed(Box::new(known))
+            }
+        };
     // Whether someone is online is a matter of the moment.
     let entry = DirectoryEntry { online: false, ..entry.clone() };
     db.prepare_cached(
-        "INSERT INTO contacts (account, nickname, folded, color, since, entry, fetched_at, pinned)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        "INSERT INTO contacts (account, nickname, folded, color, since, entry, fetched_at, pinned, identity)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (account) DO UPDATE SET entry = excluded.entry, fetched_at = excluded.fetched_at",
     )?
     .execute(params![
@@ -68,22 +106,47 @@ pub(in crate::client) fn meet(
         signed(account.since.0),
         to_cbor(&entry),
         signed(now.0),
-        pin == Pin::Holds,
+        matches!(pin, Pin::Holds | Pin::Disputed),
+        identity.as_bytes(),
     ])?;
     Ok(pin)
 }
 
-/// The directory has answered for a pinned name with the pinned account: nothing is changed (any more).
-pub(in crate::client) fn confirm(db: &Connection, account: &AccountId) -> Sql<()> {
-    db.prepare_cached("UPDATE contacts SET changed = 0 WHERE account = ?1 AND pinned = 1 AND changed = 1")?
-        .execute([account.as_bytes()])
-        .map(drop)
+/// The rival takes the pinned key's place: not compared with anybody yet.
+pub(in crate::client) fn accept_rival(db: &Connection, name: &Nickname) -> Sql<Option<Rival>> {
+    let Some(Stored { account, rival: Some(rival), .. }) = by_name(db, name)? else { return Ok(None) };
+    db.prepare_cached(
+        "UPDATE contacts SET pinned = 0, verified = 0, rival = NULL, rival_identity = NULL, rival_since = NULL
+         WHERE account = ?1",
+    )?
+    .execute([account.as_bytes()])?;
+    db.prepare_cached("UPDATE contacts SET pinned = 1, verified = 0, identity = ?2 WHERE account = ?1")?
+        .execute(params![rival.account.as_bytes(), rival.identity.as_bytes()])?;
+    Ok(Some(rival))
+}
+
+/// The pinned key was compared and found right: a rival of it is nobody's.
+pub(in crate::client) fn set_verified(db: &Connection, account: &AccountId) -> Sql<()> {
+    db.prepare_cached(
+        "UPDATE contacts SET verified = 1, rival = NULL, rival_identity = NULL, rival_since = NULL
+         WHERE account = ?1 AND pinned = 1",
+    )?
+    .execute([account.as_bytes()])
+    .map(drop)
 }
 
 /// Who a name is pinned to.
 pub(in crate::client) fn by_name(db: &Connection, name: &Nickname) -> Sql<Option<Stored>> {
     let sql = format!("SELECT {COLUMNS} FROM contacts WHERE folded = ?1 AND pinned = 1");
     db.prepare_cached(&sql)?.query_row([name.folded()], read).optional()
+}
+
+/// Everybody whose key was compared or is disputed.
+pub(in crate::client) fn notable(db: &Connection) -> Sql<Vec<Stored>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM contacts WHERE pinned = 1 AND (verified = 1 OR rival IS NOT NULL) ORDER BY folded"
+    );
+    db.prepare_cached(&sql)?.query_map([], read)?.collect()
 }
 
 pub(in crate::client) fn by_account(db: &Connection, account: &AccountId) -> Sql<Option<Stored>> {
@@ -97,14 +160,23 @@ pub(in crate::client) fn names(db: &Connection) -> Sql<Vec<Nickname>> {
 }
 
 fn read(row: &Row<'_>) -> Sql<Stored> {
-    let (pinned, changed): (bool, bool) = (row.get(5)?, row.get(6)?);
+    let rival = match (row.get(7)?, row.get(8)?, row.get::<_, Option<i64>>(9)?) {
+        (Some(account), Some(identity), since) => Some(Rival {
+            account: AccountId::new(account),
+            identity: KeyId::new(identity),
+            since: Millis(unsigned(since.unwrap_or(0))),
+        }),
+        _ => None,
+    };
     Ok(Stored {
         account: AccountId::new(row.get(0)?),
         nickname: parsed(row, 1)?,
         entry: row.get(2)?,
         fetched_at: Millis(unsigned(row.get(3)?)),
         verified: row.get(4)?,
-        changed: changed || !pinned,
+        pinned: row.get(5)?,
+        identity: KeyId::new(row.get(6)?),
+        rival,
     })
 }
 

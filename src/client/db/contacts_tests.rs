@@ -16,18 +16,31 @@ fn a_name_stays_with_the_key_that_it_was_first_met_with() {
     let db = memory();
     let ((first, entry), (other, other_entry)) = (burak(&BURAK), burak(&AYŞE));
     let name = first.nickname.clone();
+    let stored = || by_name(&db, &name).unwrap().unwrap();
     assert_eq!(meet(&db, &first, &entry, Millis(1)).unwrap(), Pin::Holds);
     assert_eq!(meet(&db, &first, &entry, Millis(2)).unwrap(), Pin::Holds);
-    assert_eq!(by_name(&db, &name).unwrap().unwrap().fetched_at, Millis(2));
+    assert_eq!(stored().fetched_at, Millis(2));
+    set_verified(&db, &first.id).unwrap();
 
-    assert_eq!(meet(&db, &other, &other_entry, Millis(3)).unwrap(), Pin::Changed);
+    let changed = meet(&db, &other, &other_entry, Millis(3)).unwrap();
+    assert!(matches!(&changed, Pin::Changed(known) if known.account == first.id), "{changed:?}");
     assert_eq!(meet(&db, &other, &other_entry, Millis(4)).unwrap(), Pin::StillChanged);
-    let pinned = by_name(&db, &name).unwrap().unwrap();
-    assert!(pinned.account == first.id && pinned.changed);
-    assert!(by_account(&db, &other.id).unwrap().unwrap().changed);
+    assert_eq!(stored().account, first.id);
+    let rival = Rival { account: other.id, identity: other.identity.id(), since: Millis(3) };
+    assert_eq!(stored().rival, Some(rival));
+    assert!(by_account(&db, &other.id).unwrap().unwrap().is_held());
 
-    confirm(&db, &other.id).unwrap();
-    assert!(by_name(&db, &name).unwrap().unwrap().changed, "only the pinned account can be confirmed");
-    confirm(&db, &first.id).unwrap();
-    assert!(!by_name(&db, &name).unwrap().unwrap().changed);
+    // That the directory shows the known key again decides nothing.
+    assert_eq!(meet(&db, &first, &entry, Millis(5)).unwrap(), Pin::Disputed);
+    assert!(stored().is_held());
+    set_verified(&db, &first.id).unwrap();
+    assert!(!stored().is_held() && stored().verified);
+
+    // And once more, until somebody accepts it.
+    assert!(matches!(meet(&db, &other, &other_entry, Millis(6)).unwrap(), Pin::Changed(_)));
+    accept_rival(&db, &name).unwrap().unwrap();
+    assert!(stored().account == other.id && !stored().is_held() && !stored().verified);
+    assert_eq!(accept_rival(&db, &name).unwrap(), None);
+    assert_eq!(meet(&db, &other, &other_entry, Millis(7)).unwrap(), Pin::Holds);
+    assert!(matches!(meet(&db, &first, &entry, Millis(8)).unwrap(), Pin::Changed(_)));
 }

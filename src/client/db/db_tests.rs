@@ -29,6 +29,7 @@ fn incoming<'a>(body: &'a Body, names: &'a (Nickname, Nickname), complete: bool)
         seq: Some(1),
         delivery: None,
         late: false,
+        key_changed: false,
         complete,
     }
 }
@@ -45,6 +46,8 @@ fn voice() -> Body {
         peaks: vec![1, 2],
         live: false,
         cut_off: false,
+        listened: false,
+        position_ms: 0,
     }
 }
 
@@ -217,4 +220,48 @@ async fn the_file_is_encrypted_and_a_damaged_one_is_named() {
     fs::write(home.path().join("history.key"), "ab".repeat(32)).unwrap();
     let Err(error) = Db::open(home).await else { panic!("opened with another key") };
     assert!(matches!(error, ClientError::Damaged { path, .. } if path.ends_with("history.db")));
+}
+
+#[test]
+fn what_was_heard_of_a_voice_note_is_kept_and_the_next_one_is_known() {
+    let db = memory();
+    let (burak, zoé) = ((name("burak"), name("ayşe")), (name("zoé"), name("ayşe")));
+    let mut number = 0;
+    let mut arrive = |body: &Body, names| {
+        number += 1;
+        let id = MessageId::from_bytes([number; 16]);
+        let row = messages::insert(&db, &messages::New { id, ..incoming(body, names, true) }).unwrap();
+        messages::release(&db, row).unwrap().number
+    };
+    let [first, other, words, last] = [
+        arrive(&voice(), &burak),
+        arrive(&voice(), &zoé),
+        arrive(&text("hi"), &burak),
+        arrive(&voice(), &burak),
+    ];
+    let heard = |number| match messages::find(&db, MessageRef::Number(number), messages::Kind::Voice)
+        .unwrap()
+        .unwrap()
+        .1
+        .body
+    {
+        Body::Voice { listened, position_ms, .. } => (listened, position_ms),
+        _ => panic!("no voice note"),
+    };
+    let next = |after| messages::next_voice(&db, after).unwrap().map(|message| message.number);
+    assert_eq!(
+        (heard(first), next(first), next(words), next(last), next(other)),
+        ((false, 0), Some(last), Some(last), None, None)
+    );
+    messages::mark_heard(&db, first, 1_200, false).unwrap();
+    assert_eq!(heard(first), (false, 1_200));
+    messages::mark_heard(&db, first, 0, true).unwrap();
+    // Begun again, it was listened to all the same.
+    messages::mark_heard(&db, first, 300, false).unwrap();
+    assert_eq!(heard(first), (true, 300));
+    messages::mark_heard(&db, last, 0, true).unwrap();
+    assert_eq!(next(first), None);
+    // Nothing else can be listened to.
+    messages::mark_heard(&db, words, 5, true).unwrap();
+    messages::mark_heard(&db, 99, 5, true).unwrap();
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use sha2::{Digest as _, Sha256};
 
 use crate::client::{Body, Delivery, Message, MessageRef};
 use crate::model::{Color, DeviceId, MessageId, Millis, Nickname, limits};
@@ -16,7 +17,9 @@ pub(super) const NOTICE: i64 = 3;
 /// Columns of a message, as [`read`] takes them.
 const COLUMNS: &str = "m.id, m.number, m.sender, m.recipient, m.kind, m.text, m.duration_ms, m.sample_rate, \
      m.size, m.peaks, m.sent_at, m.received_at, m.seq, m.state, m.reason, m.late, m.color, \
-     COALESCE((SELECT c.verified FROM contacts c WHERE c.folded = m.peer AND c.pinned = 1 AND c.changed = 0), 0), m.live";
+     m.key_changed = 0 AND COALESCE((SELECT c.verified FROM contacts c \
+     WHERE c.folded = m.peer AND c.pinned = 1 AND c.rival IS NULL), 0), m.live, m.listened, m.position_ms, \
+     m.key_changed";
 
 /// A message that is about to be stored.
 pub(in crate::client) struct New<'a> {
@@ -34,6 +37,8 @@ pub(in crate::client) struct New<'a> {
     pub seq: Option<u64>,
     pub delivery: Option<&'a Delivery>,
     pub late: bool,
+    /// Whether it came under an identity key that is not the accepted one.
+    pub key_changed: bool,
     /// Whether its sound is here too.
     pub complete: bool,
 }
@@ -61,8 +66,10 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
     };
     db.prepare_cached(
         "INSERT INTO messages (id, device, own, peer, sender, recipient, color, kind, text, duration_ms,
-             sample_rate, size, peaks, sent_at, received_at, seq, state, reason, late, complete, shown, live)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+             sample_rate, size, peaks, sent_at, received_at, seq, state, reason, late, complete, shown, live,
+             key_changed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+             ?22, ?23)",
     )?
     .execute(params![
         new.id.as_bytes(),
@@ -88,6 +95,7 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
         // One's own words need no showing.
         new.own,
         live as i64,
+        new.key_changed,
     ])?;
     Ok(db.last_insert_rowid())
 }
@@ -216,6 +224,31 @@ pub(in crate::client) fn mark_shown(db: &Connection, numbers: &[u64]) -> Sql<()>
     numbers.iter().try_for_each(|number| statement.execute([signed(*number)]).map(drop))
 }
 
+/// How far a voice note was heard.
+pub(in crate::client) fn mark_heard(
+    db: &Connection,
+    number: u64,
+    position_ms: u64,
+    listened: bool,
+) -> Sql<()> {
+    db.prepare_cached(
+        "UPDATE messages SET position_ms = ?2, listened = MAX(listened, ?3) WHERE number = ?1 AND kind = ?4",
+    )?
+    .execute(params![signed(number), signed(position_ms), listened, VOICE])
+    .map(drop)
+}
+
+/// The voice note after this message in the same conversation that was received and not listened to.
+pub(in crate::client) fn next_voice(db: &Connection, after: u64) -> Sql<Option<Message>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM messages m
+         WHERE m.number > ?1 AND m.kind = ?2 AND m.own = 0 AND m.listened = 0
+           AND m.peer = (SELECT peer FROM messages WHERE number = ?1)
+         ORDER BY m.number LIMIT 1"
+    );
+    db.prepare_cached(&sql)?.query_row(params![signed(after), VOICE], read).optional()
+}
+
 /// Unshown messages by conversation.
 pub(in crate::client) fn unread(db: &Connection) -> Sql<Vec<(Nickname, u64)>> {
     db.prepare_cached(
@@ -252,6 +285,31 @@ pub(in crate::client) fn sound(db: &Connection, arrival: i64) -> Sql<Vec<u8>> {
     Ok(sound)
 }
 
+/// A message's sound as its manifest tells of it.
+#[derive(Default)]
+pub(in crate::client) struct Measured {
+    pub size: u64,
+    pub sha256: [u8; 32],
+    /// All of it, where it fits into the envelope itself; otherwise nothing.
+    pub inline: Option<Vec<u8>>,
+}
+
+/// Measures a message's sound piece by piece: it may be large.
+pub(in crate::client) fn measure(db: &Connection, arrival: i64) -> Sql<Measured> {
+    let mut statement =
+        db.prepare_cached("SELECT data FROM attachments WHERE message = ?1 ORDER BY place")?;
+    let mut rows = statement.query([arrival])?;
+    let (mut size, mut hash, mut inline) = (0, Sha256::new(), Some(Vec::new()));
+    while let Some(row) = rows.next()? {
+        let piece = row.get_ref(0)?.as_blob()?;
+        size += piece.len() as u64;
+        hash.update(piece);
+        inline = inline.filter(|_| size <= limits::INLINE_CONTENT as u64);
+        inline.iter_mut().for_each(|all: &mut Vec<u8>| all.extend_from_slice(piece));
+    }
+    Ok(Measured { size, sha256: hash.finalize().into(), inline })
+}
+
 /// One piece of a message's sound.
 pub(in crate::client) fn sound_piece(db: &Connection, arrival: i64, place: u32) -> Sql<Option<Vec<u8>>> {
     db.prepare_cached("SELECT data FROM attachments WHERE message = ?1 AND place = ?2")?
@@ -286,6 +344,8 @@ fn read(row: &Row<'_>) -> Sql<Message> {
             peaks: row.get(9)?,
             live: row.get::<_, i64>(18)? == Stage::Live as i64,
             cut_off: row.get::<_, i64>(18)? == Stage::CutOff as i64,
+            listened: row.get(19)?,
+            position_ms: unsigned(row.get(20)?),
         },
         _ => Body::Notice { text: row.get(5)? },
     };
@@ -304,6 +364,7 @@ fn read(row: &Row<'_>) -> Sql<Message> {
         sent_at: Millis(unsigned(row.get(10)?)),
         received_at: row.get::<_, Option<i64>>(11)?.map(|time| Millis(unsigned(time))),
         verified: row.get(17)?,
+        key_changed: row.get(21)?,
         seq: row.get::<_, Option<i64>>(12)?.map(unsigned),
         delivery,
         late: row.get(15)?,

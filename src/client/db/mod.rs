@@ -131,7 +131,8 @@ fn connect(home: &Home) -> Result<Connection, ClientError> {
         let pragma = zeroize::Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", key.as_str()));
         connection.execute_batch(&pragma)?;
         connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+             PRAGMA secure_delete = ON;",
         )?;
         connection.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut connection)?;

@@ -136,6 +136,24 @@ pub(in crate::client) fn mark_uploaded(db: &Connection, place: i64, uploaded: bo
         .map(drop)
 }
 
+/// What was sealed for another account than this is sealed anew, for this one: a person has accepted that it has
+/// the name now. A void holds a place in a chain that nobody reads any more.
+pub(in crate::client) fn readdress(db: &Connection, name: &Nickname, account: &AccountId) -> Sql<()> {
+    let rows: Vec<(i64, Nickname)> = db
+        .prepare_cached("SELECT place, recipient FROM outbox WHERE account IS NOT NULL AND account <> ?1")?
+        .query_map([account.as_bytes()], |row| Ok((row.get(0)?, parsed(row, 1)?)))?
+        .collect::<Sql<_>>()?;
+    for (place, _) in rows.iter().filter(|(_, recipient)| recipient == name) {
+        db.prepare_cached("DELETE FROM outbox WHERE place = ?1 AND message IS NULL")?.execute([place])?;
+        db.prepare_cached(
+            "UPDATE outbox SET account = NULL, counter = NULL, previous = NULL, body = NULL, header_hash = NULL,
+                 secret = NULL, blob = NULL, chunks = 0, uploaded = 0 WHERE place = ?1",
+        )?
+        .execute([place])?;
+    }
+    Ok(())
+}
+
 /// It has arrived, or never will.
 pub(in crate::client) fn remove(db: &Connection, place: i64) -> Sql<()> {
     db.prepare_cached("DELETE FROM outbox WHERE place = ?1")?.execute([place]).map(drop)

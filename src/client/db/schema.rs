@@ -169,6 +169,27 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
 ",
     "
+    -- Voice notes: whether it was heard to its end, and where listening was left off.
+    ALTER TABLE messages ADD COLUMN listened INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN position_ms INTEGER NOT NULL DEFAULT 0;
+",
+    "
+    -- The identity key that was accepted for a pinned account, and the one that has turned up beside it.
+    ALTER TABLE contacts ADD COLUMN identity BLOB NOT NULL DEFAULT x'';
+    UPDATE contacts SET identity = account;
+    ALTER TABLE contacts ADD COLUMN rival BLOB;
+    ALTER TABLE contacts ADD COLUMN rival_identity BLOB;
+    ALTER TABLE contacts ADD COLUMN rival_since INTEGER;
+    UPDATE contacts SET
+        rival = (SELECT other.account FROM contacts other WHERE other.folded = contacts.folded AND other.pinned = 0),
+        rival_identity = (SELECT other.account FROM contacts other WHERE other.folded = contacts.folded AND other.pinned = 0),
+        rival_since = (SELECT other.fetched_at FROM contacts other WHERE other.folded = contacts.folded AND other.pinned = 0)
+        WHERE pinned = 1 AND changed = 1;
+    ALTER TABLE contacts DROP COLUMN changed;
+    -- It came under an identity key that was not the accepted one.
+    ALTER TABLE messages ADD COLUMN key_changed INTEGER NOT NULL DEFAULT 0;
+",
+    "
     -- The transparency log, verified. previous: the place of the name's leaf before.
     CREATE TABLE log_leaves (
         place INTEGER PRIMARY KEY,

@@ -301,7 +301,7 @@ impl Engine {
     pub(super) async fn raise_unlogged(&self, name: &Nickname, record: [u8; 32]) -> Result<(), Trouble> {
         let text = format!(
             "the server gave out keys for {name} that its transparency log does not have: they may be false. \
-             Nothing is sent to them. Ask whoever runs the server"
+             Compare fingerprints with {name} before you write anything that matters, and ask whoever runs the server"
         );
         let raise = Raise { nickname: Some(name.clone()), ..Raise::new(AlarmKind::NotInLog, &record, text) };
         self.raise(vec![raise]).await

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::client::db::messages::{self, Kind};
 use crate::client::db::{fetches, inbox, live_sound, outbox, speaking};
 use crate::client::{Body, ClientError, Command, Delivery, Event, Message, MessageRef, Reply, Status};
-use crate::model::{KeyId, MessageId, Millis, Nickname, limits};
+use crate::model::{MessageId, Millis, Nickname, limits};
 use crate::protocol::message::Verb;
 
 use super::{Engine, Link, Session, Trouble, lock};
@@ -49,8 +49,16 @@ impl Engine {
                     return Err(too_large("the voice note", "10 minutes"));
                 }
                 peaks.truncate(64);
-                let size = bulk.len() as u64;
-                let body = Body::Voice { duration_ms, sample_rate, size, peaks, live: false, cut_off: false };
+                let body = Body::Voice {
+                    duration_ms,
+                    sample_rate,
+                    size: bulk.len() as u64,
+                    peaks,
+                    live: false,
+                    cut_off: false,
+                    listened: false,
+                    position_ms: 0,
+                };
                 Reply::Message(self.enqueue(id, to, body, bulk).await?)
             }
             live @ (Command::BeginLive { .. }
@@ -81,6 +89,34 @@ impl Engine {
                 let report = self.recheck_log(&session, accept).await;
                 Reply::Audit(report.map_err(|trouble| self.explain(trouble))?)
             }
+            Command::RenewMessageKey => {
+                let session = self.session().await?;
+                if !self.replace_key(&session).await.map_err(|trouble| self.explain(trouble))? {
+                    let reason =
+                        "it holds another message key of this device; this may be an old copy of the profile";
+                    return Err(ClientError::Refused { reason: reason.to_owned() });
+                }
+                Reply::Done
+            }
+            Command::Lock => {
+                if !self.home.is_sealed()? {
+                    return Err(ClientError::NoPassphrase);
+                }
+                self.locked.cancel();
+                Reply::Done
+            }
+            Command::Standings => Reply::Standings(self.standings().await?),
+            Command::Safety { nickname } => Reply::Safety(self.safety(nickname).await?),
+            Command::Verify { nickname, code } => Reply::Safety(self.verify(nickname, &code).await?),
+            Command::AcceptChange { nickname } => Reply::Safety(self.accept_change(nickname).await?),
+            Command::MarkHeard { number, position_ms, listened } => {
+                self.db.write(move |db| messages::mark_heard(db, number, position_ms, listened)).await?;
+                Reply::Done
+            }
+            Command::NextVoice { after } => {
+                let next = self.db.run(move |db| messages::next_voice(db, after)).await?;
+                Reply::Messages(next.into_iter().collect())
+            }
             Command::Unread => Reply::Unread(self.db.run(|db| messages::unread(db)).await?),
         };
         Ok((reply, Vec::new()))
@@ -96,7 +132,7 @@ impl Engine {
         Ok(Status {
             nickname: self.me.nickname.clone(),
             account: self.me.account,
-            fingerprint: KeyId::from(self.me.account).fingerprint(),
+            fingerprint: self.me.identity.fingerprint(),
             color: self.me.color,
             server: self.address.to_string(),
             server_fingerprint,
@@ -117,9 +153,9 @@ impl Engine {
         if let Some(message) = self.stored(id).await? {
             return Ok(message);
         }
-        match self.is_held(&to).await? {
-            Some(true) => return Err(ClientError::KeyChanged { nickname: to }),
-            Some(false) => {}
+        match self.held(&to).await? {
+            Some(Some(change)) => return Err(ClientError::KeyChanged { nickname: to, change }),
+            Some(None) => {}
             // Someone new: if the server can be asked, it is better to know at once.
             None => match self.session().await {
                 Ok(session) => match self.look_up_name(&session, &to).await {
@@ -127,7 +163,9 @@ impl Engine {
                     Ok(None) => return Err(ClientError::UnknownNickname { nickname: to }),
                     Err(Trouble::Local(error)) => return Err(error),
                 },
-                Err(error @ ClientError::WrongFingerprint { .. }) => return Err(error),
+                Err(
+                    error @ (ClientError::WrongFingerprint { .. } | ClientError::WrongCertificate { .. }),
+                ) => return Err(error),
                 Err(_) => {}
             },
         }
@@ -153,6 +191,7 @@ impl Engine {
                         seq: None,
                         delivery: Some(&Delivery::Queued),
                         late: false,
+                        key_changed: false,
                         complete: true,
                     },
                 )?;

@@ -230,15 +230,19 @@ impl Engine {
         let Answer::Subscribed { oldest } = answer else { return Err(Trouble::Lost) };
         let expired = match cursor {
             Some(cursor) if cursor.epoch == oldest.epoch => oldest.seq.saturating_sub(cursor.seq),
-            _ => 0,
+            // Read again from its beginning: what is not there any more may have been read before.
+            Some(_) => 0,
+            // Never read before, and this is the account's only device.
+            None => oldest.seq,
         };
         if expired > 0 {
             let me = self.me.clone();
             self.commit(move |db, events| {
-                let text = format!(
-                    "{expired} messages waited on the server for too long and are gone: ask your friends \
-                     to send again what you miss"
-                );
+                let what = match expired {
+                    1 => "1 message waited on the server for too long and is gone".to_owned(),
+                    count => format!("{count} messages waited on the server for too long and are gone"),
+                };
+                let text = format!("{what}: ask your friends to send again what you miss");
                 events.push(Event::Message(super::notice(db, &me, &me.nickname, text)?));
                 inbox::set_cursor(db, oldest)
             })

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use crate::client::db::contacts::{self, Pin};
+use crate::client::db::contacts::{self, Pin, Stored};
 use crate::client::db::log;
 use crate::client::{Alarm, ClientError, Contact, Event};
 use crate::crypto::record::{Account, MessageKey, verify_account, verify_message_key};
 use crate::model::log::record_hash;
-use crate::model::{AccountId, DirectoryEntry, KeyId, Millis, Nickname, from_canonical_cbor};
+use crate::model::{AccountId, DirectoryEntry, Millis, Nickname, from_canonical_cbor};
 use crate::protocol::message::{Answer, Verb};
 
 use super::audit::Access;
+use super::verification::{key_change, warning};
 use super::{Engine, Session, Trouble, compute, lock, notice};
 
 /// After this the directory is asked again before something is sealed.
@@ -29,9 +30,10 @@ const CLOCKS: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Person {
     pub account: Account,
     pub keys: Vec<MessageKey>,
-    /// Whether the name was pinned to another account.
-    pub changed: bool,
-    /// Whether the transparency log has other records of the name: what came is not to be relied on.
+    /// Whether nothing may be sent to it before a person has decided about a changed key.
+    pub held: bool,
+    /// Whether the transparency log has other records of a name that is met for the first time: what came is not to
+    /// be relied on.
     pub unlogged: bool,
     pub fetched_at: Millis,
 }
@@ -79,16 +81,13 @@ impl Engine {
                 let mut met = Vec::new();
                 for ((account, keys), entry) in verified {
                     let pin = contacts::meet(db, &account, &entry, now)?;
-                    if pin == Pin::Changed {
-                        let name = &account.nickname;
-                        let text = format!(
-                            "The key of {name} has changed: this may be a new device, or somebody else. \
-                             Nothing is sent to {name} until you have compared fingerprints"
-                        );
+                    if let Pin::Changed(known) = &pin {
+                        let (name, vouched) = (&account.nickname, known.account == account.id);
+                        let text = warning(name, known, account.identity.id(), now, vouched);
                         events.push(Event::Message(notice(db, &me, name, text)?));
                     }
-                    let changed = pin != Pin::Holds;
-                    let person = Person { account, keys, changed, unlogged: false, fetched_at: now };
+                    let held = pin != Pin::Holds;
+                    let person = Person { account, keys, held, unlogged: false, fetched_at: now };
                     met.push((Arc::new(person), entry.online));
                 }
                 Ok(met)
@@ -99,7 +98,7 @@ impl Engine {
             people.insert(person.account.id, person.clone());
         }
         let unlogged = unlogged.into_iter().map(|((account, keys), entry)| {
-            let person = Person { account, keys, changed: false, unlogged: true, fetched_at: now };
+            let person = Person { account, keys, held: true, unlogged: true, fetched_at: now };
             (Arc::new(person), entry.online)
         });
         Ok(met.into_iter().chain(unlogged).collect())
@@ -146,7 +145,16 @@ impl Engine {
             let record = entry.chain.last().map_or([0; 32], record_hash);
             self.raise_unlogged(&account.nickname, record).await?;
         }
-        Ok((logged, answers))
+        // With a name that is pinned, people have decided, or do now, whose key is right.
+        let split = self.db.run(move |db| {
+            let mut unlogged = Vec::new();
+            for answer in answers {
+                let pinned = contacts::by_name(db, &answer.0.0.nickname)?.is_some();
+                if pinned { logged.push(answer) } else { unlogged.push(answer) }
+            }
+            Ok((logged, unlogged))
+        });
+        Ok(split.await?)
     }
 
     /// Asks the directory for a name. `None`: nobody has it.
@@ -161,10 +169,6 @@ impl Engine {
             met.into_iter().map(|(person, _)| person).find(|person| person.account.nickname == *name);
         if person.as_ref().is_some_and(|person| person.unlogged) {
             return Err(ClientError::NotInLog { nickname: name.clone() }.into());
-        }
-        if let Some(person) = person.as_ref().filter(|person| !person.changed) {
-            let account = person.account.id;
-            self.db.write(move |db| contacts::confirm(db, &account)).await?;
         }
         Ok(person)
     }
@@ -181,7 +185,7 @@ impl Engine {
         if let Some(stored) = stored {
             let fresh = Millis::now().since(stored.fetched_at) < FRESH && stored.fetched_at >= at_least;
             if fresh
-                && !stored.changed
+                && !stored.is_held()
                 && let Some(person) = self.remembered(stored).await?
             {
                 return Ok(Some(person));
@@ -219,16 +223,16 @@ impl Engine {
 
     /// A stored person, its records verified once more the first time.
     async fn remembered(&self, stored: contacts::Stored) -> Result<Option<Arc<Person>>, ClientError> {
-        let (id, changed, fetched_at) = (stored.account, stored.changed, stored.fetched_at);
+        let (id, held, fetched_at) = (stored.account, stored.is_held(), stored.fetched_at);
         if let Some(person) = lock(&self.people).get(&id)
             && person.fetched_at == fetched_at
-            && person.changed == changed
+            && person.held == held
         {
             return Ok(Some(person.clone()));
         }
         let verified = compute(move || verify(&from_canonical_cbor(&stored.entry).ok()?)).await?;
         let person = verified.filter(|(account, _)| account.id == id).map(|(account, keys)| {
-            let person = Arc::new(Person { account, keys, changed, unlogged: false, fetched_at });
+            let person = Arc::new(Person { account, keys, held, unlogged: false, fetched_at });
             lock(&self.people).insert(id, person.clone());
             person
         });
@@ -262,23 +266,16 @@ impl Engine {
             let skeleton = unicode_security::skeleton(name.folded()).collect();
             alike.entry(skeleton).or_default().push(name.clone());
         }
-        let ids: Vec<AccountId> = people.iter().map(|(person, _)| person.account.id).collect();
-        let verified: HashSet<AccountId> = self
-            .db
-            .run(move |db| {
-                let mut verified = HashSet::new();
-                for id in ids {
-                    if contacts::by_account(db, &id)?.is_some_and(|s| s.verified && !s.changed) {
-                        verified.insert(id);
-                    }
-                }
-                Ok(verified)
-            })
-            .await?;
-        let alarms = self.db.run(|db| log::alarms(db)).await?;
+        let names: Vec<Nickname> = people.iter().map(|(person, _)| person.account.nickname.clone()).collect();
+        let known = self.db.run(move |db| {
+            let known: crate::client::db::Sql<Vec<Option<Stored>>> =
+                names.iter().map(|name| contacts::by_name(db, name)).collect();
+            Ok((known?, log::alarms(db)?))
+        });
+        let (known, alarms) = known.await?;
         let alarms: Vec<Alarm> =
             alarms.into_iter().map(|(alarm, _)| alarm).filter(|alarm| !alarm.accepted).collect();
-        let contacts = people.into_iter().map(|(person, online)| {
+        let contacts = people.into_iter().zip(known).map(|((person, online), known)| {
             let account = &person.account;
             let name = &account.nickname;
             let skeleton: String = unicode_security::skeleton(name.folded()).collect();
@@ -287,22 +284,34 @@ impl Engine {
             // What is about no name in particular stands with one's own.
             let about = |alarm: &&Alarm| alarm.nickname.as_ref().map_or(me, |about| about == name);
             let alarm: Vec<&str> = alarms.iter().filter(about).map(|alarm| alarm.text.as_str()).collect();
+            let change = known.as_ref().and_then(|known| Some(key_change(known, known.rival.as_ref()?)));
             let warning = match other {
-                _ if !alarm.is_empty() => Some(format!("ALARM: {}", alarm.join("; "))),
-                _ if person.changed => Some("another key than the one known for this name".to_owned()),
+                _ if change.is_some() => change.as_ref().map(|change| {
+                    format!(
+                        "the key has changed: known {}, since {} {}; nothing is sent until you decide \
+                     (`tellal verify {name}`)",
+                        change.known, change.since, change.shown
+                    )
+                }),
                 Some(other) => Some(format!("looks like {other}")),
                 None if name.is_suspicious() => Some("has letters of several scripts".to_owned()),
                 None => None,
             };
+            let alarm = (!alarm.is_empty()).then(|| format!("ALARM: {}", alarm.join("; ")));
+            let warning = match (alarm, warning) {
+                (Some(alarm), Some(warning)) => Some(format!("{alarm}; {warning}")),
+                (alarm, warning) => alarm.or(warning),
+            };
             Contact {
                 nickname: name.clone(),
                 online,
-                fingerprint: KeyId::from(account.id).fingerprint(),
-                verified: verified.contains(&account.id),
+                fingerprint: account.identity.id().fingerprint(),
+                verified: known.is_some_and(|known| known.verified && !known.is_held()),
                 color: account.color,
                 since: account.since,
                 me: account.id == self.me.account,
                 warning,
+                key_change: change,
             }
         });
         Ok(contacts.collect())

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use crate::client::Event;
@@ -91,9 +90,8 @@ impl Engine {
         let whole = self
             .db
             .run(move |db| {
-                let sound = messages::sound(db, arrival)?;
-                Ok(sound.len() as u64 == expected.size
-                    && <[u8; 32]>::from(Sha256::digest(&sound)) == expected.sha256)
+                let found = messages::measure(db, arrival)?;
+                Ok((found.size, found.sha256) == (expected.size, expected.sha256))
             })
             .await?;
         if !whole {

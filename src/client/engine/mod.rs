@@ -9,6 +9,7 @@
 //! - [`fetching`]: sound of received voice notes
 //! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken
 //! - [`renewal`]: message keys
+//! - [`verification`]: safety numbers, changed keys
 
 mod audit;
 mod commands;
@@ -20,12 +21,14 @@ mod receiving;
 mod renewal;
 mod sending;
 mod speaking;
+mod verification;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use rusqlite::Transaction;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -58,6 +61,8 @@ pub(super) struct Engine {
     kick: Notify,
     /// There may be something new in the outbox.
     outbox: Notify,
+    /// A person has decided about a key: what was held may leave.
+    decided: Notify,
     /// There may be something new to fetch.
     fetches: Notify,
     /// Somebody may have begun to speak, or ended.
@@ -70,6 +75,8 @@ pub(super) struct Engine {
     grown: watch::Sender<u64>,
     watching: AtomicBool,
     online: Mutex<HashSet<AccountId>>,
+    /// One replaces keys at a time.
+    renewing: tokio::sync::Mutex<()>,
     /// One asks for the mailbox's end at a time.
     draining: tokio::sync::Mutex<()>,
     people: Mutex<HashMap<AccountId, Arc<Person>>>,
@@ -82,6 +89,7 @@ pub(super) struct Engine {
     /// People whose records the log has newer ones of.
     outdated: Mutex<Vec<Nickname>>,
     stop: CancellationToken,
+    locked: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -92,6 +100,7 @@ type Keys = HashMap<KeyId, Arc<PrivateKey>>;
 #[derive(Clone)]
 struct Me {
     account: AccountId,
+    identity: KeyId,
     device: DeviceId,
     nickname: Nickname,
     color: Color,
@@ -181,6 +190,7 @@ impl Engine {
         let engine = Arc::new(Self {
             me: Me {
                 account: profile.account,
+                identity: profile.account.into(),
                 device: profile.device,
                 nickname: profile.nickname.clone(),
                 color: profile.color,
@@ -196,6 +206,7 @@ impl Engine {
             link: watch::Sender::new(Link::Connecting { attempt: 1 }),
             kick: Notify::new(),
             outbox: Notify::new(),
+            decided: Notify::new(),
             fetches: Notify::new(),
             listening: Notify::new(),
             live_news: watch::Sender::new(0),
@@ -203,6 +214,7 @@ impl Engine {
             grown: watch::Sender::new(0),
             watching: AtomicBool::new(false),
             online: Mutex::default(),
+            renewing: tokio::sync::Mutex::default(),
             draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),
             head: Mutex::new(head),
@@ -210,6 +222,7 @@ impl Engine {
             auditing: tokio::sync::Mutex::default(),
             outdated: Mutex::default(),
             stop: CancellationToken::new(),
+            locked: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         engine.tasks.spawn(engine.clone().stay_connected());
@@ -223,6 +236,11 @@ impl Engine {
         self.tasks.close();
         self.tasks.wait().await;
         self.db.close().await;
+    }
+
+    /// Waits until somebody locks the profile.
+    pub(super) async fn locked(&self) {
+        self.locked.cancelled().await;
     }
 
     /// The connection: the one there is, or the one that the next attempt makes. An attempt begins at once.
@@ -308,6 +326,7 @@ fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<M
             seq: None,
             delivery: None,
             late: false,
+            key_changed: false,
             complete: true,
         },
     )?;
@@ -329,8 +348,9 @@ where
 
 fn load_keys(home: &Home) -> Result<(PrivateKey, Keys), ClientError> {
     let device = home.load_key(DEVICE)?;
-    let ids = home.message_keys()?;
-    let keys = ids.into_iter().map(|id| Ok((id, Arc::new(home.load_key(&message_key_name(&id))?))));
+    // Sealed ones take a good part of a second each.
+    let ids = home.message_keys()?.into_par_iter();
+    let keys = ids.map(|id| Ok((id, Arc::new(home.load_key(&message_key_name(&id))?))));
     Ok((device, keys.collect::<Result<_, ClientError>>()?))
 }
 

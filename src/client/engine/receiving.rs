@@ -335,6 +335,8 @@ fn store_opened(
             peaks: manifest.peaks.to_vec(),
             live: false,
             cut_off: false,
+            listened: false,
+            position_ms: 0,
         },
         Content::LiveOpening(opening) => Body::Voice {
             duration_ms: 0,
@@ -343,6 +345,8 @@ fn store_opened(
             peaks: Vec::new(),
             live: true,
             cut_off: false,
+            listened: false,
+            position_ms: 0,
         },
         Content::LiveClosing(closing) => {
             return close_live(db, (device, name), closing, arrived.position, events);
@@ -358,6 +362,8 @@ fn store_opened(
         Content::Voice(manifest) => manifest.blob(),
         _ => None,
     };
+    let known = contacts::by_account(db, &person.account.id)?;
+    let accepted = known.is_some_and(|known| known.pinned && known.identity == person.account.identity.id());
     let late = now.since(header.sent_at) > LATE || header.sent_at.since(now) > LATE;
     let arrival = messages::insert(
         db,
@@ -375,6 +381,7 @@ fn store_opened(
             seq: Some(arrived.position.seq),
             delivery: mine.then_some(&Delivery::Accepted),
             late,
+            key_changed: !accepted,
             complete: blob.is_none(),
         },
     )?;
@@ -434,6 +441,7 @@ fn store_own_copy(db: &Transaction<'_>, me: &Me, arrived: &Arrived, events: &mut
             seq: Some(arrived.position.seq),
             delivery: None,
             late: false,
+            key_changed: false,
             complete: true,
         },
     )?;

@@ -23,7 +23,7 @@ impl Scene {
         let burak = Person {
             account: BURAK.account.clone(),
             keys: Vec::new(),
-            changed: false,
+            held: false,
             unlogged: false,
             fetched_at: Millis::now(),
         };
@@ -32,6 +32,7 @@ impl Scene {
         contacts::meet(&transaction, &burak.account, &entry, Millis::now()).unwrap();
         transaction.commit().unwrap();
         let me = Me {
+            identity: AYŞE.account.identity.id(),
             account: AYŞE.account.id,
             device: AYŞE.device.public().id().into(),
             nickname: AYŞE.account.nickname.clone(),

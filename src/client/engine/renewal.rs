@@ -1,11 +1,12 @@
-//! Message keys are replaced every week. A new one is on disk before it is published. An old one is kept for
-//! as long as the server may still hold something that was sealed for it, and then destroyed.
+//! Message keys are replaced every week, or as often as is set. A new one is on disk before it is published. An old
+//! one is kept for as long as the server may still hold something that was sealed for it and everything that it holds
+//! has been fetched; then it is destroyed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::ClientError;
 use crate::client::profile::{Pending, Replaced, message_key_name};
+use crate::client::{ClientError, Settings};
 use crate::crypto::PrivateKey;
 use crate::crypto::record::announce_message_key;
 use crate::model::{KeyId, Millis, Signed, limits};
@@ -19,26 +20,46 @@ const CHECK: Duration = Duration::from_secs(3600);
 impl Engine {
     /// Keeps the message key young, for as long as the connection lasts.
     pub(super) async fn renew_keys(&self, session: &Session) -> Result<(), Trouble> {
+        let mut progress = session.progress.subscribe();
         loop {
-            let profile = lock(&self.profile).clone();
-            let pending = match profile.pending {
-                Some(Pending::MessageKey { record, key, from }) => Some((record, key, from)),
-                _ if Millis::now().since(profile.message_key_from) > limits::MESSAGE_KEY_RENEWAL => {
-                    Some(self.make_key(profile.message_key).await?)
-                }
-                _ => None,
+            let age = Duration::from(Settings::load(self.home.path()).0.message_key_days);
+            let (begun, old) = {
+                let profile = lock(&self.profile);
+                let old = Millis::now().since(profile.message_key_from) > age;
+                (matches!(profile.pending, Some(Pending::MessageKey { .. })), old)
             };
-            if let Some((record, key, from)) = pending {
-                self.publish(session, record, key, from).await?;
+            if begun || old {
+                self.replace_key(session).await?;
             }
-            if session.progress.borrow().drained {
+            // What has not been fetched may be sealed for an old key.
+            let drained = *progress.borrow_and_update();
+            if drained.drained {
                 self.destroy_old_keys().await?;
             }
-            tokio::select! {
-                () = session.wire.ended() => return Err(Trouble::Lost),
-                () = tokio::time::sleep(CHECK) => {}
+            let mut due = Box::pin(tokio::time::sleep(CHECK));
+            loop {
+                tokio::select! {
+                    biased;
+                    changed = progress.changed() => changed.map_err(|_| Trouble::Lost)?,
+                    () = session.wire.ended() => return Err(Trouble::Lost),
+                    () = &mut due => break,
+                }
+                if progress.borrow_and_update().drained && !drained.drained {
+                    break;
+                }
             }
         }
+    }
+
+    /// Replaces the message key now; whether the server took the new one.
+    pub(super) async fn replace_key(&self, session: &Session) -> Result<bool, Trouble> {
+        let _alone = self.renewing.lock().await;
+        let profile = lock(&self.profile).clone();
+        let (record, key, from) = match profile.pending {
+            Some(Pending::MessageKey { record, key, from }) => (record, key, from),
+            _ => self.make_key(profile.message_key).await?,
+        };
+        self.publish(session, record, key, from).await
     }
 
     /// Makes a key and its record, both durable.
@@ -67,7 +88,7 @@ impl Engine {
         record: Signed,
         key: KeyId,
         from: Millis,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         match session.wire.ask(Verb::PublishMessageKey { record }).await.map_err(Trouble::from) {
             Ok(_) => {
                 self.change_profile(|profile| {
@@ -77,15 +98,15 @@ impl Engine {
                     profile.pending = None;
                 })
                 .await?;
-                Ok(())
+                Ok(true)
             }
             // The server has another newest key than this profile: nothing here can change that, and the
             // profile works on with the key that it has.
             Err(Trouble::Refused { code: RefusalCode::Invalid | RefusalCode::KeySuperseded, .. }) => {
                 tracing::warn!("the server refused a new message key");
-                Ok(())
+                Ok(false)
             }
-            Err(Trouble::Refused { .. }) => Ok(()),
+            Err(Trouble::Refused { .. }) => Ok(false),
             Err(trouble) => Err(trouble),
         }
     }

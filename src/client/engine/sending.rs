@@ -1,14 +1,14 @@
 //! The outbox: sealed, stored, sent in order, several under way at a time, until the server's word has come.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
+use crate::client::db::messages::Measured;
 use crate::client::db::outbox::{Item, Sealed};
 use crate::client::db::speaking::{self, Ended, Speaking};
-use crate::client::db::{Sql, contacts, messages, outbox};
+use crate::client::db::{Sql, messages, outbox};
 use crate::client::link::wire::Reply;
 use crate::client::{Body, ClientError, Delivery, Event, Message};
 use crate::crypto::MessageSecret;
@@ -16,7 +16,7 @@ use crate::crypto::chunk::{self, seal_chunk};
 use crate::crypto::envelope::{
     Content, Conversation, Draft, LiveClosing, VoiceData, VoiceManifest, seal, wrap,
 };
-use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient, limits};
+use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::{Engine, Person, Session, Trouble, compute, lock, refusal};
@@ -36,6 +36,7 @@ struct UnderWay {
     arrival: Option<i64>,
     closes: bool,
     id: MessageId,
+    to: Nickname,
     has_link: bool,
     reply: oneshot::Receiver<Reply>,
 }
@@ -44,7 +45,7 @@ struct UnderWay {
 enum Attempt {
     Sent(oneshot::Receiver<Reply>),
     /// It waits: for a key to be accepted, or for one that can be sent to.
-    Held,
+    Held(String),
     /// It never can be sent.
     Refused(String),
     /// Another item is in its place now.
@@ -65,7 +66,7 @@ impl Engine {
         let mut under_way: VecDeque<UnderWay> = VecDeque::new();
         let mut after = 0;
         // Conversations that wait: what comes later in them waits too, so that order is kept.
-        let mut held: HashSet<Nickname> = HashSet::new();
+        let mut held: HashMap<Nickname, String> = HashMap::new();
         // Directory answers older than this don't count: a key has been replaced.
         let mut at_least = Millis(0);
         // Times in a row that the order was begun anew.
@@ -74,17 +75,27 @@ impl Engine {
             while under_way.len() < WINDOW {
                 let Some(item) = self.db.run(move |db| outbox::next(db, after)).await? else { break };
                 after = item.place;
-                if held.contains(&item.to) {
+                let (place, arrival, id, to) = (item.place, item.arrival, item.id, item.to.clone());
+                if let Some(reason) = held.get(&to) {
+                    self.tell(Event::Delayed { id, reason: reason.clone() });
                     continue;
                 }
-                let (place, arrival, closes, id, to) =
-                    (item.place, item.arrival, item.closes, item.id, item.to.clone());
+                let closes = item.closes;
                 match self.attempt(session, item, at_least).await? {
                     Attempt::Sent(reply) => {
-                        under_way.push_back(UnderWay { place, arrival, closes, id, has_link: true, reply });
+                        under_way.push_back(UnderWay {
+                            place,
+                            arrival,
+                            closes,
+                            id,
+                            to,
+                            has_link: true,
+                            reply,
+                        });
                     }
-                    Attempt::Held => {
-                        held.insert(to);
+                    Attempt::Held(reason) => {
+                        self.tell(Event::Delayed { id, reason: reason.clone() });
+                        held.insert(to, reason);
                     }
                     Attempt::Replaced => after = place - 1,
                     Attempt::Refused(reason) => self.refuse(place, arrival, false, reason).await?,
@@ -95,6 +106,10 @@ impl Engine {
                 tokio::select! {
                     () = session.wire.ended() => return Err(Trouble::Lost),
                     () = self.outbox.notified() => {}
+                    () = self.decided.notified() => {
+                        held.clear();
+                        after = 0;
+                    }
                     () = tokio::time::sleep(HELD) => {
                         held.clear();
                         after = 0;
@@ -107,14 +122,14 @@ impl Engine {
                 () = self.outbox.notified(), if has_room => continue,
             };
             let Some(done) = under_way.pop_front() else { continue };
-            let mut next = self.settle(done, reply).await?;
+            let mut next = self.settle(session, done, reply).await?;
             if let Next::Again(_) = next {
                 // The rest of the window has been decided on already: heard out before the order begins anew.
                 for rest in std::mem::take(&mut under_way) {
-                    let UnderWay { place, arrival, closes, id, has_link, reply } = rest;
+                    let UnderWay { place, arrival, closes, id, to, has_link, reply } = rest;
                     let (_, gone) = oneshot::channel();
-                    let rest = UnderWay { place, arrival, closes, id, has_link, reply: gone };
-                    if let Next::Again(longer) = self.settle(rest, reply.await).await?
+                    let rest = UnderWay { place, arrival, closes, id, to, has_link, reply: gone };
+                    if let Next::Again(longer) = self.settle(session, rest, reply.await).await?
                         && let Next::Again(pause) = &mut next
                     {
                         *pause = longer.max(*pause);
@@ -141,25 +156,32 @@ impl Engine {
             Ok(Some(person)) => person,
             Ok(None) => return Ok(Attempt::Refused(unknown(&item.to))),
             // Until the server's answer and its log agree.
-            Err(Trouble::Local(ClientError::NotInLog { .. })) => return Ok(Attempt::Held),
+            Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => {
+                return Ok(Attempt::Held(error.to_string()));
+            }
             Err(trouble) => return Err(trouble),
         };
         // What was sealed for an account is for that account alone.
         let other = item.link.is_some_and(|link| link.account != person.account.id);
-        if person.changed || other {
-            return Ok(Attempt::Held);
+        if person.held || other {
+            return Ok(Attempt::Held(self.why_held(item.to).await?));
         }
         let now = Millis::now().0.saturating_add_signed(session.clock_ahead_ms);
         let mut keys = person.usable_keys(Millis(now));
         if keys.is_empty() {
             let asked = match self.look_up_name(session, &item.to).await {
-                Err(Trouble::Local(ClientError::NotInLog { .. })) => return Ok(Attempt::Held),
+                Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => {
+                    return Ok(Attempt::Held(error.to_string()));
+                }
                 asked => asked?,
             };
             keys = asked.map(|person| person.usable_keys(Millis(now))).unwrap_or_default();
         }
         if keys.is_empty() {
-            return Ok(Attempt::Held);
+            let name = &item.to;
+            return Ok(Attempt::Held(format!(
+                "{name} was not online for so long that there is no key to write to: it leaves once {name} has been"
+            )));
         }
         let (place, arrival, closes, id) = (item.place, item.arrival, item.closes, item.id);
         let sealed = match item.sealed {
@@ -217,8 +239,8 @@ impl Engine {
                 return Ok((link, What::Opening(note, message.sent_at)));
             }
             let sound = match message.body {
-                Body::Voice { .. } => messages::sound(db, arrival)?,
-                _ => Vec::new(),
+                Body::Voice { .. } => messages::measure(db, arrival)?,
+                _ => Measured::default(),
             };
             Ok((link, What::Message(message, sound)))
         });
@@ -278,6 +300,14 @@ impl Engine {
         Ok(Ok(Sealed { body, header_hash, secret, blob, uploaded: false }))
     }
 
+    /// Whether the directory's answer for a name waits for a decision, or for its log to agree.
+    async fn is_disputed(&self, session: &Session, name: &Nickname) -> Result<bool, Trouble> {
+        match self.look_up_name(session, name).await {
+            Err(Trouble::Local(ClientError::NotInLog { .. })) => Ok(true),
+            found => Ok(found?.is_some_and(|person| person.held)),
+        }
+    }
+
     /// Brings a blob to the server, from where it broke off. `Err`: the server never will have it.
     async fn upload(
         &self,
@@ -328,10 +358,11 @@ impl Engine {
     /// Acts on the server's word about a submission.
     async fn settle(
         &self,
+        session: &Session,
         done: UnderWay,
         reply: Result<Reply, oneshot::error::RecvError>,
     ) -> Result<Next, Trouble> {
-        let UnderWay { place, arrival, closes, id, has_link, .. } = done;
+        let UnderWay { place, arrival, closes, id, to, has_link, .. } = done;
         match reply.unwrap_or(Err(crate::client::link::Denied::Lost)).map_err(Trouble::from) {
             Ok((Answer::Accepted { at }, _)) => {
                 self.commit(move |db, events| {
@@ -355,6 +386,12 @@ impl Engine {
             Err(Trouble::Refused { code: RefusalCode::BlobMissing, .. }) => {
                 self.db.write(move |db| outbox::mark_uploaded(db, place, false)).await?;
                 Ok(Next::Again(RETRY))
+            }
+            // Perhaps another account has the name by now: then a person decides.
+            Err(Trouble::Refused { code: RefusalCode::UnknownRecipient, .. })
+                if self.is_disputed(session, &to).await? =>
+            {
+                Ok(Next::Again(Duration::ZERO))
             }
             Err(Trouble::Refused { code, .. }) if is_final(code) => {
                 let fill = has_link && code != RefusalCode::UnknownRecipient;
@@ -396,11 +433,13 @@ impl Engine {
         .await
     }
 
-    /// Whether sending to a name is held because its key has changed.
-    pub(super) async fn is_held(&self, name: &Nickname) -> Result<Option<bool>, ClientError> {
-        let name = name.clone();
-        let stored = self.db.run(move |db| contacts::by_name(db, &name)).await?;
-        Ok(stored.map(|stored| stored.changed))
+    /// Why nothing is sent to somebody.
+    async fn why_held(&self, nickname: Nickname) -> Result<String, ClientError> {
+        let change = self.held(&nickname).await?.flatten();
+        Ok(match change {
+            Some(change) => ClientError::KeyChanged { nickname, change }.to_string(),
+            None => format!("the key of {nickname} has changed"),
+        })
     }
 }
 
@@ -416,25 +455,25 @@ fn give_up_speaking(db: &rusqlite::Connection, arrival: i64) -> Sql<()> {
 /// What is about to be sealed.
 enum What {
     Void,
-    Message(Message, Vec<u8>),
+    Message(Message, Measured),
     /// The beginning of a live note, and when that was.
     Opening(Speaking, Millis),
     Closing(LiveClosing),
 }
 
 /// What a message of one's own is sealed as.
-fn content(body: Body, sound: Vec<u8>) -> Content {
+fn content(body: Body, sound: Measured) -> Content {
     match body {
         Body::Text { text } | Body::Notice { text } => Content::Text(text),
         Body::Voice { duration_ms, sample_rate, peaks, .. } => {
-            let size = sound.len() as u64;
-            let sha256 = Sha256::digest(&sound).into();
-            let data = if sound.len() <= limits::INLINE_CONTENT {
-                VoiceData::Inline(sound.into())
-            } else {
-                let mut id = [0; 32];
-                rand::fill(&mut id);
-                VoiceData::Blob { id: BlobId::new(id), chunks: chunk::count(size) }
+            let Measured { size, sha256, inline } = sound;
+            let data = match inline {
+                Some(sound) => VoiceData::Inline(sound.into()),
+                None => {
+                    let mut id = [0; 32];
+                    rand::fill(&mut id);
+                    VoiceData::Blob { id: BlobId::new(id), chunks: chunk::count(size) }
+                }
             };
             Content::Voice(VoiceManifest {
                 data,

@@ -53,6 +53,8 @@ impl Engine {
                     peaks: Vec::new(),
                     live: true,
                     cut_off: false,
+                    listened: false,
+                    position_ms: 0,
                 };
                 Reply::Message(self.enqueue(id, to, body, Bytes::new()).await?)
             }

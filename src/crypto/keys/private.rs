@@ -6,11 +6,14 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use aws_lc_rs::signature::{RSA_PSS_SHA256, RsaKeyPair};
 use rsa::RsaPrivateKey;
-use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
+use rsa::pkcs8::{
+    DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding, SecretDocument,
+};
 use zeroize::Zeroizing;
 
 use super::{KeyError, PublicKey};
-use crate::crypto::{CannotOpen, MessageSecret, Purpose, SealError};
+use crate::crypto::passphrase::SEALED_KEY;
+use crate::crypto::{CannotOpen, MessageSecret, Passphrase, Purpose, SealError};
 use crate::model::limits;
 
 /// The label of a PKCS#8 PEM block (RFC 7468, section 10).
@@ -47,6 +50,15 @@ impl PrivateKey {
         Self::new(&RsaPrivateKey::from_pkcs8_pem(pem).map_err(|_| KeyError::Encoding)?)
     }
 
+    /// Reads what [`PrivateKey::to_sealed_pem`] made.
+    ///
+    /// # Errors
+    /// [`KeyError`] for a wrong passphrase, as for anything else.
+    pub fn from_sealed_pem(pem: &str, passphrase: &Passphrase) -> Result<Self, KeyError> {
+        let der = passphrase.open(SEALED_KEY, pem).map_err(|_| KeyError::Encoding)?;
+        Self::new(&RsaPrivateKey::from_pkcs8_der(&der).map_err(|_| KeyError::Encoding)?)
+    }
+
     fn new(key: &RsaPrivateKey) -> Result<Self, KeyError> {
         let spki = key.to_public_key().to_public_key_der().map_err(|_| KeyError::Encoding)?;
         let public = PublicKey::from_spki(spki.as_bytes())?;
@@ -62,6 +74,16 @@ impl PrivateKey {
     /// The unencrypted PKCS#8 PEM: the secret itself, for a file that only its owner can read.
     pub fn to_pem(&self) -> Zeroizing<String> {
         self.pem.clone()
+    }
+
+    /// The PKCS#8 PEM sealed under a passphrase: `openssl pkey` asks for it and opens it. Takes a good part of a
+    /// second.
+    ///
+    /// # Errors
+    /// [`SealError`] when the library refuses.
+    pub fn to_sealed_pem(&self, passphrase: &Passphrase) -> Result<Zeroizing<String>, SealError> {
+        let (_, der) = SecretDocument::from_pem(&self.pem).map_err(|_| SealError::Token)?;
+        passphrase.seal(SEALED_KEY, der.as_bytes())
     }
 
     /// The public half.

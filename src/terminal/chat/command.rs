@@ -2,6 +2,8 @@
 
 use crate::client::MessageRef;
 use crate::model::Nickname;
+use crate::terminal::dictation::{Options, gain};
+use crate::terminal::listening::{Control, read_speed, read_time};
 
 /// Messages that `/history` shows where nobody said how many.
 pub const HISTORY: u32 = 20;
@@ -29,11 +31,19 @@ pub enum Command {
     /// Talk to this person from now on.
     To(Nickname),
     /// Record a voice note.
-    Voice,
+    Voice(Options),
+    /// Hear what was recorded so far.
+    Listen,
     /// Do not send what is being recorded.
     Cancel,
-    /// Hear a voice note.
-    Play(MessageRef),
+    /// Hear a voice note, at a speed.
+    Play(MessageRef, Option<f32>),
+    /// Pause what is recorded or played, or go on.
+    Pause,
+    /// Something else for the note that is played.
+    Control(Control),
+    /// Hear the next voice note.
+    Next,
     /// Read what arrives aloud, or no longer.
     Speak(bool),
     /// Read one text aloud.
@@ -44,22 +54,41 @@ pub enum Command {
     History(u32),
     /// How much is new, and from whom.
     Unread,
+    /// The safety number with whom one talks to, or what was read out as it, or a decision.
+    Verify(Verify),
     /// End.
     Quit,
 }
 
+/// What `/verify` can say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verify {
+    /// Show the safety number.
+    Show,
+    /// Compare it with these digits.
+    Code(String),
+    /// Take a changed key for theirs.
+    Accept,
+}
+
 /// Every command: its name, what may follow it, and what it does.
-pub const COMMANDS: [(&str, &str, &str); 12] = [
+pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("/help", "", "this list"),
     ("/users", "", "who there is, and who is online"),
     ("/to", "NICK", "talk to this person from now on"),
-    ("/voice", "", "record a voice note; Enter sends it, /cancel does not"),
+    ("/voice", "[OPTIONS]", "record a voice note; Enter sends it, /cancel does not"),
+    ("/listen", "", "hear what was recorded so far"),
     ("/cancel", "", "do not send what is being recorded"),
-    ("/play", "[N]", "hear voice note N, or the last one"),
+    ("/play", "[N] [SPEED]", "hear voice note N, or the last one"),
+    ("/pause", "", "pause what is recorded or played, or go on; so does space"),
+    ("/seek", "TIME|+S|-S", "go to a time, or by seconds; the arrows go by 5"),
+    ("/speed", "SPEED", "play faster or slower, 0.5 to 2"),
+    ("/next", "", "hear the next voice note"),
     ("/speak", "on|off|[N]", "read what arrives aloud, or not; read text N aloud"),
     ("/stop", "", "be silent at once"),
     ("/history", "[N]", "the last N messages, with their numbers"),
     ("/unread", "", "how much is new, and from whom"),
+    ("/verify", "[NUMBER|accept]", "the safety number; NUMBER marks it as right"),
     ("/quit", "", "end; Ctrl-D does the same"),
     ("//", "TEXT", "send a text that begins with a slash"),
 ];
@@ -84,6 +113,12 @@ impl Line {
 fn parse(command: &str) -> Result<Command, String> {
     let mut words = command.split_whitespace();
     let name = words.next().unwrap_or_default();
+    match name {
+        "verify" => return verify(&words.collect::<String>()).map(Command::Verify),
+        "voice" => return voice(words).map(Command::Voice),
+        "play" => return play(words),
+        _ => {}
+    }
     let argument = words.next();
     if words.next().is_some() {
         return Err(format!("/{name} takes one word at most; //{name} … sends it as a text"));
@@ -96,9 +131,14 @@ fn parse(command: &str) -> Result<Command, String> {
             Err(error) => Err(format!("{nick:?} is not a name: {error}")),
         },
         ("to", None) => Err("to whom? /to NICK; /users lists who there is".to_owned()),
-        ("voice", None) => Ok(Command::Voice),
+        ("listen", None) => Ok(Command::Listen),
         ("cancel", None) => Ok(Command::Cancel),
-        ("play", which) => message(which).map(Command::Play),
+        ("pause" | "resume", None) => Ok(Command::Pause),
+        ("next", None) => Ok(Command::Next),
+        ("seek", Some(to)) => seek(to).map(Command::Control),
+        ("seek", None) => Err("to which time? /seek 1:05, or /seek -10".to_owned()),
+        ("speed", Some(to)) => read_speed(to).map(|speed| Command::Control(Control::Speed(speed))),
+        ("speed", None) => Err("how fast? /speed 1.5".to_owned()),
         ("speak", Some("on")) => Ok(Command::Speak(true)),
         ("speak", Some("off")) => Ok(Command::Speak(false)),
         ("speak", which) => message(which).map(Command::SpeakOne),
@@ -111,11 +151,71 @@ fn parse(command: &str) -> Result<Command, String> {
         ("unread" | "new", None) => Ok(Command::Unread),
         ("quit" | "exit" | "q", None) => Ok(Command::Quit),
         (
-            "users" | "who" | "voice" | "cancel" | "stop" | "unread" | "new" | "quit" | "exit" | "q",
+            "users" | "who" | "listen" | "cancel" | "pause" | "resume" | "next" | "stop" | "unread" | "new"
+            | "quit" | "exit" | "q",
             Some(_),
         ) => Err(format!("/{name} takes nothing; //{name} … sends it as a text")),
         _ => Err(format!("there is no /{name}: /help lists what there is; //{name} sends it as a text")),
     }
+}
+
+fn verify(rest: &str) -> Result<Verify, String> {
+    match rest {
+        "" => Ok(Verify::Show),
+        "accept" => Ok(Verify::Accept),
+        digits if digits.bytes().all(|digit| digit.is_ascii_digit()) => Ok(Verify::Code(digits.to_owned())),
+        _ => Err("/verify shows the safety number; /verify NUMBER compares it with 60 digits".to_owned()),
+    }
+}
+
+/// What may follow `/voice`: the same as on the command line.
+fn voice<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Options, String> {
+    let mut options = Options::default();
+    while let Some(word) = words.next() {
+        let (option, inline) =
+            word.split_once('=').map_or((word, None), |(option, value)| (option, Some(value)));
+        match option {
+            "--no-trim" => options.trim = false,
+            "--review" => options.review = true,
+            "--device" | "--gain" => {
+                let value = inline.or_else(|| words.next());
+                let value = value.ok_or_else(|| format!("{option} needs a value"))?;
+                if option == "--device" {
+                    options.recorder.input = Some(value.to_owned());
+                } else {
+                    options.recorder.gain_db = gain(value)?;
+                }
+            }
+            _ => {
+                return Err(format!(
+                    "{word:?} is not understood: /voice [--device NAME] [--gain DB] [--no-trim] [--review]; \
+                     //voice … sends it as a text"
+                ));
+            }
+        }
+    }
+    Ok(options)
+}
+
+fn play<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Command, String> {
+    let which = message(words.next())?;
+    let speed = words.next().map(read_speed).transpose()?;
+    match words.next() {
+        None => Ok(Command::Play(which, speed)),
+        Some(_) => {
+            Err("/play takes a number and a speed: /play 12 1.5; //play … sends it as a text".to_owned())
+        }
+    }
+}
+
+fn seek(to: &str) -> Result<Control, String> {
+    let (sign, time) = match to.strip_prefix('-') {
+        Some(time) => (-1.0, time),
+        None => (1.0, to.strip_prefix('+').unwrap_or(to)),
+    };
+    let time_read = read_time(time).ok_or_else(|| format!("{to:?} is no time: /seek 1:05, or /seek -10"))?;
+    let by = to.starts_with(['+', '-']);
+    Ok(if by { Control::Skip(sign * time_read.as_secs_f64()) } else { Control::To(time_read) })
 }
 
 fn message(which: Option<&str>) -> Result<MessageRef, String> {
@@ -124,7 +224,10 @@ fn message(which: Option<&str>) -> Result<MessageRef, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::audio::recorder;
 
     fn command(typed: &str) -> Command {
         match Line::parse(typed) {
@@ -156,29 +259,44 @@ mod tests {
         assert_eq!(command("/users "), Command::Users);
         assert_eq!(command("/to 지민"), Command::To("지민".parse().unwrap()));
         assert_eq!(command("/to  ZOÉ"), Command::To("zoé".parse().unwrap()));
-        assert_eq!(command("/play"), Command::Play(MessageRef::Last));
-        assert_eq!(command("/play 12"), Command::Play(MessageRef::Number(12)));
-        assert_eq!(command("/play #12"), Command::Play(MessageRef::Number(12)));
+        assert_eq!(command("/play"), Command::Play(MessageRef::Last, None));
+        assert_eq!(command("/play 12"), Command::Play(MessageRef::Number(12), None));
+        assert_eq!(command("/play #12 1.5"), Command::Play(MessageRef::Number(12), Some(1.5)));
+        assert_eq!(command("/seek 1:05"), Command::Control(Control::To(Duration::from_secs(65))));
+        assert_eq!(command("/seek -10"), Command::Control(Control::Skip(-10.0)));
+        assert_eq!(command("/seek +0:10"), Command::Control(Control::Skip(10.0)));
+        assert_eq!(command("/speed 0.75"), Command::Control(Control::Speed(0.75)));
+        assert_eq!(command("/pause"), Command::Pause);
+        assert_eq!(command("/voice"), Command::Voice(Options::default()));
+        let recorder =
+            recorder::Options { input: Some("desk".to_owned()), gain_db: -6.5, ..Default::default() };
+        let options = Options { recorder, trim: false, review: true };
+        assert_eq!(command("/voice --device desk --gain=-6.5 --no-trim --review"), Command::Voice(options));
         assert_eq!(command("/speak on"), Command::Speak(true));
         assert_eq!(command("/speak off"), Command::Speak(false));
         assert_eq!(command("/speak"), Command::SpeakOne(MessageRef::Last));
         assert_eq!(command("/history"), Command::History(HISTORY));
         assert_eq!(command("/history 3"), Command::History(3));
         assert_eq!(command("/unread"), Command::Unread);
+        assert_eq!(command("/verify"), Command::Verify(Verify::Show));
+        assert_eq!(command("/verify 01234 56789"), Command::Verify(Verify::Code("0123456789".to_owned())));
+        assert_eq!(command("/verify accept"), Command::Verify(Verify::Accept));
         assert_eq!(command("/quit"), Command::Quit);
     }
 
     #[test]
     fn every_listed_command_is_understood() {
         for (name, argument, _) in COMMANDS {
-            let example = match argument {
+            let example = match *argument {
                 "NICK" => "burak",
                 "TEXT" => "x",
                 "on|off|[N]" => "on",
+                "TIME|+S|-S" => "1:05",
+                "SPEED" => "1.5",
                 _ => "",
             };
             let line = Line::parse(format!("{name} {example}").trim());
-            assert!(!matches!(line, Line::Wrong(_)) || name == "//", "{name}: {line:?}");
+            assert!(!matches!(line, Line::Wrong(_)) || *name == "//", "{name}: {line:?}");
         }
     }
 
@@ -192,6 +310,13 @@ mod tests {
         assert!(wrong("/to a b").contains("one word"));
         assert!(wrong("/history many").contains("number"));
         assert!(wrong("/history 0").contains("number"));
+        assert!(wrong("/verify burak").contains("60 digits"));
         assert!(wrong("/play that").contains("names no message"));
+        assert!(wrong("/play 3 9").contains("0.5 to 2"));
+        assert!(wrong("/play 3 1 2").contains("//play"));
+        assert!(wrong("/seek soon").contains("1:05"));
+        assert!(wrong("/speed").contains("/speed 1.5"));
+        assert!(wrong("/voice now").contains("--no-trim") && wrong("/voice --gain").contains("value"));
+        assert!(wrong("/voice --gain 99").contains("decibels"));
     }
 }

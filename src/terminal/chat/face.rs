@@ -6,9 +6,9 @@ use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::complete::Names;
-use super::input::{Ask, Terminal, Typed};
+use super::input::{Ask, Busy, Terminal, Typed};
 use super::people::People;
-use crate::client::{Contact, Message};
+use crate::client::{Contact, Message, Safety};
 use crate::model::Nickname;
 
 /// Plain output.
@@ -28,6 +28,11 @@ pub trait Plain: Send {
     /// # Errors
     /// When it can't be written.
     fn unread(&mut self, counts: &[(&Nickname, usize)], line: &str) -> io::Result<()>;
+    /// How it stands with somebody's key, and the same in lines for people.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn safety(&mut self, safety: &Safety, lines: &str) -> io::Result<()>;
     /// Help, which only people ask for.
     ///
     /// # Errors
@@ -60,6 +65,7 @@ impl Face {
     pub(super) fn open(
         colors: bool,
         names: Names,
+        busy: Busy,
         plain: Option<Box<dyn Plain>>,
         fallback: Box<dyn Plain>,
     ) -> io::Result<Self> {
@@ -67,7 +73,7 @@ impl Face {
         let (shown, printed) = unbounded_channel();
         let plain = match plain {
             None if stdin().is_terminal() && stdout().is_terminal() => {
-                match Terminal::open(colors, names, sender.clone(), shown.clone())? {
+                match Terminal::open(colors, names, busy, sender.clone(), shown.clone())? {
                     Some(terminal) => Ok(terminal),
                     None => Err(fallback),
                 }
@@ -114,6 +120,11 @@ impl Face {
     pub(super) fn unread(&mut self, people: &People, line: String) -> io::Result<()> {
         let counts: Vec<_> = people.with_news().map(|person| (&person.nickname, person.new.len())).collect();
         self.result(line, |plain, line| plain.unread(&counts, line))
+    }
+
+    /// Shows how it stands with somebody's key.
+    pub(super) fn safety(&mut self, safety: &Safety, lines: String) -> io::Result<()> {
+        self.result(lines, |plain, lines| plain.safety(safety, lines))
     }
 
     /// Shows what can be typed.

@@ -14,6 +14,7 @@ use crate::client::{Body, ClientError, Contact, Delivery, Event, Message};
 use crate::model::{MessageId, Nickname};
 use crate::terminal::cues;
 use crate::terminal::line::voice;
+use crate::terminal::safety::{self, Qr};
 
 /// How long somebody is away until it is said: a connection that is lost for a moment is nobody's business.
 const AWAY: Duration = Duration::from_secs(3);
@@ -43,8 +44,8 @@ impl Talk {
             }
             Event::Accepted { id, .. } => self.accepted(id),
             Event::Refused { id, reason } => {
-                if self.unsent.remove(&id).is_some() {
-                    self.cue(Some(Cue::Error));
+                if let Some(pending) = self.unsent.remove(&id) {
+                    self.cue(Some(Cue::Error), &pending.to);
                     self.words(&format!("not sent: the server refused it: {reason}"));
                     self.failed.get_or_insert(ClientError::Refused { reason });
                 }
@@ -57,7 +58,17 @@ impl Talk {
                 }
             }
             Event::LiveEnded(message) => self.live_ended(&message),
+            Event::Locked => {
+                self.words("the profile is locked now");
+                return Ok(Flow::End);
+            }
             Event::Presence { nickname, online } => self.presence(&nickname, online),
+            Event::Verified { nickname, verified } => {
+                let person = self.people.get_or_add(&nickname);
+                (person.verified, person.key_changed) = (verified, false);
+                let how = if verified { "verified" } else { "accepted, not verified" };
+                self.words(&format!("the key of {nickname} is {how}"));
+            }
             Event::Message(_) | Event::Queued(_) | Event::Uploading { .. } | Event::Drained => {}
         }
         Ok(Flow::On)
@@ -73,8 +84,15 @@ impl Talk {
             Done::Fetched(Ok((message, wav))) => self.hear(&message, wav),
             Done::Fetched(Err(error)) => self.words(&error.to_string()),
             Done::Recording(started) => self.recording(started),
-            Done::Recorded { to, note } => self.recorded(to, note),
+            Done::Recorded { to, recorded } => self.recorded(to, recorded),
+            Done::Heard { number, heard } => self.heard(number, heard),
+            Done::Next { asked, next } => self.next_found(asked, next),
             Done::Said(words) => self.words(&words),
+            Done::Safety(Ok(safety)) => {
+                let lines = safety::shown(&safety, Qr::No, "/verify NUMBER");
+                self.face.safety(&safety, lines)?;
+            }
+            Done::Safety(Err(error)) => self.words(&error.to_string()),
             Done::Met(messages) => {
                 for message in &messages {
                     let peer = peer(message, &self.view.me).clone();
@@ -111,7 +129,11 @@ impl Talk {
             self.people.get_or_add(&peer).new.push(message.number);
         }
         self.show(message, Marks::default())?;
-        self.cue(cues::of_message(message));
+        if matches!(message.body, Body::Notice { .. }) {
+            // It may be about a key, which the prompt shows.
+            self.look_around(false);
+        }
+        self.cue(cues::of_message(message), &message.from);
         self.hear_arrival(message);
         Ok(())
     }
@@ -132,7 +154,7 @@ impl Talk {
 
     fn accepted(&mut self, id: MessageId) {
         let Some(pending) = self.unsent.remove(&id) else { return };
-        self.cue(Some(Cue::Sent));
+        self.cue(Some(Cue::Sent), &pending.to);
         if pending.told {
             self.left += 1;
             if !self.unsent.values().any(|pending| pending.told) {
@@ -155,7 +177,7 @@ impl Talk {
             }
             Err(error) => {
                 self.unsent.remove(&id);
-                self.cue(Some(Cue::Error));
+                self.cue(Some(Cue::Error), to);
                 let reason = match &error {
                     ClientError::UnknownNickname { nickname } => unknown(nickname),
                     error => error.to_string(),
@@ -189,6 +211,11 @@ impl Talk {
                 self.words(&unknown(&with));
                 self.words("choose somebody with /to NICK");
                 self.with = None;
+            }
+            Some(with) if self.people.find(&with).is_some_and(|person| person.key_changed) => {
+                self.words(&format!(
+                    "connected; the key of {with} has changed: /verify shows it, nothing is sent"
+                ));
             }
             Some(with) => {
                 let words = if self.people.is_online(&with) {
@@ -224,7 +251,7 @@ impl Talk {
             self.leaving.remove(place);
         } else {
             self.words(&format!("{nickname} is online"));
-            self.cue(Some(Cue::Joined));
+            self.cue(Some(Cue::Joined), nickname);
         }
     }
 
@@ -236,7 +263,7 @@ impl Talk {
         let left: Vec<(Nickname, Instant)> = left;
         for (nickname, _) in left {
             self.words(&format!("{nickname} is offline"));
-            self.cue(Some(Cue::Left));
+            self.cue(Some(Cue::Left), &nickname);
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::io::{self, Write, stdin, stdout};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -19,11 +20,12 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{
     Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext,
-    EventHandler, ExternalPrinter, Helper, RepeatCount,
+    EventHandler, ExternalPrinter, Helper, KeyCode, RepeatCount,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::complete::Names;
+use crate::terminal::keys::Press;
 
 /// What came from the keyboard.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +34,8 @@ pub enum Typed {
     Line(String),
     /// A key: what it does to the line is not known here.
     Key,
+    /// A key on an empty line, for what is played or recorded.
+    Press(Press),
     /// The line was given up (Ctrl-C).
     Cleared,
     /// There is no more (Ctrl-D).
@@ -104,12 +108,13 @@ impl Terminal {
     pub fn open(
         colors: bool,
         names: Names,
+        busy: Busy,
         typed: UnboundedSender<Typed>,
         printed: UnboundedSender<Vec<u64>>,
     ) -> io::Result<Option<Self>> {
         let Ok(restore) = Restore::new() else { return Ok(None) };
         let turn = Arc::new(Turn::default());
-        let (typist, keys) = (Typist { names, turn: turn.clone() }, Keys(typed.clone()));
+        let (typist, keys) = (Typist { names, turn: turn.clone() }, Keys { typed: typed.clone(), busy });
         let Some((editor, printer)) = editor(colors, typist, keys) else { return Ok(None) };
         let (asks, asked) = mpsc::channel();
         let (pieces, printing) = mpsc::channel();
@@ -243,14 +248,47 @@ impl Hinter for Typist {
     }
 }
 
-/// Tells of each key, and leaves what it does to the editor.
-struct Keys(UnboundedSender<Typed>);
+/// What is going on that keys may be meant for. Clones are the same.
+#[derive(Clone, Default, Debug)]
+pub struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    /// Something is played or recorded, or no longer.
+    pub fn set(&self, busy: bool) {
+        self.0.store(busy, Ordering::Relaxed);
+    }
+}
+
+/// Tells of each key, and leaves what it does to the editor; all but those that control what is played or recorded
+/// and begin no text.
+struct Keys {
+    typed: UnboundedSender<Typed>,
+    busy: Busy,
+}
 
 impl ConditionalEventHandler for Keys {
-    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
+    fn handle(&self, event: &Event, _: RepeatCount, _: bool, line: &EventContext<'_>) -> Option<Cmd> {
+        let key = event.get(0).map_or(KeyCode::Null, |key| key.0);
+        let busy = self.busy.0.load(Ordering::Relaxed);
+        let press = match key {
+            KeyCode::Char(' ') => Some(Press::Char(' ')),
+            KeyCode::Left => Some(Press::Left),
+            KeyCode::Right => Some(Press::Right),
+            _ => None,
+        };
         // Nobody listens any more only when the conversation has ended.
-        let _ = self.0.send(Typed::Key);
-        None
+        match press.filter(|_| busy && line.line().is_empty()) {
+            Some(press) => {
+                let _ = self.typed.send(Typed::Press(press));
+                Some(Cmd::Noop)
+            }
+            // It may be a command for what is played.
+            None if busy && (line.line().starts_with('/') || key == KeyCode::Char('/')) => None,
+            None => {
+                let _ = self.typed.send(Typed::Key);
+                None
+            }
+        }
     }
 }
 

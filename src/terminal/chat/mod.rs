@@ -12,7 +12,8 @@
 //! - [`render`]: what it all looks like
 //! - `face`: a terminal or plain output, behind one interface
 //! - `talk`: the conversation's state, from its beginning to its end
-//! - `sound`: what is heard and recorded
+//! - `sound`: what is heard
+//! - `taking`: what is recorded
 //! - `typed`: doing what was typed
 //! - `happened`: showing what happened
 
@@ -24,12 +25,12 @@ pub mod input;
 pub mod people;
 pub mod render;
 mod sound;
+mod taking;
 mod talk;
 mod typed;
 
 use std::io;
 
-use crate::audio::Speaker;
 use crate::client::{Client, ClientError};
 use crate::model::Nickname;
 
@@ -40,8 +41,8 @@ use render::View;
 pub struct Settings {
     /// With whom, if that is known yet.
     pub with: Option<Nickname>,
-    /// Where sounds are played.
-    pub speaker: Speaker,
+    /// The sounds, and where they are played.
+    pub cues: super::Cues,
     /// How things are shown.
     pub lines: super::Lines,
     /// Where everything goes, in place of a terminal.

@@ -1,6 +1,6 @@
 //! Who one talks with: colours, who is online, and what of theirs is new.
 
-use crate::client::{Contact, Message};
+use crate::client::{Contact, KeyStanding, Message};
 use crate::model::{Color, Nickname};
 
 /// Somebody.
@@ -12,6 +12,10 @@ pub struct Person {
     pub color: Option<Color>,
     /// Whether they are connected, as far as known.
     pub online: bool,
+    /// Whether their key was compared and found right.
+    pub verified: bool,
+    /// Whether their key has changed, and nobody has decided.
+    pub key_changed: bool,
     /// Whether there is a conversation with them.
     pub talked: bool,
     /// Numbers of their messages that came while one talked to someone else.
@@ -31,6 +35,8 @@ impl People {
                 nickname: nickname.clone(),
                 color: None,
                 online: false,
+                verified: false,
+                key_changed: false,
                 talked: false,
                 new: Vec::new(),
             });
@@ -51,6 +57,15 @@ impl People {
         person.nickname = contact.nickname.clone();
         person.color = Some(contact.color);
         person.online = contact.online;
+        person.verified = contact.verified;
+        person.key_changed = contact.key_change.is_some();
+    }
+
+    /// Learns how it stands with somebody's key.
+    pub fn judge(&mut self, standing: &KeyStanding) {
+        let person = self.get_or_add(&standing.nickname);
+        person.verified = standing.verified;
+        person.key_changed = standing.key_change.is_some();
     }
 
     /// Learns from a message of a conversation with somebody.

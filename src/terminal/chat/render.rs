@@ -125,6 +125,16 @@ impl View {
         if news.is_empty() { "nothing new".to_owned() } else { news.join(", ") }
     }
 
+    /// How it stands with the key of whom one talks to.
+    fn mark(&self, person: Option<&Person>) -> &'static str {
+        match person {
+            Some(person) if person.key_changed => " (KEY CHANGED)",
+            Some(person) if person.verified && self.lines.plain => " (verified)",
+            Some(person) if person.verified => " ✓",
+            _ => "",
+        }
+    }
+
     /// The prompt: who talks to whom, and whose messages are new.
     pub fn prompt(&self, with: Option<&Nickname>, people: &People) -> Ask {
         let you = self.lines.named(&self.me, self.color, "you");
@@ -133,7 +143,11 @@ impl View {
                 let name = sanitize::line(with.as_str());
                 let color = people.find(with).and_then(|person| person.color);
                 let shown = color.map_or_else(|| name.to_string(), |color| self.lines.name(with, color));
-                (self.lines.to("you", &name), self.lines.to(&you, &shown))
+                let mark = self.mark(people.find(with));
+                (
+                    format!("{}{mark}", self.lines.to("you", &name)),
+                    format!("{}{mark}", self.lines.to(&you, &shown)),
+                )
             }
             None => ("you".to_owned(), you),
         };
@@ -209,6 +223,7 @@ mod tests {
             seq: None,
             delivery: (from == "ayşe").then_some(Delivery::Accepted),
             late: false,
+            key_changed: false,
             color: "blue".parse().unwrap(),
         }
     }
@@ -243,6 +258,8 @@ mod tests {
             peaks: Vec::new(),
             live: false,
             cut_off: false,
+            listened: false,
+            position_ms: 0,
         };
         let voice = Message { body, ..text("burak", "ayşe", "") };
         assert_eq!(line(&voice, "burak", Marks::default()), "burak: voice note, 0:07 (/play 12)");
@@ -265,6 +282,12 @@ mod tests {
             prompt(&people, Some("burak")).painted,
             "\u{1b}[38;5;65myou\u{1b}[0m → \u{1b}[38;5;27mburak\u{1b}[0m> "
         );
+        people.get_or_add(&name("burak")).verified = true;
+        assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak ✓> ");
+        people.get_or_add(&name("burak")).key_changed = true;
+        assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak (KEY CHANGED)> ");
+        *people.get_or_add(&name("burak")) =
+            Person { verified: false, key_changed: false, ..people.find(&name("burak")).unwrap().clone() };
         people.get_or_add(&name("zoé")).new = vec![1, 2];
         assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak (zoé 2 new)> ");
         for other in ["지민", "小明", "jo"] {
@@ -307,6 +330,7 @@ mod tests {
             since: Millis(0),
             me,
             warning: None,
+            key_change: None,
         };
         let mut contacts =
             vec![contact("burak", false, false), contact("지민", true, false), contact("ayşe", true, true)];

@@ -1,73 +1,71 @@
-//! What is heard of a conversation, and what is recorded for it. Nothing here is opened before it is asked for,
+//! What is heard of a conversation. Nothing here is opened before it is asked for,
 //! and nothing that is missing stops a text.
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::ChatError;
-use super::talk::{Done, Outgoing, Talk};
-use crate::audio::{AudioError, Cue, Note, Recorder, Recording, Speaker, recorder};
-use crate::client::{Body, Message, MessageRef};
+use super::input::Busy;
+use super::taking::Taking;
+use super::talk::{Done, Talk};
+use crate::audio::{Cue, Start};
+use crate::client::{Body, ClientError, Message, MessageRef};
 use crate::model::Nickname;
 use crate::speech::Speech;
-use crate::terminal::aloud::Aloud;
+use crate::terminal::Cues;
+use crate::terminal::aloud::{Aloud, Outcome};
+use crate::terminal::keys::Press;
 use crate::terminal::line::duration;
+use crate::terminal::listening::{Control, speed, time};
 
-/// The longest recording.
-const LONGEST: Duration = Duration::from_secs(600);
-/// How often the level is looked at.
-const LOOK: Duration = Duration::from_millis(100);
-/// When the level is first said, and how often after that.
-const FIRST: Duration = Duration::from_secs(2);
-const AGAIN: Duration = Duration::from_secs(30);
+/// How long keeping how far a note was heard may take at the end.
+const KEEPING: Duration = Duration::from_secs(2);
 /// Texts that tell which language people write.
 const LEARNT: u32 = 100;
 
 /// Loudspeaker, voice and microphone of a conversation.
 pub(super) struct Sound {
-    pub(super) speaker: Speaker,
+    pub(super) cues: Cues,
     aloud: Option<Aloud>,
     /// What arrives is heard.
     speaking: bool,
     /// What is being recorded, and for whom.
     pub(super) taking: Option<Taking>,
-}
-
-/// A recording under way.
-pub(super) struct Taking {
-    pub(super) to: Nickname,
-    /// Absent until the microphone is open.
-    pub(super) recording: Option<Recording>,
-    /// When the level is looked at next.
-    pub(super) look: Instant,
-    /// When it is said next, in time recorded.
-    say: Duration,
-    loudest: f32,
+    /// How fast notes are played.
+    pub(super) speed: f32,
+    /// The note that was heard last.
+    last: Option<u64>,
+    busy: Busy,
+    /// Keeps how far notes were heard.
+    kept: TaskTracker,
 }
 
 impl Sound {
-    pub(super) fn new(speaker: Speaker) -> Self {
-        Self { speaker, aloud: None, speaking: false, taking: None }
+    pub(super) fn new(cues: Cues, busy: Busy) -> Self {
+        let kept = TaskTracker::new();
+        Self { cues, aloud: None, speaking: false, taking: None, speed: 1.0, last: None, busy, kept }
     }
 }
 
 impl Talk {
     /// Plays a sound of the program's own.
-    pub(super) fn cue(&mut self, cue: Option<Cue>) {
-        cue.into_iter().for_each(|cue| self.sound.speaker.cue(cue));
+    pub(super) fn cue(&mut self, cue: Option<Cue>, person: &Nickname) {
+        cue.into_iter().for_each(|cue| self.sound.cues.play(cue, Some(person)));
     }
 
-    /// Says once what is wrong with the loudspeaker.
+    /// Says once what is wrong with sounds.
     pub(super) fn say_trouble(&mut self) {
-        if let Some(trouble) = self.sound.speaker.take_trouble() {
-            self.words(&trouble.to_string());
+        let cues = &self.sound.cues;
+        let trouble = cues.speaker().take_trouble().map(|trouble| trouble.to_string());
+        for words in cues.take_warnings().into_iter().chain(trouble) {
+            self.words(&words);
         }
     }
 
     fn aloud(&mut self, speech: bool) -> &Aloud {
         let done = self.done.clone();
-        let speaker = self.sound.speaker.clone();
+        let speaker = self.sound.cues.speaker().clone();
         self.sound.aloud.get_or_insert_with(|| {
             let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
             Aloud::new(speaker, speech.then(Speech::new), false, tell)
@@ -115,14 +113,23 @@ impl Talk {
     /// Something to be heard is here.
     pub(super) fn hear(&mut self, message: &Message, wav: Option<Vec<u8>>) {
         match (&message.body, wav) {
-            (Body::Voice { duration_ms, .. }, Some(wav)) => {
+            (Body::Voice { duration_ms, position_ms, .. }, Some(wav)) => {
                 let from = if message.from == self.view.me { "you" } else { message.from.as_str() };
-                let words =
-                    format!("playing voice note {} from {from}, {}", message.number, duration(*duration_ms));
-                self.words(&words);
-                let from = message.from.clone();
-                // Nobody waits for its end.
-                drop(self.aloud(false).note(&from, wav));
+                let left = Duration::from_millis(*position_ms);
+                let at = if left.is_zero() { String::new() } else { format!(", from {}", time(left)) };
+                let length = duration(*duration_ms);
+                self.words(&format!("playing voice note {} from {from}, {length}{at}", message.number));
+                let (from, number) = (message.from.clone(), message.number);
+                let start = Start { from: left, speed: self.sound.speed };
+                let turn = self.aloud(false).note(&from, wav, start);
+                self.sound.last = Some(number);
+                self.busy(true);
+                let (client, done) = (self.client.clone(), self.done.clone());
+                self.sound.kept.spawn(async move {
+                    let heard = turn.kept(&client, number).await == Outcome::Heard;
+                    // The conversation may have ended.
+                    let _ = done.send(Done::Heard { number, heard });
+                });
             }
             (Body::Text { text }, _) => {
                 if !self.sound.speaking && self.sound.aloud.is_some() {
@@ -145,105 +152,82 @@ impl Talk {
         }
     }
 
-    /// Begins to record.
-    pub(super) fn record(&mut self) {
-        let Some(to) = self.with.clone() else {
-            self.words("for whom? /to NICK first");
+    /// Pauses what is recorded or played, or goes on.
+    pub(super) fn pause(&mut self) {
+        if !self.pause_recording() {
+            self.control(Control::Toggle);
+        }
+    }
+
+    /// A key on an empty line, for what is played or recorded.
+    pub(super) fn press(&mut self, key: Press) {
+        match Control::of_key(key) {
+            Some(Control::Toggle) => self.pause(),
+            Some(control) => self.control(control),
+            None => {}
+        }
+    }
+
+    /// Does something with the note that is played.
+    pub(super) fn control(&mut self, control: Control) {
+        if let Control::Speed(speed) = control {
+            self.sound.speed = speed;
+        }
+        let words = match self.sound.aloud.as_ref().and_then(Aloud::playing) {
+            Some(playback) => control.apply(&playback),
+            None => match control {
+                Control::Speed(to) => format!("{} from now on", speed(to)),
+                _ => "nothing is being played: /play does".to_owned(),
+            },
+        };
+        self.words(&words);
+    }
+
+    /// Hears the next voice note.
+    pub(super) fn next_note(&mut self) {
+        let Some(after) = self.sound.last else {
+            self.words("which one? /play N first");
             return;
         };
-        if self.sound.taking.is_some() {
-            self.words("it is being recorded already: Enter sends it, /cancel does not");
-            return;
-        }
-        // The loudspeaker is not to be recorded.
         self.hush();
-        let look = Instant::now() + LOOK;
-        self.sound.taking = Some(Taking { to, recording: None, look, say: FIRST, loudest: 0.0 });
-        self.spawn(|_| async { Done::Recording(Recorder::start(recorder::Options::default()).await) });
+        self.spawn(
+            move |client| async move { Done::Next { asked: true, next: client.next_voice(after).await } },
+        );
     }
 
-    /// The microphone is open, or is not.
-    pub(super) fn recording(&mut self, started: Result<Recording, AudioError>) {
-        match (started, &mut self.sound.taking) {
-            (Ok(recording), Some(taking)) => {
-                let words = format!("recording for {}: Enter sends it, /cancel does not", taking.to);
-                taking.recording = Some(recording);
-                self.words(&words);
-            }
-            (Ok(recording), None) => recording.cancel(),
-            (Err(error), _) => {
-                self.sound.taking = None;
-                self.words(&error.to_string());
-            }
+    /// The next voice note is known.
+    pub(super) fn next_found(&mut self, asked: bool, next: Result<Option<Message>, ClientError>) {
+        match next {
+            Ok(Some(message)) => self.fetch(MessageRef::Number(message.number), true),
+            Ok(None) if asked => self.words("that was the last one"),
+            Ok(None) => {}
+            Err(error) => self.words(&error.to_string()),
         }
     }
 
-    /// Looks at the level, and says it now and then. Ends a recording that has reached its limit.
-    pub(super) fn look_at_level(&mut self) {
-        let Some(taking) = &mut self.sound.taking else { return };
-        taking.look = Instant::now() + LOOK;
-        let Some(recording) = &taking.recording else { return };
-        taking.loudest = taking.loudest.max(recording.level());
-        let elapsed = recording.elapsed();
-        if elapsed >= LONGEST {
-            self.words("10 minutes are over");
-            self.end_recording(true);
-            return;
+    /// A note has been heard, or was stopped.
+    pub(super) fn heard(&mut self, number: u64, heard: bool) {
+        if self.sound.aloud.as_ref().and_then(Aloud::playing).is_none() && self.sound.taking.is_none() {
+            self.busy(false);
         }
-        if elapsed < taking.say {
-            return;
-        }
-        taking.say = elapsed + AGAIN;
-        let level = level(std::mem::take(&mut taking.loudest));
-        let time = duration(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
-        self.words(&format!("{time} recorded, {level}"));
-    }
-
-    /// Ends the recording: the note is sent, or forgotten.
-    pub(super) fn end_recording(&mut self, send: bool) {
-        match self.sound.taking.take() {
-            None => self.words("nothing is being recorded: /voice begins"),
-            Some(Taking { recording: Some(recording), to, .. }) if send => {
-                self.spawn(|_| async move {
-                    Done::Recorded { to, note: recording.finish().await.and_then(|take| take.note()) }
-                });
-            }
-            Some(_) => self.words("not sent: what was recorded is forgotten"),
+        // What arrives is in the queue anyway.
+        if heard && !self.sound.speaking {
+            self.spawn(move |client| async move {
+                Done::Next { asked: false, next: client.next_voice(number).await }
+            });
         }
     }
 
-    /// A note is ready.
-    pub(super) fn recorded(&mut self, to: Nickname, note: Result<Note, AudioError>) {
-        match note {
-            Ok(note) => {
-                let words = format!("voice note for {to}, {}", duration(note.duration_ms));
-                self.words(&words);
-                self.send_out(to, Outgoing::Voice(note));
-            }
-            Err(error) => self.words(&format!("not sent: {error}")),
-        }
+    /// Keys are for what is played or recorded, or no longer.
+    pub(super) fn busy(&self, busy: bool) {
+        self.sound.busy.set(busy);
     }
-}
 
-/// A level from 0 to 1, in words.
-fn level(loudest: f32) -> &'static str {
-    match loudest {
-        ..0.005 => "silence: is the microphone muted?",
-        ..0.05 => "very quiet: closer to the microphone, perhaps",
-        ..0.98 => "level good",
-        _ => "too loud: a little further away, perhaps",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_level_is_said_in_words() {
-        assert!(level(0.0).contains("muted"));
-        assert!(level(0.01).contains("quiet"));
-        assert_eq!(level(0.3), "level good");
-        assert!(level(1.0).contains("loud"));
+    /// Falls silent, and waits until it is kept how far the last note was heard.
+    pub(super) async fn end_of_sound(&mut self) {
+        self.hush();
+        self.sound.kept.close();
+        // Whatever keeps the profile from being written is not waited for any longer.
+        let _ = tokio::time::timeout(KEEPING, self.sound.kept.wait()).await;
     }
 }

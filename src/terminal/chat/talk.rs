@@ -10,14 +10,15 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::complete::Names;
 use super::face::Face;
-use super::input::Typed;
+use super::input::{Busy, Typed};
 use super::people::{People, peer};
 use super::render::Marks;
 use super::sound::Sound;
 use super::{ChatError, Settings, View};
-use crate::audio::{AudioError, Note, Recording};
-use crate::client::{Client, ClientError, Command, Contact, Event, Events, Message, Reply};
+use crate::audio::{AudioError, Note};
+use crate::client::{Client, ClientError, Command, Contact, Event, Events, Message, Reply, Safety};
 use crate::model::{MessageId, Nickname};
+use crate::terminal::dictation::{Dictation, Recorded};
 
 /// Messages of the history shown at the beginning, where nothing more is new.
 const RECENT: usize = 10;
@@ -41,6 +42,7 @@ pub(super) enum Link {
 
 /// A message of one's own that the server does not have yet.
 pub(super) struct Pending {
+    pub(super) to: Nickname,
     /// It is in the outbox.
     pub(super) stored: bool,
     /// It was said that it waits.
@@ -58,11 +60,17 @@ pub(super) enum Done {
     /// Something to be heard, with its sound.
     Fetched(Result<(Message, Option<Vec<u8>>), ClientError>),
     /// The microphone is open, or is not.
-    Recording(Result<Recording, AudioError>),
+    Recording(Result<Dictation, AudioError>),
     /// A note was recorded.
-    Recorded { to: Nickname, note: Result<Note, AudioError> },
+    Recorded { to: Nickname, recorded: Result<Recorded, AudioError> },
+    /// A note was heard, or stopped.
+    Heard { number: u64, heard: bool },
+    /// The voice note that comes next.
+    Next { asked: bool, next: Result<Option<Message>, ClientError> },
     /// Something to be said.
     Said(String),
+    /// How it stands with somebody's key.
+    Safety(Result<Safety, ClientError>),
 }
 
 /// What is sent.
@@ -116,9 +124,9 @@ impl Talk {
     pub(super) async fn begin(client: Client, settings: Settings) -> Result<Self, ChatError> {
         let events = client.events();
         let status = client.status().await?;
-        let names = Names::default();
+        let (names, busy) = (Names::default(), Busy::default());
         let colors = settings.lines.palette != crate::terminal::Palette::None;
-        let face = Face::open(colors, names.clone(), settings.plain, settings.fallback)?;
+        let face = Face::open(colors, names.clone(), busy.clone(), settings.plain, settings.fallback)?;
         let (outgoing, to_send) = unbounded_channel();
         let (done, finished) = unbounded_channel();
         tokio::spawn(send(client.clone(), to_send, done.clone()));
@@ -136,7 +144,7 @@ impl Talk {
             left: 0,
             outgoing,
             done,
-            sound: Sound::new(settings.speaker),
+            sound: Sound::new(settings.cues, busy),
             known: 0,
             leaving: Vec::new(),
             failed: None,
@@ -148,6 +156,9 @@ impl Talk {
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
         };
+        for standing in talk.client.standings().await? {
+            talk.people.judge(&standing);
+        }
         talk.catch_up().await?;
         talk.ask();
         talk.spawn(
@@ -272,6 +283,7 @@ impl Talk {
     }
 
     async fn end(mut self) -> Result<(), ChatError> {
+        self.end_of_sound().await;
         // What was typed is safe in the outbox before the end.
         let patience = Instant::now() + PATIENCE;
         while self.unsent.values().any(|pending| !pending.stored)
@@ -322,7 +334,7 @@ impl Talk {
     /// Sends something, in its turn.
     pub(super) fn send_out(&mut self, to: Nickname, what: Outgoing) {
         let id = MessageId::generate();
-        self.unsent.insert(id, Pending { stored: false, told: false });
+        self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
         // The other end is held for as long as this.
         let _ = self.outgoing.send((id, to, what));
     }

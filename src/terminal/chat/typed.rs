@@ -1,10 +1,10 @@
 //! Doing what was typed.
 
 use super::ChatError;
-use super::command::{Command, Line};
+use super::command::{Command, Line, Verify};
 use super::input::Typed;
 use super::render::{Marks, help};
-use super::talk::{Flow, Link, Outgoing, Talk};
+use super::talk::{Done, Flow, Link, Outgoing, Talk};
 use crate::client::ClientError;
 use crate::model::Nickname;
 
@@ -18,11 +18,15 @@ impl Talk {
             }
             return Ok(Flow::On);
         }
+        if let Typed::Press(key) = typed {
+            self.press(key);
+            return Ok(Flow::On);
+        }
         self.face.answered();
         let cleared = typed == Typed::Cleared;
         let line = match typed {
             Typed::Line(line) => line,
-            Typed::Cleared | Typed::Key => String::new(),
+            Typed::Cleared | Typed::Key | Typed::Press(_) => String::new(),
             Typed::End if self.face.is_terminal() => return Ok(Flow::End),
             Typed::End => {
                 self.finish();
@@ -89,12 +93,20 @@ impl Talk {
                 }
                 return Ok(Flow::End);
             }
-            Command::Voice => self.record(),
+            Command::Voice(options) => self.record(options),
+            Command::Listen => self.listen_to_recording(),
             Command::Cancel => self.end_recording(false),
-            Command::Play(which) => self.fetch(which, true),
+            Command::Play(which, speed) => {
+                self.sound.speed = speed.unwrap_or(self.sound.speed);
+                self.fetch(which, true);
+            }
+            Command::Pause => self.pause(),
+            Command::Control(control) => self.control(control),
+            Command::Next => self.next_note(),
             Command::Speak(on) => self.speak(on).await?,
             Command::SpeakOne(which) => self.fetch(which, false),
             Command::Stop => self.hush(),
+            Command::Verify(what) => self.verify(what),
         }
         Ok(Flow::On)
     }
@@ -130,6 +142,25 @@ impl Talk {
             self.turn_to(&nick).await?;
         }
         Ok(())
+    }
+
+    fn verify(&self, what: Verify) {
+        let Some(with) = self.with.clone() else {
+            let _ = self.done.send(Done::Said("whose key? /to NICK first".to_owned()));
+            return;
+        };
+        self.spawn(move |client| async move {
+            let decided = match what {
+                Verify::Show => return Done::Safety(client.safety(&with).await),
+                Verify::Code(code) => client.verify(&with, &code).await,
+                Verify::Accept => client.accept_change(&with).await,
+            };
+            match decided {
+                // The event says it.
+                Ok(_) => Done::Met(Vec::new()),
+                Err(error) => Done::Safety(Err(error)),
+            }
+        });
     }
 
     /// Whether somebody is online, to be added to a sentence; nothing while that is not known.

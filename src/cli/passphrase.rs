@@ -1,0 +1,60 @@
+//! Where a passphrase comes from. Never from the command line or a variable, which others can see:
+//!
+//! 1. the first line of an open file descriptor, `--passphrase-fd`, for scripts
+//! 2. a person on the terminal, without echo
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::Result;
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+use crate::client::ClientError;
+use crate::crypto::Passphrase;
+
+/// The passphrase of a profile, from a person.
+///
+/// # Errors
+/// [`ClientError::Locked`] when there is nobody to ask.
+pub fn ask(home: &Path) -> Result<Passphrase> {
+    let locked = || ClientError::Locked { home: home.display().to_string() };
+    Ok(typed("passphrase: ").ok_or_else(locked)?)
+}
+
+/// A new passphrase. A person types it twice.
+///
+/// # Errors
+/// When there is none, or the two differ.
+pub fn choose(fd: Option<u32>) -> Result<Passphrase> {
+    if let Some(fd) = fd {
+        return from_fd(fd);
+    }
+    let nobody = || {
+        let what = "no new passphrase: type one on a terminal, or name a descriptor with --new-passphrase-fd";
+        Failure::new("no_new_passphrase", what)
+    };
+    let first = typed("new passphrase (there is no way back in without it): ").ok_or_else(nobody)?;
+    let second = typed("once more: ").ok_or_else(nobody)?;
+    if first.is(&second) {
+        return Ok(first);
+    }
+    Err(Failure::new("passphrases_differ", "the two passphrases differ: nothing was changed").into())
+}
+
+/// What stands in the first line of an open descriptor.
+///
+/// # Errors
+/// When it can't be read, or holds nothing.
+pub fn from_fd(fd: u32) -> Result<Passphrase> {
+    let failed =
+        |why: String| Failure::new("no_passphrase_read", format!("no passphrase in descriptor {fd}: {why}"));
+    let file = File::open(format!("/dev/fd/{fd}")).map_err(|error| failed(error.to_string()))?;
+    let read = Passphrase::read(file).map_err(|error| failed(error.to_string()))?;
+    Ok(read.ok_or_else(|| failed("its first line is empty".to_owned()))?)
+}
+
+/// What a person types on the terminal, without echo. `None`: nothing, or there is no terminal.
+fn typed(prompt: &str) -> Option<Passphrase> {
+    rpassword::prompt_password(prompt).ok().map(Zeroizing::new).and_then(Passphrase::new)
+}

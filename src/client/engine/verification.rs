@@ -1,0 +1,148 @@
+//! Whether a key is whose it is said to be: safety numbers, and what a person decides about a changed key.
+
+use crate::client::db::contacts::{self, Rival, Stored};
+use crate::client::db::outbox;
+use crate::client::{ClientError, Event, KeyChange, KeyStanding, Safety};
+use crate::crypto::SafetyNumber;
+use crate::crypto::safety::Side;
+use crate::model::{KeyId, Millis, Nickname};
+
+use super::{Engine, compute, lock};
+
+/// What is known here of somebody's key, and what was shown instead.
+pub(super) fn key_change(known: &Stored, rival: &Rival) -> KeyChange {
+    KeyChange {
+        known: known.identity.fingerprint(),
+        shown: rival.identity.fingerprint(),
+        since: rival.since,
+        vouched: rival.account == known.account,
+    }
+}
+
+/// A key that has changed, for a person who must not miss it.
+pub(super) fn warning(name: &Nickname, known: &Stored, shown: KeyId, now: Millis, vouched: bool) -> String {
+    let compared = if known.verified { "verified" } else { "never compared" };
+    let cause = if vouched {
+        "The known key vouches for the new one: they have made new keys, or whoever has their old ones has"
+    } else {
+        "The known key does not vouch for the new one: this may be a new account of theirs, or somebody else, \
+         such as whoever runs the server"
+    };
+    format!(
+        "WARNING: the key of {name} has changed. Known: {} ({compared}). Shown since {now}: {}. {cause}. Nothing \
+         is sent to {name} until you have compared the safety number (`tellal verify {name}`) or accepted the \
+         change (`tellal verify {name} --accept-change`)",
+        known.identity.fingerprint(),
+        shown.fingerprint()
+    )
+}
+
+impl Engine {
+    /// Whose key was compared, or has changed.
+    pub(super) async fn standings(&self) -> Result<Vec<KeyStanding>, ClientError> {
+        let notable = self.db.run(|db| contacts::notable(db)).await?;
+        let standings = notable.into_iter().map(|stored| KeyStanding {
+            verified: stored.verified && !stored.is_held(),
+            key_change: stored.rival.as_ref().map(|rival| key_change(&stored, rival)),
+            nickname: stored.nickname,
+        });
+        Ok(standings.collect())
+    }
+
+    /// The safety number with somebody, and how it stands with their key.
+    pub(super) async fn safety(&self, name: Nickname) -> Result<Safety, ClientError> {
+        let stored = self.acquaintance(&name).await?;
+        let number = self.number(stored.identity, &name).await?;
+        let new_number = match &stored.rival {
+            Some(rival) => Some(self.number(rival.identity, &name).await?),
+            None => None,
+        };
+        Ok(Safety {
+            fingerprint: stored.identity.fingerprint(),
+            own_fingerprint: self.me.identity.fingerprint(),
+            number: number.digits().to_owned(),
+            verified: stored.verified && stored.rival.is_none(),
+            key_change: stored.rival.as_ref().map(|rival| key_change(&stored, rival)),
+            new_number: new_number.map(|number| number.digits().to_owned()),
+            nickname: stored.nickname,
+        })
+    }
+
+    /// Marks somebody's key as compared, if this is the safety number: that with the known key, or that with the
+    /// one which has turned up beside it.
+    pub(super) async fn verify(&self, name: Nickname, code: &str) -> Result<Safety, ClientError> {
+        let stored = self.acquaintance(&name).await?;
+        let known = self.number(stored.identity, &name).await?.matches(code);
+        let new = match &stored.rival {
+            Some(rival) if !known => self.number(rival.identity, &name).await?.matches(code),
+            _ => false,
+        };
+        if !known && !new {
+            return Err(ClientError::WrongCode { nickname: stored.nickname });
+        }
+        self.decide(&stored, new, true).await?;
+        self.safety(name).await
+    }
+
+    /// Takes the key that has turned up for the known one.
+    pub(super) async fn accept_change(&self, name: Nickname) -> Result<Safety, ClientError> {
+        let stored = self.acquaintance(&name).await?;
+        if stored.rival.is_some() {
+            self.decide(&stored, true, false).await?;
+        }
+        self.safety(name).await
+    }
+
+    /// Carries out what a person has decided, and sends on.
+    async fn decide(&self, stored: &Stored, accept: bool, verified: bool) -> Result<(), ClientError> {
+        let name = stored.nickname.clone();
+        let account = stored.account;
+        self.commit(move |db, events| {
+            let mut pinned = account;
+            if accept && let Some(rival) = contacts::accept_rival(db, &name)? {
+                pinned = rival.account;
+                outbox::readdress(db, &name, &pinned)?;
+            }
+            if verified {
+                contacts::set_verified(db, &pinned)?;
+            }
+            events.push(Event::Verified { nickname: name, verified });
+            Ok(())
+        })
+        .await?;
+        lock(&self.people).retain(|_, person| person.account.nickname != stored.nickname);
+        self.decided.notify_one();
+        Ok(())
+    }
+
+    /// Somebody by name: as pinned, or else as the directory says now.
+    async fn acquaintance(&self, name: &Nickname) -> Result<Stored, ClientError> {
+        let stored = |name: Nickname| self.db.run(move |db| contacts::by_name(db, &name));
+        if *name == self.me.nickname {
+            return Err(ClientError::OwnNickname);
+        }
+        if let Some(stored) = stored(name.clone()).await? {
+            return Ok(stored);
+        }
+        let session = self.session().await?;
+        self.look_up_name(&session, name).await.map_err(|trouble| self.explain(trouble))?;
+        let found = stored(name.clone()).await?;
+        found.ok_or_else(|| ClientError::UnknownNickname { nickname: name.clone() })
+    }
+
+    async fn number(&self, identity: KeyId, name: &Nickname) -> Result<SafetyNumber, ClientError> {
+        let (me, name) = (self.me.clone(), name.clone());
+        let number = move || {
+            let mine = Side { identity: me.identity, nickname: &me.nickname };
+            SafetyNumber::of(mine, Side { identity, nickname: &name })
+        };
+        compute(number).await
+    }
+
+    /// Whether sending to a name is held because its key has changed; `None` for somebody not met yet.
+    pub(super) async fn held(&self, name: &Nickname) -> Result<Option<Option<KeyChange>>, ClientError> {
+        let wanted = name.clone();
+        let stored = self.db.run(move |db| contacts::by_name(db, &wanted)).await?;
+        Ok(stored.map(|stored| stored.rival.as_ref().map(|rival| key_change(&stored, rival))))
+    }
+}

@@ -1,0 +1,181 @@
+//! What is recorded for a conversation.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::talk::{Done, Outgoing, Talk};
+use crate::audio::{AudioError, Note};
+use crate::model::Nickname;
+use crate::terminal::dictation::{Dictation, Options, Recorded};
+use crate::terminal::line::duration;
+
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// When the level is first said, and how often after that.
+const FIRST: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(30);
+/// What can be done while it is recorded.
+const HOW: &str = "Enter sends it, space pauses, /listen plays it, /cancel forgets it";
+
+/// A recording, and for whom.
+pub(super) struct Taking {
+    pub(super) to: Nickname,
+    pub(super) stage: Stage,
+    /// When it is looked at next.
+    pub(super) look: Instant,
+    /// When the level is said next, in time recorded.
+    say: Duration,
+}
+
+/// How far it has come.
+pub(super) enum Stage {
+    /// The microphone is not open yet.
+    Opening,
+    /// It is recorded.
+    Recording(Box<Dictation>),
+    /// It has ended by itself, which has been said.
+    Ended(Box<Dictation>),
+    /// Nobody is heard in it: it is sent only when that is wanted all the same.
+    Silent(Note),
+}
+
+impl Talk {
+    /// Begins to record.
+    pub(super) fn record(&mut self, options: Options) {
+        let Some(to) = self.with.clone() else {
+            self.words("for whom? /to NICK first");
+            return;
+        };
+        if self.sound.taking.is_some() {
+            self.words(&format!("it is being recorded already: {HOW}"));
+            return;
+        }
+        // The loudspeaker is not to be recorded.
+        self.hush();
+        let look = Instant::now() + LOOK;
+        self.sound.taking = Some(Taking { to, stage: Stage::Opening, look, say: FIRST });
+        self.spawn(|_| async { Done::Recording(Dictation::start(options).await) });
+    }
+
+    /// The microphone is open, or is not.
+    pub(super) fn recording(&mut self, started: Result<Dictation, AudioError>) {
+        match (started, &mut self.sound.taking) {
+            (Ok(dictation), Some(taking)) => {
+                let words = format!("recording for {}: {HOW}", taking.to);
+                taking.stage = Stage::Recording(Box::new(dictation));
+                self.busy(true);
+                self.words(&words);
+            }
+            // Given up before it was open.
+            (Ok(_), None) => {}
+            (Err(error), _) => {
+                self.sound.taking = None;
+                self.words(&error.to_string());
+            }
+        }
+    }
+
+    /// Looks at how it goes, and says it now and then.
+    pub(super) fn look_at_level(&mut self) {
+        let Some(taking) = &mut self.sound.taking else { return };
+        taking.look = Instant::now() + LOOK;
+        let mut words = Vec::new();
+        match &mut taking.stage {
+            Stage::Recording(dictation) => {
+                words = dictation.look();
+                if dictation.elapsed() >= taking.say {
+                    taking.say = dictation.elapsed() + AGAIN;
+                    words.push(dictation.line(true));
+                }
+            }
+            Stage::Ended(dictation) => words = dictation.look(),
+            Stage::Opening | Stage::Silent(_) => {}
+        }
+        if let Stage::Recording(dictation) = &mut taking.stage
+            && dictation.has_ended()
+        {
+            words.push(format!(
+                "{}: Enter sends it, /listen plays it, /cancel forgets it",
+                dictation.end_in_words()
+            ));
+            taking.stage = match std::mem::replace(&mut taking.stage, Stage::Opening) {
+                Stage::Recording(dictation) => Stage::Ended(dictation),
+                other => other,
+            };
+        }
+        words.iter().for_each(|words| self.words(words));
+    }
+
+    /// Pauses the recording, or goes on. Whether there is one.
+    pub(super) fn pause_recording(&mut self) -> bool {
+        let words = match self.sound.taking.as_mut().map(|taking| &mut taking.stage) {
+            None => return false,
+            Some(Stage::Recording(dictation)) => dictation.toggle(),
+            Some(_) => "nothing is being recorded now: Enter sends what there is".to_owned(),
+        };
+        self.words(&words);
+        true
+    }
+
+    /// Lets what was recorded so far be heard.
+    pub(super) fn listen_to_recording(&mut self) {
+        let speaker = self.sound.cues.speaker().clone();
+        let words = match self.sound.taking.as_mut().map(|taking| &mut taking.stage) {
+            Some(Stage::Recording(dictation) | Stage::Ended(dictation)) => {
+                format!("{}; Enter sends it", dictation.listen(&speaker))
+            }
+            Some(_) => "there is nothing to be heard".to_owned(),
+            None => "nothing is being recorded: /voice begins; /play plays a note that came".to_owned(),
+        };
+        self.words(&words);
+    }
+
+    /// Ends the recording: the note is sent, or forgotten.
+    pub(super) fn end_recording(&mut self, send: bool) {
+        let Some(taking) = self.sound.taking.take() else {
+            self.words("nothing is being recorded: /voice begins");
+            return;
+        };
+        let Taking { to, stage, .. } = taking;
+        match stage {
+            Stage::Recording(dictation) | Stage::Ended(dictation) if send => {
+                if dictation.wants_review() {
+                    self.sound.taking = Some(Taking {
+                        to,
+                        stage: Stage::Recording(dictation),
+                        look: Instant::now(),
+                        say: AGAIN,
+                    });
+                    self.listen_to_recording();
+                    return;
+                }
+                self.busy(false);
+                self.spawn(|_| async move { Done::Recorded { to, recorded: dictation.finish().await } });
+            }
+            Stage::Silent(note) if send => self.send_out(to, Outgoing::Voice(note)),
+            _ => {
+                self.busy(false);
+                self.words("not sent: what was recorded is forgotten");
+            }
+        }
+    }
+
+    /// A note is ready.
+    pub(super) fn recorded(&mut self, to: Nickname, recorded: Result<Recorded, AudioError>) {
+        match recorded {
+            Ok(Recorded { note, words, silent }) => {
+                words.iter().for_each(|words| self.words(words));
+                if silent && self.sound.taking.is_none() {
+                    self.words("nobody is heard in it: Enter sends it all the same, /cancel forgets it");
+                    let look = Instant::now() + AGAIN;
+                    self.sound.taking = Some(Taking { to, stage: Stage::Silent(note), look, say: AGAIN });
+                    return;
+                }
+                self.words(&format!("voice note for {to}, {}", duration(note.duration_ms)));
+                self.send_out(to, Outgoing::Voice(note));
+            }
+            Err(error) => self.words(&format!("not sent: {error}")),
+        }
+    }
+}

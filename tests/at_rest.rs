@@ -1,0 +1,225 @@
+//! A profile at rest: its secrets under a passphrase, asked for, changed, removed and forgotten.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod support;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use support::screen::Screen;
+use support::{Finished, Profile, Server, schema};
+
+const WORDS: &str = "çok gizli sözler";
+
+/// Runs a command with a passphrase in descriptor 0.
+fn with(profile: &Profile, words: &str, args: &[&str]) -> Finished {
+    profile.run_with_stdin([args, &["--passphrase-fd", "0"]].concat(), format!("{words}\n").as_bytes())
+}
+
+fn set(profile: &Profile, words: &str) {
+    let set = profile.run_with_stdin(["lock", "--set", "--new-passphrase-fd", "0"], words.as_bytes());
+    assert!(set.ok().contains("sealed now"), "{set:?}");
+}
+
+fn error(finished: &Finished) -> String {
+    assert_eq!(finished.code(), 1, "{finished:?}");
+    let object: Value = serde_json::from_str(finished.stdout.lines().last().unwrap()).unwrap();
+    schema::check(&object, &["error"]);
+    let code = object["error"].as_str().unwrap().to_owned();
+    assert!(schema::errors().contains(&code), "{code}");
+    code
+}
+
+fn keys(profile: &Profile) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(profile.file("keys")).unwrap();
+    files.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// The public key that openssl finds in a private key's file.
+fn openssl(file: &Path, words: &str) -> Option<String> {
+    let mut command = Command::new("openssl");
+    command.args(["pkey", "-pubout", "-passin", "stdin", "-in"]).arg(file);
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = child.spawn().expect("openssl is installed");
+    child.stdin.take().unwrap().write_all(format!("{words}\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn keys_under_a_passphrase_are_what_openssl_opens_with_it_and_nobody_without() {
+    let server = Server::start();
+    let ayşe = Profile::register(&server, "ayşe");
+    ayşe.run(["history"]).ok();
+    let before: Vec<(PathBuf, String)> =
+        keys(&ayşe).into_iter().map(|path| (path.clone(), openssl(&path, "").unwrap())).collect();
+    assert_eq!(before.len(), 3, "identity, device, message key");
+    let secrets: Vec<String> = before
+        .iter()
+        .map(|(path, _)| path.clone())
+        .chain([ayşe.file("history.key")])
+        // A part that nothing but the secret itself holds.
+        .map(|path| {
+            std::fs::read_to_string(path).unwrap().trim_end().chars().rev().skip(40).take(24).collect()
+        })
+        .collect();
+    assert_eq!(error(&ayşe.run(["lock", "--json"])), "no_passphrase");
+    set(&ayşe, WORDS);
+
+    for (path, public) in &before {
+        let pem = std::fs::read_to_string(path).unwrap();
+        assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"), "{path:?}");
+        assert_eq!(openssl(path, WORDS).as_ref(), Some(public), "{path:?}");
+        assert_eq!(openssl(path, "başka"), None);
+        let parsed = Command::new("openssl").args(["asn1parse", "-in"]).arg(path).output().unwrap();
+        let parsed = String::from_utf8(parsed.stdout).unwrap();
+        let integers: Vec<&str> = parsed
+            .lines()
+            .filter(|line| line.contains("INTEGER"))
+            .map(|line| line.rsplit(':').next().unwrap())
+            .collect();
+        assert!(parsed.contains("PBES2") && parsed.contains("scrypt") && parsed.contains("aes-256-cbc"));
+        assert_eq!(integers, ["4000", "08", "05"], "N = 2^14, r = 8, p = 5: {parsed}");
+    }
+    for file in files(ayşe.home()) {
+        let bytes = std::fs::read(&file).unwrap();
+        let text: String = String::from_utf8_lossy(&bytes).chars().rev().collect();
+        assert!(secrets.iter().all(|secret| !text.contains(secret)), "{file:?} holds a secret");
+    }
+}
+
+#[test]
+fn a_locked_profile_opens_with_its_passphrase_alone() {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    burak.send("ayşe", "önce");
+    let open = ayşe.run(["doctor", "--json", "--mute"]);
+    assert!(open.stdout.contains("modes of their files alone"), "{open:?}");
+    set(&ayşe, WORDS);
+
+    // Nobody to ask: said, nothing hangs.
+    let locked = ayşe.run(["receive", "--json"]);
+    assert_eq!(error(&locked), "locked");
+    assert!(locked.stderr.contains("--passphrase-fd"), "{locked:?}");
+    assert_eq!(error(&with(&ayşe, "yanlış", &["receive", "--json"])), "wrong_passphrase");
+    assert_eq!(error(&with(&ayşe, "", &["receive", "--json"])), "no_passphrase_read");
+    assert_eq!(with(&ayşe, WORDS, &["receive", "--json"]).json()[0]["text"], "önce");
+    // What comes behind the passphrase is what stdin says.
+    let sent = ayşe.run_with_stdin(
+        ["send", "burak", "-", "--passphrase-fd", "0"],
+        format!("{WORDS}\nselam\nburak\n").as_bytes(),
+    );
+    sent.ok();
+    assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "selam\nburak".to_owned())]);
+
+    // Changed.
+    let old = ayşe.file("old");
+    let new = ayşe.file("new");
+    std::fs::write(&old, WORDS).unwrap();
+    std::fs::write(&new, "yeni").unwrap();
+    let shell = |line: &str| {
+        let mut command = ayşe.command([] as [&str; 0]);
+        let program = command.get_program().to_owned();
+        let mut sh = Command::new("sh");
+        sh.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        sh.env("tellal", program).env("old", &old).env("new", &new);
+        command = sh;
+        support::Running::start(command.args(["-c", line]).stdin(Stdio::null())).wait()
+    };
+    let change = r#""$tellal" lock --change --passphrase-fd 3 --new-passphrase-fd 4 3<"$old" 4<"$new""#;
+    assert!(shell(change).ok().contains("changed"));
+    assert_eq!(error(&with(&ayşe, WORDS, &["history", "--json"])), "wrong_passphrase");
+    assert_eq!(with(&ayşe, "yeni", &["history", "--json"]).json().len(), 2);
+    assert_eq!(error(&ayşe.run(["lock", "--set", "--json"])), "has_passphrase");
+
+    // Removed: with the right one alone.
+    assert_eq!(error(&with(&ayşe, WORDS, &["lock", "--remove", "--json"])), "wrong_passphrase");
+    assert!(with(&ayşe, "yeni", &["lock", "--remove"]).ok().contains("removed"));
+    assert_eq!(ayşe.run(["history", "--json"]).json().len(), 2);
+    let lock = ayşe.run(["lock", "--change", "--json"]);
+    assert_eq!(error(&lock), "no_passphrase");
+}
+
+#[test]
+fn a_conversation_asks_without_echo_serves_others_and_is_locked_from_outside() {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    set(&ayşe, WORDS);
+    let mut chat = Screen::start(&ayşe, &["chat", "burak", "--mute"], &[]);
+    chat.wait_for("passphrase:");
+    chat.type_keys("yanlış\r");
+    chat.wait_for("that is not the passphrase");
+    chat.wait_for_cursor("passphrase: ");
+    chat.type_keys(&format!("{WORDS}\r"));
+    chat.wait_for_cursor("you → burak> ");
+    let raw = String::from_utf8_lossy(&chat.raw()).into_owned();
+    assert!(!raw.contains("gizli") && !raw.contains("yanlış"), "{raw}");
+
+    // Beside it no passphrase is needed.
+    ayşe.send("burak", "yanından");
+    assert_eq!(burak.receive_texts().len(), 1);
+    let busy = ayşe.run(["lock", "--set", "--json"]);
+    assert_eq!(error(&busy), "has_passphrase");
+    let busy = with(&ayşe, WORDS, &["lock", "--remove", "--json"]);
+    assert_eq!(error(&busy), "busy");
+
+    let locked = ayşe.run(["lock", "--json"]).json();
+    assert_eq!((&locked[0]["stopped"], &locked[0]["passphrase"]), (&true.into(), &true.into()));
+    chat.wait_for("the profile is locked now");
+    assert_eq!(chat.finish(), 0);
+    assert_eq!(error(&ayşe.run(["history", "--json"])), "locked");
+    assert_eq!(ayşe.run(["lock", "--json"]).json()[0]["stopped"], false);
+}
+
+#[test]
+fn a_new_passphrase_is_typed_twice() {
+    let server = Server::start();
+    let ayşe = Profile::register(&server, "ayşe");
+    let mut different = Screen::start(&ayşe, &["lock", "--set"], &[]);
+    different.wait_for("new passphrase");
+    different.type_keys("bir\r");
+    different.wait_for("once more:");
+    different.type_keys("iki\r");
+    different.wait_for("differ: nothing was changed");
+    assert_eq!(different.finish(), 1);
+    assert!(ayşe.run(["history"]).code() == 0);
+    let mut same = Screen::start(&ayşe, &["lock", "--set"], &[]);
+    same.wait_for("new passphrase");
+    same.type_keys("bir\r");
+    same.wait_for("once more:");
+    same.type_keys("bir\r");
+    same.wait_for("sealed now");
+    assert_eq!(same.finish(), 0);
+    assert!(with(&ayşe, "bir", &["history"]).code() == 0);
+}
+
+#[test]
+fn listening_ends_when_it_is_locked() {
+    let server = Server::start();
+    let ayşe = Profile::register(&server, "ayşe");
+    set(&ayşe, WORDS);
+    let mut command = ayşe.command(["receive", "--follow", "--json", "--mute", "--passphrase-fd", "0"]);
+    let mut following = support::Running::start(command.stdin(Stdio::piped()));
+    following.stdin().unwrap().write_all(format!("{WORDS}\n").as_bytes()).unwrap();
+    let burak = Profile::register(&server, "burak");
+    burak.send("ayşe", "selam");
+    assert!(following.line().unwrap().contains("selam"));
+    assert_eq!(ayşe.run(["lock", "--json"]).json()[0]["stopped"], true);
+    let ended = following.wait();
+    assert_eq!((ended.code(), ended.stderr.contains("locked now")), (0, true), "{ended:?}");
+}

@@ -1,0 +1,315 @@
+//! Playing voice notes on a real loudspeaker, through a virtual sound card: pause, seek, speed at the same pitch, going
+//! on where it was left, the next note, and devices that go and come.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+mod support;
+
+use std::time::Duration;
+
+use support::card::{Card, Heard, RATE};
+use support::screen::Screen;
+use support::{Profile, Server, schema, signal, wav};
+
+/// Surely it.
+const SURE: f32 = 0.9;
+
+/// Two people, one of whom has these notes of the other's.
+fn friends(server: &Server, notes: &[Vec<u8>]) -> (Profile, Profile) {
+    let (ayşe, burak) = (Profile::register(server, "ayşe"), Profile::register(server, "burak"));
+    for note in notes {
+        let file = ayşe.file("note.wav");
+        std::fs::write(&file, note).unwrap();
+        ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+    }
+    burak.receive();
+    (ayşe, burak)
+}
+
+/// A second of a note, as the loudspeaker plays it.
+fn second(note: &[u8], number: usize) -> Vec<f32> {
+    let (samples, rate) = signal::read(note);
+    signal::at_rate(&samples[number * rate as usize..(number + 1) * rate as usize], rate, RATE)
+}
+
+/// Where in a recording a second of a note is, in seconds. Fails when it is not there.
+#[track_caller]
+fn place(recording: &[f32], note: &[u8], number: usize) -> f32 {
+    let found = signal::find(recording, &second(note, number));
+    assert!(found.correlation > SURE, "second {number} is not heard: {found:?}");
+    found.at as f32 / RATE as f32
+}
+
+/// Waits until so much sound has been heard.
+fn wait_for_sound(heard: &Heard, seconds: f32) {
+    heard.wait_until("sound is heard", |samples| {
+        let loud = samples.chunks(RATE as usize / 100).filter(|part| signal::peak(part) > 0.01).count();
+        loud as f32 / 100.0 >= seconds
+    });
+}
+
+/// What a profile knows of its voice notes: whether each was listened to, and where that was left off.
+fn known(profile: &Profile) -> Vec<(bool, u64)> {
+    let messages = profile.run(["history", "--json"]).json();
+    messages.iter().for_each(schema::check_message);
+    messages
+        .iter()
+        .map(|note| (note["listened"].as_bool().unwrap(), note["position_ms"].as_u64().unwrap()))
+        .collect()
+}
+
+#[test]
+fn another_speed_has_the_right_length_and_the_same_pitch() {
+    let (card, server) = (Card::start(), Server::start());
+    let note = wav::voice(104.0, 3);
+    let (_ayşe, burak) = friends(&server, std::slice::from_ref(&note));
+    for speed in ["0.5", "1", "1.5", "2"] {
+        let heard = card.record_loudspeaker();
+        let played = card.run(&burak, ["play", "1", "--speed", speed, "--from", "0", "--json"]).json();
+        schema::check(&played[0], &["played"]);
+        assert_eq!((&played[0]["complete"], &played[0]["position_ms"]), (&true.into(), &0.into()));
+        let sound = heard.stop();
+        let bursts = signal::bursts(&sound, RATE, 0.1);
+        assert_eq!(bursts.len(), 1, "at {speed} without gaps: {bursts:?}");
+        let (begin, end) = bursts[0];
+        let wanted = 3.0 / speed.parse::<f32>().unwrap();
+        let middle = &sound[((begin + 0.1) * RATE as f32) as usize..((end - 0.1) * RATE as f32) as usize];
+        let pitches: Vec<f64> =
+            middle.chunks_exact(RATE as usize / 5).map(|part| signal::pitch(part, RATE)).collect();
+        let worst = pitches.iter().map(|pitch| (pitch / 104.0 - 1.0).abs()).fold(0.0, f64::max);
+        eprintln!(
+            "measured: at speed {speed}: {:.2} s of {wanted:.2}, pitch off by {:.2} %",
+            end - begin,
+            worst * 100.0
+        );
+        assert!((end - begin - wanted).abs() < 0.06, "at {speed}: {:.2} s", end - begin);
+        assert!(worst < 0.03, "at {speed}: {pitches:?}");
+    }
+    for wrong in [["--speed", "3"], ["--speed", "fast"], ["--from", "soon"]] {
+        assert_eq!(burak.run(["play", "1", wrong[0], wrong[1]]).code(), 2);
+    }
+}
+
+#[test]
+fn a_pause_is_silent_and_nothing_is_lost_in_it() {
+    let (card, server) = (Card::start(), Server::start());
+    let note = wav::rising(4);
+    let (_ayşe, burak) = friends(&server, std::slice::from_ref(&note));
+    let heard = card.record_loudspeaker();
+    let mut playing = card.screen(&burak, &["play", "1"]);
+    wait_for_sound(&heard, 1.2);
+    playing.type_keys(" ");
+    playing.wait_for(", paused");
+    // What the device holds is played; after that it is silent.
+    heard.listen(Duration::from_millis(700));
+    let silent = heard.listen(Duration::from_secs(1));
+    let so_far = heard.so_far();
+    assert_eq!(signal::peak(&so_far[silent - RATE as usize..silent]), 0.0, "a pause is silence");
+    playing.type_keys(" ");
+    assert_eq!(playing.finish(), 0);
+    let sound = heard.stop();
+    // Without what is nothing at all it is the note, each sample in its place; a note has no such stretch.
+    let mut loud = Vec::new();
+    for part in sound.chunk_by(|a, b| (a.abs() < 1e-5) == (b.abs() < 1e-5)) {
+        if part[0].abs() >= 1e-5 || part.len() < RATE as usize / 200 {
+            loud.extend_from_slice(part);
+        }
+    }
+    let (samples, rate) = signal::read(&note);
+    let whole = signal::at_rate(&samples, rate, RATE);
+    assert!(loud.len().abs_diff(whole.len()) < RATE as usize / 20, "{} of {}", loud.len(), whole.len());
+    let found = signal::find(&loud, &whole[..whole.len() - RATE as usize / 10]);
+    eprintln!("measured: the note without its pause: {found:?}");
+    assert!(found.correlation > SURE, "{found:?}");
+    assert_eq!(known(&burak), [(true, 0)]);
+}
+
+#[test]
+fn keys_seek_and_it_goes_on_another_time_where_it_was_left() {
+    let (card, server) = (Card::start(), Server::start());
+    let note = wav::rising(20);
+    let (_ayşe, burak) = friends(&server, std::slice::from_ref(&note));
+    assert_eq!(known(&burak), [(false, 0)]);
+
+    let heard = card.record_loudspeaker();
+    let mut playing = card.screen(&burak, &["play", "1"]);
+    wait_for_sound(&heard, 0.5);
+    playing.type_keys("g0:12\r");
+    wait_for_sound(&heard, 3.0);
+    playing.type_keys("\u{1b}[D");
+    wait_for_sound(&heard, 5.0);
+    playing.type_keys("8");
+    wait_for_sound(&heard, 7.0);
+    playing.type_keys("q");
+    assert_eq!(playing.finish(), 0);
+    let sound = heard.stop();
+    let order = [place(&sound, &note, 13), place(&sound, &note, 10), place(&sound, &note, 16)];
+    assert!(order.is_sorted(), "{order:?}");
+    for unheard in [3, 6, 19] {
+        let found = signal::find(&sound, &second(&note, unheard));
+        assert!(found.correlation < SURE, "second {unheard} is heard: {found:?}");
+    }
+
+    // It was left after the 17th second; it goes on there, and is kept again.
+    let (listened, left) = known(&burak)[0];
+    assert!(!listened && (16_200..18_500).contains(&left), "{left}");
+    let heard = card.record_loudspeaker();
+    let played = card.run(&burak, ["play", "1", "--json"]);
+    assert!(played.stderr.contains(", from 0:1"), "{played:?}");
+    assert_eq!(played.json()[0]["complete"], true);
+    let sound = heard.stop();
+    place(&sound, &note, 19);
+    assert!(signal::find(&sound, &second(&note, 14)).correlation < SURE);
+    assert_eq!(known(&burak), [(true, 0)]);
+
+    // Interrupted, it is kept too; and where to begin can be said.
+    let heard = card.record_loudspeaker();
+    let playing = card.start_on(&burak, ["play", "1", "--from", "0:05"]);
+    wait_for_sound(&heard, 2.0);
+    playing.signal("INT");
+    assert_eq!(playing.wait().code(), 130);
+    place(&heard.stop(), &note, 5);
+    let (listened, left) = known(&burak)[0];
+    assert!(listened && (5_500..8_500).contains(&left), "{left}");
+}
+
+#[test]
+fn the_next_note_plays_by_itself_and_what_was_listened_to_does_not() {
+    let (card, server) = (Card::start(), Server::start());
+    let notes = [wav::rising(1), wav::voice(104.0, 1), wav::siren()];
+    let (ayşe, burak) = friends(&server, &notes);
+    // Heard by itself, without a terminal, it is the only one.
+    let played = card.run(&burak, ["play", "2", "--json"]).json();
+    assert_eq!(played.len(), 1);
+    assert_eq!(known(&burak), [(false, 0), (true, 0), (false, 0)]);
+
+    let heard = card.record_loudspeaker();
+    let mut playing = card.screen(&burak, &["play", "1"]);
+    playing.wait_for("voice note #1 of ayşe");
+    playing.wait_for("voice note #3 of ayşe");
+    assert_eq!(playing.finish(), 0);
+    let sound = heard.stop();
+    assert!(place(&sound, &notes[0], 0) < place(&sound, &notes[2], 0));
+    assert_eq!(signal::bursts(&sound, RATE, 0.1).len(), 2);
+    assert_eq!(known(&burak), [(true, 0); 3]);
+
+    // In words alone nothing is drawn, and a key asks for the next one.
+    let file = ayşe.file("note.wav");
+    std::fs::write(&file, wav::rising(30)).unwrap();
+    for _ in 0..2 {
+        ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+    }
+    burak.receive();
+    let mut playing = card.screen(&burak, &["--plain", "play", "4"]);
+    playing.wait_for("voice note #4 of ayşe");
+    playing.type_keys(" ");
+    playing.wait_for("paused at 0:0");
+    playing.type_keys(">>");
+    playing.wait_for("speed 1.5");
+    playing.type_keys("n");
+    playing.wait_for("voice note #5 of ayşe");
+    playing.type_keys("n");
+    playing.wait_for("that was the last one");
+    assert_eq!(playing.finish(), 0);
+    assert!(
+        !playing.raw().contains(&0x1b),
+        "nothing is drawn: {:?}",
+        String::from_utf8_lossy(&playing.raw())
+    );
+}
+
+#[test]
+fn devices_that_go_and_come_while_it_plays_lose_nothing() {
+    let (card, server) = (Card::start(), Server::start());
+    let note = wav::rising(12);
+    let (_ayşe, burak) = friends(&server, std::slice::from_ref(&note));
+
+    // Headphones become the default, and are pulled out again.
+    let headphones = card.plug_in("headphones");
+    let (loud, quiet) = (card.record("speaker"), card.record("headphones"));
+    let playing = card.start_on(&burak, ["play", "1", "--from", "0", "--json"]);
+    wait_for_sound(&loud, 2.5);
+    card.make_default("sink", "headphones");
+    wait_for_sound(&quiet, 2.5);
+    let last = quiet.so_far();
+    card.unplug(&headphones);
+    let finished = playing.wait();
+    assert_eq!(finished.json()[0]["complete"], true, "{finished:?}");
+    let (loud, quiet) = (loud.stop(), [last, quiet.so_far()].into_iter().max_by_key(Vec::len).unwrap());
+    all_heard(&note, 12, &[&loud, &quiet]);
+
+    // The only one goes, and another comes a while later.
+    let first = card.record("speaker");
+    let playing = card.start_on(&burak, ["play", "1", "--from", "0", "--json"]);
+    wait_for_sound(&first, 3.0);
+    card.unplug(&card.built_in("microphone"));
+    card.unplug(&card.built_in("speaker"));
+    let before = first.so_far();
+    std::thread::sleep(Duration::from_secs(2));
+    card.plug_in("usb");
+    card.make_default("sink", "usb");
+    let second = card.record("usb");
+    let finished = playing.wait();
+    assert_eq!(finished.json()[0]["complete"], true, "{finished:?}");
+    all_heard(&note, 12, &[&before, &second.stop()]);
+}
+
+/// Asserts that every half second of a note is in one of the recordings.
+#[track_caller]
+fn all_heard(note: &[u8], seconds: usize, recordings: &[&[f32]]) {
+    let (samples, rate) = signal::read(note);
+    let mut where_to = Vec::new();
+    for half in 0..seconds * 2 {
+        let part = &samples[half * rate as usize / 2..(half + 1) * rate as usize / 2];
+        let part = signal::at_rate(part, rate, RATE);
+        let found = recordings.iter().map(|recording| signal::find(recording, &part).correlation);
+        let (which, best) = found.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        where_to.push((which, best));
+    }
+    eprintln!("measured: half seconds and where they were heard: {where_to:?}");
+    // The half seconds in which it changed are heard in two pieces.
+    let whole = where_to.iter().filter(|(_, correlation)| *correlation > SURE).count();
+    let worst = where_to.iter().map(|(_, correlation)| *correlation).fold(1.0, f32::min);
+    assert!(whole + 3 >= where_to.len() && worst > 0.5, "{where_to:?}");
+    assert!(recordings.iter().enumerate().all(|(which, _)| where_to.iter().any(|found| found.0 == which)));
+}
+
+#[test]
+fn in_a_conversation_keys_and_commands_do_the_same() {
+    let (card, server) = (Card::start(), Server::start());
+    let note = wav::rising(30);
+    let (_ayşe, burak) = friends(&server, std::slice::from_ref(&note));
+    let mut chat: Screen = card.screen(&burak, &["chat", "ayşe", "--mute"]);
+    chat.wait_for("connected; ayşe is");
+    let heard = card.record_loudspeaker();
+    chat.type_keys("/play 1\r");
+    chat.wait_for("* playing voice note 1 from ayşe, 0:30");
+    wait_for_sound(&heard, 1.0);
+    chat.type_keys("/seek 0:20\r");
+    chat.wait_for("* at 0:20 of 0:30");
+    wait_for_sound(&heard, 3.5);
+    chat.type_keys(" ");
+    chat.wait_for("* paused at 0:2");
+    chat.type_keys("\u{1b}[D");
+    chat.wait_for("* at 0:1");
+    chat.type_keys("/speed 2\r");
+    chat.wait_for("* speed 2");
+    chat.type_keys("/pause\r");
+    chat.wait_for("* going on at 0:1");
+    wait_for_sound(&heard, 6.0);
+    // Any other key is silence, and where it was is kept.
+    chat.type_keys("x");
+    heard.listen(Duration::from_millis(700));
+    let end = heard.listen(Duration::from_millis(500));
+    assert_eq!(signal::peak(&heard.so_far()[end - RATE as usize / 4..end]), 0.0);
+    let sound = heard.stop();
+    place(&sound, &note, 21);
+    assert!(signal::find(&sound, &second(&note, 8)).correlation < SURE);
+    chat.type_keys("\u{7f}/play 1\r");
+    chat.wait_for("from ayşe, 0:30, from 0:");
+    chat.type_keys("/quit\r");
+    assert_eq!(chat.finish(), 0);
+    let (listened, left) = known(&burak)[0];
+    assert!(!listened && (17_000..28_000).contains(&left), "{left}");
+}

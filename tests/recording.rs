@@ -1,0 +1,285 @@
+//! Recording voice notes from a real microphone, through a virtual sound card: pause, listening before sending, gain,
+//! silence, what is too loud, trimming, and devices that go and come.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+mod support;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use support::card::{Card, RATE};
+use support::{Profile, Running, Server, signal, wav};
+
+/// Surely it.
+const SURE: f32 = 0.9;
+
+/// Two people with a sound card.
+struct Scene {
+    card: Card,
+    _server: Server,
+    ayşe: Profile,
+    burak: Profile,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (card, server) = (Card::start(), Server::start());
+        let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+        Self { card, _server: server, ayşe, burak }
+    }
+
+    fn file(&self, name: &str, wav: &[u8]) -> PathBuf {
+        let path = self.ayşe.file(name);
+        std::fs::write(&path, wav).unwrap();
+        path
+    }
+
+    /// Speaks, and waits until the microphone has surely given all of it.
+    fn speak(&self, wav: &[u8]) {
+        let heard = self.card.record("microphone");
+        self.card.speak_into_microphone(&self.file("spoken.wav", wav));
+        heard.listen(Duration::from_millis(500));
+    }
+
+    /// Records for so many seconds, and speaks meanwhile; what was said on stderr.
+    fn record(&self, seconds: &str, options: &[&str], spoken: &[u8]) -> Vec<String> {
+        let arguments = [&["voice", "burak", "--mute", "--seconds", seconds], options].concat();
+        let (recording, stderr) = Running::start_with_stderr(&mut self.card.command(&self.ayşe, arguments));
+        let line = stderr.recv_timeout(support::TIMEOUT).unwrap();
+        assert!(line.starts_with("recording "), "{line}");
+        self.speak(spoken);
+        recording.wait().ok();
+        stderr.iter().collect()
+    }
+
+    /// The note that has come: its samples.
+    fn arrived(&self) -> Vec<f32> {
+        let received = self.burak.receive();
+        assert_eq!(received.len(), 1, "{received:?}");
+        let path = self.burak.file("saved.wav");
+        let id = received[0]["id"].as_str().unwrap();
+        self.burak.run(["play", id, "--save", path.to_str().unwrap(), "--force"]).ok();
+        let (samples, rate) = signal::read(&std::fs::read(path).unwrap());
+        assert_eq!((rate, samples.len() as u64), (16_000, received[0]["duration_ms"].as_u64().unwrap() * 16));
+        samples
+    }
+}
+
+fn samples(wav: &[u8]) -> Vec<f32> {
+    signal::read(wav).0
+}
+
+/// Part of a note, in seconds.
+fn part(wav: &[u8], from: usize, until: usize) -> Vec<f32> {
+    samples(wav)[from * 16_000..until * 16_000].to_vec()
+}
+
+#[test]
+fn keys_pause_let_it_be_heard_and_send_it() {
+    let scene = Scene::new();
+    let (first, second) = (wav::siren(), wav::voice(140.0, 1));
+    let mut taking = scene.card.screen(&scene.ayşe, &["voice", "burak", "--mute", "--no-trim"]);
+    taking.wait_for("Enter sends, space pauses, l listens, Esc or Ctrl-C cancels");
+    scene.speak(&first);
+    taking.type_keys(" ");
+    taking.wait_for("tellal: paused at 0:0");
+    scene.speak(&wav::rising(1));
+    taking.type_keys(" ");
+    taking.wait_for("tellal: recording again from 0:0");
+    scene.speak(&second);
+
+    // It is heard as it would be sent, and nothing is recorded meanwhile.
+    let heard = scene.card.record_loudspeaker();
+    taking.type_keys("l");
+    taking.wait_for("tellal: this is it, 0:0");
+    taking.wait_for("tellal: that was it");
+    let sound = heard.stop();
+    let at_rate = |samples: &[f32]| signal::at_rate(samples, 16_000, RATE);
+    assert!(signal::find(&sound, &at_rate(&samples(&first))).correlation > SURE);
+    assert!(signal::find(&sound, &at_rate(&samples(&second))).correlation > SURE);
+
+    taking.type_keys("\r");
+    taking.wait_for("recorded 0:0");
+    assert_eq!(taking.finish(), 0);
+    let note = scene.arrived();
+    let places = [&first, &second].map(|said| signal::find(&note, &samples(said)));
+    eprintln!("measured: before and after a pause: {places:?}");
+    assert!(places.iter().all(|found| found.correlation > SURE), "{places:?}");
+    assert!(places[0].at + 16_000 <= places[1].at, "in order: {places:?}");
+    let between = signal::find(&note, &samples(&wav::rising(1)));
+    assert!(between.correlation < SURE, "what was said in the pause is in it: {between:?}");
+    // Not the second of the pause, nor what was listened to.
+    assert!(note.len() < 16_000 * 5, "{}", note.len());
+
+    let mut taking = scene.card.screen(&scene.ayşe, &["voice", "burak", "--mute"]);
+    taking.wait_for("Enter sends");
+    taking.type_keys("\u{1b}");
+    taking.wait_for("tellal: cancelled: nothing was sent");
+    assert_eq!(taking.finish(), 130);
+    assert!(scene.burak.receive().is_empty());
+}
+
+#[test]
+fn silence_at_the_ends_is_cut_off_and_the_gain_counts() {
+    let scene = Scene::new();
+    let spoken = wav::siren();
+    let said = scene.record("4", &[], &spoken);
+    assert!(said.iter().any(|line| line.contains(" s of silence at the ends cut off")), "{said:?}");
+    let trimmed = scene.arrived();
+    let found = signal::find(&trimmed, &samples(&spoken));
+    eprintln!("measured: trimmed to {} ms, the voice at {found:?}", trimmed.len() / 16);
+    assert!(found.correlation > SURE, "{found:?}");
+    // A little of the silence stays.
+    assert!((1_300..1_700).contains(&(trimmed.len() / 16)), "{}", trimmed.len());
+    assert!((1_600..6_000).contains(&found.at), "{found:?}");
+
+    scene.record("3", &["--no-trim", "--gain", "-12"], &spoken);
+    let quiet = scene.arrived();
+    assert_eq!(quiet.len(), 48_000);
+    let (usual, quiet) = (signal::peak(&trimmed), signal::peak(&quiet));
+    let decibels = 20.0 * (quiet / usual).log10();
+    eprintln!("measured: a gain of -12 dB: {decibels:.2} dB");
+    assert!((decibels + 12.0).abs() < 0.5, "{usual} {quiet}");
+
+    let said = scene.record("3", &["--gain", "20"], &spoken);
+    assert!(said.iter().any(|line| line.contains("too loud: a little further away")), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("it is distorted")), "{said:?}");
+    assert!(signal::peak(&scene.arrived()) > 0.99);
+    for wrong in [["--gain", "99"], ["--gain", "loud"]] {
+        assert_eq!(scene.ayşe.run(["voice", "burak", "--seconds", "1", wrong[0], wrong[1]]).code(), 2);
+    }
+}
+
+#[test]
+fn silence_is_said_and_sent_only_when_that_is_wanted() {
+    let scene = Scene::new();
+    let silent = scene.card.run(&scene.ayşe, ["voice", "burak", "--mute", "--json", "--seconds", "4"]);
+    assert_eq!(silent.code(), 1);
+    assert!(silent.stderr.contains("nothing is heard: is the microphone muted"), "{silent:?}");
+    assert!(
+        silent.stdout.contains("\"error\":\"silent\"") && silent.stdout.contains("--even-silent"),
+        "{silent:?}"
+    );
+
+    let mut taking = scene.card.screen(&scene.ayşe, &["voice", "burak", "--mute"]);
+    taking.wait_for("Enter sends");
+    taking.wait_for("0:01 [");
+    taking.type_keys("\r");
+    taking.wait_for("the recording is silent: Enter sends it all the same");
+    taking.type_keys("\u{1b}");
+    taking.wait_for("nothing was sent");
+    assert_eq!(taking.finish(), 130);
+    assert!(scene.burak.receive().is_empty());
+
+    let mut taking = scene.card.screen(&scene.ayşe, &["voice", "burak", "--mute", "--plain"]);
+    taking.wait_for("0:02 recorded, silence: is the microphone muted?");
+    taking.type_keys("\r");
+    taking.wait_for("the recording is silent: Enter sends it all the same");
+    taking.type_keys("\r");
+    assert_eq!(taking.finish(), 0);
+    assert!(!taking.raw().contains(&0x1b), "nothing is drawn: {:?}", String::from_utf8_lossy(&taking.raw()));
+    assert!(scene.arrived().len() > 16_000, "it is not trimmed to nothing");
+}
+
+#[test]
+fn it_is_heard_before_it_is_sent_where_that_is_asked_for() {
+    let scene = Scene::new();
+    let spoken = wav::siren();
+    let heard = scene.card.record_loudspeaker();
+    scene.record("2.5", &["--review"], &spoken);
+    let sound = heard.stop();
+    let found = signal::find(&sound, &signal::at_rate(&samples(&spoken), 16_000, RATE));
+    assert!(found.correlation > SURE, "{found:?}");
+    assert!(signal::find(&scene.arrived(), &samples(&spoken)).correlation > SURE);
+
+    let mut taking = scene.card.screen(&scene.ayşe, &["voice", "burak", "--mute", "--review"]);
+    taking.wait_for("Enter sends");
+    scene.speak(&spoken);
+    taking.type_keys("\r");
+    taking.wait_for("this is it, 0:0");
+    assert!(scene.burak.receive().is_empty(), "it is not sent before it was heard");
+    taking.type_keys("\r");
+    assert_eq!(taking.finish(), 0);
+    assert!(signal::find(&scene.arrived(), &samples(&spoken)).correlation > SURE);
+}
+
+#[test]
+fn microphones_that_go_and_come_lose_nothing_that_they_gave() {
+    let scene = Scene::new();
+    let card = &scene.card;
+    let spoken = wav::rising(12);
+
+    // A headset is chosen, and is pulled out: it goes on with the default one.
+    let headset = card.plug_in("headset");
+    let chosen = ["voice", "burak", "--mute", "--no-trim", "--seconds", "9", "--device", "headset.monitor"];
+    let (recording, stderr) = Running::start_with_stderr(&mut card.command(&scene.ayşe, chosen));
+    assert!(stderr.recv_timeout(support::TIMEOUT).unwrap().starts_with("recording 9 s"));
+    let first = scene.file("first.wav", &wav::siren());
+    card.play_on("headset", &first);
+    card.unplug(&headset);
+    scene.speak(&wav::voice(140.0, 1));
+    recording.wait().ok();
+    let note = scene.arrived();
+    let places = [wav::siren(), wav::voice(140.0, 1)].map(|said| signal::find(&note, &samples(&said)));
+    eprintln!("measured: before and after the headset went: {places:?}");
+    assert!(places.iter().all(|found| found.correlation > SURE) && places[0].at < places[1].at, "{places:?}");
+
+    // The only one goes, and another comes a while later: what it gave is kept, and that something is missing is said.
+    let arguments = ["voice", "burak", "--mute", "--no-trim", "--seconds", "6"];
+    let (recording, stderr) = Running::start_with_stderr(&mut card.command(&scene.ayşe, arguments));
+    assert!(stderr.recv_timeout(support::TIMEOUT).unwrap().starts_with("recording 6 s"));
+    scene.speak(&wav::siren());
+    card.unplug(&card.built_in("speaker"));
+    card.unplug(&card.built_in("microphone"));
+    let mut said = vec![stderr.recv_timeout(support::TIMEOUT).unwrap()];
+    card.plug_in("usb");
+    card.make_default("source", "usb.monitor");
+    while !said.iter().any(|line| line.contains("recording from Monitor of")) {
+        said.push(stderr.recv_timeout(support::TIMEOUT).unwrap());
+    }
+    card.play_on("usb", &scene.file("second.wav", &spoken));
+    recording.wait().ok();
+    said.extend(stderr.iter());
+    assert!(said.iter().any(|line| line.contains("the microphone is gone")), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("may be missing there")), "{said:?}");
+    let note = scene.arrived();
+    let places = [samples(&wav::siren()), part(&spoken, 0, 1)].map(|said| signal::find(&note, &said));
+    eprintln!("measured: before and after the only microphone went: {places:?}");
+    assert!(places.iter().all(|found| found.correlation > SURE) && places[0].at < places[1].at, "{places:?}");
+}
+
+#[test]
+fn in_a_conversation_it_is_the_same() {
+    let scene = Scene::new();
+    let spoken = wav::siren();
+    let mut chat = scene.card.screen(&scene.ayşe, &["chat", "burak", "--mute"]);
+    chat.wait_for("connected; burak is");
+    chat.type_keys("/voice --gain -6\r");
+    chat.wait_for("* recording for burak: Enter sends it, space pauses");
+    scene.speak(&spoken);
+    chat.type_keys(" ");
+    chat.wait_for("* paused at 0:0");
+    let heard = scene.card.record_loudspeaker();
+    chat.type_keys("/listen\r");
+    chat.wait_for("* this is it, 0:0");
+    chat.wait_for("* that was it");
+    let found = signal::find(&heard.stop(), &signal::at_rate(&samples(&spoken), 16_000, RATE));
+    assert!(found.correlation > SURE, "{found:?}");
+    chat.type_keys("\r");
+    chat.wait_for("* voice note for burak, 0:0");
+    // One in which nobody is heard is not sent unasked.
+    chat.type_keys("/voice\r");
+    chat.wait("a second recording", |parser| {
+        parser.screen().contents().matches("* recording for burak").count() == 2
+    });
+    chat.wait_for("recorded, silence");
+    chat.type_keys("\r");
+    chat.wait_for("* nobody is heard in it: Enter sends it all the same, /cancel forgets it");
+    chat.type_keys("/cancel\r");
+    chat.wait_for("* not sent: what was recorded is forgotten");
+    chat.type_keys("/quit\r");
+    assert_eq!(chat.finish(), 0);
+    assert!(signal::find(&scene.arrived(), &samples(&spoken)).correlation > SURE);
+}

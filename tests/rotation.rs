@@ -1,0 +1,232 @@
+//! Message keys over weeks: replaced, sent to for 37 days, destroyed once nothing can be under way for them. The real
+//! program and the real server, with their clocks moved.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod support;
+
+use std::time::Instant;
+
+use serde_json::Value;
+use support::clock::move_to_day;
+use support::swap::database;
+use support::{Profile, Server, TIMEOUT, schema};
+use tellal::crypto::PrivateKey;
+use tellal::crypto::envelope::{Content, Delivered, Recipient, parse};
+use tellal::crypto::record::verify_account;
+use tellal::model::{AccountId, DeviceId, KeyId, MessageId, Signed, Wrap};
+
+fn friends() -> (Server, Profile, Profile) {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    ayşe.send("burak", "gün 0");
+    assert_eq!(texts(&burak), ["gün 0"]);
+    (server, ayşe, burak)
+}
+
+/// Moves everybody's clock.
+fn day(server: &mut Server, days: u32) {
+    move_to_day(days);
+    server.restart_on_same_port();
+}
+
+fn texts(profile: &Profile) -> Vec<String> {
+    profile.receive_texts().into_iter().map(|(_, text)| text).collect()
+}
+
+/// The message key that the profile shows others now.
+fn key(profile: &Profile) -> String {
+    let json: Value = serde_json::from_slice(&std::fs::read(profile.file("profile.json")).unwrap()).unwrap();
+    json["message_key"].as_str().unwrap().to_owned()
+}
+
+/// The private message keys that the profile holds.
+fn kept(profile: &Profile) -> Vec<String> {
+    let files = std::fs::read_dir(profile.file("keys")).unwrap();
+    let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter_map(|name| Some(name.strip_prefix("message-")?.strip_suffix(".pem")?.to_owned())).collect()
+}
+
+/// Is online until something is so.
+fn online_until(profile: &Profile, what: &str, wanted: impl Fn() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !wanted() {
+        assert!(Instant::now() < deadline, "it is not so that {what}");
+        profile.run(["users"]).ok();
+    }
+}
+
+#[test]
+fn after_ten_days_away_everything_is_here_and_the_key_is_replaced() {
+    let (mut server, ayşe, burak) = friends();
+    let first = key(&burak);
+    for days in [3, 10] {
+        day(&mut server, days);
+        ayşe.send("burak", &format!("gün {days}"));
+    }
+    assert_eq!(texts(&burak), ["gün 3", "gün 10"]);
+    online_until(&burak, "the key is replaced", || key(&burak) != first);
+    // ayşe still knows the first key: the server refuses it, and she wraps anew.
+    ayşe.send("burak", "yeni anahtara");
+    assert_eq!(texts(&burak), ["yeni anahtara"]);
+    assert!(kept(&burak).contains(&first), "for what may be under way");
+}
+
+#[test]
+fn after_thirty_six_days_what_the_server_kept_is_here_and_the_rest_is_missed() {
+    let (mut server, ayşe, burak) = friends();
+    for days in [1, 7, 35, 36] {
+        day(&mut server, days);
+        ayşe.send("burak", &format!("gün {days}"));
+    }
+    let got = burak.receive();
+    let said: Vec<&str> = got.iter().map(|message| message["text"].as_str().unwrap()).collect();
+    assert!(said.iter().any(|text| text.contains("waited on the server for too long")), "{said:?}");
+    let days: Vec<&&str> = said.iter().filter(|text| text.starts_with("gün")).collect();
+    assert_eq!(days, [&"gün 7", &"gün 35", &"gün 36"]);
+}
+
+#[test]
+fn after_sixty_days_mail_has_waited_with_its_sender() {
+    let (mut server, ayşe, burak) = friends();
+    let first = key(&burak);
+    day(&mut server, 60);
+    let waits = ayşe.run(["send", "burak", "gün 60"]);
+    assert!(waits.failure().contains("no key to write to"), "{waits:?}");
+    online_until(&burak, "the key is replaced", || key(&burak) != first);
+    assert!(texts(&burak).is_empty());
+    // It leaves with the next thing that she does.
+    let deadline = Instant::now() + TIMEOUT;
+    let mut got = Vec::new();
+    while got.is_empty() {
+        assert!(Instant::now() < deadline, "it does not leave");
+        ayşe.run(["users"]).ok();
+        got = texts(&burak);
+    }
+    assert_eq!(got, ["gün 60"]);
+}
+
+/// An envelope as somebody who watched the server has it.
+struct Recorded {
+    body: bytes::Bytes,
+    wrap: Wrap,
+    delivered: Delivered,
+    sender: Vec<Signed>,
+}
+
+impl Recorded {
+    /// The newest in the server's database.
+    fn newest(server: &Server) -> Self {
+        let db = database(server.data());
+        type Row = (Vec<u8>, Vec<u8>, [u8; 32], [u8; 32], [u8; 16], [u8; 32]);
+        let row: Row = db
+            .query_row(
+                "SELECT body, wraps, sender, device, message, conversation
+                 FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope ORDER BY envelope.id DESC LIMIT 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
+            )
+            .unwrap();
+        let (body, wraps, sender, device, message, conversation) = row;
+        let wraps: Vec<Wrap> = minicbor::decode(&wraps).unwrap();
+        let records = db
+            .prepare("SELECT record FROM account_record WHERE account = ? ORDER BY place")
+            .unwrap()
+            .query_map([sender], |row| row.get(0))
+            .unwrap()
+            .map(|record: Result<Vec<u8>, _>| minicbor::decode(&record.unwrap()).unwrap())
+            .collect();
+        let delivered = Delivered {
+            sender: AccountId::new(sender),
+            device: DeviceId::new(device),
+            message: MessageId::from_bytes(message),
+            conversation: AccountId::new(conversation),
+        };
+        Self { body: body.into(), wrap: wraps[0].clone(), delivered, sender: records }
+    }
+
+    /// What it says to whoever has somebody's files.
+    fn open_with(&self, thief: &Profile) -> Option<String> {
+        let sender = verify_account(&self.sender).unwrap();
+        let me = Recipient { account: self.delivered.conversation, device: self.wrap.device };
+        let verified = parse(&self.body).unwrap().check(&self.delivered, me, &sender).unwrap();
+        let opened = std::fs::read_dir(thief.file("keys")).unwrap().find_map(|entry| {
+            let pem = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            let key = PrivateKey::from_pem(&pem).ok()?;
+            // Under whatever name: the key itself decides.
+            let wrap = Wrap { key: key.public().id(), ..self.wrap.clone() };
+            verified.open(&key, &wrap).ok()
+        });
+        opened.map(|opened| match opened.content {
+            Content::Text(text) => text,
+            other => panic!("{other:?}"),
+        })
+    }
+}
+
+#[test]
+fn a_recorded_envelope_no_longer_opens_once_its_key_is_destroyed() {
+    let (mut server, ayşe, burak) = friends();
+    ayşe.send("burak", "kaydedildi");
+    let recorded = Recorded::newest(&server);
+    let first = key(&burak);
+    assert_eq!(recorded.wrap.key, first.parse::<KeyId>().unwrap());
+    assert_eq!(texts(&burak), ["kaydedildi"]);
+    assert_eq!(
+        recorded.open_with(&burak).as_deref(),
+        Some("kaydedildi"),
+        "who steals the profile now reads it"
+    );
+    let path = burak.file(&format!("keys/message-{first}.pem"));
+    let pem = std::fs::read_to_string(&path).unwrap();
+    // The file itself, beyond its name.
+    let linked = burak.file("the same file");
+    std::fs::hard_link(&path, &linked).unwrap();
+
+    // Replaced after a week; kept for what may still be on the server.
+    day(&mut server, 8);
+    online_until(&burak, "the key is replaced", || key(&burak) != first);
+    day(&mut server, 37);
+    burak.receive();
+    assert!(kept(&burak).contains(&first));
+    // 31 days after the replacement.
+    day(&mut server, 39);
+    online_until(&burak, "the old key is destroyed", || !kept(&burak).contains(&first));
+    assert_eq!(recorded.open_with(&burak), None);
+    assert_eq!(std::fs::read(&linked).unwrap(), vec![0; pem.len()], "overwritten, not only unlinked");
+    // One's own history stays.
+    assert!(burak.run(["history", "--search", "kaydedildi"]).ok().contains("kaydedildi"));
+}
+
+#[test]
+fn keys_are_replaced_by_command_and_as_often_as_is_set() {
+    let (mut server, ayşe, burak) = friends();
+    let first = key(&burak);
+    let rekeyed = burak.run(["rekey", "--message-key", "--json"]).json();
+    schema::check(&rekeyed[0], &["rekeyed"]);
+    assert_eq!(rekeyed[0]["what"], "message");
+    let second = key(&burak);
+    assert_ne!(first, second);
+    ayşe.send("burak", "ikinciye");
+    assert_eq!(texts(&burak), ["ikinciye"]);
+
+    std::fs::write(burak.file("settings.toml"), "message_key_days = 2\n").unwrap();
+    day(&mut server, 1);
+    burak.run(["users"]).ok();
+    assert_eq!(key(&burak), second);
+    day(&mut server, 3);
+    online_until(&burak, "the key is replaced", || key(&burak) != second);
+
+    // Under a passphrase a new key is sealed like the others.
+    burak.run_with_stdin(["lock", "--set", "--new-passphrase-fd", "0"], b"gizli").ok();
+    burak.run_with_stdin(["rekey", "--message-key", "--passphrase-fd", "0"], b"gizli\n").ok();
+    let pem = std::fs::read_to_string(burak.file(&format!("keys/message-{}.pem", key(&burak)))).unwrap();
+    assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+}

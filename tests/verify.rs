@@ -1,0 +1,206 @@
+//! Whether a key is whose it is said to be: safety numbers, a server that lies about a key, and what is decided.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod support;
+
+use serde_json::Value;
+use support::screen::Screen;
+use support::swap::swap;
+use support::{Profile, Server, schema};
+
+fn friends() -> (Server, Profile, Profile) {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    (server, ayşe, burak)
+}
+
+/// What `verify` says.
+fn safety(profile: &Profile, args: &[&str]) -> Value {
+    let printed = profile.run([&["verify", "--json"], args].concat()).json();
+    assert_eq!(printed.len(), 1);
+    schema::check(&printed[0], &["safety"]);
+    printed[0].clone()
+}
+
+fn user(profile: &Profile, name: &str) -> Value {
+    let users = profile.run(["users", "--json"]).json();
+    users.into_iter().find(|user| user["nickname"] == name).unwrap()
+}
+
+#[test]
+fn both_sides_see_the_same_safety_number_and_it_marks_as_verified() {
+    let (_server, ayşe, burak) = friends();
+    let (hers, his) = (safety(&ayşe, &["burak"]), safety(&burak, &["ayşe"]));
+    assert_eq!(hers["number"], his["number"]);
+    assert_eq!(
+        (&hers["fingerprint"], &hers["own_fingerprint"]),
+        (&his["own_fingerprint"], &his["fingerprint"])
+    );
+    assert_eq!((&hers["verified"], &hers["key_change"]), (&Value::Bool(false), &Value::Null));
+
+    // As it is read out: groups of five.
+    let shown = ayşe.run(["verify", "BURAK"]);
+    let groups: Vec<&str> = shown
+        .ok()
+        .split_whitespace()
+        .filter(|word| word.len() == 5 && word.bytes().all(|byte| byte.is_ascii_digit()))
+        .collect();
+    let number = groups.concat();
+    assert_eq!((groups.len(), number.as_str()), (12, hers["number"].as_str().unwrap()));
+
+    // Wrong: said, not marked.
+    let last = if number.ends_with('0') { "1" } else { "0" };
+    let wrong = format!("{}{last}", &number[..59]);
+    for wrong in [wrong.as_str(), &number[..59], "", "what"] {
+        let failed = ayşe.run(["verify", "burak", "--code", wrong]);
+        assert!(failed.failure().contains("not the safety number of you and burak"), "{failed:?}");
+    }
+    assert_eq!(user(&ayşe, "burak")["verified"], false);
+    burak.send("ayşe", "önce");
+    assert_eq!(ayşe.receive()[0]["verified"], false);
+
+    // Right, as it is read: with whatever white space, in one word or several.
+    let spaced = format!(" {}\t{}\n", groups[..6].join(" "), groups[6..].join("  "));
+    assert_eq!(safety(&ayşe, &["burak", "--code", &spaced])["verified"], true);
+    let words = [&["verify", "ayşe", "--code"], groups.as_slice()].concat();
+    assert!(burak.run(words).ok().contains("ayşe is verified"));
+
+    // And from then on everywhere.
+    assert_eq!(user(&ayşe, "burak")["verified"], true);
+    burak.send("ayşe", "sonra");
+    let shown = ayşe.run(["receive", "--color", "never"]);
+    assert!(shown.ok().ends_with(" burak ✓: sonra"), "{shown:?}");
+    let history = ayşe.run(["history", "--json"]).json();
+    assert!(history.iter().all(|message| message["verified"] == true), "{history:?}");
+    assert!(ayşe.run(["users", "--color", "never"]).ok().contains("  verified"));
+
+    let oneself = ayşe.run(["verify", "ayşe"]);
+    assert!(oneself.failure().contains("that is you"));
+    assert!(ayşe.run(["verify", "zoé"]).failure().contains("nobody is called zoé"));
+}
+
+#[test]
+fn on_a_terminal_the_number_is_a_qr_code_too() {
+    let (_server, ayşe, _burak) = friends();
+    let mut screen = Screen::start(&ayşe, &["verify", "burak"], &[]);
+    screen.wait_for("█▀▀▀");
+    screen.wait_for("--code NUMBER");
+    assert_eq!(screen.finish(), 0);
+    let mut plain = Screen::start(&ayşe, &["verify", "burak", "--no-qr"], &[]);
+    plain.wait_for("--code NUMBER");
+    assert_eq!(plain.finish(), 0);
+    assert!(!plain.lines().join("\n").contains('█'));
+}
+
+#[test]
+fn a_swapped_key_is_said_everywhere_and_stops_what_is_sent() {
+    let (mut server, ayşe, burak) = friends();
+    ayşe.send("burak", "merhaba");
+    let number = safety(&ayşe, &["burak"])["number"].as_str().unwrap().to_owned();
+    assert_eq!(safety(&ayşe, &["burak", "--code", &number])["verified"], true);
+    let known = user(&ayşe, "burak")["fingerprint"].clone();
+    drop(burak);
+
+    let impostor = swap(&mut server, "burak");
+    let shown = impostor.run(["users", "--json"]).json();
+    let shown = shown.iter().find(|user| user["nickname"] == "burak").unwrap()["fingerprint"].clone();
+    assert_ne!(known, shown);
+    let says_both = |text: &str| {
+        assert!(text.contains(known.as_str().unwrap()) && text.contains(shown.as_str().unwrap()), "{text}");
+    };
+
+    // On its way before anybody knew: it waits, and the reason is said.
+    let waiting = ayşe.run(["send", "burak", "gizli"]);
+    says_both(waiting.failure());
+    assert!(waiting.stderr.contains("waits in the outbox"), "{waiting:?}");
+    // Once it is known nothing more is taken in.
+    let refused = ayşe.run(["send", "burak", "sır", "--json"]);
+    assert_eq!(refused.code(), 1);
+    says_both(&refused.stderr);
+    let error: Value = serde_json::from_str(refused.stdout.trim()).unwrap();
+    assert_eq!(error["error"], "key_changed");
+
+    // In every place where one looks.
+    let notice = ayşe.receive();
+    assert_eq!((notice.len(), &notice[0]["kind"]), (1, &Value::from("notice")), "{notice:?}");
+    let text = notice[0]["text"].as_str().unwrap();
+    says_both(text);
+    assert!(
+        text.starts_with("WARNING: the key of burak has changed. Known: ") && text.contains("(verified)")
+    );
+    let burak = user(&ayşe, "burak");
+    schema::check(&burak["key_change"], &["key_change"]);
+    assert_eq!((&burak["key_change"]["known"], &burak["key_change"]["shown"]), (&known, &shown));
+    assert_eq!((&burak["verified"], &burak["key_change"]["vouched"]), (&false.into(), &false.into()));
+    says_both(burak["warning"].as_str().unwrap());
+    says_both(ayşe.run(["verify", "burak"]).ok());
+    let chat = Screen::start(&ayşe, &["chat", "burak"], &[]);
+    chat.wait_for_cursor("you → burak (KEY CHANGED)> ");
+    chat.wait_for("WARNING: the key of burak has changed");
+    drop(chat);
+
+    // What arrives under the new key is marked.
+    impostor.send("ayşe", "bana güven");
+    let got = ayşe.receive();
+    let marks = |message: &Value| (message["text"].clone(), message["key_changed"].clone());
+    assert_eq!(got.iter().map(marks).collect::<Vec<_>>(), [("bana güven".into(), true.into())]);
+    assert_eq!(got[0]["verified"], false);
+    let history = ayşe.run(["history", "burak", "--color", "never"]);
+    assert!(history.ok().contains("burak (UNDER A CHANGED KEY): bana güven"), "{history:?}");
+    assert!(impostor.receive().is_empty(), "nothing has left");
+
+    // Neither the old number nor a wrong one accepts the new key, and only one's own word does.
+    let new = safety(&ayşe, &["burak"])["new_number"].as_str().unwrap().to_owned();
+    assert_ne!(new, number);
+    assert_eq!(safety(&impostor, &["ayşe"])["number"], new.as_str());
+    let accepted = safety(&ayşe, &["burak", "--accept-change"]);
+    assert_eq!((&accepted["fingerprint"], &accepted["key_change"]), (&shown, &Value::Null));
+    assert_eq!(accepted["verified"], false);
+    ayşe.send("burak", "kimsin?");
+    let texts: Vec<_> = impostor.receive_texts().into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["gizli", "kimsin?"], "what waited leaves, in order");
+    assert_eq!(user(&ayşe, "burak")["warning"], Value::Null);
+    impostor.send("ayşe", "benim");
+    assert_eq!(ayşe.receive()[0]["key_changed"], false);
+}
+
+#[test]
+fn comparing_the_new_number_ends_the_doubt_too() {
+    let (mut server, ayşe, burak) = friends();
+    ayşe.send("burak", "merhaba");
+    drop(burak);
+    let new_burak = swap(&mut server, "burak");
+    assert_ne!(user(&ayşe, "burak")["key_change"], Value::Null);
+    let number = safety(&new_burak, &["ayşe"])["number"].as_str().unwrap().to_owned();
+    assert_eq!(safety(&ayşe, &["burak", "--code", &number])["verified"], true);
+    ayşe.send("burak", "yeniden merhaba");
+    assert_eq!(new_burak.receive_texts(), [("ayşe".to_owned(), "yeniden merhaba".to_owned())]);
+    assert_eq!(user(&ayşe, "burak")["verified"], true);
+}
+
+#[test]
+fn a_conversation_shows_the_number_takes_it_and_marks_its_prompt() {
+    let (_server, ayşe, burak) = friends();
+    let number = safety(&burak, &["ayşe"])["number"].as_str().unwrap().to_owned();
+    let mut chat = Screen::start(&ayşe, &["chat", "burak"], &[]);
+    chat.wait_for_cursor("you → burak> ");
+    chat.type_keys("/verify\r");
+    chat.wait_for(&number[..5]);
+    chat.wait_for("/verify NUMBER");
+    chat.type_keys("/verify 12345\r");
+    chat.wait_for("not the safety number");
+    chat.type_keys(&format!("/verify {number}\r"));
+    chat.wait_for("* the key of burak is verified");
+    chat.type_keys("\r");
+    chat.wait_for_cursor("you → burak ✓> ");
+    burak.send("ayşe", "selam");
+    chat.wait_for("burak ✓: selam");
+}
