@@ -59,3 +59,7 @@ pub struct LogWord {
     #[n(2)]
     pub asks: bool,
 }
+
+#[cfg(test)]
+#[path = "evidence_tests.rs"]
+mod tests;

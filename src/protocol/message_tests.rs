@@ -77,6 +77,9 @@ fn verb() -> impl Strategy<Value = Verb> {
         blob().prop_map(|blob| Verb::StatBlob { blob }),
         (blob(), any::<u32>()).prop_map(|(blob, index)| Verb::FetchChunk { blob, index }),
         Just(Verb::WatchPresence),
+        any::<u64>().prop_map(|from| Verb::ReadLog { from }),
+        any::<u64>().prop_map(|size| Verb::ProveLeaf { nickname: "ayşe".parse().unwrap(), size }),
+        any::<(u64, u64)>().prop_map(|(from, to)| Verb::ProveGrowth { from, to }),
         Just(Verb::Ping),
     ]
 }
@@ -97,6 +100,18 @@ fn answer() -> impl Strategy<Value = Answer> {
         any::<(u32, bool)>().prop_map(|(chunks, sealed)| Answer::Blob { chunks, sealed }),
         Just(Answer::Chunk),
         vec(account(), 0..5).prop_map(|accounts| Answer::Online { accounts }),
+        ".{0,40}".prop_map(|checkpoint| Answer::Log { checkpoint }),
+        proptest::option::of((any::<u64>(), vec(any::<[u8; 32]>(), 0..4))).prop_map(|found| {
+            Answer::LogLeaf {
+                leaf: found.map(|(place, proof)| LeafProof {
+                    place,
+                    leaf: vec![7; 72].into(),
+                    proof: proof.into_iter().map(Into::into).collect(),
+                }),
+            }
+        }),
+        vec(any::<[u8; 32]>(), 0..4)
+            .prop_map(|proof| Answer::LogGrowth { proof: proof.into_iter().map(Into::into).collect() }),
     ]
 }
 
@@ -124,6 +139,7 @@ fn push() -> impl Strategy<Value = Push> {
                 time: Millis(time)
             }
         ),
+        any::<u64>().prop_map(|size| Push::LogGrown { size }),
         (any::<u32>(), answer()).prop_map(|(number, answer)| Push::Reply { number, answer }),
         (any::<u32>(), code, any::<Option<u32>>()).prop_map(|(number, code, retry_after)| Push::Refusal {
             number,
