@@ -306,6 +306,16 @@ pub(in crate::client) fn accept(db: &Connection) -> Sql<()> {
     db.execute("UPDATE log_alarms SET accepted = 1", []).map(drop)
 }
 
+/// A person has decided whose key is right for a name: alarms about it have been heard. A second account is said
+/// in the audit all the same.
+pub(in crate::client) fn settle_name(db: &Connection, name: &Nickname) -> Sql<()> {
+    db.prepare_cached(
+        "UPDATE log_alarms SET accepted = 1 WHERE nickname = ?1 AND kind IN ('not_in_log', 'second_chain')",
+    )?
+    .execute([name.as_str()])
+    .map(drop)
+}
+
 fn read_alarm(row: &Row<'_>) -> Sql<(Alarm, Option<Evidence>)> {
     let kind: String = row.get(0)?;
     let nickname: Option<String> = row.get(1)?;
