@@ -134,7 +134,7 @@ fn play(stage: &Arc<Stage>, checks: &mut Checks) -> Result<()> {
     checks.add("sounds", cues == expected, format!("{cues} of {expected} send and receive sounds heard"));
 
     stage.heading("Ayşe records a voice note, Burak plays it");
-    ayşe.says(stage, "/voice")?;
+    ayşe.says(stage, "/voice --even-silent")?;
     ayşe.sees("recording for burak: ")?;
     let words = her_card.say(stage, SPOKEN, NOTE)?;
     ayşe.says(stage, "")?;

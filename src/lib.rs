@@ -6,6 +6,8 @@ pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod crypto;
+#[cfg(feature = "client")]
+pub mod load;
 pub mod model;
 pub mod protocol;
 #[cfg(feature = "server")]

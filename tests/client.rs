@@ -80,6 +80,7 @@ impl World {
             nickname: name(who),
             color: None,
             key_bits: 2048,
+            invite: None,
             fingerprint: None,
         }
     }

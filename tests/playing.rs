@@ -2,7 +2,13 @@
 //! on where it was left, the next note, and devices that go and come.
 
 #![cfg(all(feature = "client", feature = "server"))]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
 
 mod support;
 

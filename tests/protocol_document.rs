@@ -5,11 +5,12 @@
 
 use bytes::BytesMut;
 use tellal::crypto::envelope::{
-    Content, Conversation, Delivered, Header, Recipient as Me, VoiceData, VoiceManifest, parse,
+    Content, Conversation, Delivered, Header, LiveClosing, LiveEnd, LiveManifest, LiveOpening,
+    Recipient as Me, VoiceData, VoiceManifest, parse,
 };
 use tellal::crypto::record::{verify_account, verify_message_key};
 use tellal::crypto::safety::{SafetyNumber, Side};
-use tellal::crypto::{Evidence, LogWord, MessageSecret, PrivateKey, Purpose};
+use tellal::crypto::{Evidence, LogWord, MessageSecret, PrivateKey, PublicKey, Purpose, live};
 use tellal::model::{
     AccountId, AccountRecord, AccountRecordKind, BlobId, DeviceId, DirectoryEntry, EnvelopeHash, Head, KeyId,
     Leaf, MessageId, MessageKeyRecord, Millis, NameHash, Position, Recipient, ServerId, Signed, Wrap,
@@ -54,7 +55,21 @@ fn requests() -> Vec<(&'static str, Verb)> {
     vec![
         (
             "Register",
-            Verb::Register { record: signed(), message_key: signed(), signature: vec![0x51, 0x62].into() },
+            Verb::Register {
+                record: signed(),
+                message_key: signed(),
+                signature: vec![0x51, 0x62].into(),
+                invite: None,
+            },
+        ),
+        (
+            "Register, with an invitation",
+            Verb::Register {
+                record: signed(),
+                message_key: signed(),
+                signature: vec![0x51, 0x62].into(),
+                invite: Some("h4kc2-9w0xv-7m3qe-t6r1z".to_owned()),
+            },
         ),
         ("Login", Verb::Login { account: AYŞE, device: AYŞES_DEVICE, signature: vec![0x51, 0x62].into() }),
         ("LookUpName", Verb::LookUpName { nickname: "ayşe".parse().unwrap() }),
@@ -83,6 +98,10 @@ fn requests() -> Vec<(&'static str, Verb)> {
         ("ProveLeaf", Verb::ProveLeaf { nickname: "ayşe".parse().unwrap(), size: 1000 }),
         ("ProveGrowth", Verb::ProveGrowth { from: 300, to: 1000 }),
         ("Ping", Verb::Ping),
+        ("AwaitChunk", Verb::AwaitChunk { device: AYŞES_DEVICE, blob: BLOB, index: 2 }),
+        ("DropBlob", Verb::DropBlob { blob: BLOB }),
+        ("Block", Verb::Block { account: BURAK }),
+        ("Unblock", Verb::Unblock { account: BURAK }),
     ]
 }
 
@@ -121,6 +140,7 @@ fn pushes() -> Vec<(&'static str, Push)> {
         ("Reply Chunk", reply(Answer::Chunk)),
         ("Reply Online", reply(Answer::Online { accounts: vec![AYŞE] })),
         ("Refusal", refusal(RefusalCode::KeySuperseded, None)),
+        ("Refusal, over a limit", refusal(RefusalCode::Limited, Some(12_000))),
         ("Refusal, to be tried again", refusal(RefusalCode::StorageFailed, Some(5000))),
         (
             "Delivery",
@@ -141,7 +161,11 @@ fn pushes() -> Vec<(&'static str, Push)> {
         ("Reply LogLeaf, none", reply(Answer::LogLeaf { leaf: None })),
         ("Reply LogLeaf", reply(Answer::LogLeaf { leaf: Some(leaf_proof()) })),
         ("Reply LogGrowth", reply(Answer::LogGrowth { proof: vec![[0x4a; 32].into()] })),
-        ("Goodbye", Push::Goodbye { reason: GoodbyeReason::Replaced }),
+        ("Goodbye", Push::Goodbye { reason: GoodbyeReason::Replaced, retry_after: None }),
+        (
+            "Goodbye, to come again",
+            Push::Goodbye { reason: GoodbyeReason::Limited, retry_after: Some(10_000) },
+        ),
     ]
 }
 
@@ -206,6 +230,10 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         proof: vec![[0x4a; 32].into()],
     };
     let word = LogWord { checkpoint: "note".to_owned(), evidence: Some(evidence), asks: true };
+    let live = LiveManifest { size: 150_000, sha256: [0x25; 32], peaks: vec![0, 128, 255].into() };
+    let closing = |end| to_cbor(&LiveClosing { opening: MESSAGE, end });
+    // Header, signature and token are those of nobody: only how they are put together is shown.
+    let live_sound = [Purpose::LiveSound.tag(), &[0], &[0x4e; 32], &[0, 0, 0, 2], &[0x70; 32]].concat();
     let mut login = [Purpose::Login.tag(), &[0]].concat();
     login.extend(to_cbor(&proof));
     vec![
@@ -220,6 +248,11 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         ("a word about the log", to_cbor(&word)),
         ("manifest of a blob", to_cbor(&manifest)),
         ("manifest with its sound", to_cbor(&inline)),
+        ("live opening", to_cbor(&LiveOpening { blob: BLOB, sample_rate: 16_000 })),
+        ("live closing", closing(LiveEnd::Done(live.clone()))),
+        ("live closing, cut off", closing(LiveEnd::CutOff(live))),
+        ("live closing, withdrawn", closing(LiveEnd::Withdrawn)),
+        ("what a group of live sound signs", live_sound),
     ]
 }
 
@@ -290,6 +323,24 @@ fn the_documents_envelope_opens() {
     let opened = parsed.check(&delivered, me, &sender).unwrap().open(&private, &wrap).unwrap();
     assert_eq!(hex(opened.secret.expose_key_bytes()), text("fernet_key"));
     assert_eq!(opened.content, Content::Text(text("text")));
+}
+
+/// A group of sound that is heard while it is spoken, with what it takes to check and open it.
+const LIVE_GROUP: &str = include_str!("vectors/live_group.json");
+
+#[test]
+fn the_documents_group_of_live_sound_opens() {
+    let vector: serde_json::Value = serde_json::from_str(LIVE_GROUP).unwrap();
+    let bytes = |name: &str| unhex(vector[name].as_str().unwrap());
+    let secret = MessageSecret::from_bytes(bytes("fernet_key").try_into().unwrap());
+    let device = PublicKey::from_spki(&bytes("device_key")).unwrap();
+    let note = live::Note {
+        opening: bytes("opening_header_hash").try_into().unwrap(),
+        message: MessageId::from_bytes(bytes("message").try_into().unwrap()),
+    };
+    let index = u32::try_from(vector["index"].as_u64().unwrap()).unwrap();
+    let opened = live::open_group(&secret, &device, &note, index, &bytes("group").into()).unwrap();
+    assert_eq!((opened.last, opened.data.as_slice()), (true, bytes("samples").as_slice()));
 }
 
 fn unhex(text: &str) -> Vec<u8> {

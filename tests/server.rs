@@ -31,6 +31,10 @@ async fn friends(served: &Served) -> (Raw, Raw) {
     (Raw::register(served.address, &AYŞE).await, Raw::register(served.address, &BURAK).await)
 }
 
+fn goodbye(reason: GoodbyeReason) -> Push {
+    Push::Goodbye { reason, retry_after: None }
+}
+
 fn id() -> MessageId {
     MessageId::generate()
 }
@@ -226,7 +230,7 @@ async fn names_are_first_come_first_served_in_any_case() {
 async fn a_registration_that_says_what_can_not_be_is_refused() {
     let served = Served::start().await;
     let mut raw = Raw::connect(served.address).await;
-    let Verb::Register { record, message_key, signature } = raw.registration(&AYŞE) else { panic!() };
+    let Verb::Register { record, message_key, signature, .. } = raw.registration(&AYŞE) else { panic!() };
     let Verb::Register { message_key: burak_key, .. } = raw.registration(&BURAK) else { panic!() };
     let mut forged = record.clone();
     forged.signature[0] ^= 1;
@@ -237,15 +241,15 @@ async fn a_registration_that_says_what_can_not_be_is_refused() {
         (record.clone(), burak_key, signature.clone()),
         (record.clone(), message_key.clone(), elsewhere),
     ] {
-        let verb = Verb::Register { record, message_key, signature };
+        let verb = Verb::Register { record, message_key, signature, invite: None };
         assert_eq!(raw.ask(verb, b"").await, Err(RefusalCode::Invalid));
     }
-    let verb = Verb::Register { record, message_key, signature };
+    let verb = Verb::Register { record, message_key, signature, invite: None };
     assert_eq!(raw.ask(verb.clone(), b"").await, Ok(Answer::LoggedIn));
     // The same again, as after an answer that was lost; only the proof is this connection's own.
     let Verb::Register { record, message_key, .. } = verb else { panic!() };
     let Verb::Register { signature, .. } = other_nonce.registration(&AYŞE) else { panic!() };
-    let verb = Verb::Register { record, message_key, signature };
+    let verb = Verb::Register { record, message_key, signature, invite: None };
     assert_eq!(other_nonce.ask(verb, b"").await, Ok(Answer::LoggedIn));
 }
 
@@ -298,7 +302,7 @@ async fn bytes_that_are_no_frames_end_their_connection_and_no_other() {
             };
             bad.send_bytes(&bytes).await;
             let (end, _) = bad.pushed().await.unwrap_or_else(|| panic!("{what}: no reason given"));
-            let Push::Goodbye { reason: given } = end else { panic!("{what}: {end:?}") };
+            let Push::Goodbye { reason: given, .. } = end else { panic!("{what}: {end:?}") };
             // What is over the limit before login may be merely malformed behind it.
             assert!(given == reason || !logged_in && given == too_large, "{what}: {given:?}");
             assert!(bad.pushed().await.is_none(), "{what}: the connection goes on");
@@ -364,6 +368,40 @@ async fn chunks_and_the_seal_behind_them_may_be_sent_without_waiting() {
 }
 
 #[tokio::test]
+async fn chunks_that_are_waited_for_come_as_they_are_put_and_hold_up_nothing() {
+    let served = Served::start().await;
+    let people = [Person::new("ayşe"), Person::new("burak")];
+    let mut ayşe = Raw::register(served.address, &people[0]).await;
+    let mut burak = Raw::register(served.address, &people[1]).await;
+    let wait = |index| Verb::AwaitChunk { device: people[0].device(), blob: blob(1), index };
+    let (first, second) = (burak.send(wait(0), b"").await, burak.send(wait(1), b"").await);
+    assert_eq!(burak.ask(Verb::Ping, b"").await, Ok(Answer::Done), "what comes behind them does not wait");
+    for (index, asked) in [(0, first), (1, second)] {
+        let put = Verb::PutChunk { blob: blob(1), index };
+        assert_eq!(ayşe.ask(put, &[index as u8; 100]).await, Ok(Answer::Done));
+        let (push, chunk) = burak.pushed().await.unwrap();
+        assert_eq!(push, Push::Reply { number: asked, answer: Answer::Chunk });
+        assert_eq!(chunk, vec![index as u8; 100]);
+    }
+    assert_eq!(
+        burak.ask(Verb::FetchChunk { blob: blob(1), index: 0 }, b"").await,
+        Err(RefusalCode::BlobMissing)
+    );
+    // Another device's blob of that name is another blob.
+    assert_eq!(burak.ask(Verb::DropBlob { blob: blob(1) }, b"").await, Ok(Answer::Done));
+    assert_eq!(ayşe.ask(Verb::SealBlob { blob: blob(1), chunks: 2 }, b"").await, Ok(Answer::Done));
+    assert_eq!(burak.ask(wait(2), b"").await, Ok(Answer::Blob { chunks: 2, sealed: true }));
+
+    // A server that stops lets nobody wait.
+    let asked =
+        burak.send(Verb::AwaitChunk { device: people[0].device(), blob: blob(2), index: 0 }, b"").await;
+    assert_eq!(burak.ask(Verb::Ping, b"").await, Ok(Answer::Done));
+    served.ask_to_stop();
+    let refusal = Push::Refusal { number: asked, code: RefusalCode::ShuttingDown, retry_after: Some(1_000) };
+    assert_eq!(burak.pushed().await.unwrap().0, refusal);
+}
+
+#[tokio::test]
 async fn who_comes_and_goes_is_told_to_who_asked() {
     let served = Served::start().await;
     let (mut ayşe, burak) = friends(&served).await;
@@ -382,7 +420,7 @@ async fn a_device_that_logs_in_again_ends_its_earlier_session() {
     let served = Served::start().await;
     let mut first = Raw::register(served.address, &AYŞE).await;
     let mut second = Raw::login(served.address, &AYŞE).await;
-    assert_eq!(first.pushed().await.unwrap().0, Push::Goodbye { reason: GoodbyeReason::Replaced });
+    assert_eq!(first.pushed().await.unwrap().0, goodbye(GoodbyeReason::Replaced));
     assert_eq!(second.ask(Verb::Ping, b"").await, Ok(Answer::Done));
 }
 
@@ -429,7 +467,7 @@ async fn what_was_asked_before_a_stop_is_answered_and_the_reason_given() {
     loop {
         match ayşe.pushed().await.expect("a reason comes before the end").0 {
             Push::Reply { answer: Answer::Accepted { .. }, .. } => accepted += 1,
-            Push::Goodbye { reason } => break assert_eq!(reason, GoodbyeReason::ShuttingDown),
+            Push::Goodbye { reason, .. } => break assert_eq!(reason, GoodbyeReason::ShuttingDown),
             other => panic!("{other:?}"),
         }
     }
@@ -442,11 +480,11 @@ async fn who_does_not_log_in_in_time_is_sent_away() {
     let options = Options { login: Duration::from_millis(200), ..Options::default() };
     let served = Served::start_with(options).await;
     let mut nobody = Raw::connect(served.address).await;
-    assert_eq!(nobody.pushed().await.unwrap().0, Push::Goodbye { reason: GoodbyeReason::TimedOut });
+    assert_eq!(nobody.pushed().await.unwrap().0, goodbye(GoodbyeReason::TimedOut));
     let options = Options { idle: Duration::from_millis(200), ..Options::default() };
     let served = Served::start_with(options).await;
     let mut silent = Raw::register(served.address, &AYŞE).await;
-    assert_eq!(silent.pushed().await.unwrap().0, Push::Goodbye { reason: GoodbyeReason::TimedOut });
+    assert_eq!(silent.pushed().await.unwrap().0, goodbye(GoodbyeReason::TimedOut));
 }
 
 #[tokio::test]

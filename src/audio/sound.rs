@@ -181,6 +181,11 @@ impl Drop for Feed {
 }
 
 impl Blocks {
+    /// Whether no piece has been read yet.
+    pub fn is_empty(&self) -> bool {
+        self.next == 0
+    }
+
     /// The next piece; `None` at the end. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Vec<i16>> {
         self.sound.grows_beyond(self.next.saturating_add(self.size - 1)).await;

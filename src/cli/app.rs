@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::output::Output;
 use super::passphrase;
 use crate::audio::Speaker;
+use crate::client::settings::Quiet;
 use crate::client::{Client, ClientError, Options, Role, Settings};
 use crate::crypto::Passphrase;
 use crate::model::{Color, Nickname};
@@ -130,7 +131,14 @@ impl App {
 
     /// This profile's own sounds.
     pub fn cues(&self) -> Cues {
-        let cues = Cues::new(&self.home, self.settings(), self.mute, self.speaker());
+        self.cues_with(None)
+    }
+
+    /// The same with other quiet hours, if they are given.
+    pub fn cues_with(&self, quiet: Option<Quiet>) -> Cues {
+        let set = self.settings();
+        let settings = Settings { quiet: quiet.or(set.quiet), ..set.clone() };
+        let cues = Cues::new(&self.home, &settings, self.mute, self.speaker());
         self.warn(&cues);
         cues
     }

@@ -34,6 +34,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     let cues = app.cues();
     let settings = Settings {
         with,
+        home: app.home.clone(),
         cues: cues.clone(),
         lines: lines.clone(),
         plain: app.out.json.then(|| plain(true)),

@@ -1,6 +1,6 @@
 //! Waiting for the server's word on messages. They are safe in the outbox before the wait begins.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -11,7 +11,7 @@ use super::failure::Failure;
 use crate::audio::Cue;
 use crate::client::{Client, ClientError, Event, Events, Message, MessageRef};
 use crate::model::Nickname;
-use crate::terminal::Cues;
+use crate::terminal::{Cues, sanitize};
 
 /// How long an outbox that does not get shorter holds up the end. Messages to somebody whose key changed stay in it.
 const STILL: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ const STILL: Duration = Duration::from_secs(2);
 pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -> Result<Message> {
     tokio::select! {
         accepted = client.accepted(message.id) => accepted?,
-        reason = unreachable(client, events) => {
+        reason = unreachable(client, events, message) => {
             let message = Failure {
                 code: "queued",
                 message: format!(
@@ -86,8 +86,8 @@ pub async fn close(client: Client, mut events: Events) {
 }
 
 /// Ends once the server can't be reached or can't take mail now, with the reason.
-async fn unreachable(client: &Client, events: &mut Events) -> String {
-    let mut losses = 0;
+async fn unreachable(client: &Client, events: &mut Events, message: &Message) -> String {
+    let (mut losses, mut said) = (0, false);
     loop {
         // Waits for the attempt to connect that is under way, and begins one where none is.
         match client.drain().await {
@@ -99,6 +99,17 @@ async fn unreachable(client: &Client, events: &mut Events) -> String {
         }
         loop {
             match events.next().await {
+                // Somebody else's conversation waits, not this one.
+                Some(Event::Delayed { to: Some(to), .. }) if to != message.to => {}
+                Some(Event::Delayed { reason, limited: true, .. }) => {
+                    // It leaves by itself, and soon.
+                    if !said {
+                        let line = format!("tellal: waits: {reason}");
+                        let _ = writeln!(io::stderr(), "{}", sanitize::line(&line));
+                        said = true;
+                    }
+                    losses = 0;
+                }
                 Some(Event::Delayed { reason, .. }) => return reason,
                 Some(Event::Uploading { .. }) => losses = 0,
                 Some(Event::Disconnected { reason, .. }) if losses > 0 => return reason,

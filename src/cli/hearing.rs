@@ -1,110 +1,164 @@
-//! What is heard while a command runs: shared by `receive`, `listen` and `speak`.
+//! What is heard while a command runs, and the keys that rule it: shared by `receive`, `listen` and `speak`.
 
 use std::io::{Write, stderr};
+use std::time::Duration;
 
 use anyhow::Result;
-use tokio_util::task::TaskTracker;
 
-use crate::audio::{Speaker, Start};
-use crate::client::{Body, Client, Message, MessageRef};
-use crate::speech::Speech;
+use super::app::App;
+use super::reply;
+use crate::audio::Speaker;
+use crate::client::settings::Quiet;
+use crate::client::{Body, Client, Message};
 use crate::terminal::aloud::Turn;
-use crate::terminal::keys::{Key, Keys};
-use crate::terminal::{Aloud, progress, sanitize};
+use crate::terminal::keys::{Keys, Press};
+use crate::terminal::listening::Control;
+use crate::terminal::{Aloud, Cues, progress, sanitize};
 
 /// Messages of the history that tell which languages people write in.
 const HABITS: u32 = 50;
+/// What the keys do.
+const HELP: &str = "(keys: space silence, n next, r again, m more, - slower, + faster, u what was not heard, v reply by voice, q end; \
+                    in a note: p pause, arrows 5 s back and ahead)";
+/// How long keeping how far a note was heard may take at the end.
+const KEEPING: Duration = Duration::from_secs(2);
 
 /// Hears out what was asked for, and heeds the keys.
 pub struct Hearing {
     aloud: Option<Aloud>,
     play: bool,
     speak: bool,
-    /// What is kept in the profile once notes have been heard.
-    kept: TaskTracker,
+    /// Whether what is shown was asked for, and has not just arrived.
+    asked: bool,
 }
 
 impl Hearing {
     /// With what was asked for: voice notes played, texts read aloud. What goes wrong is said on stderr.
-    pub fn new(speaker: &Speaker, play: bool, speak: bool) -> Self {
+    pub fn new(app: &App, client: &Client, speaker: &Speaker, play: bool, speak: bool) -> Self {
         let aloud = (play || speak).then(|| {
-            Aloud::new(speaker.clone(), speak.then(Speech::new), true, |trouble| {
+            let aloud = Aloud::new(client.clone(), &app.home, speaker.clone(), speak, |trouble| {
                 // A closed stderr is ignored.
                 let _ = progress::beside(|| writeln!(stderr(), "tellal: {}", sanitize::line(trouble)));
-            })
+            });
+            aloud.draw_progress();
+            aloud
         });
-        Self { aloud, play, speak, kept: TaskTracker::new() }
+        Self { aloud, play, speak, asked: true }
     }
 
     /// With texts read aloud. What goes wrong is not said: it is the outcome.
-    pub fn quiet() -> Self {
-        let aloud = Aloud::new(Speaker::new(), Speech::new(), false, |_| {});
-        Self { aloud: Some(aloud), play: false, speak: true, kept: TaskTracker::new() }
+    pub fn quiet(app: &App, client: &Client) -> Self {
+        let aloud = Aloud::new(client.clone(), &app.home, Speaker::new(), true, |_| {});
+        Self { aloud: Some(aloud), play: false, speak: true, asked: true }
     }
 
-    /// Learns from the history which languages people write in; `prepare`: opens voices for them.
+    /// From now on what is shown has just arrived, which in quiet hours is not heard; in these, if they are given.
+    pub fn arrivals(&mut self, quiet: Option<Quiet>) {
+        self.asked = false;
+        if let (Some(aloud), Some(quiet)) = (&self.aloud, quiet) {
+            aloud.set_quiet(quiet);
+        }
+    }
+
+    /// Learns from the history which languages people write in.
     ///
     /// # Errors
     /// When the profile can't be read.
-    pub async fn learn(&self, client: &Client, prepare: bool) -> Result<()> {
+    pub async fn learn(&self, client: &Client) -> Result<()> {
         if let Some(aloud) = self.aloud.as_ref().filter(|_| self.speak) {
             for message in client.history(None, None, HABITS).await? {
                 if let Body::Text { text } = &message.body {
                     aloud.learn(&message.from, text);
                 }
             }
-            if prepare {
-                aloud.prepare();
-            }
         }
         Ok(())
     }
 
+    /// Whether it is heard as soon as it comes: then no other sound announces it.
+    pub fn announces_itself(&self, message: &Message) -> bool {
+        self.play && matches!(message.body, Body::Voice { live: true, .. })
+    }
+
     /// Puts a message in the queue, if it is of a kind that is to be heard.
-    ///
-    /// # Errors
-    /// When its sound can't be read.
-    pub async fn hear(&self, client: &Client, message: &Message) -> Result<Option<Turn>> {
-        let Some(aloud) = &self.aloud else { return Ok(None) };
-        Ok(match &message.body {
-            Body::Text { text } | Body::Notice { text } if self.speak => {
-                Some(aloud.text(&message.from, text))
-            }
-            Body::Voice { position_ms, .. } if self.play => {
-                let (_, wav) = client.audio(MessageRef::Number(message.number)).await?;
-                let from = std::time::Duration::from_millis(*position_ms);
-                let turn = aloud.note(&message.from, wav, Start { from, ..Start::default() });
-                let (client, number) = (client.clone(), message.number);
-                self.kept.spawn(async move { turn.kept(&client, number).await });
-                None
-            }
-            _ => None,
-        })
+    pub fn hear(&self, message: &Message) -> Option<Turn> {
+        let aloud = self.aloud.as_ref()?;
+        let wanted = match &message.body {
+            Body::Text { .. } | Body::Notice { .. } => self.speak,
+            Body::Voice { .. } => self.play,
+        };
+        match (wanted, self.asked) {
+            (false, _) => None,
+            (true, true) => Some(aloud.hear(message)),
+            (true, false) => aloud.arrived(message),
+        }
     }
 
     /// Waits until everything has been heard.
     pub async fn idle(&self) {
         if let Some(aloud) = &self.aloud {
             aloud.idle().await;
-            self.kept.close();
-            self.kept.wait().await;
-            self.kept.reopen();
         }
     }
 
     /// Does what the keys say, until one says to end.
-    pub async fn keys(&self) {
+    pub async fn keys(&self, app: &App, client: &Client, cues: &Cues) {
         let (Some(aloud), Some(mut keys)) = (&self.aloud, self.aloud.as_ref().and_then(|_| Keys::watch()))
         else {
             return std::future::pending().await;
         };
-        let _ = writeln!(stderr(), "(any key: silence; n: next; q: end)");
+        aloud.cut_long_texts();
+        app.out.note(HELP);
         loop {
-            match keys.pressed().await {
-                Key::Quit => return aloud.stop(),
-                Key::Next => aloud.skip(),
-                Key::Stop => aloud.stop(),
+            let key = match keys.press().await {
+                Press::Char(c) => Press::Char(c.to_lowercase().next().unwrap_or(c)),
+                other => other,
+            };
+            match key {
+                Press::Char('q') | Press::End => return self.end(aloud).await,
+                Press::Char('n') => aloud.skip(),
+                Press::Char('r') => aloud.repeat(),
+                Press::Char('m') if aloud.more() => {}
+                Press::Char('m') => app.out.note("(there is no more)"),
+                Press::Char('-' | '_') => aloud.slower(),
+                Press::Char('+' | '=') => aloud.faster(),
+                Press::Char('u') => app.out.note(&unheard(aloud.unheard(None))),
+                Press::Char('h' | '?') => app.out.note(HELP),
+                Press::Char('v') => match aloud.last_from() {
+                    Some(to) => reply::record(app, client, cues, &mut keys, &to).await,
+                    None => app.out.note("(nobody has been heard yet, so there is nobody to reply to)"),
+                },
+                key => match (aloud.playing(), control(key)) {
+                    (Some(playback), Some(control)) => {
+                        app.out.note(&format!("({})", control.apply(&playback)));
+                    }
+                    _ => aloud.stop(),
+                },
             }
         }
+    }
+
+    /// Falls silent, and waits until it is kept how far the last note was heard.
+    async fn end(&self, aloud: &Aloud) {
+        aloud.stop();
+        // Whatever keeps the profile from being written is not waited for any longer.
+        let _ = tokio::time::timeout(KEEPING, aloud.idle()).await;
+    }
+}
+
+/// What a key asks of a note that is played. Space is silence here, as it is for texts.
+fn control(key: Press) -> Option<Control> {
+    match key {
+        Press::Char('p') => Some(Control::Toggle),
+        Press::Left | Press::Right | Press::Char('0'..='9') => Control::of_key(key),
+        _ => None,
+    }
+}
+
+fn unheard(count: usize) -> String {
+    match count {
+        0 => "(everything has been heard)".to_owned(),
+        1 => "(one that was not heard)".to_owned(),
+        count => format!("({count} that were not heard)"),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::doctor::Check;
 use super::lock::Locked;
-use super::output::{Error, Played, Registered, Saved, SentVoice, to_json};
+use super::output::{Block, Error, Played, Registered, Saved, SentVoice, to_json};
 use super::sounds::Listed;
 use super::speak::Spoken;
 use super::verify::Verified;
@@ -85,6 +85,7 @@ fn other_results_are_as_described() {
         color: "red".parse().unwrap(),
         since: Millis(0),
         me: false,
+        blocked: true,
         warning: None,
         key_change: None,
     };
@@ -109,6 +110,8 @@ fn other_results_are_as_described() {
     schema::check(&changed, &["user"]);
     schema::check(&json(&Locked { kind: "lock", passphrase: true, stopped: false }), &["lock"]);
     schema::check(&json(&user), &["user"]);
+    let block = Block { kind: "block", nickname: String::new(), blocked: true, told: false };
+    schema::check(&json(&block), &["block"]);
     schema::check(&json(&Registered::from(status)), &["registered"]);
     let spoken = Spoken { kind: "spoken", id: MessageId::from_bytes([1; 16]), complete: true };
     schema::check(&json(&spoken), &["spoken"]);
@@ -167,10 +170,13 @@ fn every_error_of_the_core_is_listed() {
         ClientError::Busy { what: what.clone() },
         ClientError::NoSuchMessage,
         ClientError::NotVoice,
+        ClientError::NoteEnded,
         ClientError::NotAMessageRef { text: what.clone() },
         ClientError::TooLarge { what: what.clone(), limit: what.clone() },
         ClientError::Refused { reason: what.clone() },
         ClientError::NotInLog { nickname: nickname.clone() },
+        ClientError::Limited { what: what.clone(), retry_in_ms: 1 },
+        ClientError::InviteNeeded,
         ClientError::KeyChanged { nickname: nickname.clone(), change },
         ClientError::WrongCode { nickname },
         ClientError::OwnNickname,

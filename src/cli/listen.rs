@@ -2,19 +2,36 @@
 
 use anyhow::Result;
 
-use super::app::App;
+use super::app::{App, nickname};
 use super::receive;
 use crate::client::Role;
+use crate::client::settings::Quiet;
 
 /// Options of `listen`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Hear what is unread, of one person or of all, and end
+    #[arg(long, value_name = "NICK", num_args = 0..=1, default_missing_value = "", conflicts_with = "quiet")]
+    pub unread: Option<String>,
+    /// Hours in which nothing is heard by itself, in place of those of the settings
+    #[arg(long, value_name = "FROM-UNTIL")]
+    pub quiet: Option<Quiet>,
+}
 
-/// Goes on until Ctrl-C or `q`.
+/// Goes on until Ctrl-C or `q`; with `--unread` until everything that is unread has been heard.
 ///
 /// # Errors
 /// When the profile can't be opened, or another `listen` or `chat` runs on it.
-pub async fn run(_: Args, app: App) -> Result<()> {
-    let args = receive::Args { wait: None, follow: true, play: true, speak: true };
-    receive::run_as(Role::Listen, args, app).await
+pub async fn run(args: Args, app: App) -> Result<()> {
+    let all = receive::Args { wait: None, follow: true, play: true, speak: true };
+    match args.unread {
+        None => {
+            receive::run_as(Role::Listen, all, receive::Which { quiet: args.quiet, from: None }, app).await
+        }
+        Some(from) => {
+            let from = if from.is_empty() { None } else { Some(nickname(&from)?) };
+            let once = receive::Args { follow: false, ..all };
+            receive::run_as(Role::Command, once, receive::Which { quiet: None, from }, app).await
+        }
+    }
 }

@@ -10,15 +10,20 @@
 //! - [`deliver`]: waiting for the server's word on a message, shared by `send` and `voice`
 //! - [`hearing`]: what is heard, shared by `receive`, `listen` and `speak`
 //! - [`record`]: recording a voice note, with time and level
+//! - [`reply`]: recording one while listening
 //! - [`passphrase`]: where a passphrase comes from
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `verify`, `audit`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`,
-//!   `speak`, `sounds`, `rekey`, `lock`, `doctor`, `server`
+//! - the verbs: `register`, `users`, `verify`, `audit`, `block`, `chat`, `send`, `voice`, `receive`, `listen`, `history`,
+//!   `play`, `speak`, `voice-of`, `sounds`, `rekey`, `lock`, `bench`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
 #[cfg(feature = "client")]
 pub mod audit;
+#[cfg(feature = "client")]
+pub mod bench;
+#[cfg(feature = "client")]
+pub mod block;
 #[cfg(feature = "client")]
 pub mod chat;
 #[cfg(feature = "client")]
@@ -38,6 +43,8 @@ mod json_tests;
 #[cfg(feature = "client")]
 pub mod listen;
 #[cfg(feature = "client")]
+mod live;
+#[cfg(feature = "client")]
 pub mod lock;
 #[cfg(feature = "client")]
 pub mod output;
@@ -53,6 +60,7 @@ pub mod record;
 pub mod register;
 #[cfg(feature = "client")]
 pub mod rekey;
+pub mod reply;
 #[cfg(feature = "client")]
 pub mod send;
 #[cfg(feature = "server")]
@@ -67,6 +75,8 @@ pub mod users;
 pub mod verify;
 #[cfg(feature = "client")]
 pub mod voice;
+#[cfg(feature = "client")]
+pub mod voice_of;
 
 use std::process::ExitCode;
 
@@ -109,6 +119,10 @@ pub enum ClientVerb {
     Audit(audit::Args),
     /// Compare keys: the safety number with somebody, or mark it as right
     Verify(verify::Args),
+    /// Drop what somebody sends from now on; they can't tell
+    Block(block::Args),
+    /// Take what somebody sends again
+    Unblock(block::Args),
     /// Talk, on the terminal
     Chat(chat::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
@@ -129,8 +143,12 @@ pub enum ClientVerb {
     Sounds(sounds::Args),
     /// Make new keys
     Rekey(rekey::Args),
+    /// How somebody sounds when they are read aloud, and other voices for them
+    VoiceOf(voice_of::Args),
     /// Forget the keys; or set, change or remove the passphrase that they are sealed under
     Lock(lock::Args),
+    /// Put load on a server, and measure what it bears
+    Bench(bench::Args),
     /// Check what works here, and say what to do about what does not
     Doctor(doctor::Args),
 }
@@ -178,7 +196,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
     // Following ends when it is told to: that is no failure.
     let follows = match &verb {
         ClientVerb::Receive(args) => args.follow,
-        ClientVerb::Listen(_) => true,
+        ClientVerb::Listen(args) => args.unread.is_none(),
         _ => false,
     };
     let interrupted = if follows { 0 } else { failure::INTERRUPTED };
@@ -191,6 +209,8 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Users(args) => users::run(args, app).await,
             ClientVerb::Audit(args) => audit::run(args, app).await,
             ClientVerb::Verify(args) => verify::run(args, app).await,
+            ClientVerb::Block(args) => block::run(args, app, true).await,
+            ClientVerb::Unblock(args) => block::run(args, app, false).await,
             ClientVerb::Chat(args) => chat::run(args, app).await,
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,
@@ -200,9 +220,11 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Play(args) => play::run(args, app).await,
             ClientVerb::Rekey(args) => rekey::run(args, app).await,
             ClientVerb::Lock(args) => lock::run(args, app).await,
+            ClientVerb::Bench(args) => bench::run(args, app).await,
             ClientVerb::Doctor(args) => doctor::run(args, app).await,
             ClientVerb::Sounds(args) => sounds::run(args, app).await,
             ClientVerb::Speak(args) => speak::run(args, app).await,
+            ClientVerb::VoiceOf(args) => voice_of::run(args, app).await,
         }
     };
     tokio::select! {

@@ -97,6 +97,19 @@ impl From<Status> for Registered {
     }
 }
 
+/// The result of `block` and `unblock`.
+#[derive(Debug, Serialize)]
+pub struct Block {
+    /// `block`.
+    pub kind: &'static str,
+    /// Whom.
+    pub nickname: String,
+    /// Whether what they send is dropped.
+    pub blocked: bool,
+    /// Whether the server knows.
+    pub told: bool,
+}
+
 /// The result of `voice`: the message, and what was done to the file.
 #[derive(Debug, Serialize)]
 pub struct SentVoice<'a> {

@@ -9,7 +9,9 @@ use super::app::App;
 use super::deliver;
 use super::hearing::Hearing;
 use super::output::LiveEnded;
+use crate::client::settings::Quiet;
 use crate::client::{Client, ClientError, Event, Events, Role};
+use crate::model::Nickname;
 use crate::terminal::{Cues, cues};
 
 /// How long to let be after the server could not be asked, if nothing happens.
@@ -37,21 +39,34 @@ pub struct Args {
 /// # Errors
 /// When the server can't be reached; what had arrived before is shown all the same.
 pub async fn run(args: Args, app: App) -> Result<()> {
-    run_as(Role::Command, args, app).await
+    run_as(Role::Command, args, Which::default(), app).await
+}
+
+/// What `listen` wants otherwise.
+#[derive(Debug, Default)]
+pub struct Which {
+    /// Quiet hours in place of those of the settings.
+    pub quiet: Option<Quiet>,
+    /// Messages of this person alone.
+    pub from: Option<Nickname>,
 }
 
 /// The same, as what it says.
 ///
 /// # Errors
 /// As for [`run`]; when the profile has no place for another front end of this role.
-pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
+pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()> {
     let client = app.open_as(role).await?;
     let mut events = client.events();
-    let cues = app.cues();
-    let hearing = Hearing::new(cues.speaker(), args.play, args.speak);
-    hearing.learn(&client, args.follow).await?;
+    let cues = app.cues_with(which.quiet);
+    let mut hearing = Hearing::new(&app, &client, cues.speaker(), args.play, args.speak);
+    if args.follow {
+        hearing.arrivals(which.quiet);
+    }
+    hearing.learn(&client).await?;
+    let from = which.from.as_ref();
     let asked = args.play || args.speak;
-    let reader = Reader { client: &client, app: &app, cues: &cues, hearing: &hearing, asked };
+    let reader = Reader { client: &client, app: &app, cues: &cues, hearing: &hearing, from, asked };
     let work = async {
         let done = if args.follow {
             reader.follow(&mut events).await
@@ -67,8 +82,9 @@ pub async fn run_as(role: Role, args: Args, app: App) -> Result<()> {
     };
     let done = tokio::select! {
         done = work => done,
-        () = hearing.keys() => Ok(()),
+        () = hearing.keys(&app, &client, &cues) => Ok(()),
     };
+    drop(hearing);
     let speaker = cues.speaker();
     let heard = async { if asked { app.heard(speaker).await } else { speaker.idle().await } };
     tokio::join!(deliver::close(client, events), heard);
@@ -81,6 +97,7 @@ struct Reader<'a> {
     app: &'a App,
     cues: &'a Cues,
     hearing: &'a Hearing,
+    from: Option<&'a Nickname>,
     /// Whether anything was asked to be heard: only then a loudspeaker is missed.
     asked: bool,
 }
@@ -166,13 +183,14 @@ impl Reader<'_> {
 
     /// Shows what no front end has shown, and puts it in the queue of what is heard; how many.
     async fn show(&self) -> Result<usize> {
-        let messages = self.client.unshown().await?;
+        let mut messages = self.client.unshown().await?;
+        messages.retain(|message| self.from.is_none_or(|from| message.from == *from));
         for message in &messages {
             self.app.out.message(message)?;
         }
         // Only what the reader has counts as shown.
         self.app.out.flush()?;
-        for message in &messages {
+        for message in messages.iter().filter(|message| !self.hearing.announces_itself(message)) {
             cues::of_message(message).iter().for_each(|cue| self.cues.play(*cue, Some(&message.from)));
         }
         if !messages.is_empty() {
@@ -180,7 +198,8 @@ impl Reader<'_> {
             self.client.mark_shown(&numbers).await?;
         }
         for message in &messages {
-            self.hearing.hear(self.client, message).await?;
+            // Nobody waits for each of them.
+            drop(self.hearing.hear(message));
         }
         Ok(messages.len())
     }

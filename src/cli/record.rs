@@ -9,6 +9,7 @@ use super::app::App;
 use super::failure::{Failure, Interrupted};
 use crate::audio::{AudioError, Note, Speaker};
 use crate::terminal::dictation::{Dictation, Options, Recorded};
+use crate::terminal::floor::Floor;
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::line;
 use crate::terminal::listening::time;
@@ -24,8 +25,6 @@ pub struct Wanted {
     pub options: Options,
     /// It ends by itself after the limit that `options` has, and is sent then.
     pub timed: bool,
-    /// It is sent although nobody is heard in it.
-    pub even_silent: bool,
 }
 
 /// What ended a recording.
@@ -43,7 +42,9 @@ enum End {
 /// When there is no microphone, or nobody is heard in it; [`Interrupted`] when it was cancelled, which has been said
 /// then.
 pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note> {
-    let Wanted { options, timed, even_silent } = wanted;
+    let Wanted { options, timed } = wanted;
+    // Nothing is heard meanwhile, on this terminal or another.
+    let _taken = Floor::of(&app.home).take();
     let limit = options.recorder.limit;
     let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
     let interrupted = tokio::signal::ctrl_c();
@@ -89,7 +90,7 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note
     }
     app.out.note(&format!("recorded {}", line::duration(note.duration_ms)));
     words.iter().for_each(|words| app.out.note(&format!("tellal: {words}")));
-    if silent && !even_silent {
+    if silent {
         tokio::select! {
             kept = keep_silence(app, &mut keys) => kept?,
             _ = &mut interrupted => {
@@ -212,7 +213,8 @@ impl Booth<'_> {
     }
 }
 
-async fn pressed(keys: &mut Option<Keys>) -> Press {
+/// The next key; never where there are none.
+pub(super) async fn pressed(keys: &mut Option<Keys>) -> Press {
     match keys {
         Some(keys) => keys.press().await,
         None => std::future::pending().await,

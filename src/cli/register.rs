@@ -1,5 +1,7 @@
 //! `tellal register`: a profile, its keys, and its place in the server's directory.
 
+use std::io::{BufRead as _, Read as _, stdin};
+
 use anyhow::Result;
 use clap::error::ErrorKind;
 
@@ -22,6 +24,9 @@ pub struct Args {
     /// vouch for is trusted, or else the first answer
     #[arg(long, value_name = "SHA256:…", value_parser = KeyId::from_fingerprint)]
     pub fingerprint: Option<KeyId>,
+    /// An invitation, where the server asks for one; `-` reads it from stdin
+    #[arg(long, value_name = "TOKEN", env = "TELLAL_INVITE", hide_env_values = true)]
+    pub invite: Option<String>,
 }
 
 /// Registers, and tells both fingerprints.
@@ -36,6 +41,10 @@ pub async fn run(args: Args, app: App, color: Option<Color>) -> Result<()> {
         usage(ErrorKind::MissingRequiredArgument, "name the server with --server HOST[:PORT]").exit();
     };
     let trusted = args.fingerprint.is_none();
+    let invite = match args.invite.as_deref() {
+        Some("-") => Some(tokio::task::spawn_blocking(read_invite).await??),
+        _ => args.invite,
+    };
     let registration = Registration {
         home: app.home,
         server,
@@ -43,6 +52,7 @@ pub async fn run(args: Args, app: App, color: Option<Color>) -> Result<()> {
         color,
         key_bits: args.key_bits,
         fingerprint: args.fingerprint,
+        invite,
     };
     let status = register(registration).await?;
     app.out.put(&Registered::from(status.clone()), || told(&status, &app.out.lines, trusted))?;
@@ -69,6 +79,13 @@ fn told(status: &Status, lines: &Lines, trusted: bool) -> String {
         ),
     }
     text
+}
+
+/// One line of stdin.
+fn read_invite() -> Result<String> {
+    let mut line = String::new();
+    stdin().lock().take(1024).read_line(&mut line)?;
+    Ok(line.trim().to_owned())
 }
 
 fn key_bits(text: &str) -> Result<usize, String> {

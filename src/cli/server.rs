@@ -5,15 +5,21 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::server::{self, Options, tls};
-use crate::store::SqliteStore;
+use crate::model::{Millis, invite};
+use crate::server::{self, Config, tls};
+use crate::store::{NewInvite, SqliteStore, Store as _};
+
+/// Open files that are no connections: the store's, blobs being read, logs.
+const OTHER_FILES: u64 = 600;
 
 /// Run a server.
 #[derive(Debug, clap::Args)]
@@ -22,14 +28,37 @@ pub struct Args {
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:6000")]
     listen: SocketAddr,
     /// Folder for the server's key, its database and voice notes [default: the platform's data folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     data: Option<PathBuf>,
+    /// What is allowed and how much [default: server.toml in the folder, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Show what is allowed, by the file and by default, and end
+    #[arg(long)]
+    check_config: bool,
     /// Certificate chain (PEM) to show instead of one of the server's own making
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// Private key (PEM) of that certificate
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// What else to do than to serve.
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+/// What can be done beside a server that runs.
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Make an invitation and print it: good for one registration, for a week
+    Invite {
+        /// For how many registrations
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        uses: u32,
+        /// For how many days
+        #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=3650))]
+        days: u64,
+    },
 }
 
 /// Runs `tellal server` and reports how it ended. Logs go to stderr; `RUST_LOG` says how much of them.
@@ -51,14 +80,22 @@ pub async fn main(args: Args) -> ExitCode {
 /// When the server can't start, or could not close its store.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let data = args.data.map_or_else(default_data, Ok)?;
+    if let Some(Action::Invite { uses, days }) = args.action {
+        return invite(&data, uses, days).await;
+    }
+    let (config, source) = configuration(args.config, &data)?;
+    if args.check_config {
+        return show(&config, source.as_deref());
+    }
     make_private_folder(&data)?;
+    raise_open_files(&config);
     let _lock = lock(&data)?;
     let identity = match (&args.tls_cert, &args.tls_key) {
         (Some(certificate), Some(key)) => tls::from_files(certificate, key)?,
         _ => tls::from_folder(&data)?,
     };
     let log = server::LogSigner::from_folder(&data)?;
-    let store = SqliteStore::open(&data).with_context(|| {
+    let store = SqliteStore::open_with(&data, config.quotas()).with_context(|| {
         format!("can't open the store in {}: is there space and may I write?", data.display())
     })?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
@@ -71,9 +108,59 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     writeln!(out, "listening on {address}, fingerprint {}", identity.fingerprint.fingerprint())?;
     out.flush()?;
     tracing::info!(%address, data = %data.display(), "serving");
-    server::run(listener, store, identity.config, log, Options::default(), shutdown)
+    server::run(listener, store, identity.config, log, config.options(), shutdown)
         .await
         .context("the store could not be closed in good order: the next start will repair it")
+}
+
+/// What the named file says, or the one in the folder, or the defaults; and which file it was.
+fn configuration(named: Option<PathBuf>, data: &Path) -> anyhow::Result<(Config, Option<PathBuf>)> {
+    let usual = data.join("server.toml");
+    let Some(path) = named.or_else(|| usual.exists().then_some(usual)) else {
+        return Ok((Config::default(), None));
+    };
+    Ok((Config::read(&path)?, Some(path)))
+}
+
+fn show(config: &Config, source: Option<&Path>) -> anyhow::Result<()> {
+    let mut out = io::stdout();
+    match source {
+        Some(path) => writeln!(out, "# {}, and defaults for what it leaves out", path.display())?,
+        None => writeln!(out, "# no file: all of this is by default")?,
+    }
+    write!(out, "\n{}", config.to_toml())?;
+    Ok(out.flush()?)
+}
+
+/// Makes an invitation beside a server that runs, or before it first does.
+async fn invite(data: &Path, uses: u32, days: u64) -> anyhow::Result<()> {
+    if !data.join("server.db").exists() {
+        bail!("there is no server's data in {}: say with --data where it is", data.display());
+    }
+    let store =
+        SqliteStore::open(data).with_context(|| format!("can't open the store in {}", data.display()))?;
+    let token = invite::generate();
+    let expires_at = Millis::now().plus(Duration::from_secs(days * 24 * 3600));
+    store.invite(NewInvite { hash: invite::hash(&token), uses, expires_at }).await?;
+    store.close().await?;
+    let mut out = io::stdout();
+    writeln!(out, "{token}")?;
+    Ok(out.flush()?)
+}
+
+/// Every connection is an open file, and the usual limit is for programs that have few.
+fn raise_open_files(config: &Config) {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let wanted = u64::from(config.connections.total.get()) + OTHER_FILES;
+    let raised = wanted.min(hard).max(soft);
+    let given = if setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() { raised } else { soft };
+    if given < wanted {
+        tracing::warn!(
+            "the system allows this process {given} open files: it takes {wanted} for connections.total = {}; \
+             raise the limit (LimitNOFILE= of systemd, ulimit -Hn), or lower connections.total",
+            config.connections.total
+        );
+    }
 }
 
 fn default_data() -> anyhow::Result<PathBuf> {

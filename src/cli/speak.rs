@@ -41,23 +41,25 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         let what = "that message is a voice note: `tellal play` plays it";
         return Err(Failure::new("not_text", what).into());
     }
-    let hearing = Hearing::quiet();
-    hearing.learn(&client, false).await?;
+    let hearing = Hearing::quiet(&app, &client);
+    hearing.learn(&client).await?;
     if !app.out.json {
         app.out.message(&message)?;
         app.out.flush()?;
     }
-    let turn = hearing.hear(&client, &message).await?;
+    let turn = hearing.hear(&message);
     let heard = async {
         match turn {
             Some(turn) => turn.done().await,
             None => Outcome::Stopped,
         }
     };
+    let cues = app.cues();
     let outcome = tokio::select! {
         outcome = heard => outcome,
-        () = hearing.keys() => Outcome::Stopped,
+        () = hearing.keys(&app, &client, &cues) => Outcome::Stopped,
     };
+    drop(hearing);
     client.close().await;
     if let Outcome::Unavailable(why) = outcome {
         return Err(Failure { code: "no_speech", message: why, id: Some(message.id) }.into());

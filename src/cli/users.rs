@@ -37,6 +37,7 @@ fn line(user: &Contact, width: usize, lines: &Lines) -> String {
         (false, true) => "verified",
         (false, false) => "not verified",
     };
+    let blocked = if user.blocked { "  blocked" } else { "" };
     let warning = match &user.warning {
         Some(warning) => format!("  warning: {}", sanitize::line(warning)),
         None => String::new(),
@@ -44,9 +45,10 @@ fn line(user: &Contact, width: usize, lines: &Lines) -> String {
     let (name, fingerprint) = (lines.name(&user.nickname, user.color), sanitize::line(&user.fingerprint));
     if lines.plain {
         let (online, warning) = (online.trim_end(), warning.replace("  warning", "; warning"));
-        return format!("{name}: {online}, {standing}; fingerprint {fingerprint}{warning}");
+        let blocked = if user.blocked { ", blocked" } else { "" };
+        return format!("{name}: {online}, {standing}{blocked}; fingerprint {fingerprint}{warning}");
     }
-    format!("{name}{padding}  {online}  {fingerprint}  {standing}{warning}")
+    format!("{name}{padding}  {online}  {fingerprint}  {standing}{blocked}{warning}")
 }
 
 #[cfg(test)]
@@ -65,15 +67,22 @@ mod tests {
             color: "blue".parse().unwrap(),
             since: Millis(0),
             me: false,
+            blocked: false,
             warning: None,
             key_change: None,
         };
         let lines = Lines::here(Palette::None);
         assert_eq!(line(&user, 6, &lines), "지민    online   SHA256:abc  not verified");
-        user = Contact { online: false, verified: true, warning: Some("\u{1b}c".to_owned()), ..user };
-        assert_eq!(line(&user, 4, &lines), "지민  offline  SHA256:abc  verified  warning: ␛c");
+        user = Contact {
+            online: false,
+            verified: true,
+            blocked: true,
+            warning: Some("\u{1b}c".to_owned()),
+            ..user
+        };
+        assert_eq!(line(&user, 4, &lines), "지민  offline  SHA256:abc  verified  blocked  warning: ␛c");
         let lines = Lines { plain: true, ..lines };
-        let plain = "지민: offline, verified; fingerprint SHA256:abc; warning: ␛c";
+        let plain = "지민: offline, verified, blocked; fingerprint SHA256:abc; warning: ␛c";
         assert_eq!(line(&user, 9, &lines), plain);
     }
 }

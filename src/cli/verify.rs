@@ -104,7 +104,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
 
 /// Reads a number aloud: each group by itself, each digit by itself.
 async fn speak(number: &str) -> Result<()> {
-    let speech = Speech::new();
+    let speech = Speech::new(|_| {});
     let language = language::of_locale(|name| std::env::var(name).ok());
     for group in safety::spoken(number) {
         let said =

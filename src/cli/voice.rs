@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use super::app::{App, nickname, usage};
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
-use super::{deliver, file, record};
+use super::{deliver, file, live, record};
 use crate::audio::recorder::{self, LIMIT};
 use crate::audio::{Limits, Note, WavError, wav};
 use crate::client::{Client, ClientError, Message, VoiceNote};
@@ -34,6 +34,9 @@ pub struct Args {
     /// Record so many seconds [default: until Enter]
     #[arg(long, value_name = "N", value_parser = seconds)]
     pub seconds: Option<Duration>,
+    /// Let it be heard while you speak; Ctrl-C takes it back
+    #[arg(long, conflicts_with_all = ["file", "review", "no_trim", "even_silent"])]
+    pub live: bool,
     /// Record from this microphone; a name that none has lists them
     #[arg(long, visible_alias = "input", value_name = "NAME")]
     pub device: Option<String>,
@@ -62,6 +65,12 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         usage(ErrorKind::MissingRequiredArgument, what).exit();
     }
     let to = nickname(&args.to)?;
+    let limit = args.seconds.unwrap_or(LIMIT);
+    let recorder = recorder::Options { input: args.device, gain_db: args.gain, limit };
+    let timed = args.seconds.is_some();
+    if args.live {
+        return live::run(&to, recorder, &app).await;
+    }
     match args.file {
         Some(path) => {
             let shown = path.display().to_string();
@@ -80,11 +89,9 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         None => {
             let client = app.open().await?;
             known(&client, &to).await?;
-            let limit = args.seconds.unwrap_or(LIMIT);
-            let recorder = recorder::Options { input: args.device, gain_db: args.gain, limit };
-            let options = Options { recorder, trim: !args.no_trim, review: args.review };
-            let timed = args.seconds.is_some();
-            let wanted = record::Wanted { options, timed, even_silent: args.even_silent };
+            let options =
+                Options { recorder, trim: !args.no_trim, review: args.review, even_silent: args.even_silent };
+            let wanted = record::Wanted { options, timed };
             let note = record::record(&app, &app.speaker(), wanted).await?;
             let wav = note.wav.clone();
             let sent = tokio::select! {
@@ -122,7 +129,7 @@ async fn send(
 }
 
 /// Nobody is to record a note for somebody who does not exist. Where the server can't be asked, that is seen later.
-async fn known(client: &Client, to: &Nickname) -> Result<()> {
+pub(super) async fn known(client: &Client, to: &Nickname) -> Result<()> {
     match tokio::time::timeout(ASKING, client.users()).await {
         Ok(Ok(users)) if !users.iter().any(|user| user.nickname.folded() == to.folded()) => {
             Err(ClientError::UnknownNickname { nickname: to.clone() }.into())

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{AccountId, Color, MessageId, Millis, Nickname};
 
+use super::live::Ending;
 use super::{ClientError, Message};
 use crate::crypto::Evidence;
 
@@ -17,6 +18,13 @@ pub enum Command {
     Status,
     /// Everybody in the directory. Needs the server. Reply: [`Reply::Contacts`].
     Users,
+    /// Drop what somebody sends from now on, here and at the server, or no longer. Reply: [`Reply::Blocked`].
+    Block {
+        /// Who.
+        nickname: Nickname,
+        /// Whether it is to be dropped.
+        blocked: bool,
+    },
     /// From now on tell who comes and goes. Reply: [`Reply::Contacts`], those online.
     WatchPresence,
     /// Store a text in the outbox. Repeating it with the same id is harmless. Reply: [`Reply::Message`]; then
@@ -63,8 +71,8 @@ pub enum Command {
     EndLive {
         /// The message's id.
         id: MessageId,
-        /// Take it back: nothing is kept of it.
-        withdraw: bool,
+        /// How.
+        ending: Ending,
     },
     /// Sound of a voice note that may still be coming, from behind the first so many groups: as soon as there is
     /// any, or after 2 s without. Reply: [`Reply::LiveSound`], the samples as bulk bytes.
@@ -133,6 +141,18 @@ pub enum Command {
         /// Take the log as it is now for the one to hold the server to, and the alarms as seen.
         accept: bool,
     },
+    /// How somebody sounds. Reply: [`Reply::Voice`].
+    VoiceOf {
+        /// Whose voice.
+        nickname: Nickname,
+    },
+    /// Keep how somebody is to sound. Reply: [`Reply::Done`].
+    SetVoiceOf {
+        /// Whose voice.
+        nickname: Nickname,
+        /// In front ends' words, of which the core understands nothing; none for the usual.
+        voice: Option<String>,
+    },
     /// Whose key was compared, or has changed, as far as is known here. Reply: [`Reply::Standings`].
     Standings,
     /// The safety number with somebody, and how it stands with their key. Reply: [`Reply::Safety`].
@@ -192,6 +212,11 @@ pub enum Reply {
     Status(Status),
     /// People.
     Contacts(Vec<Contact>),
+    /// It is so here; at the server too, or as soon as it is reached.
+    Blocked {
+        /// Whether the server knows.
+        told: bool,
+    },
     /// One message.
     Message(Message),
     /// Messages.
@@ -209,10 +234,21 @@ pub enum Reply {
     Audit(AuditReport),
     /// Unshown messages by person.
     Unread(Vec<(Nickname, u64)>),
+    /// How somebody sounds.
+    Voice(PersonVoice),
     /// How it stands with keys.
     Standings(Vec<KeyStanding>),
     /// How it stands with somebody's key.
     Safety(Safety),
+}
+
+/// What a person's voice is made from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PersonVoice {
+    /// Their identity; none for somebody who was never met.
+    pub account: Option<AccountId>,
+    /// What was chosen for them, in front ends' words.
+    pub chosen: Option<String>,
 }
 
 /// Whether somebody's key was compared, or has changed.
@@ -415,6 +451,8 @@ pub struct Contact {
     pub since: Millis,
     /// Whether this is oneself.
     pub me: bool,
+    /// Whether what they send is dropped.
+    pub blocked: bool,
     /// What there is to be wary of: a changed key, a name that looks like another's.
     pub warning: Option<String>,
     /// A changed key that waits for a decision.

@@ -104,6 +104,20 @@ pub enum ClientError {
         /// Why, and what to do.
         reason: String,
     },
+    /// The server takes no more for now.
+    #[error("{what}: try again in {}", crate::model::time::in_words(*retry_in_ms))]
+    Limited {
+        /// Of what there is too much.
+        what: String,
+        /// When it takes more, in milliseconds from now.
+        retry_in_ms: u64,
+    },
+    /// The server takes new accounts by invitation only.
+    #[error(
+        "this server asks for an invitation, and takes each only so often and so long: \
+         ask whoever runs it for one, and register with --invite"
+    )]
+    InviteNeeded,
     /// The identity key of a contact changed.
     #[error(
         "the key of {nickname} has changed (known {}, since {} {}): nothing is sent until you have compared the \
@@ -151,7 +165,7 @@ pub enum ClientError {
         /// With whom.
         nickname: Nickname,
     },
-    /// One's own key needs no verification.
+    /// One's own name where another is meant: nobody verifies or blocks themselves.
     #[error("that is you: name somebody else")]
     OwnNickname,
     /// The profile's disk is full.

@@ -41,8 +41,12 @@ pub enum Event {
     Delayed {
         /// Which.
         id: MessageId,
-        /// Why.
+        /// Why, and when it is tried again.
         reason: String,
+        /// Whose conversation waits with it; everybody's where this is none.
+        to: Option<Nickname>,
+        /// Whether it is one's own sending that has reached a limit: it leaves by itself within a minute.
+        limited: bool,
     },
     /// Parts of a voice note of one's own have left.
     Uploading {

@@ -17,8 +17,8 @@ use super::link::Address;
 use super::profile::Home;
 use super::standing::{Backend, Opening, closed, supervise};
 use super::{
-    AuditReport, ClientError, Command, Contact, Delivery, Event, KeyStanding, Message, MessageRef, Reply,
-    Safety, Status,
+    AuditReport, ClientError, Command, Contact, Delivery, Event, KeyStanding, Message, MessageRef,
+    PersonVoice, Reply, Safety, Status,
 };
 
 /// How a profile is opened.
@@ -199,6 +199,19 @@ impl Client {
     pub async fn users(&self) -> Result<Vec<Contact>, ClientError> {
         match self.call(Command::Users).await? {
             Reply::Contacts(contacts) => Ok(contacts),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Drops what somebody sends from now on, here and at the server, or no longer. Whether the server knows
+    /// already; otherwise it is told when it is next reached.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNickname`], [`ClientError::OwnNickname`]; [`ClientError::Unreachable`] and its like for
+    /// somebody who was never met.
+    pub async fn block(&self, nickname: &Nickname, blocked: bool) -> Result<bool, ClientError> {
+        match self.call(Command::Block { nickname: nickname.clone(), blocked }).await? {
+            Reply::Blocked { told } => Ok(told),
             _ => Err(unexpected()),
         }
     }
@@ -411,6 +424,25 @@ impl Client {
             _ => Err(unexpected()),
         }
     }
+
+    /// How somebody sounds.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNickname`] when the server can be asked and knows nobody of that name.
+    pub async fn voice_of(&self, nickname: &Nickname) -> Result<PersonVoice, ClientError> {
+        match self.call(Command::VoiceOf { nickname: nickname.clone() }).await? {
+            Reply::Voice(voice) => Ok(voice),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Keeps how somebody is to sound; `None`: as usual again.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNickname`] for somebody who was never met and is not in the directory.
+    pub async fn set_voice_of(&self, nickname: &Nickname, voice: Option<String>) -> Result<(), ClientError> {
+        self.call(Command::SetVoiceOf { nickname: nickname.clone(), voice }).await.map(drop)
+    }
 }
 
 /// A subscription to what happens. It loses no message, however slowly it is read.
@@ -488,7 +520,7 @@ impl Events {
 }
 
 /// Reads HOST or HOST:PORT.
-pub(super) fn address(text: &str) -> Result<Address, ClientError> {
+pub(crate) fn address(text: &str) -> Result<Address, ClientError> {
     text.parse().map_err(|_| ClientError::Unreachable {
         server: text.to_owned(),
         cause: "that is not HOST or HOST:PORT".to_owned(),

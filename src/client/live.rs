@@ -1,5 +1,7 @@
 //! Voice notes that are heard while they are spoken: one that is being spoken here, and one that comes from there.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{MessageId, Nickname, limits};
 
 use super::{Body, Client, ClientError, Command, Message, MessageRef, Reply};
@@ -13,6 +15,18 @@ pub struct LiveNote {
     groups: u32,
     /// Bytes of samples that don't make a group yet.
     rest: Vec<u8>,
+}
+
+/// How a voice note that is heard while it is spoken ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Its speaker was done.
+    Done,
+    /// A fault cut it off; what was said is kept.
+    CutOff,
+    /// Its speaker took it back: nothing is kept of it.
+    Withdrawn,
 }
 
 /// The sound of a voice note as it comes.
@@ -29,7 +43,15 @@ impl Client {
     /// # Errors
     /// As for [`Client::send_text`].
     pub async fn begin_live(&self, to: &Nickname) -> Result<LiveNote, ClientError> {
-        let command = Command::BeginLive { id: MessageId::generate(), to: to.clone() };
+        self.begin_live_as(MessageId::generate(), to).await
+    }
+
+    /// The same, under an id that is known before.
+    ///
+    /// # Errors
+    /// As for [`Client::begin_live`].
+    pub async fn begin_live_as(&self, id: MessageId, to: &Nickname) -> Result<LiveNote, ClientError> {
+        let command = Command::BeginLive { id, to: to.clone() };
         let message = message(self.call(command).await?)?;
         Ok(LiveNote { client: self.clone(), message, groups: 0, rest: Vec::new() })
     }
@@ -67,8 +89,7 @@ impl LiveNote {
     /// # Errors
     /// When the profile can't be written.
     pub async fn finish(self) -> Result<Message, ClientError> {
-        let command = Command::EndLive { id: self.message.id, withdraw: false };
-        message(self.client.call_with(command, self.rest).await?.0)
+        self.end(Ending::Done).await
     }
 
     /// Takes it back. What was heard was heard; nothing of it is kept, and those who listen are told.
@@ -76,8 +97,16 @@ impl LiveNote {
     /// # Errors
     /// When the profile can't be written.
     pub async fn withdraw(self) -> Result<Message, ClientError> {
-        let command = Command::EndLive { id: self.message.id, withdraw: true };
-        message(self.client.call(command).await?)
+        self.end(Ending::Withdrawn).await
+    }
+
+    /// Ends it, however.
+    ///
+    /// # Errors
+    /// When the profile can't be written.
+    pub async fn end(self, ending: Ending) -> Result<Message, ClientError> {
+        let command = Command::EndLive { id: self.message.id, ending };
+        message(self.client.call_with(command, self.rest).await?.0)
     }
 }
 

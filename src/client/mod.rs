@@ -20,6 +20,7 @@
 //!     color: None,
 //!     key_bits: DEFAULT_KEY_BITS,
 //!     fingerprint: None,
+//!     invite: None,
 //! })
 //! .await?;
 //! println!("I am {}, {}", me.nickname, me.fingerprint);
@@ -72,7 +73,7 @@ mod engine;
 pub mod error;
 pub mod event;
 pub mod handle;
-mod link;
+pub(crate) mod link;
 pub mod live;
 mod local;
 pub mod message;
@@ -84,13 +85,13 @@ mod standing;
 
 pub use command::{
     Alarm, AlarmKind, AuditReport, Command, Contact, EvidenceReport, KeyChange, KeyStanding, MessageRef,
-    Reply, Safety, Status,
+    PersonVoice, Reply, Safety, Status,
 };
 pub use db::all_closed;
 pub use error::ClientError;
 pub use event::Event;
 pub use handle::{Client, Events, Options, Role, VoiceNote};
-pub use live::{LiveNote, LiveSound};
+pub use live::{Ending, LiveNote, LiveSound};
 pub use message::{Body, Delivery, Message};
 pub use passphrase::{change_passphrase, has_passphrase, lock};
 pub use registration::{DEFAULT_KEY_BITS, Registration, register, registered};

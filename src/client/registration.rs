@@ -8,7 +8,7 @@ use crate::crypto::{PrivateKey, Purpose};
 use crate::model::{Color, KeyId, LogPin, Millis, Nickname, limits};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
-use super::engine::{connection, refusal};
+use super::engine::{connection, refused};
 use super::link::tls::Trust;
 use super::link::{Address, Denied};
 use super::profile::{DEVICE, Home, IDENTITY, Met, Pending, Profile, message_key_name};
@@ -30,6 +30,8 @@ pub struct Registration {
     /// The server's fingerprint, if it is known: pinned. Otherwise the system's roots have to vouch for the server
     /// ever after if they do now, and if not, its key is pinned as it is met.
     pub fingerprint: Option<KeyId>,
+    /// An invitation, for servers that ask for one.
+    pub invite: Option<String>,
 }
 
 /// Bits of an RSA key where nobody chose.
@@ -101,7 +103,7 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
             prepare(&home, &registration, &address, server, keys).await?
         }
     };
-    let published = publish(&home, &profile, &greeted).await;
+    let published = publish(&home, &profile, &greeted, registration.invite).await;
     greeted.wire.close();
     if let Err(ClientError::NicknameTaken { .. }) = &published {
         home.discard()?;
@@ -189,7 +191,12 @@ async fn prepare(
 }
 
 /// Puts the account into the directory, unless that has happened before.
-async fn publish(home: &Home, profile: &Profile, greeted: &connection::Greeted) -> Result<(), ClientError> {
+async fn publish(
+    home: &Home,
+    profile: &Profile,
+    greeted: &connection::Greeted,
+    invite: Option<String>,
+) -> Result<(), ClientError> {
     let Some(Pending::Registration { account, message_key, .. }) = profile.pending.clone() else {
         return Ok(());
     };
@@ -197,13 +204,13 @@ async fn publish(home: &Home, profile: &Profile, greeted: &connection::Greeted) 
     let device = super::engine::compute(move || folder.load_key(DEVICE)).await??;
     let proof = greeted.prove(Arc::new(device), Purpose::Registration, profile.account, profile.device);
     let signature = proof.await?.into();
-    let answer = greeted.wire.ask(Verb::Register { record: account, message_key, signature }).await;
+    let answer = greeted.wire.ask(Verb::Register { record: account, message_key, signature, invite }).await;
     match answer {
         Ok((Answer::LoggedIn, _)) => Ok(()),
         Err(Denied::Refused { code: RefusalCode::NicknameTaken, .. }) => {
             Err(ClientError::NicknameTaken { nickname: profile.nickname.clone() })
         }
-        Err(Denied::Refused { code, .. }) => Err(ClientError::Refused { reason: refusal(code).to_owned() }),
+        Err(Denied::Refused { code, retry_after }) => Err(refused(code, retry_after)),
         Ok(_) | Err(Denied::Lost) => Err(ClientError::Unreachable {
             server: profile.server.clone(),
             cause: "the connection was lost; run the same command again".to_owned(),

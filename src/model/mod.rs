@@ -9,10 +9,12 @@
 //! - [`record`]: the signed records of the shared directory
 //! - [`log`]: leaves and heads of the transparency log
 //! - [`mailbox`]: positions in a mailbox, what a mailbox holds, what is put into it
+//! - [`invite`]: invitations to a server
 //! - [`limits`]: sizes that both ends hold each other to
 
 pub mod color;
 pub mod id;
+pub mod invite;
 pub mod limits;
 pub mod log;
 pub mod mailbox;

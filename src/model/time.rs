@@ -59,6 +59,16 @@ impl<'de> Deserialize<'de> for Millis {
     }
 }
 
+/// A span in words, rounded up: `12 s`, `3 min`, `2 h`.
+pub fn in_words(ms: u64) -> String {
+    let seconds = ms.div_ceil(1000).max(1);
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,6 +40,9 @@ pub enum Verb {
         /// By the device key, over [`SessionProof`].
         #[n(2)]
         signature: ByteVec,
+        /// An invitation, as it was given to a person, for servers that ask for one.
+        #[n(3)]
+        invite: Option<String>,
     },
     /// Log a device in. Reply: [`Answer::LoggedIn`].
     #[n(1)]
@@ -208,6 +211,21 @@ pub enum Verb {
         #[n(0)]
         blob: BlobId,
     },
+    /// From now on drop what this account submits to the session's account, without letting it know.
+    /// Reply: [`Answer::Done`].
+    #[n(22)]
+    Block {
+        /// The account.
+        #[n(0)]
+        account: AccountId,
+    },
+    /// Deliver what this account submits from now on. Reply: [`Answer::Done`].
+    #[n(23)]
+    Unblock {
+        /// The account.
+        #[n(0)]
+        account: AccountId,
+    },
 }
 
 /// What a device signs to log in or to register, under a purpose tag for each. The server's nonce and the
@@ -325,6 +343,9 @@ pub enum Push {
         /// Why it ends.
         #[n(0)]
         reason: GoodbyeReason,
+        /// When connecting again is of use, in milliseconds from now, where the server knows.
+        #[n(1)]
+        retry_after: Option<u32>,
     },
     /// The transparency log has grown. Only after [`Verb::ReadLog`].
     #[n(8)]
@@ -466,6 +487,18 @@ pub enum RefusalCode {
     /// The server is about to stop.
     #[n(11)]
     ShuttingDown,
+    /// More than is allowed in a time; `retry_after` says when it is over.
+    #[n(12)]
+    Limited,
+    /// Registering here takes an invitation, and this is none, or none any more.
+    #[n(13)]
+    InviteNeeded,
+    /// A recipient's mailbox holds as much as it may.
+    #[n(14)]
+    MailboxFull,
+    /// The account's blobs take as much room as they may.
+    #[n(15)]
+    BlobQuota,
 }
 
 /// Why a connection ends.
@@ -487,6 +520,9 @@ pub enum GoodbyeReason {
     /// The same device has logged in again.
     #[n(4)]
     Replaced,
+    /// There are too many connections, in all or from this address.
+    #[n(5)]
+    Limited,
 }
 
 #[cfg(test)]

@@ -48,11 +48,14 @@ fn recipient() -> impl Strategy<Value = Recipient> {
 
 fn verb() -> impl Strategy<Value = Verb> {
     prop_oneof![
-        (signed(), signed(), bytes()).prop_map(|(record, message_key, signature)| Verb::Register {
-            record,
-            message_key,
-            signature
-        }),
+        (signed(), signed(), bytes(), option::of("[a-z0-9-]{0,30}")).prop_map(
+            |(record, message_key, signature, invite)| Verb::Register {
+                record,
+                message_key,
+                signature,
+                invite
+            }
+        ),
         (account(), device(), bytes()).prop_map(|(account, device, signature)| Verb::Login {
             account,
             device,
@@ -81,6 +84,8 @@ fn verb() -> impl Strategy<Value = Verb> {
         any::<u64>().prop_map(|size| Verb::ProveLeaf { nickname: "ayşe".parse().unwrap(), size }),
         any::<(u64, u64)>().prop_map(|(from, to)| Verb::ProveGrowth { from, to }),
         Just(Verb::Ping),
+        account().prop_map(|account| Verb::Block { account }),
+        account().prop_map(|account| Verb::Unblock { account }),
     ]
 }
 
@@ -159,7 +164,8 @@ fn push() -> impl Strategy<Value = Push> {
         ),
         position().prop_map(|position| Push::Drained { position }),
         (account(), any::<bool>()).prop_map(|(account, online)| Push::Presence { account, online }),
-        reason.prop_map(|reason| Push::Goodbye { reason }),
+        (reason, any::<Option<u32>>())
+            .prop_map(|(reason, retry_after)| Push::Goodbye { reason, retry_after }),
     ]
 }
 

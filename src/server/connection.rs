@@ -22,7 +22,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Shared;
+use super::limits::Place;
 use super::session::{Pending, Session};
+use super::socket::Socket;
 use crate::model::to_cbor;
 use crate::protocol::frame::{self, FrameError, Limit};
 use crate::protocol::message::{GoodbyeReason, Push};
@@ -31,6 +33,18 @@ use crate::store::Store;
 
 /// Bytes that wait to be written, above which nothing is added that can wait.
 pub const HIGH_WATER: usize = 256 * 1024;
+
+/// The same for a connection that has not logged in: room for its greeting and a few answers.
+const HIGH_WATER_BEFORE_LOGIN: usize = 4 * 1024;
+
+/// Encrypted bytes of such a connection that wait to be written.
+const TLS_BEFORE_LOGIN: usize = 16 * 1024;
+
+/// Encrypted bytes that wait to be written.
+const TLS_WAITING: usize = 64 * 1024;
+
+/// When a connection that was one too many may be tried again.
+const FULL: Duration = Duration::from_secs(10);
 
 /// Requests of one connection under way at once.
 const UNDER_WAY: usize = 128;
@@ -61,34 +75,35 @@ enum Moved {
 /// A connection whose TLS handshake is done.
 pub struct Connection<S: Store> {
     shared: Arc<Shared<S>>,
-    tls: TlsStream<TcpStream>,
+    tls: TlsStream<Socket>,
     inbox: BytesMut,
     outbox: BytesMut,
     flushed: bool,
     session: Session<S>,
     pending: FuturesUnordered<Pending>,
     heard: Instant,
+    _place: Place,
 }
 
 impl<S: Store> Connection<S> {
     /// Serves a connection from its first byte to its last.
-    pub async fn serve(shared: Arc<Shared<S>>, acceptor: TlsAcceptor, socket: TcpStream, peer: SocketAddr) {
+    pub async fn serve(
+        shared: Arc<Shared<S>>,
+        acceptor: TlsAcceptor,
+        socket: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+    ) {
         let deadline = Instant::now() + shared.options.login;
-        // Only latency is at stake.
-        let _ = socket.set_nodelay(true);
-        let handshake = tokio::select! {
-            () = shared.shutdown.cancelled() => return,
-            handshake = tokio::time::timeout_at(deadline, acceptor.accept(socket)) => handshake,
+        // Each part in a box of its own: the one that is over takes no room from then on.
+        let Some(mut tls) = Box::pin(shake_hands(&shared, acceptor, socket, deadline)).await else {
+            return tracing::debug!(%peer, "no TLS handshake");
         };
-        let tls = match handshake {
-            Ok(Ok(tls)) => tls,
-            Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
-            Err(_) => return tracing::debug!(%peer, "no TLS handshake in time"),
-        };
+        tls.get_mut().1.set_buffer_limit(Some(TLS_BEFORE_LOGIN));
         let exporter = tls.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, None);
         let Ok(exporter) = exporter else { return tracing::warn!(%peer, "no TLS exporter") };
-        let mut connection = Self {
-            session: Session::new(Arc::clone(&shared), exporter),
+        let connection = Self {
+            session: Session::new(Arc::clone(&shared), exporter, peer.into()),
             shared,
             tls,
             inbox: BytesMut::new(),
@@ -96,12 +111,17 @@ impl<S: Store> Connection<S> {
             flushed: true,
             pending: FuturesUnordered::new(),
             heard: Instant::now(),
+            _place: place,
         };
-        let end = connection.run(deadline).await;
+        Box::pin(connection.live(deadline, peer)).await;
+    }
+
+    async fn live(mut self, login_deadline: Instant, peer: SocketAddr) {
+        let end = self.run(login_deadline).await;
         if let End::Goodbye(reason) = end {
             tracing::info!(%peer, ?reason, "a connection was ended");
             // Whether it arrives is up to the client.
-            let _ = timeout(GOODBYE, connection.take_leave(reason)).await;
+            let _ = timeout(GOODBYE, self.take_leave(reason)).await;
         }
     }
 
@@ -117,8 +137,8 @@ impl<S: Store> Connection<S> {
                 return End::Gone;
             }
             self.pending.extend(self.session.next_read(self.outbox.len() < HIGH_WATER));
+            let room = self.outbox.len() < self.high_water();
             let Self { tls, inbox, outbox, flushed, session, pending, .. } = self;
-            let room = outbox.len() < HIGH_WATER;
             let reading = room && pending.len() < UNDER_WAY && !session.is_logging_in();
             // What waits to be sent is gathered first, then written at once.
             tokio::select! {
@@ -127,6 +147,9 @@ impl<S: Store> Connection<S> {
                 () = session.replaced() => return End::Goodbye(GoodbyeReason::Replaced),
                 Some(done) = pending.next() => {
                     let (pushes, more) = session.done(done);
+                    if session.is_logged_in() {
+                        tls.get_mut().1.set_buffer_limit(Some(TLS_WAITING));
+                    }
                     for (head, body) in &pushes {
                         self.put_with(head, body);
                     }
@@ -164,7 +187,7 @@ impl<S: Store> Connection<S> {
     /// Hands complete frames to the session, as many as may be under way.
     fn take_frames(&mut self) -> Result<(), End> {
         while self.pending.len() < UNDER_WAY
-            && self.outbox.len() < HIGH_WATER
+            && self.outbox.len() < self.high_water()
             && !self.session.is_logging_in()
         {
             let limit = if self.session.is_logged_in() { Limit::FROM_CLIENT } else { Limit::BEFORE_LOGIN };
@@ -197,6 +220,11 @@ impl<S: Store> Connection<S> {
         Ok(())
     }
 
+    /// Bytes that may wait to be written: few for who may be anybody.
+    fn high_water(&self) -> usize {
+        if self.session.is_logged_in() { HIGH_WATER } else { HIGH_WATER_BEFORE_LOGIN }
+    }
+
     fn put(&mut self, head: &Push) {
         self.put_with(head, &[]);
     }
@@ -222,17 +250,55 @@ impl<S: Store> Connection<S> {
     }
 
     async fn take_leave(&mut self, reason: GoodbyeReason) -> io::Result<()> {
-        self.put(&Push::Goodbye { reason });
+        self.put(&Push::Goodbye { reason, retry_after: None });
         let gathered = self.outbox.split();
         self.tls.write_all(&gathered).await?;
         self.tls.shutdown().await
     }
 }
 
+/// The TLS handshake, in time.
+async fn shake_hands<S>(
+    shared: &Shared<S>,
+    acceptor: TlsAcceptor,
+    socket: TcpStream,
+    deadline: Instant,
+) -> Option<TlsStream<Socket>> {
+    // Only latency is at stake.
+    let _ = socket.set_nodelay(true);
+    let mut tls = tokio::select! {
+        () = shared.shutdown.cancelled() => return None,
+        shaken = tokio::time::timeout_at(deadline, acceptor.accept(Socket::new(socket))) => shaken.ok()?.ok()?,
+    };
+    tls.get_mut().0.trust();
+    Some(tls)
+}
+
+/// Tells a connection that there are too many already, and when to come again.
+pub async fn turn_away<S: Store>(
+    shared: Arc<Shared<S>>,
+    acceptor: TlsAcceptor,
+    socket: TcpStream,
+    _place: Place,
+) {
+    let deadline = Instant::now() + GOODBYE;
+    let Some(mut tls) = shake_hands(&shared, acceptor, socket, deadline).await else { return };
+    let retry_after = u32::try_from(FULL.as_millis()).ok();
+    let goodbye = Push::Goodbye { reason: GoodbyeReason::Limited, retry_after };
+    let mut outbox = BytesMut::new();
+    frame::put(&mut outbox, &to_cbor(&goodbye), &[]);
+    let told = async {
+        tls.write_all(&outbox).await?;
+        tls.shutdown().await
+    };
+    // Whether it arrives is up to the client.
+    let _ = tokio::time::timeout_at(deadline, told).await;
+}
+
 /// Moves bytes in whichever direction is ready. Nothing is lost when it is dropped half-way: what has been
 /// read is in `inbox`, what has been written is gone from `outbox`.
 fn transfer(
-    tls: &mut TlsStream<TcpStream>,
+    tls: &mut TlsStream<Socket>,
     inbox: &mut BytesMut,
     outbox: &mut BytesMut,
     flushed: &mut bool,

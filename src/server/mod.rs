@@ -5,15 +5,21 @@
 //!
 //! - [`tls`]: the server's key, made at first start, and its fingerprint
 //! - [`log`]: the transparency log's key, and its checkpoints
+//! - [`config`]: what its operator allows, from a file
+//! - `limits`: counting what is done, against what is allowed
+//! - `socket`: a socket that bounds a handshake
 //! - `hub`: who is connected
 //! - `connection`: bytes in and out of one connection, and its one task
 //! - `session`: what a connection may ask, and where it stands in its mailbox
 //! - `verb`: one file for each thing that can be asked
 
+pub mod config;
 mod connection;
 mod hub;
+mod limits;
 pub mod log;
 mod session;
+mod socket;
 pub mod tls;
 mod verb;
 
@@ -26,14 +32,17 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::model::Millis;
+use crate::model::{AccountId, Millis};
 use crate::store::{Store, StoreError};
+pub use config::Config;
 use connection::Connection;
 use hub::Hub;
+pub use limits::Limits;
+use limits::{Admission, Gate, Source, Windows};
 pub use log::LogSigner;
 
-/// How long things may take.
-#[derive(Clone, Copy, Debug)]
+/// How long things may take, and how much is allowed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
     /// The TLS handshake and the login together.
     pub login: Duration,
@@ -43,6 +52,8 @@ pub struct Options {
     pub drain: Duration,
     /// Between two rounds of removing what is no longer needed.
     pub prune: Duration,
+    /// How much is allowed.
+    pub limits: Limits,
 }
 
 impl Default for Options {
@@ -52,6 +63,7 @@ impl Default for Options {
             idle: Duration::from_secs(90),
             drain: Duration::from_secs(10),
             prune: Duration::from_secs(60),
+            limits: Limits::default(),
         }
     }
 }
@@ -63,6 +75,9 @@ struct Shared<S> {
     hub: Hub,
     options: Options,
     shutdown: CancellationToken,
+    logins: Windows<Source>,
+    registrations: Windows<Source>,
+    sending: Windows<AccountId>,
 }
 
 /// Serves until `shutdown` is cancelled, then finishes what is under way and closes the store.
@@ -77,7 +92,18 @@ pub async fn run<S: Store>(
     options: Options,
     shutdown: CancellationToken,
 ) -> Result<(), StoreError> {
-    let shared = Arc::new(Shared { store, log, hub: Hub::default(), options, shutdown: shutdown.clone() });
+    let Options { limits, .. } = options;
+    let shared = Arc::new(Shared {
+        store,
+        log,
+        hub: Hub::default(),
+        options,
+        shutdown: shutdown.clone(),
+        logins: Windows::new(limits.minute),
+        registrations: Windows::new(limits.hour),
+        sending: Windows::new(limits.minute),
+    });
+    let gate = Gate::new(&limits);
     let acceptor = TlsAcceptor::from(tls);
     let connections = TaskTracker::new();
     let pruning = tokio::spawn(prune(Arc::clone(&shared)));
@@ -88,8 +114,17 @@ pub async fn run<S: Store>(
         };
         match accepted {
             Ok((socket, peer)) => {
-                let serving = Connection::serve(Arc::clone(&shared), acceptor.clone(), socket, peer);
-                connections.spawn(serving);
+                let (shared, acceptor) = (Arc::clone(&shared), acceptor.clone());
+                match gate.enter(peer.into()) {
+                    Admission::Welcome(place) => {
+                        drop(connections.spawn(Connection::serve(shared, acceptor, socket, peer, place)));
+                    }
+                    Admission::Full(place) => {
+                        drop(connections.spawn(connection::turn_away(shared, acceptor, socket, place)));
+                    }
+                    // Closed without a word: a flood must not cost a handshake each.
+                    Admission::TurnedAway => drop(socket),
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection");

@@ -3,12 +3,14 @@
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Change;
+use super::limits::Source;
 use super::{Shared, connection, verb};
 use crate::model::{AccountId, DeviceId, Entry, Millis, Position};
 use crate::protocol::VERSION;
@@ -76,6 +78,7 @@ struct Mailbox {
 /// The state of one connection.
 pub struct Session<S: Store> {
     shared: Arc<Shared<S>>,
+    source: Source,
     proof: SessionProof,
     logging_in: bool,
     login: Option<Login<S>>,
@@ -91,7 +94,7 @@ pub struct Session<S: Store> {
 
 impl<S: Store> Session<S> {
     /// A session of nobody yet, on a connection with this TLS exporter.
-    pub fn new(shared: Arc<Shared<S>>, exporter: [u8; 32]) -> Self {
+    pub fn new(shared: Arc<Shared<S>>, exporter: [u8; 32], source: Source) -> Self {
         let proof = SessionProof {
             server: shared.store.server_id(),
             account: AccountId::new([0; 32]),
@@ -101,6 +104,7 @@ impl<S: Store> Session<S> {
         };
         Self {
             shared,
+            source,
             proof,
             logging_in: false,
             login: None,
@@ -153,6 +157,9 @@ impl<S: Store> Session<S> {
             Verb::ListAccounts { after } => verb::directory::list(shared, number, after),
             Verb::PublishMessageKey { record } => verb::message_key::publish(shared, who, number, record),
             Verb::Submit { message, conversation, recipients, blobs } => {
+                if let Err(wait) = self.count_sending(who, 1, &body) {
+                    return limited(number, wait);
+                }
                 let asked = verb::submit::Submit { message, conversation, recipients, blobs, body };
                 verb::submit::submit(shared, who, number, asked)
             }
@@ -162,6 +169,9 @@ impl<S: Store> Session<S> {
             }
             Verb::Acknowledge { position } => verb::mailbox::acknowledge(shared, who, position),
             Verb::PutChunk { blob, index } => {
+                if let Err(wait) = self.count_sending(who, 0, &body) {
+                    return limited(number, wait);
+                }
                 verb::blob::put(shared, &self.turn, who, number, blob, index, body)
             }
             Verb::SealBlob { blob, chunks } => {
@@ -174,6 +184,8 @@ impl<S: Store> Session<S> {
                 self.changes = Some(changes);
                 return answer(number, Answer::Online { accounts });
             }
+            Verb::Block { account } => verb::block::set(shared, who, number, account, true),
+            Verb::Unblock { account } => verb::block::set(shared, who, number, account, false),
             Verb::AwaitChunk { device, blob, index } => verb::blob::wait(shared, number, device, blob, index),
             Verb::DropBlob { blob } => verb::blob::forget(shared, &self.turn, who, number, blob),
             Verb::ReadLog { from } => {
@@ -188,10 +200,40 @@ impl<S: Store> Session<S> {
         (None, Some(pending))
     }
 
+    /// Counts what an account sends against what it may send in a minute.
+    fn count_sending(&self, who: Who, messages: u32, body: &Bytes) -> Result<(), Duration> {
+        let limits = &self.shared.options.limits;
+        let most = (limits.messages, limits.bytes);
+        self.shared.sending.count(who.account, messages, body.len() as u64, most)
+    }
+
+    /// Counts an attempt to log in or to register against what may come from one address.
+    fn count_attempt(&self, registration: bool) -> Result<(), Duration> {
+        let (shared, limits) = (&self.shared, &self.shared.options.limits);
+        shared.logins.count(self.source, 1, 0, (limits.logins, u64::MAX))?;
+        if registration {
+            shared.registrations.count(self.source, 1, 0, (limits.registrations, u64::MAX))?;
+        }
+        Ok(())
+    }
+
     fn ask_as_nobody(&mut self, number: u32, verb: Verb) -> (Option<Push>, Option<Pending>) {
+        let registration = match verb {
+            Verb::Register { .. } => true,
+            Verb::Login { .. } => false,
+            _ => return refuse(number, RefusalCode::NotLoggedIn),
+        };
+        if let Err(wait) = self.count_attempt(registration) {
+            return limited(number, wait);
+        }
         let pending = match verb {
-            Verb::Register { record, message_key, signature } => {
-                let asked = verb::register::Register { record, message_key, signature };
+            Verb::Register { record, message_key, signature, invite } => {
+                let invite = match (self.shared.options.limits.invited, invite) {
+                    (false, _) => None,
+                    (true, None) => return refuse(number, RefusalCode::InviteNeeded),
+                    (true, Some(invite)) => Some(invite),
+                };
+                let asked = verb::register::Register { record, message_key, signature, invite };
                 verb::register::register(&self.shared, &self.proof, number, asked)
             }
             Verb::Login { account, device, signature } => {
@@ -363,10 +405,20 @@ fn refuse(number: u32, code: RefusalCode) -> (Option<Push>, Option<Pending>) {
     (Some(refusal(number, code)), None)
 }
 
+/// Too much for now; how long that lasts.
+fn limited(number: u32, wait: Duration) -> (Option<Push>, Option<Pending>) {
+    let retry_after = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).saturating_add(1);
+    let push = Push::Refusal { number, code: RefusalCode::Limited, retry_after: Some(retry_after) };
+    (Some(push), None)
+}
+
 fn refusal(number: u32, code: RefusalCode) -> Push {
     let retry_after = match code {
         RefusalCode::StorageFailed => Some(5_000),
         RefusalCode::ShuttingDown => Some(1_000),
+        // When there is room again is up to others: these are times after which asking is no nuisance.
+        RefusalCode::MailboxFull => Some(60_000),
+        RefusalCode::BlobQuota => Some(600_000),
         _ => None,
     };
     Push::Refusal { number, code, retry_after }

@@ -127,6 +127,11 @@ impl Language {
         TAGS.iter().find(|(language, _)| *language == self.0).map_or("und", |(_, tag)| tag)
     }
 
+    /// Whether it is written in Latin letters.
+    pub fn is_latin(self) -> bool {
+        Script::Latin.langs().contains(&self.0)
+    }
+
     /// Its name in English.
     pub fn name(self) -> &'static str {
         if self == Self::CHINESE { "Chinese" } else { self.0.eng_name() }

@@ -1,7 +1,7 @@
 //! What of a text is spoken. Texts come from others: they are data, never markup, commands or control characters.
 
 /// Characters of the longest piece that is handed to the speech service at once.
-pub const PIECE: usize = 400;
+pub const PIECE: usize = 200;
 
 /// The text on one line, without control characters, invisible formatting and anything that a speech
 /// service could take for markup or phonemes.
@@ -140,7 +140,7 @@ mod tests {
         assert!(cut.len() > 2 && cut.iter().all(|piece| piece.ends_with("dört.")), "{cut:?}");
         let chinese = pieces(&"今天天气很好。".repeat(100));
         assert!(chinese.iter().all(|piece| piece.ends_with('。')));
-        assert_eq!(pieces(&"x".repeat(1000)).len(), 3);
+        assert_eq!(pieces(&"x".repeat(1000)).len(), 5);
         assert_eq!(pieces("short"), ["short"]);
         assert!(pieces("").is_empty());
     }

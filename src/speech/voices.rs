@@ -1,9 +1,11 @@
 //! Which voice speaks a language. Voices are named by the service; those with a `+` are variants of others.
 
+use serde::{Deserialize, Serialize};
+
 use super::Language;
 
 /// A voice of the service.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Offer {
     /// Its name: `Turkish`.
     pub name: String,

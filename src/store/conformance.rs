@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Awaited, BlobState, Bounds, NewAccount, NewMessageKey, Store, StoreError, StoredAccount};
+use super::{
+    Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, Store, StoreError, StoredAccount,
+};
 use crate::model::log::record_hash;
 use crate::model::{
     AccountId, BlobId, DeviceId, KeyId, Leaf, MessageId, Millis, NameHash, Nickname, Position, Recipient,
@@ -18,7 +20,8 @@ macro_rules! suite {
     ($store:ty, $open:expr) => {
         crate::store::conformance::suite!(@ $store, $open,
             registering, finding, message_keys, accepting, refusing, order, reading, waking, falling_behind,
-            pruning, retention, blobs, blobs_of_others, blobs_under_way, dropping_blobs, reopening, log);
+            pruning, retention, blobs, blobs_of_others, blobs_under_way, dropping_blobs, reopening,
+            inviting, blocking, log);
     };
     (@ $store:ty, $open:expr, $($promise:ident),*) => {
         $(
@@ -56,6 +59,7 @@ impl Person {
             device: self.device,
             record: signed(nickname),
             message_key: self.message_key(self.key, None),
+            invite: None,
         }
     }
 
@@ -538,4 +542,66 @@ pub async fn reopening<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
     store.submit(submission(&ayşe, &burak, 4, &[4])).await.unwrap();
     assert_eq!(held(&store, &burak).await, [(4, 4)], "no seq is given twice");
     assert_eq!(store.submit(submission(&ayşe, &burak, 3, b"x")).await, Err(StoreError::NameReused));
+}
+
+pub async fn inviting<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
+    let store = open(folder);
+    let (hash, other) = ([1; 32], [2; 32]);
+    let later = Millis::now().plus(std::time::Duration::from_secs(3600));
+    let with = |person: u8, nickname: &str, invite: [u8; 32]| NewAccount {
+        invite: Some(invite),
+        ..Person::new(person).registration(nickname)
+    };
+    assert_eq!(store.register(with(10, "ayşe", hash)).await, Err(StoreError::InviteInvalid));
+    store.invite(NewInvite { hash, uses: 2, expires_at: later }).await.unwrap();
+    store.invite(NewInvite { hash: other, uses: 1, expires_at: Millis(1) }).await.unwrap();
+    assert_eq!(store.register(with(10, "ayşe", other)).await, Err(StoreError::InviteInvalid), "expired");
+    assert_eq!(store.register(with(10, "ayşe", hash)).await, Ok(()));
+    assert_eq!(store.register(with(20, "Ayşe", hash)).await, Err(StoreError::NicknameTaken));
+    assert_eq!(store.register(with(20, "burak", hash)).await, Ok(()), "what was refused has used nothing");
+    assert_eq!(store.register(with(30, "zoé", hash)).await, Err(StoreError::InviteInvalid), "used up");
+    assert_eq!(store.register(with(20, "burak", hash)).await, Ok(()), "again");
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(store.register(with(20, "burak", hash)).await, Ok(()), "again, when it is long forgotten");
+    assert_eq!(store.register(Person::new(30).registration("zoé")).await, Ok(()), "where none is asked for");
+}
+
+pub async fn blocking<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
+    let store = open(folder);
+    let (ayşe, burak) = friends(&store).await;
+    let zoé = Person::new(40);
+    store.register(zoé.registration("zoé")).await.unwrap();
+    let nobody = AccountId::new([0; 32]);
+    for unknown in [Person::new(90).account, nobody] {
+        let refused = store.set_blocked(burak.account, unknown, true).await;
+        assert_eq!(refused, Err(StoreError::UnknownAccount));
+    }
+    store.submit(submission(&ayşe, &burak, 1, &[1])).await.unwrap();
+    let mut wakeups = store.watch(burak.account);
+    for _ in 0..2 {
+        store.set_blocked(burak.account, ayşe.account, true).await.unwrap();
+    }
+    let at = store.submit(submission(&ayşe, &burak, 2, &[2])).await.unwrap();
+    assert_eq!(store.submit(submission(&ayşe, &burak, 2, &[2])).await, Ok(at), "its name is kept");
+    assert_eq!(store.submit(submission(&ayşe, &burak, 2, b"x")).await, Err(StoreError::NameReused));
+    let mut superseded = submission(&ayşe, &burak, 3, &[3]);
+    superseded.recipients[0].wraps[0].key = KeyId::new([9; 32]);
+    assert_eq!(store.submit(superseded).await, Err(StoreError::KeySuperseded), "checked as ever");
+    store.submit(submission(&zoé, &burak, 4, &[4])).await.unwrap();
+    store.submit(submission(&burak, &ayşe, 5, &[5])).await.unwrap();
+    assert_eq!(held(&store, &burak).await, [(1, 1), (2, 4)], "numbered without a hole");
+    assert_eq!(held(&store, &ayşe).await, [(1, 5)], "the other way it goes on");
+    assert_eq!(wakeups.next().await.unwrap().seq, 2, "nobody was woken for what was dropped");
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(store.submit(submission(&ayşe, &burak, 2, &[2])).await, Ok(at), "still known");
+    assert!(store.read(nobody, 0, usize::MAX).await.unwrap().is_empty(), "what was dropped is gone");
+    store.close().await.unwrap();
+    drop(store);
+
+    let store = open(folder);
+    store.submit(submission(&ayşe, &burak, 6, &[6])).await.unwrap();
+    assert_eq!(held(&store, &burak).await, [(1, 1), (2, 4)]);
+    store.set_blocked(burak.account, ayşe.account, false).await.unwrap();
+    store.submit(submission(&ayşe, &burak, 7, &[7])).await.unwrap();
+    assert_eq!(held(&store, &burak).await, [(1, 1), (2, 4), (3, 7)]);
 }

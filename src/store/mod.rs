@@ -42,6 +42,35 @@ pub struct NewAccount {
     pub record: Signed,
     /// The first device's message key.
     pub message_key: NewMessageKey,
+    /// Where an invitation is asked for: its hash. Adding the account uses it, once.
+    pub invite: Option<[u8; 32]>,
+}
+
+/// An invitation to register.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewInvite {
+    /// As [`invite::hash`](crate::model::invite::hash) has it; the invitation itself is kept nowhere.
+    pub hash: [u8; 32],
+    /// How many accounts it is good for.
+    pub uses: u32,
+    /// It is good for none from then on.
+    pub expires_at: Millis,
+}
+
+/// How much is kept for one account, in bytes. Once it is reached nothing more is taken until there is room
+/// again; the last that is taken may be over it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quotas {
+    /// Mail that waits for it.
+    pub mailbox: u64,
+    /// Blobs of its devices' making, sealed or under way.
+    pub blobs: u64,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self { mailbox: 256 * 1024 * 1024, blobs: 1024 * 1024 * 1024 }
+    }
 }
 
 /// A message key, verified by the caller.
@@ -137,6 +166,15 @@ pub enum StoreError {
     /// Over a limit.
     #[error("over the size limit")]
     TooLarge,
+    /// An invitation that does not exist, is used up, or has expired.
+    #[error("the invitation is not good, or not any more")]
+    InviteInvalid,
+    /// A recipient's mailbox is full.
+    #[error("the mailbox is full")]
+    MailboxFull,
+    /// The owner's blobs take as much room as they may.
+    #[error("the quota of blobs is used up")]
+    BlobQuota,
     /// The disk is full or fails.
     #[error("the store failed: {0}")]
     Failed(String),
@@ -147,7 +185,10 @@ pub trait Store: Send + Sync + 'static {
     /// The id of the server, or of the cluster, that this store makes.
     fn server_id(&self) -> ServerId;
 
-    /// Adds an account. Adding the very same one again succeeds.
+    /// Adds an invitation.
+    fn invite(&self, invite: NewInvite) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Adds an account. Adding the very same one again succeeds, whatever became of its invitation.
     fn register(&self, new: NewAccount) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Replaces a device's message key. Publishing the very same one again succeeds.
@@ -179,6 +220,15 @@ pub trait Store: Send + Sync + 'static {
         &self,
         submission: Submission,
     ) -> impl Future<Output = Result<Millis, StoreError>> + Send + 'static;
+
+    /// From now on drops what `other` submits to the account, or no longer. Whoever submits can't tell: it is
+    /// checked, counted, kept by its name and answered for as if it had been put into the mailbox.
+    fn set_blocked(
+        &self,
+        account: AccountId,
+        other: AccountId,
+        blocked: bool,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static;
 
     /// The ends of an account's mailbox.
     fn bounds(&self, account: AccountId) -> impl Future<Output = Result<Bounds, StoreError>> + Send;

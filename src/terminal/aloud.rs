@@ -1,19 +1,36 @@
 //! Everything that is heard of a conversation, in one queue: voice notes played and texts read aloud in the
-//! order of arrival, each after its sender's name, never over each other.
+//! order of arrival, each after its sender's name, never over each other and never over a recording.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::listening::left_off;
-use super::progress;
-use crate::audio::{Playback, Speaker, Start};
-use crate::client::Client;
+use crate::audio::{Playback, SPEEDS, Speaker};
+use crate::client::settings::{Quiet, Settings};
+use crate::client::{Client, Message, PersonVoice};
 use crate::model::Nickname;
-use crate::speech::{self, Speech, Utterance};
+use crate::speech::{Manner, Rest, Speech};
+use crate::terminal::floor::Floor;
+
+mod reader;
+
+use reader::Reader;
+
+/// How often the floor is looked at while something is heard, or is to be.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long somebody who goes on is not named again.
+const GOES_ON: Duration = Duration::from_secs(30);
+/// One step faster or slower, of 100.
+const STEP: i32 = 10;
+/// What each of that is to the speed of notes.
+const NOTES: f32 = 0.0125;
+/// What has not been heard and is kept to be heard later, at most.
+const KEPT: usize = 1000;
 
 /// The queue. Clones are the same one; when the last is gone, everything falls silent.
 #[derive(Clone)]
@@ -22,16 +39,15 @@ pub struct Aloud {
 }
 
 struct Inner {
-    jobs: mpsc::UnboundedSender<Job>,
-    now: Arc<Now>,
-    speech: Option<Speech>,
+    shared: Arc<Shared>,
+    home: PathBuf,
     task: AbortHandle,
 }
 
 /// What became of a turn in the queue.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// It was heard to its end.
+    /// It was heard to its end, or to where it said that there is more.
     Heard,
     /// It was stopped, or never begun.
     Stopped,
@@ -42,242 +58,295 @@ pub enum Outcome {
 /// A place in the queue. Its turn comes whether or not anybody waits for it.
 pub struct Turn {
     done: oneshot::Receiver<Outcome>,
-    /// The note, once it is played.
-    playback: Arc<OnceLock<Playback>>,
 }
 
 impl Turn {
-    /// Waits until a note has been heard, or will not be, and keeps in the profile how far it was.
-    pub async fn kept(self, client: &Client, number: u64) -> Outcome {
-        let playback = self.playback.clone();
-        let outcome = self.done().await;
-        if let Some(playback) = playback.get() {
-            let heard = outcome == Outcome::Heard;
-            let left = left_off(playback.position(), heard).unwrap_or_default();
-            if let Err(error) = client.mark_heard(number, left, heard).await {
-                tracing::warn!(%error, "how far a note was heard is not kept");
-            }
-        }
-        outcome
-    }
-
     /// Waits until it has been heard, or will not be.
     pub async fn done(self) -> Outcome {
         self.done.await.unwrap_or(Outcome::Stopped)
     }
 }
 
-struct Job {
-    from: String,
-    what: What,
-    stopped: CancellationToken,
-    done: oneshot::Sender<Outcome>,
-}
-
+/// Something to be heard.
+#[derive(Clone)]
 enum What {
-    Text(String),
-    Note(Vec<u8>, Start, Arc<OnceLock<Playback>>),
+    /// Its sound is fetched when its turn comes, unless it is here already.
+    Message(Message, Option<Arc<Vec<u8>>>),
+    /// More of a long text.
+    More(Message, Rest),
+    /// Somebody's name alone, in their voice.
+    Name(Nickname),
     /// Nothing: everything before it is over.
     Mark,
 }
 
-/// What stopping needs to know.
-#[derive(Default)]
-struct Now {
+struct Job {
+    what: What,
+    /// Whether the sender is named, even if they go on.
+    named: bool,
+    done: Option<oneshot::Sender<Outcome>>,
+}
+
+/// What the front end and the reader share.
+struct Shared {
     state: Mutex<State>,
+    /// Something is in the queue.
+    wake: Notify,
+    speech: Option<Speech>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Of everything that is in the queue.
-    all: CancellationToken,
+    queue: VecDeque<Job>,
     /// Of what is heard now.
     one: CancellationToken,
     playing: Option<Playback>,
+    /// What is heard now, or was heard last.
+    last: Option<What>,
+    /// Of the text that was cut last.
+    rest: Option<(Message, Rest)>,
+    /// What was to be heard and was not.
+    unheard: VecDeque<Message>,
+    /// Who was named last, and when they were last heard.
+    named: Option<(Nickname, Instant)>,
+    /// How fast everybody speaks.
+    rate: i32,
+    /// How fast notes are played; none for as they are.
+    speed: Option<f32>,
+    /// Whether long texts are cut.
+    cut: bool,
+    /// Whether it is drawn how far a note is.
+    draw: bool,
+    quiet: Option<Quiet>,
 }
 
-impl Now {
+impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Aloud {
-    /// A queue on this loudspeaker and this voice; without a voice notes are played and nobody is named. With `draw`
-    /// it is drawn how far a note is. What goes wrong is told as a line, each line once. Within a tokio runtime.
-    pub fn new(
-        speaker: Speaker,
-        speech: impl Into<Option<Speech>>,
-        draw: bool,
-        tell: impl Fn(&str) + Send + Sync + 'static,
-    ) -> Self {
-        let speech = speech.into();
-        let (jobs, queue) = mpsc::unbounded_channel();
-        let now = Arc::new(Now::default());
-        let (voice, stops) = (speech.clone(), now.clone());
-        let reader = Reader { speaker, speech: voice, now: stops, draw, tell, told: HashSet::new() };
-        let task = tokio::spawn(reader.run(queue)).abort_handle();
-        Self { inner: Arc::new(Inner { jobs, now, speech, task }) }
-    }
-
-    /// Reads a text aloud, after everything that came before.
-    pub fn text(&self, from: &Nickname, text: &str) -> Turn {
-        self.inner.speech.iter().for_each(|speech| speech.expect(from.as_str(), text));
-        self.push(from.as_str(), What::Text(text.to_owned()))
-    }
-
-    /// Plays a voice note, after everything that came before. Without a speech service its sender is not named.
-    pub fn note(&self, from: &Nickname, wav: Vec<u8>, start: Start) -> Turn {
-        let playback = Arc::default();
-        let what = What::Note(wav, start, Arc::clone(&playback));
-        Turn { playback, ..self.push(from.as_str(), what) }
-    }
-
-    /// The note that is played now.
-    pub fn playing(&self) -> Option<Playback> {
-        self.inner.now.state().playing.clone().filter(|playback| !playback.is_done())
-    }
-
-    /// Takes note of what somebody wrote, without reading it: it tells which language their short texts are in.
-    pub fn learn(&self, from: &Nickname, text: &str) {
-        self.inner.speech.iter().for_each(|speech| speech.learn(from.as_str(), text));
-    }
-
-    /// Opens the voices of the languages that were learnt, for programs that go on.
-    pub fn prepare(&self) {
-        self.inner.speech.iter().for_each(Speech::prepare);
-    }
-
-    /// Falls silent at once; what waits is dropped.
-    pub fn stop(&self) {
-        let mut state = self.inner.now.state();
-        std::mem::take(&mut state.all).cancel();
-        self.hush(&state);
-    }
-
-    /// Goes on to the next in the queue at once.
-    pub fn skip(&self) {
-        self.hush(&self.inner.now.state());
-    }
-
-    /// Waits until everything that is in the queue now has been heard, or will not be.
-    pub async fn idle(&self) {
-        self.push("", What::Mark).done().await;
-    }
-
+    /// Ends what is heard now.
     fn hush(&self, state: &State) {
         state.one.cancel();
         state.playing.iter().for_each(Playback::stop);
         // There is never more than one utterance there.
-        self.inner.speech.iter().for_each(Speech::stop_all);
+        self.speech.iter().for_each(Speech::stop_all);
+    }
+}
+
+impl State {
+    /// Whose turn it is, with what ends it.
+    fn next(&mut self) -> Option<(Job, CancellationToken)> {
+        let job = self.queue.pop_front()?;
+        self.one = CancellationToken::new();
+        if matches!(job.what, What::Message(..) | What::More(..)) {
+            self.last = Some(job.what.clone());
+        }
+        Some((job, self.one.clone()))
     }
 
-    fn push(&self, from: &str, what: What) -> Turn {
-        let (done, outcome) = oneshot::channel();
-        let stopped = match what {
-            What::Mark => CancellationToken::new(),
-            _ => self.inner.now.state().all.clone(),
+    fn keep(&mut self, message: Message) {
+        if self.unheard.len() < KEPT {
+            self.unheard.push_back(message);
+        }
+    }
+}
+
+impl Aloud {
+    /// A queue on this loudspeaker, with a voice or without; without one notes are played and nobody is named. What
+    /// goes wrong is told as a line, each line once. Within a tokio runtime.
+    pub fn new(
+        client: Client,
+        home: &Path,
+        speaker: Speaker,
+        voice: bool,
+        tell: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
+        let tell = Arc::new(tell);
+        let told = tell.clone();
+        let speech = voice.then(|| Speech::new(move |line| told(line)));
+        let shared = Arc::new(Shared { state: Mutex::default(), wake: Notify::new(), speech });
+        let reader = Reader::new(client, Floor::of(home), speaker, shared.clone(), tell);
+        let task = tokio::spawn(reader.run()).abort_handle();
+        Self { inner: Arc::new(Inner { shared, home: home.to_owned(), task }) }
+    }
+
+    /// From now on long texts are cut, and [`Aloud::more`] goes on: for front ends with keys.
+    pub fn cut_long_texts(&self) {
+        self.inner.shared.state().cut = true;
+    }
+
+    /// From now on it is drawn how far a note is.
+    pub fn draw_progress(&self) {
+        self.inner.shared.state().draw = true;
+    }
+
+    /// Quiet hours in place of those that are set for the profile.
+    pub fn set_quiet(&self, quiet: Quiet) {
+        self.inner.shared.state().quiet = Some(quiet);
+    }
+
+    /// Hears what has arrived, after everything that came before. In quiet hours it is kept for [`Aloud::unheard`].
+    pub fn arrived(&self, message: &Message) -> Option<Turn> {
+        let quiet = self.inner.shared.state().quiet;
+        let quiet = quiet.or_else(|| Settings::load(&self.inner.home).0.quiet);
+        if quiet.is_some_and(|quiet| quiet.holds(jiff::Zoned::now().time())) {
+            self.inner.shared.state().keep(message.clone());
+            return None;
+        }
+        Some(self.hear(message))
+    }
+
+    /// Hears a message that was asked for, after everything that came before.
+    pub fn hear(&self, message: &Message) -> Turn {
+        self.push(What::Message(message.clone(), None))
+    }
+
+    /// The same, of a voice note whose WAV file is here.
+    pub fn note(&self, message: &Message, wav: Vec<u8>) -> Turn {
+        self.push(What::Message(message.clone(), Some(Arc::new(wav))))
+    }
+
+    /// Says somebody's name, in their voice.
+    pub fn name(&self, nickname: &Nickname) {
+        // Nobody waits for it.
+        drop(self.push(What::Name(nickname.clone())));
+    }
+
+    /// Hears what was kept or stopped before its turn, of one person or of all; how much that is.
+    pub fn unheard(&self, from: Option<&Nickname>) -> usize {
+        let kept = {
+            let mut state = self.inner.shared.state();
+            let all = std::mem::take(&mut state.unheard);
+            let wanted = |message: &Message| from.is_none_or(|from| message.from == *from);
+            let (now, later): (VecDeque<Message>, VecDeque<Message>) = all.into_iter().partition(wanted);
+            state.unheard = later;
+            now
         };
+        // Nobody waits for each of them.
+        kept.iter().for_each(|message| drop(self.hear(message)));
+        kept.len()
+    }
+
+    /// Hears what is heard now, or was last, once more from its beginning.
+    pub fn repeat(&self) {
+        let mut state = self.inner.shared.state();
+        if let Some(what) = state.last.clone() {
+            state.queue.push_front(Job { what, named: true, done: None });
+            self.inner.shared.hush(&state);
+            self.inner.shared.wake.notify_one();
+        }
+    }
+
+    /// Goes on with the long text that was cut last; whether there is one.
+    pub fn more(&self) -> bool {
+        let mut state = self.inner.shared.state();
+        let Some((message, rest)) = state.rest.take() else { return false };
+        state.queue.push_front(Job { what: What::More(message, rest), named: false, done: None });
+        self.inner.shared.hush(&state);
+        self.inner.shared.wake.notify_one();
+        true
+    }
+
+    /// Everybody speaks faster from now on.
+    pub fn faster(&self) {
+        self.change_rate(STEP);
+    }
+
+    /// Everybody speaks slower from now on.
+    pub fn slower(&self) {
+        self.change_rate(-STEP);
+    }
+
+    /// Whose message is heard now, or was last.
+    pub fn last_from(&self) -> Option<Nickname> {
+        match &self.inner.shared.state().last {
+            Some(What::Message(message, _) | What::More(message, _)) => Some(message.from.clone()),
+            _ => None,
+        }
+    }
+
+    /// Takes note of what somebody wrote, without reading it: it tells which language their short texts are in.
+    pub fn learn(&self, from: &Nickname, text: &str) {
+        self.inner.shared.speech.iter().for_each(|speech| speech.learn(from.as_str(), text));
+    }
+
+    /// Falls silent at once; what waits is dropped, and kept for [`Aloud::unheard`].
+    pub fn stop(&self) {
+        let mut state = self.inner.shared.state();
+        for Job { what, done, .. } in std::mem::take(&mut state.queue) {
+            match what {
+                // Whoever waits until everything is over need not wait any more.
+                What::Mark => tell(done, Outcome::Heard),
+                What::Message(message, _) => {
+                    state.keep(message);
+                    tell(done, Outcome::Stopped);
+                }
+                What::More(..) | What::Name(_) => tell(done, Outcome::Stopped),
+            }
+        }
+        self.inner.shared.hush(&state);
+    }
+
+    /// Goes on to the next in the queue at once.
+    pub fn skip(&self) {
+        self.inner.shared.hush(&self.inner.shared.state());
+    }
+
+    /// Waits until everything that is in the queue now has been heard, or will not be.
+    pub async fn idle(&self) {
+        self.push(What::Mark).done().await;
+    }
+
+    /// The note that is played now.
+    pub fn playing(&self) -> Option<Playback> {
+        self.inner.shared.state().playing.clone().filter(|playback| !playback.is_done())
+    }
+
+    /// How fast notes are played from the next one on.
+    pub fn set_speed(&self, speed: f32) {
+        self.inner.shared.state().speed = Some(speed);
+    }
+
+    fn change_rate(&self, step: i32) {
+        let mut state = self.inner.shared.state();
+        let speed = state.speed.unwrap_or(1.0) + NOTES * step as f32;
+        state.speed = Some(speed.clamp(*SPEEDS.start(), *SPEEDS.end()));
+        if let (Some(playing), Some(speed)) = (&state.playing, state.speed) {
+            playing.set_speed(speed);
+        }
+        state.rate = (state.rate + step).clamp(-100, 100);
+        self.inner.shared.speech.iter().for_each(|speech| speech.set_rate(state.rate));
+    }
+
+    fn push(&self, what: What) -> Turn {
+        let (done, outcome) = oneshot::channel();
         // Without its task, which only ends with the runtime, nothing is heard.
-        let _ = self.inner.jobs.send(Job { from: from.to_owned(), what, stopped, done });
-        Turn { done: outcome, playback: Arc::default() }
+        self.inner.shared.state().queue.push_back(Job { what, named: false, done: Some(done) });
+        self.inner.shared.wake.notify_one();
+        Turn { done: outcome }
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.task.abort();
-        self.now.state().playing.iter().for_each(Playback::stop);
+        self.shared.state().playing.iter().for_each(Playback::stop);
         // The process may be about to end, which the speech service would not notice.
-        self.speech.iter().for_each(Speech::silence);
+        self.shared.speech.iter().for_each(Speech::silence);
     }
 }
 
-/// Takes one turn after the other.
-struct Reader<T> {
-    speaker: Speaker,
-    speech: Option<Speech>,
-    now: Arc<Now>,
-    draw: bool,
-    tell: T,
-    told: HashSet<String>,
+/// How somebody sounds: as was chosen, or as comes of their identity, or where that is not known of their name.
+pub fn manner(nickname: &Nickname, voice: &PersonVoice) -> Manner {
+    let chosen = voice.chosen.as_deref().and_then(|chosen| chosen.parse().ok());
+    chosen.unwrap_or_else(|| match &voice.account {
+        Some(account) => Manner::of(account.as_bytes()),
+        None => Manner::of(nickname.folded().as_bytes()),
+    })
 }
 
-impl<T: Fn(&str)> Reader<T> {
-    async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Job>) {
-        while let Some(Job { from, what, stopped, done }) = queue.recv().await {
-            let one = stopped.child_token();
-            self.now.state().one = one.clone();
-            let outcome = if one.is_cancelled() {
-                Outcome::Stopped
-            } else {
-                tokio::select! {
-                    outcome = self.perform(from, what) => outcome,
-                    () = one.cancelled() => Outcome::Stopped,
-                }
-            };
-            self.now.state().playing = None;
-            if let Outcome::Unavailable(why) = &outcome {
-                self.trouble(why.clone());
-            }
-            // Nobody has to wait for it.
-            let _ = done.send(outcome);
-        }
-    }
-
-    async fn perform(&mut self, from: String, what: What) -> Outcome {
-        // The sound of its arrival is over first.
-        self.speaker.idle().await;
-        match what {
-            What::Mark => Outcome::Heard,
-            What::Text(text) => self.say(from, text).await,
-            What::Note(wav, start, playback) => {
-                match self.say(from, String::new()).await {
-                    Outcome::Stopped => return Outcome::Stopped,
-                    Outcome::Unavailable(why) => self.trouble(why),
-                    Outcome::Heard => {}
-                }
-                self.play(wav, start, &playback).await
-            }
-        }
-    }
-
-    async fn say(&self, from: String, text: String) -> Outcome {
-        let utterance = Utterance { person: Some(from), ..Utterance::new(text) };
-        let Some(speech) = &self.speech else { return Outcome::Heard };
-        match speech.say(utterance).done().await {
-            speech::Outcome::Spoken => Outcome::Heard,
-            speech::Outcome::Stopped => Outcome::Stopped,
-            speech::Outcome::Unavailable(why) => Outcome::Unavailable(why),
-        }
-    }
-
-    async fn play(&self, wav: Vec<u8>, start: Start, shared: &OnceLock<Playback>) -> Outcome {
-        let playback = {
-            let mut state = self.now.state();
-            // Stopped between the name and the note.
-            if state.one.is_cancelled() {
-                return Outcome::Stopped;
-            }
-            state.playing.insert(self.speaker.play_from(wav, start)).clone()
-        };
-        // It was empty.
-        let _ = shared.set(playback.clone());
-        let played = if self.draw { progress::show(&playback).await } else { playback.wait().await };
-        match played {
-            Ok(()) => Outcome::Heard,
-            Err(error) => {
-                // It is told here.
-                drop(self.speaker.take_trouble());
-                Outcome::Unavailable(error.to_string())
-            }
-        }
-    }
-
-    fn trouble(&mut self, line: String) {
-        if !self.told.contains(&line) {
-            (self.tell)(&line);
-            self.told.insert(line);
-        }
-    }
+fn tell(done: Option<oneshot::Sender<Outcome>>, outcome: Outcome) {
+    // Nobody has to wait for it.
+    let _ = done.map(|done| done.send(outcome));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::line;
 use super::listening::time;
 use crate::audio::recorder::{self, GAINS, LIMIT};
-use crate::audio::{AudioError, Note, Playback, Recorder, Recording, Speaker, Take};
+use crate::audio::{AudioError, Note, Playback, Recorder, Recording, Sound, Speaker, Take};
 
 /// What is quieter is nothing.
 const NOTHING: f32 = 0.005;
@@ -34,11 +34,13 @@ pub struct Options {
     pub trim: bool,
     /// It is heard before it is sent.
     pub review: bool,
+    /// It is sent although nobody is heard in it.
+    pub even_silent: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { recorder: recorder::Options::default(), trim: true, review: false }
+        Self { recorder: recorder::Options::default(), trim: true, review: false, even_silent: false }
     }
 }
 
@@ -62,7 +64,7 @@ pub struct Recorded {
     pub note: Note,
     /// What there is to say about it, a line each.
     pub words: Vec<String>,
-    /// Nobody is heard in it.
+    /// Nobody is heard in it, and it is to be sent only if that is wanted all the same.
     pub silent: bool,
 }
 
@@ -80,6 +82,11 @@ impl Dictation {
     /// The microphone's name.
     pub fn device(&self) -> String {
         self.recording.device()
+    }
+
+    /// What was recorded so far; it grows.
+    pub fn sound(&self) -> Sound {
+        self.recording.sound()
     }
 
     /// How much was recorded.
@@ -200,6 +207,14 @@ impl Dictation {
         }
     }
 
+    /// Ends it, and leaves all of it as it is: for what was heard already.
+    ///
+    /// # Errors
+    /// When nothing was recorded.
+    pub async fn end(self) -> Result<Take, AudioError> {
+        self.recording.finish().await
+    }
+
     /// Ends it.
     ///
     /// # Errors
@@ -221,6 +236,7 @@ impl Dictation {
         if clipped && !silent {
             words.push("it is distorted, because it was too loud for the microphone or the gain".to_owned());
         }
+        let silent = silent && !self.options.even_silent;
         Ok(Recorded { note: take.note()?, words, silent })
     }
 
@@ -259,16 +275,15 @@ impl Watch {
     }
 
     fn look(&mut self, seen: &Seen, words: &mut Vec<String>) {
-        if seen.away != self.away {
-            self.away = seen.away;
-            if seen.away {
-                words.push("the microphone is gone: waiting for another".to_owned());
-            }
+        let back = self.away && !seen.away;
+        if seen.away && !self.away {
+            words.push("the microphone is gone: waiting for another".to_owned());
         }
-        if !seen.away && seen.device != self.device {
+        if back || !seen.away && seen.device != self.device {
             self.device.clone_from(&seen.device);
             words.push(format!("recording from {} now", seen.device));
         }
+        self.away = seen.away;
         if seen.loudest >= NOTHING {
             (self.heard, self.silence_said) = (Some(seen.elapsed), false);
         }

@@ -93,4 +93,8 @@ fn another_microphone_is_told() {
     watch.look(&seen(false, "headset"), &mut words);
     watch.look(&seen(false, "headset"), &mut words);
     assert_eq!(words, ["the microphone is gone: waiting for another", "recording from headset now"]);
+    words.clear();
+    watch.look(&seen(true, "headset"), &mut words);
+    watch.look(&seen(false, "headset"), &mut words);
+    assert_eq!(words.len(), 2, "the same one is told, too: {words:?}");
 }

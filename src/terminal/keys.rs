@@ -9,27 +9,6 @@ use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tc
 use nix::unistd::{getpgrp, tcgetpgrp};
 use tokio::sync::mpsc;
 
-/// What a key asks for while something is heard.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Key {
-    /// `q`, or the end of input (Ctrl-D): to end.
-    Quit,
-    /// `n`: to go on to the next.
-    Next,
-    /// Any other: to be silent.
-    Stop,
-}
-
-impl From<Press> for Key {
-    fn from(press: Press) -> Self {
-        match press {
-            Press::Char('q' | 'Q') | Press::End => Self::Quit,
-            Press::Char('n' | 'N') => Self::Next,
-            _ => Self::Stop,
-        }
-    }
-}
-
 /// A key that was pressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Press {
@@ -134,11 +113,6 @@ impl Keys {
             }
         });
         Some(Self { before, stop, thread: thread.ok(), pressed })
-    }
-
-    /// Waits for a key, and tells what it asks for while something is heard.
-    pub async fn pressed(&mut self) -> Key {
-        self.press().await.into()
     }
 
     /// Waits for a key. Dropping the future loses none.

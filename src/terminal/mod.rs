@@ -7,8 +7,11 @@
 //! - [`color`]: which colours this terminal shows, and names in them
 //! - [`cues`]: the program's own sounds: which goes with which event, whose they are, when there are none
 //! - [`mod@line`]: a message as lines for people
+//! - [`live`]: voice notes that are heard while they are spoken
 //! - [`safety`]: safety numbers, to look at and to be read out
 //! - [`aloud`]: what is heard of them, one after the other
+//! - [`floor`]: nothing is heard over a recording
+//! - [`voice_of`]: how a person sounds
 //! - [`keys`]: single keys, without Enter
 //! - [`listening`]: a voice note that is heard, and what may be asked of it meanwhile
 //! - [`dictation`]: a voice note that is being recorded, and what may be asked of it
@@ -20,12 +23,15 @@ pub mod chat;
 pub mod color;
 pub mod cues;
 pub mod dictation;
+pub mod floor;
 pub mod keys;
 pub mod line;
 pub mod listening;
+pub mod live;
 pub mod progress;
 pub mod safety;
 pub mod sanitize;
+pub mod voice_of;
 
 pub use aloud::Aloud;
 pub use color::{Palette, When};

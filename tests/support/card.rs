@@ -122,6 +122,8 @@ impl Card {
     /// Records what a device plays, from now on: it has begun when this returns.
     pub fn record(&self, device: &str) -> Heard {
         let (recorder, mut stdout) = self.listen_to(&format!("{device}.monitor"));
+        let arrivals: Arc<Mutex<Vec<(usize, Instant)>>> = Arc::default();
+        let arrived = arrivals.clone();
         let shared = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
         let writing = shared.clone();
         std::thread::spawn(move || {
@@ -131,11 +133,14 @@ impl Card {
                 let whole = kept.len() / 2 * 2;
                 let samples = kept.drain(..whole).collect::<Vec<u8>>();
                 let samples = samples.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]));
-                writing.0.lock().unwrap().extend(samples.map(|sample| f32::from(sample) / 32768.0));
+                let mut heard = writing.0.lock().unwrap();
+                arrived.lock().unwrap().push((heard.len(), Instant::now()));
+                heard.extend(samples.map(|sample| f32::from(sample) / 32768.0));
+                drop(heard);
                 writing.1.notify_all();
             }
         });
-        let heard = Heard { recorder, shared };
+        let heard = Heard { recorder, shared, arrivals };
         heard.wait_until("the recording of the loudspeaker begins", |samples| !samples.is_empty());
         heard
     }
@@ -226,12 +231,21 @@ impl Drop for Card {
 pub struct Heard {
     recorder: Child,
     shared: Arc<(Mutex<Vec<f32>>, Condvar)>,
+    /// When which sample came.
+    arrivals: Arc<Mutex<Vec<(usize, Instant)>>>,
 }
 
 impl Heard {
     /// What there is so far.
     pub fn so_far(&self) -> Vec<f32> {
         self.shared.0.lock().unwrap().clone()
+    }
+
+    /// When a sample came, to about 20 ms: what is recorded at the same time can be compared by it.
+    pub fn time_of(&self, sample: usize) -> Instant {
+        let arrivals = self.arrivals.lock().unwrap();
+        let (first, time) = arrivals[arrivals.partition_point(|(first, _)| *first <= sample) - 1];
+        time + Duration::from_secs_f64((sample - first) as f64 / f64::from(RATE))
     }
 
     /// Waits until what there is satisfies a condition. Fails when that takes too long.

@@ -26,6 +26,7 @@ pub mod schema;
 pub mod screen;
 pub mod signal;
 pub mod swap;
+pub mod voice;
 pub mod wav;
 
 use std::ffi::{OsStr, OsString};
@@ -106,6 +107,11 @@ impl Running {
     /// The process's id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Its stdin, of a command that was given a pipe.
@@ -245,6 +251,13 @@ impl Server {
         Self { running, data, options, address, fingerprint }
     }
 
+    /// The same with limits of its own: the text of a `server.toml`.
+    pub fn start_limited(config: &str) -> Self {
+        let data = TempDir::new().unwrap();
+        std::fs::write(data.path().join("server.toml"), config).unwrap();
+        Self::start_in(data)
+    }
+
     /// Starts a server on a folder that there is, on a free port.
     pub fn start_in(data: TempDir) -> Self {
         let (running, address, fingerprint) = Self::launch(data.path(), "127.0.0.1:0", &[]);
@@ -264,6 +277,13 @@ impl Server {
     pub fn restore(&mut self, copy: TempDir) {
         self.data = copy;
         self.restart_on_same_port();
+    }
+
+    /// Runs `tellal server` with these arguments on its folder to its end, beside it.
+    pub fn beside<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Finished {
+        let mut command = tellal();
+        command.args(["server", "--data"]).arg(self.data()).args(args);
+        Running::start(&mut command).wait()
     }
 
     fn launch(data: &Path, listen: &str, options: &[OsString]) -> (Running, SocketAddr, String) {

@@ -17,7 +17,7 @@ use tellal::protocol::frame::{self, Limit};
 use tellal::protocol::message::{Answer, Push, RefusalCode, Request, SessionProof, Verb};
 use tellal::protocol::{ALPN, EXPORTER_LABEL};
 use tellal::server::{self, Options, tls};
-use tellal::store::SqliteStore;
+use tellal::store::{Quotas, SqliteStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,9 +44,13 @@ impl Served {
     }
 
     pub async fn start_in(folder: TempDir, options: Options) -> Self {
+        Self::start_holding(folder, options, Quotas::default()).await
+    }
+
+    pub async fn start_holding(folder: TempDir, options: Options, quotas: Quotas) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let store = SqliteStore::open(folder.path()).unwrap();
+        let store = SqliteStore::open_with(folder.path(), quotas).unwrap();
         let identity = tls::from_folder(folder.path()).unwrap();
         let log = server::LogSigner::from_folder(folder.path()).unwrap();
         let stop = CancellationToken::new();
@@ -123,8 +127,13 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Connects, and reads the server's first frame.
+    /// Connects, and reads the server's first frame, which is its greeting.
     pub async fn connect(address: SocketAddr) -> Self {
+        Self::try_connect(address).await.expect("a greeting")
+    }
+
+    /// Connects, and reads the server's first frame: `Err` when it is no greeting.
+    pub async fn try_connect(address: SocketAddr) -> Result<Self, Push> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -146,9 +155,11 @@ impl Raw {
             nonce: [0; 32],
             exporter,
         };
-        let Some((Push::Hello { server, nonce, .. }, _)) = raw.next().await else { panic!("no greeting") };
-        (raw.server, raw.nonce) = (server, *nonce);
-        raw
+        match raw.next().await.expect("the connection ended").0 {
+            Push::Hello { server, nonce, .. } => (raw.server, raw.nonce) = (server, *nonce),
+            other => return Err(other),
+        }
+        Ok(raw)
     }
 
     /// Connects and registers.
@@ -182,7 +193,7 @@ impl Raw {
         )
         .unwrap();
         let signature = session::sign(&person.device, Purpose::Registration, &self.proof(person)).unwrap();
-        Verb::Register { record, message_key, signature: signature.into() }
+        Verb::Register { record, message_key, signature: signature.into(), invite: None }
     }
 
     /// What logs somebody in on this connection.

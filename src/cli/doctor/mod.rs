@@ -107,7 +107,7 @@ impl Check {
 /// When something is wrong without which nothing works.
 pub async fn run(args: Args, app: App) -> Result<()> {
     // It takes a while to open; meanwhile everything else is looked at.
-    let speech = Speech::new();
+    let speech = Speech::new(|_| {});
     let mut wrong = Vec::new();
     let mut tell = |check: Check| {
         if !check.ok && check.essential {

@@ -135,6 +135,13 @@ pub(in crate::client) fn set_verified(db: &Connection, account: &AccountId) -> S
     .map(drop)
 }
 
+/// Every account that has carried a name.
+pub(in crate::client) fn accounts_named(db: &Connection, name: &Nickname) -> Sql<Vec<AccountId>> {
+    db.prepare_cached("SELECT account FROM contacts WHERE folded = ?1")?
+        .query_map([name.folded()], |row| row.get(0).map(AccountId::new))?
+        .collect()
+}
+
 /// Who a name is pinned to.
 pub(in crate::client) fn by_name(db: &Connection, name: &Nickname) -> Sql<Option<Stored>> {
     let sql = format!("SELECT {COLUMNS} FROM contacts WHERE folded = ?1 AND pinned = 1");
@@ -157,6 +164,20 @@ pub(in crate::client) fn by_account(db: &Connection, account: &AccountId) -> Sql
 /// Everybody's name.
 pub(in crate::client) fn names(db: &Connection) -> Sql<Vec<Nickname>> {
     db.prepare_cached("SELECT nickname FROM contacts")?.query_map([], |row| parsed(row, 0))?.collect()
+}
+
+/// The account that a name is pinned to, and what was chosen for its voice.
+pub(in crate::client) fn voice(db: &Connection, name: &Nickname) -> Sql<Option<(AccountId, Option<String>)>> {
+    db.prepare_cached("SELECT account, voice FROM contacts WHERE folded = ?1 AND pinned = 1")?
+        .query_row([name.folded()], |row| Ok((AccountId::new(row.get(0)?), row.get(1)?)))
+        .optional()
+}
+
+/// Keeps what was chosen for somebody's voice; whether the name is known.
+pub(in crate::client) fn set_voice(db: &Connection, name: &Nickname, voice: Option<&str>) -> Sql<bool> {
+    db.prepare_cached("UPDATE contacts SET voice = ?2 WHERE folded = ?1 AND pinned = 1")?
+        .execute(params![name.folded(), voice])
+        .map(|count| count > 0)
 }
 
 fn read(row: &Row<'_>) -> Sql<Stored> {

@@ -8,6 +8,7 @@ use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nicknam
 
 const PHONE: DeviceId = DeviceId::new([7; 32]);
 const ME: AccountId = AccountId::new([8; 32]);
+const BURAK: AccountId = AccountId::new([9; 32]);
 
 fn name(text: &str) -> Nickname {
     text.parse().unwrap()
@@ -53,7 +54,7 @@ fn voice() -> Body {
 
 fn place(counter: u64, previous: EnvelopeHash, sender: &Nickname) -> Place<'_> {
     let hash = hash(counter);
-    Place { device: PHONE, recipient: ME, counter, previous, hash, void: false, sender }
+    Place { account: BURAK, device: PHONE, recipient: ME, counter, previous, hash, void: false, sender }
 }
 
 fn hash(counter: u64) -> EnvelopeHash {
@@ -264,4 +265,43 @@ fn what_was_heard_of_a_voice_note_is_kept_and_the_next_one_is_known() {
     // Nothing else can be listened to.
     messages::mark_heard(&db, words, 5, true).unwrap();
     messages::mark_heard(&db, 99, 5, true).unwrap();
+}
+
+#[test]
+fn a_hole_that_a_block_explains_is_never_announced_and_the_next_one_is() {
+    let db = memory();
+    let burak = name("burak");
+    let link =
+        |counter| inbox::link(&db, &place(counter, previous(counter), &burak), Millis(counter)).unwrap();
+    let announced = || inbox::announce_gaps(&db, Millis(1_000)).unwrap();
+    assert_eq!(link(0), Fit::Fits);
+    blocks::set(&db, &BURAK, true).unwrap();
+    assert_eq!(blocks::untold(&db).unwrap(), [(BURAK, true)]);
+    // Sent before the block, fetched after it; then one that came before the server was told.
+    assert_eq!((link(1), link(4)), (Fit::Fits, Fit::Gap));
+    blocks::note_told(&db, &BURAK, true).unwrap();
+    assert!(blocks::is_blocked(&db, &BURAK).unwrap() && blocks::untold(&db).unwrap().is_empty());
+
+    blocks::set(&db, &BURAK, false).unwrap();
+    blocks::set(&db, &BURAK, false).unwrap();
+    assert_eq!(blocks::untold(&db).unwrap(), [(BURAK, false)]);
+    assert_eq!(link(5), Fit::Fits);
+    assert_eq!((link(9), link(10)), (Fit::Gap, Fit::Fits));
+    assert_eq!(link(7), Fit::Fits, "late, but here");
+    assert_eq!(announced(), [], "all of that was dropped by one's own wish");
+    assert_eq!(link(13), Fit::Gap);
+    assert_eq!(announced(), [(burak.clone(), 2)], "this was not");
+}
+
+#[test]
+fn who_was_blocked_before_they_ever_wrote_leaves_no_gap_either() {
+    let db = memory();
+    let burak = name("burak");
+    blocks::set(&db, &BURAK, true).unwrap();
+    blocks::set(&db, &BURAK, false).unwrap();
+    assert!(blocks::all(&db).unwrap().is_empty());
+    assert_eq!(inbox::link(&db, &place(3, previous(3), &burak), Millis(1)).unwrap(), Fit::Gap);
+    assert_eq!(inbox::announce_gaps(&db, Millis(2)).unwrap(), []);
+    assert_eq!(inbox::link(&db, &place(6, previous(6), &burak), Millis(3)).unwrap(), Fit::Gap);
+    assert_eq!(inbox::announce_gaps(&db, Millis(4)).unwrap(), [(burak, 2)]);
 }

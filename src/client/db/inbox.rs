@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position};
 
+use super::blocks;
 use super::messages::parsed;
 use super::{Sql, signed, unsigned};
 
@@ -55,6 +56,8 @@ pub(in crate::client) fn notice_once(
 
 /// A message's place in its sender's chain.
 pub(in crate::client) struct Place<'a> {
+    /// The sender's.
+    pub account: AccountId,
     pub device: DeviceId,
     pub recipient: AccountId,
     pub counter: u64,
@@ -99,7 +102,9 @@ pub(in crate::client) fn link(db: &Connection, place: &Place<'_>, now: Millis) -
     )?
     .execute(params![device, recipient, signed(counter + 1), after])?;
     if counter > next {
-        add_gap(db, place, next, counter - 1, now)?;
+        // One that a block explains is noted, so that it can be filled, and never announced.
+        let explained = blocks::explains(db, &place.account, &place.device, &place.recipient)?;
+        add_gap(db, place, next, counter - 1, now, explained)?;
         return Ok(Fit::Gap);
     }
     match hash {
@@ -108,9 +113,17 @@ pub(in crate::client) fn link(db: &Connection, place: &Place<'_>, now: Millis) -
     }
 }
 
-fn add_gap(db: &Connection, place: &Place<'_>, first: u64, last: u64, since: Millis) -> Sql<()> {
+fn add_gap(
+    db: &Connection,
+    place: &Place<'_>,
+    first: u64,
+    last: u64,
+    since: Millis,
+    announced: bool,
+) -> Sql<()> {
     db.prepare_cached(
-        "INSERT INTO gaps (device, recipient, first, last, since, sender) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO gaps (device, recipient, first, last, since, sender, announced)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         place.device.as_bytes(),
@@ -119,6 +132,7 @@ fn add_gap(db: &Connection, place: &Place<'_>, first: u64, last: u64, since: Mil
         signed(last),
         signed(since.0),
         place.sender.as_str(),
+        announced,
     ])
     .map(drop)
 }
@@ -140,9 +154,7 @@ fn fill(db: &Connection, place: &Place<'_>) -> Sql<Fit> {
     db.prepare_cached("DELETE FROM gaps WHERE rowid = ?1")?.execute([row])?;
     for (first, last) in [(first, counter.saturating_sub(1)), (counter + 1, last)] {
         if first <= last && !(first..=last).contains(&counter) {
-            add_gap(db, place, first, last, Millis(unsigned(since)))?;
-            db.prepare_cached("UPDATE gaps SET announced = ?2 WHERE rowid = ?1")?
-                .execute(params![db.last_insert_rowid(), announced])?;
+            add_gap(db, place, first, last, Millis(unsigned(since)), announced)?;
         }
     }
     Ok(Fit::Fits)

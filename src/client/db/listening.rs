@@ -234,3 +234,7 @@ fn read(row: &Row<'_>) -> Sql<Listening> {
         here: unsigned(row.get(9)?).try_into().unwrap_or(u32::MAX),
     })
 }
+
+#[cfg(test)]
+#[path = "listening_tests.rs"]
+mod tests;

@@ -190,6 +190,20 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE messages ADD COLUMN key_changed INTEGER NOT NULL DEFAULT 0;
 ",
     "
+    ALTER TABLE contacts ADD COLUMN voice TEXT;   -- what was chosen for how they are read aloud
+",
+    "
+    -- Whose mail is not wanted. told: whether the server knows. ended: how often a block has ended.
+    CREATE TABLE blocks (
+        account BLOB NOT NULL PRIMARY KEY,
+        blocked INTEGER NOT NULL,
+        told INTEGER NOT NULL DEFAULT 0,
+        ended INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    -- The block whose hole in this chain has been passed over.
+    ALTER TABLE chains ADD COLUMN forgiven INTEGER NOT NULL DEFAULT 0;
+",
+    "
     -- The transparency log, verified. previous: the place of the name's leaf before.
     CREATE TABLE log_leaves (
         place INTEGER PRIMARY KEY,

@@ -5,8 +5,10 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::client::db::messages::{self, Kind};
-use crate::client::db::{fetches, inbox, live_sound, outbox, speaking};
-use crate::client::{Body, ClientError, Command, Delivery, Event, Message, MessageRef, Reply, Status};
+use crate::client::db::{contacts, fetches, inbox, live_sound, outbox, speaking};
+use crate::client::{
+    Body, ClientError, Command, Delivery, Event, Message, MessageRef, PersonVoice, Reply, Status,
+};
 use crate::model::{MessageId, Millis, Nickname, limits};
 use crate::protocol::message::Verb;
 
@@ -31,6 +33,7 @@ impl Engine {
                 let session = self.session().await?;
                 Reply::Contacts(self.users(&session).await.map_err(|trouble| self.explain(trouble))?)
             }
+            Command::Block { nickname, blocked } => self.block(nickname, blocked).await?,
             Command::WatchPresence => {
                 let session = self.session().await?;
                 Reply::Contacts(self.watch(&session).await.map_err(|trouble| self.explain(trouble))?)
@@ -118,6 +121,11 @@ impl Engine {
                 Reply::Messages(next.into_iter().collect())
             }
             Command::Unread => Reply::Unread(self.db.run(|db| messages::unread(db)).await?),
+            Command::VoiceOf { nickname } => Reply::Voice(self.voice_of(nickname).await?),
+            Command::SetVoiceOf { nickname, voice } => {
+                self.set_voice_of(nickname, voice).await?;
+                Reply::Done
+            }
         };
         Ok((reply, Vec::new()))
     }
@@ -140,6 +148,36 @@ impl Engine {
             queued,
             clock_ahead_ms: up,
         })
+    }
+
+    async fn voice_of(&self, nickname: Nickname) -> Result<PersonVoice, ClientError> {
+        if nickname == self.me.nickname {
+            return Ok(PersonVoice { account: Some(self.me.account), chosen: None });
+        }
+        let wanted = nickname.clone();
+        if let Some((account, chosen)) = self.db.run(move |db| contacts::voice(db, &wanted)).await? {
+            return Ok(PersonVoice { account: Some(account), chosen });
+        }
+        // Someone new. Where the server can't be asked, the name has to do.
+        let Ok(session) = self.session().await else {
+            return Ok(PersonVoice { account: None, chosen: None });
+        };
+        let found = self.look_up_name(&session, &nickname).await.map_err(|trouble| self.explain(trouble))?;
+        let person = found.ok_or(ClientError::UnknownNickname { nickname })?;
+        Ok(PersonVoice { account: Some(person.account.id), chosen: None })
+    }
+
+    async fn set_voice_of(&self, nickname: Nickname, voice: Option<String>) -> Result<(), ClientError> {
+        let store = |nickname: Nickname, voice: Option<String>| {
+            self.db.write(move |db| contacts::set_voice(db, &nickname, voice.as_deref()))
+        };
+        if store(nickname.clone(), voice.clone()).await? {
+            return Ok(());
+        }
+        let unknown = ClientError::UnknownNickname { nickname: nickname.clone() };
+        let session = self.session().await?;
+        let found = self.look_up_name(&session, &nickname).await.map_err(|trouble| self.explain(trouble))?;
+        if found.is_some() && store(nickname, voice).await? { Ok(()) } else { Err(unknown) }
     }
 
     /// Puts a message into the history and the outbox, once.

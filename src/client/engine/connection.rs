@@ -9,15 +9,15 @@ use tokio::time::{Instant, timeout};
 
 use crate::client::db::inbox;
 use crate::client::link::tls::{self, Trust};
-use crate::client::link::wire::{Pushes, wire};
+use crate::client::link::wire::{Pushes, wait, wire};
 use crate::client::link::{Address, Pushed, Wire};
 use crate::client::{ClientError, Event};
 use crate::crypto::{PrivateKey, Purpose, session};
 use crate::model::{AccountId, DeviceId, KeyId, Millis, ServerId};
 use crate::protocol::VERSION;
-use crate::protocol::message::{Answer, Push, SessionProof, Verb};
+use crate::protocol::message::{Answer, GoodbyeReason, Push, SessionProof, Verb};
 
-use super::{Engine, Link, Progress, Session, Trouble, compute, lock, refusal, stopped};
+use super::{Engine, Link, Progress, Session, Trouble, compute, limited, lock, refused, stopped};
 
 /// The first pause; each further one is twice the one before.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -55,6 +55,10 @@ pub(in crate::client) async fn greet(
     let unreachable =
         |cause: &str| ClientError::Unreachable { server: address.to_string(), cause: cause.to_owned() };
     let hello = timeout(PATIENCE, pushes.next()).await.map_err(|_| unreachable("no greeting"))?;
+    if let Some(Pushed { push: Push::Goodbye { reason: GoodbyeReason::Limited, retry_after }, .. }) = hello {
+        let wait = retry_after.map(wait);
+        return Err(limited("the server has as many connections as it takes, in all or from here", wait));
+    }
     let Some(Pushed { push: Push::Hello { versions, server, nonce, time, log_key }, .. }) = hello else {
         wire.close();
         return Err(unreachable("something else than a tellal server answers there"));
@@ -132,8 +136,16 @@ impl Engine {
                 }
                 Err(error) => error,
             };
-            let wait = pause.mul_f64(rand::random_range(0.5..1.0));
-            self.link.send_replace(Link::Down { attempt, error: error.clone() });
+            // Where the server has said when, that is kept to, whoever is in a hurry.
+            let wait = match &error {
+                ClientError::Limited { retry_in_ms, .. } => {
+                    Duration::from_millis(*retry_in_ms).mul_f64(rand::random_range(1.0..1.1))
+                }
+                _ => pause.mul_f64(rand::random_range(0.5..1.0)),
+            };
+            let is_limited = matches!(error, ClientError::Limited { .. });
+            let not_before = is_limited.then(|| std::time::Instant::now() + wait);
+            self.link.send_replace(Link::Down { attempt, error: error.clone(), not_before });
             let reason = error.to_string();
             if said.as_ref() != Some(&reason) && !self.stop.is_cancelled() {
                 let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -144,10 +156,10 @@ impl Engine {
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
-                () = self.kick.notified() => {}
+                () = self.kick.notified(), if !is_limited => {}
             }
         }
-        self.link.send_replace(Link::Down { attempt: u64::MAX, error: stopped() });
+        self.link.send_replace(Link::Down { attempt: u64::MAX, error: stopped(), not_before: None });
     }
 
     async fn log_in(&self, attempt: u64) -> Result<(Session, Greeted), ClientError> {
@@ -198,7 +210,7 @@ impl Engine {
             wire.close();
             result
         };
-        let (received, sent, fetched, spoken, listened, renewed, audited, watched, ()) = tokio::join!(
+        let (received, sent, fetched, spoken, listened, renewed, audited, watched, blocked, ()) = tokio::join!(
             async { ended(self.receive(&session, pushes).await) },
             async { ended(self.send_outbox(&session).await) },
             async { ended(self.fetch_sound(&session).await) },
@@ -209,15 +221,14 @@ impl Engine {
             async {
                 if self.watching.load(Ordering::Relaxed) { self.watch_again(&session).await } else { Ok(()) }
             },
+            async { self.tell_blocks(&session).await },
             closing,
         );
         let reason = run.await.unwrap_or_else(|_| "the connection broke off".to_owned());
-        let troubles = [received, sent, fetched, spoken, listened, renewed, audited, watched];
+        let troubles = [received, sent, fetched, spoken, listened, renewed, audited, watched, blocked];
         let local = troubles.into_iter().find_map(|result| match result {
             Err(Trouble::Local(error)) => Some(error),
-            Err(Trouble::Refused { code, .. }) => {
-                Some(ClientError::Refused { reason: refusal(code).to_owned() })
-            }
+            Err(Trouble::Refused { code, retry_after }) => Some(refused(code, retry_after)),
             Err(Trouble::Lost) | Ok(()) => None,
         });
         local.unwrap_or(ClientError::Unreachable { server: self.address.to_string(), cause: reason })

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
+use crate::client::db::blocks;
 use crate::client::db::contacts::{self, Pin, Stored};
 use crate::client::db::log;
 use crate::client::{Alarm, ClientError, Contact, Event};
@@ -266,6 +267,7 @@ impl Engine {
             let skeleton = unicode_security::skeleton(name.folded()).collect();
             alike.entry(skeleton).or_default().push(name.clone());
         }
+        let blocked = self.db.run(|db| blocks::all(db)).await?;
         let names: Vec<Nickname> = people.iter().map(|(person, _)| person.account.nickname.clone()).collect();
         let known = self.db.run(move |db| {
             let known: crate::client::db::Sql<Vec<Option<Stored>>> =
@@ -310,6 +312,7 @@ impl Engine {
                 color: account.color,
                 since: account.since,
                 me: account.id == self.me.account,
+                blocked: blocked.contains(&account.id),
                 warning,
                 key_change: change,
             }

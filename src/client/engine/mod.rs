@@ -1,6 +1,7 @@
 //! The core at work in the process that owns the profile: commands in, events out.
 //!
 //! - [`audit`]: the transparency log
+//! - [`blocking`]: whose mail is not wanted
 //! - [`commands`]: what is asked, one by one
 //! - [`connection`]: connecting, logging in, and again after each loss
 //! - [`directory`]: who people are; presence
@@ -12,6 +13,7 @@
 //! - [`verification`]: safety numbers, changed keys
 
 mod audit;
+mod blocking;
 mod commands;
 pub(super) mod connection;
 mod directory;
@@ -109,9 +111,16 @@ struct Me {
 /// How it stands with the server.
 #[derive(Clone)]
 enum Link {
-    Connecting { attempt: u64 },
+    Connecting {
+        attempt: u64,
+    },
     Up(Session),
-    Down { attempt: u64, error: ClientError },
+    Down {
+        attempt: u64,
+        error: ClientError,
+        /// No attempt begins before this, whoever wants one.
+        not_before: Option<Instant>,
+    },
 }
 
 /// A connection that is logged in.
@@ -249,6 +258,9 @@ impl Engine {
         let asked = match &*link.borrow_and_update() {
             Link::Up(session) if !session.wire.is_closed() => return Ok(session.clone()),
             Link::Connecting { attempt } => *attempt,
+            Link::Down { error, not_before: Some(time), .. } if Instant::now() < *time => {
+                return Err(error.clone());
+            }
             Link::Down { attempt, .. } => attempt + 1,
             // It has ended, which is about to be noticed.
             Link::Up(session) => session.attempt + 1,
@@ -261,7 +273,7 @@ impl Engine {
             }
             match &*link.borrow_and_update() {
                 Link::Up(session) if !session.wire.is_closed() => return Ok(session.clone()),
-                Link::Down { attempt, error } if *attempt >= asked => return Err(error.clone()),
+                Link::Down { attempt, error, .. } if *attempt >= asked => return Err(error.clone()),
                 _ => {}
             }
         }
@@ -274,7 +286,7 @@ impl Engine {
                 server: self.address.to_string(),
                 cause: "the connection was lost".to_owned(),
             },
-            Trouble::Refused { code, .. } => ClientError::Refused { reason: refusal(code).to_owned() },
+            Trouble::Refused { code, retry_after } => refused(code, retry_after),
             Trouble::Local(error) => error,
         }
     }
@@ -358,6 +370,22 @@ fn stopped() -> ClientError {
     ClientError::Internal("the client is closed".to_owned())
 }
 
+/// The error that a refusal is for whoever asked.
+pub(super) fn refused(code: RefusalCode, retry_after: Option<Duration>) -> ClientError {
+    match code {
+        RefusalCode::Limited => limited("the server has been asked too often from your address", retry_after),
+        RefusalCode::InviteNeeded => ClientError::InviteNeeded,
+        code => ClientError::Refused { reason: refusal(code).to_owned() },
+    }
+}
+
+/// The error that too much of something is.
+pub(super) fn limited(what: &str, retry_after: Option<Duration>) -> ClientError {
+    let wait = retry_after.unwrap_or(Duration::from_secs(60));
+    let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    ClientError::Limited { what: what.to_owned(), retry_in_ms }
+}
+
 /// What a refusal means, for a person.
 pub(super) fn refusal(code: RefusalCode) -> &'static str {
     match code {
@@ -374,6 +402,12 @@ pub(super) fn refusal(code: RefusalCode) -> &'static str {
         RefusalCode::TooLarge => "it is too large",
         RefusalCode::StorageFailed => "its disk is full or fails; try again later",
         RefusalCode::ShuttingDown => "it is shutting down; try again later",
+        RefusalCode::Limited => "it takes only so much from one account in a minute",
+        RefusalCode::InviteNeeded => "it takes new accounts by invitation only",
+        RefusalCode::MailboxFull => "the recipient's mailbox is full until they fetch their mail",
+        RefusalCode::BlobQuota => {
+            "your voice notes that were not fetched yet take all the room that it has for them"
+        }
     }
 }
 

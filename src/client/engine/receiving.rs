@@ -11,7 +11,7 @@ use rusqlite::Transaction;
 use tokio::time::interval;
 
 use crate::client::db::inbox::{self, Fit, Noticed, Place};
-use crate::client::db::{Sql, contacts, fetches, listening, messages};
+use crate::client::db::{Sql, blocks, contacts, fetches, listening, messages};
 use crate::client::link::Pushed;
 use crate::client::link::wire::Pushes;
 use crate::client::{Body, Delivery, Event};
@@ -313,17 +313,31 @@ fn store_opened(
     inbox::remember(db, &device, &message, hash)?;
     let name = &person.account.nickname;
     let now = Millis::now();
+    let blocked = blocks::is_blocked(db, &person.account.id)?;
     if let Some(counter) = header.counter {
         let void = opened.content == Content::Void;
         let (previous, hash) = (header.previous, *hash);
-        let place = Place { device, recipient, counter, previous, hash, void, sender: name };
-        if inbox::link(db, &place, now)? == Fit::Wrong {
+        let place = Place {
+            account: person.account.id,
+            device,
+            recipient,
+            counter,
+            previous,
+            hash,
+            void,
+            sender: name,
+        };
+        if inbox::link(db, &place, now)? == Fit::Wrong && !blocked {
             let text = format!(
                 "A message from {name} does not follow the one before it: something may be missing or \
                  out of place"
             );
             events.push(Event::Message(notice(db, me, name, text)?));
         }
+    }
+    // Came before the server was told: as if it had been dropped there.
+    if blocked {
+        return Ok(());
     }
     let body = match &opened.content {
         Content::Void | Content::Log(_) => return Ok(()),
@@ -460,7 +474,7 @@ fn say_once(
     events: &mut Vec<Event>,
 ) -> Sql<()> {
     let what = if fork { Noticed::Fork } else { Noticed::Broken };
-    if !inbox::notice_once(db, &device, &message, what)? {
+    if blocks::is_blocked(db, &sender)? || !inbox::notice_once(db, &device, &message, what)? {
         return Ok(());
     }
     let known: Option<Nickname> = contacts::by_account(db, &sender)?.map(|stored| stored.nickname);

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::client::db::messages::Measured;
 use crate::client::db::outbox::{Item, Sealed};
@@ -16,6 +17,7 @@ use crate::crypto::chunk::{self, seal_chunk};
 use crate::crypto::envelope::{
     Content, Conversation, Draft, LiveClosing, VoiceData, VoiceManifest, seal, wrap,
 };
+use crate::model::time::in_words;
 use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
@@ -44,8 +46,8 @@ struct UnderWay {
 /// What became of an attempt to send something.
 enum Attempt {
     Sent(oneshot::Receiver<Reply>),
-    /// It waits: for a key to be accepted, or for one that can be sent to.
-    Held(String),
+    /// It waits: for a key to be accepted, for one that can be sent to, for room at the server.
+    Held(Hold),
     /// It never can be sent.
     Refused(String),
     /// Another item is in its place now.
@@ -58,6 +60,36 @@ enum Next {
     Go,
     /// Begin again from the front, after a while.
     Again(Duration),
+    /// On to the next one of another conversation; this one waits so long.
+    Hold(Nickname, Hold),
+}
+
+/// A conversation that waits.
+struct Hold {
+    until: Instant,
+    reason: String,
+    /// By a limit on one's own sending.
+    limited: bool,
+}
+
+impl Hold {
+    fn new(wait: Duration, reason: String) -> Self {
+        Self { until: Instant::now() + wait, reason, limited: false }
+    }
+
+    /// What the server has said no to, and when it may say yes.
+    fn refused(code: RefusalCode, wait: Duration) -> Self {
+        let limited = code == RefusalCode::Limited;
+        Self { limited, ..Self::new(wait, delayed(code, wait)) }
+    }
+}
+
+/// Why an upload stopped.
+enum Stopped {
+    /// The server never will have it.
+    ForGood(RefusalCode),
+    /// It may have it later.
+    For(Hold),
 }
 
 impl Engine {
@@ -66,7 +98,7 @@ impl Engine {
         let mut under_way: VecDeque<UnderWay> = VecDeque::new();
         let mut after = 0;
         // Conversations that wait: what comes later in them waits too, so that order is kept.
-        let mut held: HashMap<Nickname, String> = HashMap::new();
+        let mut held: HashMap<Nickname, Hold> = HashMap::new();
         // Directory answers older than this don't count: a key has been replaced.
         let mut at_least = Millis(0);
         // Times in a row that the order was begun anew.
@@ -76,8 +108,8 @@ impl Engine {
                 let Some(item) = self.db.run(move |db| outbox::next(db, after)).await? else { break };
                 after = item.place;
                 let (place, arrival, id, to) = (item.place, item.arrival, item.id, item.to.clone());
-                if let Some(reason) = held.get(&to) {
-                    self.tell(Event::Delayed { id, reason: reason.clone() });
+                if let Some(hold) = held.get(&to) {
+                    self.say_held(id, &to, hold);
                     continue;
                 }
                 let closes = item.closes;
@@ -93,9 +125,9 @@ impl Engine {
                             reply,
                         });
                     }
-                    Attempt::Held(reason) => {
-                        self.tell(Event::Delayed { id, reason: reason.clone() });
-                        held.insert(to, reason);
+                    Attempt::Held(hold) => {
+                        self.say_held(id, &to, &hold);
+                        held.insert(to, hold);
                     }
                     Attempt::Replaced => after = place - 1,
                     Attempt::Refused(reason) => self.refuse(place, arrival, false, reason).await?,
@@ -110,8 +142,8 @@ impl Engine {
                         held.clear();
                         after = 0;
                     }
-                    () = tokio::time::sleep(HELD) => {
-                        held.clear();
+                    () = release(&held) => {
+                        held.retain(|_, hold| Instant::now() < hold.until);
                         after = 0;
                     }
                 }
@@ -123,20 +155,27 @@ impl Engine {
             };
             let Some(done) = under_way.pop_front() else { continue };
             let mut next = self.settle(session, done, reply).await?;
-            if let Next::Again(_) = next {
+            if let Next::Again(pause) = &mut next {
                 // The rest of the window has been decided on already: heard out before the order begins anew.
                 for rest in std::mem::take(&mut under_way) {
                     let UnderWay { place, arrival, closes, id, to, has_link, reply } = rest;
                     let (_, gone) = oneshot::channel();
                     let rest = UnderWay { place, arrival, closes, id, to, has_link, reply: gone };
-                    if let Next::Again(longer) = self.settle(session, rest, reply.await).await?
-                        && let Next::Again(pause) = &mut next
-                    {
-                        *pause = longer.max(*pause);
+                    match self.settle(session, rest, reply.await).await? {
+                        Next::Again(longer) => *pause = longer.max(*pause),
+                        Next::Hold(to, hold) => drop(held.insert(to, hold)),
+                        Next::Go => {}
                     }
                 }
             }
-            again = if matches!(next, Next::Go) { 0 } else { again.saturating_add(1) };
+            again = if let Next::Again(_) = next { again.saturating_add(1) } else { 0 };
+            let next = match next {
+                Next::Hold(to, hold) => {
+                    held.insert(to, hold);
+                    Next::Go
+                }
+                next => next,
+            };
             if let Next::Again(pause) = next {
                 // What does not help once may help later, but not by being repeated as fast as it goes.
                 let pause = if again > 1 { pause.max(RETRY) } else { pause };
@@ -157,21 +196,21 @@ impl Engine {
             Ok(None) => return Ok(Attempt::Refused(unknown(&item.to))),
             // Until the server's answer and its log agree.
             Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => {
-                return Ok(Attempt::Held(error.to_string()));
+                return Ok(Attempt::Held(Hold::new(HELD, error.to_string())));
             }
             Err(trouble) => return Err(trouble),
         };
         // What was sealed for an account is for that account alone.
         let other = item.link.is_some_and(|link| link.account != person.account.id);
         if person.held || other {
-            return Ok(Attempt::Held(self.why_held(item.to).await?));
+            return Ok(Attempt::Held(Hold::new(HELD, self.why_held(item.to).await?)));
         }
         let now = Millis::now().0.saturating_add_signed(session.clock_ahead_ms);
         let mut keys = person.usable_keys(Millis(now));
         if keys.is_empty() {
             let asked = match self.look_up_name(session, &item.to).await {
                 Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => {
-                    return Ok(Attempt::Held(error.to_string()));
+                    return Ok(Attempt::Held(Hold::new(HELD, error.to_string())));
                 }
                 asked => asked?,
             };
@@ -179,9 +218,10 @@ impl Engine {
         }
         if keys.is_empty() {
             let name = &item.to;
-            return Ok(Attempt::Held(format!(
+            let reason = format!(
                 "{name} was not online for so long that there is no key to write to: it leaves once {name} has been"
-            )));
+            );
+            return Ok(Attempt::Held(Hold::new(HELD, reason)));
         }
         let (place, arrival, closes, id) = (item.place, item.arrival, item.closes, item.id);
         let sealed = match item.sealed {
@@ -192,17 +232,28 @@ impl Engine {
             },
         };
         if let (Some((blob, chunks)), Some(arrival), false) = (sealed.blob, arrival, sealed.uploaded)
-            && let Err(code) =
+            && let Err(stopped) =
                 self.upload(session, (place, arrival, id), &sealed.secret, blob, chunks).await?
         {
+            let code = match stopped {
+                Stopped::ForGood(code) => code,
+                Stopped::For(hold) => return Ok(Attempt::Held(hold)),
+            };
             self.refuse(place, Some(arrival), true, refusal(code).to_owned()).await?;
             return Ok(Attempt::Replaced);
         }
         let mut blobs: Vec<BlobId> = sealed.blob.iter().map(|(id, _)| *id).collect();
         if let (true, Some(closed)) = (closes, arrival) {
-            match self.finish_upload(session, closed).await? {
-                Ok(of_note) => blobs = of_note,
-                Err(code) => {
+            match self.finish_upload(session, closed).await {
+                Ok(Ok(of_note)) => blobs = of_note,
+                Err(trouble) => match stopped(trouble)? {
+                    Stopped::For(hold) => return Ok(Attempt::Held(hold)),
+                    Stopped::ForGood(code) => {
+                        self.refuse(place, arrival, true, refusal(code).to_owned()).await?;
+                        return Ok(Attempt::Replaced);
+                    }
+                },
+                Ok(Err(code)) => {
                     self.refuse(place, arrival, true, refusal(code).to_owned()).await?;
                     return Ok(Attempt::Replaced);
                 }
@@ -308,7 +359,7 @@ impl Engine {
         }
     }
 
-    /// Brings a blob to the server, from where it broke off. `Err`: the server never will have it.
+    /// Brings a blob to the server, from where it broke off. `Err`: the server does not take it.
     async fn upload(
         &self,
         session: &Session,
@@ -316,7 +367,7 @@ impl Engine {
         secret: &MessageSecret,
         blob: BlobId,
         chunks: u32,
-    ) -> Result<Result<(), RefusalCode>, Trouble> {
+    ) -> Result<Result<(), Stopped>, Trouble> {
         let (answer, _) = session.wire.ask(Verb::StatBlob { blob }).await?;
         let Answer::Blob { chunks: there, sealed } = answer else { return Err(Trouble::Lost) };
         let mut under_way: VecDeque<oneshot::Receiver<Reply>> = VecDeque::new();
@@ -338,8 +389,13 @@ impl Engine {
             let Some(reply) = under_way.pop_front() else { break };
             match reply.await.unwrap_or(Err(crate::client::link::Denied::Lost)).map_err(Trouble::from) {
                 Ok(_) => {}
-                Err(Trouble::Refused { code, .. }) if is_final(code) => return Ok(Err(code)),
-                Err(trouble) => return Err(trouble),
+                Err(trouble) => {
+                    // Chunks behind one that was refused are out of order, and refused for that alone.
+                    for rest in under_way {
+                        let _ = rest.await;
+                    }
+                    return stopped(trouble).map(Err);
+                }
             }
             done += 1;
             self.tell(Event::Uploading { id, sent: done, total: chunks });
@@ -347,12 +403,17 @@ impl Engine {
         if !sealed {
             match session.wire.ask(Verb::SealBlob { blob, chunks }).await.map_err(Trouble::from) {
                 Ok(_) => {}
-                Err(Trouble::Refused { code, .. }) if is_final(code) => return Ok(Err(code)),
-                Err(trouble) => return Err(trouble),
+                Err(trouble) => return stopped(trouble).map(Err),
             }
         }
         self.db.write(move |db| outbox::mark_uploaded(db, place, true)).await?;
         Ok(Ok(()))
+    }
+
+    /// Says that a message waits with its conversation.
+    fn say_held(&self, id: MessageId, to: &Nickname, hold: &Hold) {
+        let (reason, limited) = (hold.reason.clone(), hold.limited);
+        self.tell(Event::Delayed { id, reason, to: Some(to.clone()), limited });
     }
 
     /// Acts on the server's word about a submission.
@@ -399,8 +460,15 @@ impl Engine {
                 Ok(if fill { Next::Again(Duration::ZERO) } else { Next::Go })
             }
             Err(Trouble::Refused { code, retry_after, .. }) => {
-                self.tell(Event::Delayed { id, reason: format!("the server refused: {}", refusal(code)) });
-                Ok(Next::Again(retry_after.unwrap_or(RETRY)))
+                let wait = retry_after.unwrap_or(RETRY);
+                if code == RefusalCode::MailboxFull {
+                    let hold = Hold::refused(code, wait);
+                    self.say_held(id, &to, &hold);
+                    return Ok(Next::Hold(to, hold));
+                }
+                let limited = code == RefusalCode::Limited;
+                self.tell(Event::Delayed { id, reason: delayed(code, wait), to: None, limited });
+                Ok(Next::Again(wait))
             }
             Err(trouble) => Err(trouble),
         }
@@ -441,6 +509,34 @@ impl Engine {
             None => format!("the key of {nickname} has changed"),
         })
     }
+}
+
+/// Waits until the first of what is held may be tried again.
+async fn release(held: &HashMap<Nickname, Hold>) {
+    match held.values().map(|hold| hold.until).min() {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a refused chunk means for its blob.
+fn stopped(trouble: Trouble) -> Result<Stopped, Trouble> {
+    match trouble {
+        Trouble::Refused { code, .. } if is_final(code) => Ok(Stopped::ForGood(code)),
+        Trouble::Refused { code, retry_after: Some(wait) }
+            if matches!(code, RefusalCode::Limited | RefusalCode::BlobQuota) =>
+        {
+            Ok(Stopped::For(Hold::refused(code, wait)))
+        }
+        trouble => Err(trouble),
+    }
+}
+
+/// That something waits, why, and how long.
+fn delayed(code: RefusalCode, wait: Duration) -> String {
+    let wait = in_words(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    let why = refusal(code).trim_end_matches("; try again later");
+    format!("the server refused: {why}; it is tried again in {wait}")
 }
 
 /// A note that is being spoken, or was, will not leave: what was recorded is kept here.
@@ -499,6 +595,7 @@ pub(super) fn is_final(code: RefusalCode) -> bool {
             | RefusalCode::TooLarge
             | RefusalCode::NicknameTaken
             | RefusalCode::AccountExists
+            | RefusalCode::InviteNeeded
     )
 }
 

@@ -12,6 +12,7 @@ use crate::client::db::speaking::{self, Ended, Speaking};
 use crate::client::db::{Sql, listening, live_sound, messages};
 use crate::client::link::Denied;
 use crate::client::link::wire::Reply as Answered;
+use crate::client::live::Ending;
 use crate::client::{Body, ClientError, Command, Event, Message, MessageRef, Reply};
 use crate::crypto::live::{Note, seal_group};
 use crate::model::{BlobId, MessageId, Millis, limits};
@@ -62,8 +63,12 @@ impl Engine {
                 self.add_group(id, index, bulk).await?;
                 Reply::Done
             }
-            Command::EndLive { id, withdraw } => {
-                let ended = if withdraw { Ended::Withdrawn } else { Ended::Done };
+            Command::EndLive { id, ending } => {
+                let ended = match ending {
+                    Ending::Done => Ended::Done,
+                    Ending::CutOff => Ended::CutOff,
+                    Ending::Withdrawn => Ended::Withdrawn,
+                };
                 Reply::Message(self.end_live(id, ended, bulk).await?)
             }
             Command::LiveSound { which, after } => return self.live_sound(which, after).await,

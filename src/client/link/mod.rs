@@ -7,8 +7,8 @@
 //! - [`wire`]: one task that reads and writes; requests in, replies and pushes out
 
 pub(super) mod address;
-pub(super) mod tls;
+pub(crate) mod tls;
 pub(super) mod wire;
 
-pub(super) use address::Address;
+pub(crate) use address::Address;
 pub(super) use wire::{Denied, Pushed, Wire};

@@ -197,3 +197,7 @@ impl ServerCertVerifier for Verifier {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(all(test, feature = "server"))]
+#[path = "tls_tests.rs"]
+mod tests;

@@ -237,10 +237,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                     self.answer(number, Ok((answer, frame.body)));
                 }
                 Push::Refusal { number, code, retry_after } => {
-                    let retry_after = retry_after.map(|ms| Duration::from_millis(ms.into()));
+                    let retry_after = retry_after.map(wait);
                     self.answer(number, Err(Denied::Refused { code, retry_after }));
                 }
-                Push::Goodbye { reason } => return Err(goodbye(reason).to_owned()),
+                Push::Goodbye { reason, retry_after } => {
+                    // Who waits for a greeting wants to know when to come again.
+                    self.push(Push::Goodbye { reason, retry_after }, Bytes::new());
+                    return Err(goodbye(reason).to_owned());
+                }
                 push => self.push(push, frame.body),
             }
         }
@@ -275,6 +279,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     }
 }
 
+/// How long a server may have its clients wait, whatever it says.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// The time to wait that a server has named.
+pub(crate) fn wait(retry_after: u32) -> Duration {
+    Duration::from_millis(retry_after.into()).min(LONGEST_WAIT)
+}
+
 fn goodbye(reason: GoodbyeReason) -> &'static str {
     match reason {
         GoodbyeReason::ShuttingDown => "the server is shutting down",
@@ -282,6 +294,7 @@ fn goodbye(reason: GoodbyeReason) -> &'static str {
         GoodbyeReason::TooLarge => "the server found something too large",
         GoodbyeReason::TimedOut => "the server heard nothing for too long",
         GoodbyeReason::Replaced => "this profile has connected from somewhere else",
+        GoodbyeReason::Limited => "the server has too many connections",
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can be asked, one file for each kind: check, ask the store, answer.
 
 pub mod blob;
+pub mod block;
 pub mod directory;
 pub mod log;
 pub mod login;
@@ -10,8 +11,11 @@ pub mod register;
 pub mod submit;
 
 use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use super::session::{Done, Pending};
 use crate::protocol::message::{Answer, RefusalCode};
@@ -28,6 +32,9 @@ pub fn code(error: &StoreError) -> RefusalCode {
         StoreError::BlobMissing => RefusalCode::BlobMissing,
         StoreError::Conflict => RefusalCode::Invalid,
         StoreError::TooLarge => RefusalCode::TooLarge,
+        StoreError::InviteInvalid => RefusalCode::InviteNeeded,
+        StoreError::MailboxFull => RefusalCode::MailboxFull,
+        StoreError::BlobQuota => RefusalCode::BlobQuota,
         StoreError::Failed(_) => RefusalCode::StorageFailed,
     }
 }
@@ -51,7 +58,13 @@ fn refused(number: u32, code: RefusalCode) -> Pending {
     Box::pin(std::future::ready(Done::Refused(number, code)))
 }
 
+/// How much public-key work is done at once.
+static COMPUTING: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(2, NonZeroUsize::get)));
+
 /// Public-key work takes a good part of a millisecond: too long for a thread that serves others.
 async fn computed<T: Send + 'static>(work: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
+    // Never closed. More threads than cores would make nothing faster, and each has a stack and a heap of its own.
+    let _permit = COMPUTING.acquire().await;
     tokio::task::spawn_blocking(work).await.ok().flatten()
 }

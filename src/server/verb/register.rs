@@ -7,7 +7,7 @@ use minicbor::bytes::ByteVec;
 use super::computed;
 use crate::crypto::record::{verify_account, verify_message_key};
 use crate::crypto::{Purpose, session};
-use crate::model::Signed;
+use crate::model::{Signed, invite};
 use crate::protocol::message::{RefusalCode, SessionProof};
 use crate::server::Shared;
 use crate::server::session::{Done, Pending};
@@ -18,6 +18,8 @@ pub struct Register {
     pub record: Signed,
     pub message_key: Signed,
     pub signature: ByteVec,
+    /// Where the server asks for one.
+    pub invite: Option<String>,
 }
 
 pub fn register<S: Store>(
@@ -62,5 +64,6 @@ fn check(asked: Register, mut proof: SessionProof) -> Option<NewAccount> {
             supersedes: key.supersedes,
             record: asked.message_key,
         },
+        invite: asked.invite.as_deref().map(invite::hash),
     })
 }

@@ -3,7 +3,7 @@
 //! Every operation looks first and writes only when nothing speaks against it, so that one which is refused
 //! leaves no trace in a transaction that goes on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, Transaction};
@@ -15,18 +15,23 @@ use super::writer::ReplyTo;
 use crate::model::{
     AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Recipient, Signed, Submission, to_cbor,
 };
-use crate::store::{NewAccount, NewMessageKey, StoreError};
+use crate::store::{NewAccount, NewInvite, NewMessageKey, Quotas, StoreError};
 
 /// Something to write, and whom to tell when it is durable.
 pub enum Operation {
+    Invite(NewInvite, ReplyTo<()>),
     Register(Box<NewAccount>, ReplyTo<()>),
     Publish(Box<NewMessageKey>, ReplyTo<()>),
-    Submit(Box<Submission>, ReplyTo<Millis>),
+    Submit(Box<Prepared>, ReplyTo<Millis>),
+    /// Whose mailbox, whose mail, and whether it is dropped.
+    Block(AccountId, AccountId, bool, ReplyTo<()>),
     Acknowledge(DeviceId, u64, ReplyTo<()>),
     SealBlob {
         blob: BlobId,
         owner: DeviceId,
         chunks: u32,
+        /// Of its file.
+        bytes: u64,
         reply: ReplyTo<()>,
     },
     /// Answers whether there is more to prune.
@@ -34,11 +39,29 @@ pub enum Operation {
     Close(ReplyTo<()>),
 }
 
+/// A submission, with all that can be computed beside the one thread that writes.
+pub struct Prepared {
+    submission: Submission,
+    hash: [u8; 32],
+    /// CBOR of each recipient's wraps, in their order.
+    wraps: Vec<Vec<u8>>,
+}
+
+impl From<Submission> for Prepared {
+    fn from(submission: Submission) -> Self {
+        let hash = Sha256::digest(&submission.body).into();
+        let wraps = submission.recipients.iter().map(|recipient| to_cbor(&recipient.wraps)).collect();
+        Self { submission, hash, wraps }
+    }
+}
+
 impl Operation {
     /// Answers that the store has failed.
     pub fn refuse(self, error: StoreError) {
         match self {
-            Self::Register(_, reply)
+            Self::Invite(_, reply)
+            | Self::Block(.., reply)
+            | Self::Register(_, reply)
             | Self::Publish(_, reply)
             | Self::Acknowledge(_, _, reply)
             | Self::SealBlob { reply, .. }
@@ -59,13 +82,16 @@ pub struct Applied {
     pub removed: Vec<BlobId>,
 }
 
-/// What the writer remembers from group to group, being the only one who writes.
+/// What the writer remembers from group to group, being the only one who writes it.
 #[derive(Default)]
 pub struct Memory {
-    newest: HashMap<AccountId, u64>,
+    mailboxes: HashMap<AccountId, Mailbox>,
     keys: HashMap<DeviceId, (AccountId, KeyId, Millis)>,
+    /// All there are: who wants no mail, and whose. Looking for one takes as long whether it is there or not.
+    blocks: Option<HashSet<(AccountId, AccountId)>>,
     /// Leaves of the transparency log, once one was appended.
     log: Option<u64>,
+    quotas: Quotas,
 }
 
 impl Memory {
@@ -73,7 +99,28 @@ impl Memory {
     pub fn log_size(&self) -> Option<u64> {
         self.log
     }
+
+    /// Of nothing yet.
+    pub fn new(quotas: Quotas) -> Self {
+        Self { quotas, ..Self::default() }
+    }
+
+    /// Forgets what can be read again.
+    pub fn forget(&mut self) {
+        *self = Self::new(self.quotas);
+    }
 }
+
+/// How a mailbox stands.
+#[derive(Clone, Copy)]
+struct Mailbox {
+    newest: u64,
+    bytes: u64,
+}
+
+/// The mailbox of nobody. What is dropped goes through it, so that dropping takes the same work as keeping; it
+/// is emptied at each pruning. No account has this id.
+pub const NOBODY: AccountId = AccountId::new([0; 32]);
 
 /// How many accounts and devices are remembered before all are forgotten.
 const REMEMBERED: usize = 100_000;
@@ -82,17 +129,17 @@ const REMEMBERED: usize = 100_000;
 pub struct Group<'a> {
     transaction: &'a Transaction<'a>,
     memory: &'a mut Memory,
-    /// Mailboxes that have grown.
-    grown: Vec<AccountId>,
+    /// Mailboxes that have become longer, or smaller.
+    changed: Vec<AccountId>,
     failure: Option<StoreError>,
 }
 
 impl<'a> Group<'a> {
     pub fn new(transaction: &'a Transaction<'a>, memory: &'a mut Memory) -> Self {
-        if memory.newest.len() + memory.keys.len() > REMEMBERED {
-            *memory = Memory::default();
+        if memory.mailboxes.len() + memory.keys.len() > REMEMBERED {
+            memory.forget();
         }
-        Self { transaction, memory, grown: Vec::new(), failure: None }
+        Self { transaction, memory, changed: Vec::new(), failure: None }
     }
 
     /// The failure of the database itself, if there was one: the group is lost.
@@ -102,12 +149,13 @@ impl<'a> Group<'a> {
 
     /// Writes what is written once for a whole group.
     pub fn finish(mut self) -> Result<(), StoreError> {
-        self.grown.sort_unstable();
-        self.grown.dedup();
-        let mut update = self.transaction.prepare_cached("UPDATE account SET newest = ? WHERE id = ?")?;
-        for account in &self.grown {
-            if let Some(newest) = self.memory.newest.get(account) {
-                update.execute((newest.cast_signed(), account.as_bytes()))?;
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        let mut update =
+            self.transaction.prepare_cached("UPDATE account SET newest = ?, bytes = ? WHERE id = ?")?;
+        for account in &self.changed {
+            if let Some(Mailbox { newest, bytes }) = self.memory.mailboxes.get(account) {
+                update.execute((newest.cast_signed(), bytes.cast_signed(), account.as_bytes()))?;
             }
         }
         Ok(())
@@ -116,6 +164,11 @@ impl<'a> Group<'a> {
     pub fn apply(&mut self, operation: Operation) -> Applied {
         let (mut entries, mut removed) = (Vec::new(), Vec::new());
         let reply = match operation {
+            Operation::Invite(invite, reply) => self.answer(self.invite(&invite), reply),
+            Operation::Block(account, other, blocked, reply) => {
+                let result = self.set_blocked(account, other, blocked);
+                self.answer(result, reply)
+            }
             Operation::Register(new, reply) => {
                 let result = self.register(&new);
                 self.answer(result, reply)
@@ -124,16 +177,16 @@ impl<'a> Group<'a> {
                 let result = self.publish(&new);
                 self.answer(result, reply)
             }
-            Operation::Submit(submission, reply) => {
-                let result = self.submit(*submission, &mut entries);
+            Operation::Submit(prepared, reply) => {
+                let result = self.submit(*prepared, &mut entries);
                 self.answer(result, reply)
             }
             Operation::Acknowledge(device, seq, reply) => self.answer(self.acknowledge(&device, seq), reply),
-            Operation::SealBlob { blob, owner, chunks, reply } => {
-                self.answer(self.seal_blob(&blob, &owner, chunks), reply)
+            Operation::SealBlob { blob, owner, chunks, bytes, reply } => {
+                self.answer(self.seal_blob(&blob, &owner, chunks, bytes), reply)
             }
             Operation::Prune(what, reply) => {
-                let result = prune::step(self.transaction, what, &mut removed);
+                let result = self.prune(what, &mut removed);
                 self.answer(result, reply)
             }
             // The writer takes it out of every group.
@@ -155,6 +208,22 @@ impl<'a> Group<'a> {
         Box::new(move |committed| drop(reply.send(committed.and(result))))
     }
 
+    fn invite(&self, invite: &NewInvite) -> Result<(), StoreError> {
+        self.transaction
+            .prepare_cached("INSERT INTO invite (hash, uses, expires_at) VALUES (?, ?, ?)")?
+            .execute((invite.hash, invite.uses, invite.expires_at.0.cast_signed()))?;
+        Ok(())
+    }
+
+    /// Whether an invitation is good for one more account.
+    fn is_good(&self, hash: &[u8; 32]) -> Result<bool, StoreError> {
+        let good = self
+            .transaction
+            .prepare_cached("SELECT 1 FROM invite WHERE hash = ? AND uses > 0 AND expires_at > ?")?
+            .exists((hash, Millis::now().0.cast_signed()))?;
+        Ok(good)
+    }
+
     fn register(&mut self, new: &NewAccount) -> Result<(), StoreError> {
         let record = to_cbor(&new.record);
         let known: Option<Vec<u8>> = self
@@ -164,6 +233,12 @@ impl<'a> Group<'a> {
             .optional()?;
         if let Some(known) = known {
             return if known == record { Ok(()) } else { Err(StoreError::AccountExists) };
+        }
+        // Before the name, so that without an invitation nothing is learnt about names.
+        if let Some(invite) = &new.invite
+            && !self.is_good(invite)?
+        {
+            return Err(StoreError::InviteInvalid);
         }
         let taken = self
             .transaction
@@ -178,6 +253,11 @@ impl<'a> Group<'a> {
             .exists([new.device.as_bytes()])?;
         if known_device || new.message_key.device != new.device {
             return Err(StoreError::Conflict);
+        }
+        if let Some(invite) = &new.invite {
+            self.transaction
+                .prepare_cached("UPDATE invite SET uses = uses - 1 WHERE hash = ?")?
+                .execute([invite])?;
         }
         self.transaction
             .prepare_cached("INSERT INTO account (id, nickname) VALUES (?, ?)")?
@@ -233,10 +313,10 @@ impl<'a> Group<'a> {
 
     fn submit(
         &mut self,
-        submission: Submission,
+        prepared: Prepared,
         entries: &mut Vec<(AccountId, Arc<Entry>)>,
     ) -> Result<Millis, StoreError> {
-        let hash: [u8; 32] = Sha256::digest(&submission.body).into();
+        let Prepared { submission, hash, wraps: encoded } = prepared;
         let known: Option<(Vec<u8>, i64)> = self
             .transaction
             .prepare_cached("SELECT hash, accepted_at FROM envelope WHERE device = ? AND message = ?")?
@@ -284,13 +364,18 @@ impl<'a> Group<'a> {
                 .prepare_cached("INSERT OR IGNORE INTO blob_use (blob, envelope) VALUES (?, ?)")?
                 .execute((blob.as_bytes(), envelope))?;
         }
-        for Recipient { account, wraps } in submission.recipients {
-            let seq = self.newest(&account)? + 1;
+        for (Recipient { account, wraps }, encoded) in submission.recipients.into_iter().zip(encoded) {
+            let blocked = self.blocks()?.contains(&(account, submission.sender));
+            let account = if blocked { NOBODY } else { account };
+            let mut mailbox = self.mailbox(&account)?;
+            let seq = mailbox.newest + 1;
             self.transaction
                 .prepare_cached("INSERT INTO mailbox (account, seq, envelope, wraps) VALUES (?, ?, ?, ?)")?
-                .execute((account.as_bytes(), seq.cast_signed(), envelope, to_cbor(&wraps)))?;
-            self.memory.newest.insert(account, seq);
-            self.grown.push(account);
+                .execute((account.as_bytes(), seq.cast_signed(), envelope, &encoded))?;
+            mailbox.newest = seq;
+            mailbox.bytes += (submission.body.len() + encoded.len()) as u64;
+            self.memory.mailboxes.insert(account, mailbox);
+            self.changed.push(account);
             let entry = Entry {
                 seq,
                 sender: submission.sender,
@@ -308,7 +393,10 @@ impl<'a> Group<'a> {
 
     /// Refuses wraps for devices that are not the recipient's, and for keys that are not in use.
     fn check_recipient(&mut self, recipient: &Recipient, now: Millis) -> Result<(), StoreError> {
-        self.newest(&recipient.account)?;
+        if recipient.account == NOBODY {
+            return Err(StoreError::UnknownAccount);
+        }
+        let mailbox = self.mailbox(&recipient.account)?;
         for wrap in &recipient.wraps {
             let Some((account, key, until)) = self.message_key(&wrap.device)? else {
                 return Err(StoreError::Conflict);
@@ -320,22 +408,79 @@ impl<'a> Group<'a> {
                 return Err(StoreError::KeySuperseded);
             }
         }
+        // Full whatever the size of the next one: what is sent in order is also kept in order.
+        if mailbox.bytes >= self.memory.quotas.mailbox {
+            return Err(StoreError::MailboxFull);
+        }
         Ok(())
     }
 
-    /// The newest entry of an account's mailbox.
-    fn newest(&mut self, account: &AccountId) -> Result<u64, StoreError> {
-        if let Some(newest) = self.memory.newest.get(account) {
-            return Ok(*newest);
+    /// How an account's mailbox stands.
+    fn mailbox(&mut self, account: &AccountId) -> Result<Mailbox, StoreError> {
+        if let Some(mailbox) = self.memory.mailboxes.get(account) {
+            return Ok(*mailbox);
         }
-        let newest: Option<i64> = self
+        let query = if *account == NOBODY {
+            "SELECT coalesce(max(seq), 0), 0 FROM mailbox WHERE account = ?"
+        } else {
+            "SELECT newest, bytes FROM account WHERE id = ?"
+        };
+        let found = self
             .transaction
-            .prepare_cached("SELECT newest FROM account WHERE id = ?")?
-            .query_row([account.as_bytes()], |row| row.get(0))
+            .prepare_cached(query)?
+            .query_row([account.as_bytes()], |row| {
+                let (newest, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
+                Ok(Mailbox { newest: newest.cast_unsigned(), bytes: bytes.cast_unsigned() })
+            })
             .optional()?;
-        let newest = newest.ok_or(StoreError::UnknownAccount)?.cast_unsigned();
-        self.memory.newest.insert(*account, newest);
-        Ok(newest)
+        let mailbox = found.ok_or(StoreError::UnknownAccount)?;
+        self.memory.mailboxes.insert(*account, mailbox);
+        Ok(mailbox)
+    }
+
+    fn prune(&mut self, what: Prune, removed: &mut Vec<BlobId>) -> Result<bool, StoreError> {
+        let (account, up_to) = match what {
+            Prune::Mailbox(account, up_to) => (account, up_to),
+            Prune::Rest(now) => return prune::rest(self.transaction, now, removed),
+        };
+        let mut mailbox = self.mailbox(&account)?;
+        let (more, freed) = prune::mailbox(self.transaction, &account, up_to)?;
+        mailbox.bytes = mailbox.bytes.saturating_sub(freed);
+        self.memory.mailboxes.insert(account, mailbox);
+        self.changed.push(account);
+        Ok(more)
+    }
+
+    /// All blocks.
+    fn blocks(&mut self) -> Result<&mut HashSet<(AccountId, AccountId)>, StoreError> {
+        if self.memory.blocks.is_none() {
+            let mut query = self.transaction.prepare_cached("SELECT account, other FROM block")?;
+            let rows = query
+                .query_map([], |row| Ok((AccountId::new(row.get(0)?), AccountId::new(row.get(1)?))))?
+                .collect::<Result<_, _>>()?;
+            self.memory.blocks = Some(rows);
+        }
+        Ok(self.memory.blocks.get_or_insert_default())
+    }
+
+    fn set_blocked(&mut self, account: AccountId, other: AccountId, blocked: bool) -> Result<(), StoreError> {
+        if other == NOBODY {
+            return Err(StoreError::UnknownAccount);
+        }
+        self.mailbox(&other)?;
+        let statement = if blocked {
+            "INSERT OR IGNORE INTO block (account, other) VALUES (?, ?)"
+        } else {
+            "DELETE FROM block WHERE account = ? AND other = ?"
+        };
+        self.transaction.prepare_cached(statement)?.execute((account.as_bytes(), other.as_bytes()))?;
+        let blocks = self.blocks()?;
+        if blocked {
+            blocks.insert((account, other))
+        } else {
+            blocks.remove(&(account, other))
+        };
+        Ok(())
     }
 
     fn message_key(&mut self, device: &DeviceId) -> Result<Option<(AccountId, KeyId, Millis)>, StoreError> {
@@ -372,7 +517,7 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn seal_blob(&self, blob: &BlobId, owner: &DeviceId, chunks: u32) -> Result<(), StoreError> {
+    fn seal_blob(&self, blob: &BlobId, owner: &DeviceId, chunks: u32, bytes: u64) -> Result<(), StoreError> {
         let known: Option<(Vec<u8>, u32)> = self
             .transaction
             .prepare_cached("SELECT device, chunks FROM blob WHERE id = ?")?
@@ -383,8 +528,14 @@ impl<'a> Group<'a> {
             return if same { Ok(()) } else { Err(StoreError::Conflict) };
         }
         self.transaction
-            .prepare_cached("INSERT INTO blob (id, device, chunks, sealed_at) VALUES (?, ?, ?, ?)")?
-            .execute((blob.as_bytes(), owner.as_bytes(), chunks, Millis::now().0.cast_signed()))?;
+            .prepare_cached("INSERT INTO blob (id, device, chunks, sealed_at, bytes) VALUES (?, ?, ?, ?, ?)")?
+            .execute((
+                blob.as_bytes(),
+                owner.as_bytes(),
+                chunks,
+                Millis::now().0.cast_signed(),
+                bytes.cast_signed(),
+            ))?;
         Ok(())
     }
 }

@@ -70,7 +70,8 @@ impl Blobs {
         }
     }
 
-    pub fn put(&self, owner: &DeviceId, blob: &BlobId, index: u32, chunk: &[u8]) -> Result<(), StoreError> {
+    /// Appends a chunk; by how much the file has become longer.
+    pub fn put(&self, owner: &DeviceId, blob: &BlobId, index: u32, chunk: &[u8]) -> Result<u64, StoreError> {
         if self.sealed_path(blob).exists() {
             return Err(StoreError::Conflict);
         }
@@ -79,7 +80,7 @@ impl Blobs {
         let mut written = Written::read(file)?;
         let (index, length) = (u64::from(index), chunk.len() as u64);
         if index + 1 == written.chunks && length == written.last {
-            return Ok(());
+            return Ok(0);
         }
         let fits = length > 0
             && index == written.chunks
@@ -94,19 +95,20 @@ impl Blobs {
         written.file.set_len(written.end)?;
         written.file.seek(SeekFrom::Start(written.end))?;
         written.file.write_all(&[&prefix, chunk].concat())?;
-        Ok(())
+        Ok(LENGTH + length)
     }
 
-    /// Makes a blob's file durable under its name; its row in the database makes it readable.
-    pub fn seal(&self, owner: &DeviceId, blob: &BlobId, chunks: u32) -> Result<(), StoreError> {
+    /// Makes a blob's file durable under its name; its row in the database makes it readable. The file's bytes.
+    pub fn seal(&self, owner: &DeviceId, blob: &BlobId, chunks: u32) -> Result<u64, StoreError> {
         let path = self.partial_path(owner, blob);
         let file = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => file,
             // Sealed before, and then the answer or the row was lost.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let file = File::open(self.sealed_path(blob)).map_err(|_| StoreError::BlobMissing)?;
-                let same = Written::read(file)?.count()? == chunks;
-                return if same { Ok(()) } else { Err(StoreError::Conflict) };
+                let written = Written::read(file)?;
+                let same = written.count()? == chunks;
+                return if same { Ok(written.end) } else { Err(StoreError::Conflict) };
             }
             Err(error) => return Err(error.into()),
         };
@@ -123,7 +125,23 @@ impl Blobs {
         }
         fs::rename(&path, self.sealed_path(blob))?;
         drop(naming);
-        sync_folder(&self.sealed)
+        sync_folder(&self.sealed)?;
+        Ok(written.end)
+    }
+
+    /// Files under way: whose they are, and their bytes.
+    pub fn under_way(&self) -> Result<Vec<(DeviceId, u64)>, StoreError> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.partial)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let owner = name.to_str().and_then(|name| name.split_once('-')).map(|(owner, _)| owner.parse());
+            // One that has just been sealed is gone from here.
+            if let (Some(Ok(owner)), Ok(metadata)) = (owner, entry.metadata()) {
+                found.push((owner, metadata.len()));
+            }
+        }
+        Ok(found)
     }
 
     pub fn fetch(&self, blob: &BlobId, index: u32) -> Result<Bytes, StoreError> {

@@ -10,6 +10,7 @@
 //! - `log`: the transparency log
 //! - `prune`: forgetting
 //! - `blobs`: files of sealed chunks
+//! - `usage`: how much room they take, by account
 
 mod apply;
 mod blobs;
@@ -17,6 +18,7 @@ mod log;
 mod prune;
 mod read;
 mod schema;
+mod usage;
 mod writer;
 
 use std::future::Future;
@@ -26,12 +28,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::Connection;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::wake::{Growth, Wakeups, Watchers};
 use super::{
-    Awaited, BlobState, Bounds, NewAccount, NewMessageKey, ProvenLeaf, Store, StoreError, StoredAccount,
+    Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, ProvenLeaf, Quotas, Store, StoreError,
+    StoredAccount,
 };
 use crate::model::{
     AccountId, BlobId, DeviceId, Entry, Head, Leaf, Millis, NameHash, Nickname, Position, ServerId,
@@ -40,6 +43,7 @@ use crate::model::{
 use apply::Operation;
 use blobs::Blobs;
 use prune::Prune;
+use usage::Usage;
 use writer::Writer;
 
 /// A [`Store`] in a folder.
@@ -50,9 +54,13 @@ pub struct SqliteStore {
     database: PathBuf,
     /// Connections for reading that nobody uses at the moment.
     idle: Arc<Mutex<Vec<Connection>>>,
+    /// How many may read at once. More than a few for each core would make nothing faster, and each has a cache.
+    readers: Arc<Semaphore>,
     writer: Writer,
     watchers: Watchers,
     blobs: Blobs,
+    usage: Usage,
+    quotas: Quotas,
     /// Who waits for more of a blob under way.
     growth: Growth,
     /// Leaves of the log that are durable.
@@ -65,26 +73,44 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Failed`] when the folder can't be used, or is of a newer version.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let database = folder.join("server.db");
-        let connection = schema::open_writer(&database)?;
-        Self::start(folder, database, connection)
+        Self::open_with(folder, Quotas::default())
     }
 
-    fn start(folder: &Path, database: PathBuf, connection: Connection) -> Result<Self, StoreError> {
+    /// The same, with quotas.
+    ///
+    /// # Errors
+    /// As for [`SqliteStore::open`].
+    pub fn open_with(folder: &Path, quotas: Quotas) -> Result<Self, StoreError> {
+        let database = folder.join("server.db");
+        let connection = schema::open_writer(&database)?;
+        Self::start(folder, database, connection, quotas)
+    }
+
+    fn start(
+        folder: &Path,
+        database: PathBuf,
+        connection: Connection,
+        quotas: Quotas,
+    ) -> Result<Self, StoreError> {
         let (server_id, epoch) = read::identity(&connection)?;
         let log = watch::Sender::new(log::size(&connection)?);
         let watchers = Watchers::default();
         let blobs = Blobs::open(folder.join("blobs"))?;
-        let writer = Writer::start(connection, watchers.clone(), blobs.clone(), log.clone())?;
+        let usage = Usage::default();
+        usage.measure(&connection, &blobs)?;
+        let writer = Writer::start(connection, watchers.clone(), blobs.clone(), quotas, log.clone())?;
         Ok(Self {
             server_id,
             epoch,
             database,
             idle: Arc::default(),
+            readers: Arc::new(Semaphore::new(readers())),
             writer,
             watchers,
             blobs,
             log,
+            usage,
+            quotas,
             growth: Growth::default(),
         })
     }
@@ -101,16 +127,25 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let idle = Arc::clone(&self.idle);
+        let (idle, readers) = (Arc::clone(&self.idle), Arc::clone(&self.readers));
         let database = self.database.clone();
-        blocking(move || {
-            let free = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = free.map_or_else(|| schema::open_reader(&database), Ok)?;
-            let result = query(&connection);
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            result
-        })
+        async move {
+            // Never closed.
+            let _permit = readers.acquire_owned().await;
+            blocking(move || {
+                let free = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let connection = free.map_or_else(|| schema::open_reader(&database), Ok)?;
+                let result = query(&connection);
+                idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                result
+            })
+            .await
+        }
     }
+}
+
+fn readers() -> usize {
+    std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2).max(4)
 }
 
 /// Runs work that blocks on a thread for it.
@@ -124,6 +159,19 @@ async fn blocking<T: Send + 'static>(
 impl Store for SqliteStore {
     fn server_id(&self) -> ServerId {
         self.server_id
+    }
+
+    fn invite(&self, invite: NewInvite) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.writer.ask(move |reply| Operation::Invite(invite, reply))
+    }
+
+    fn set_blocked(
+        &self,
+        account: AccountId,
+        other: AccountId,
+        blocked: bool,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static {
+        self.writer.ask(move |reply| Operation::Block(account, other, blocked, reply))
     }
 
     fn register(&self, new: NewAccount) -> impl Future<Output = Result<(), StoreError>> + Send {
@@ -154,7 +202,7 @@ impl Store for SqliteStore {
         &self,
         submission: Submission,
     ) -> impl Future<Output = Result<Millis, StoreError>> + Send + 'static {
-        self.writer.ask(|reply| Operation::Submit(Box::new(submission), reply))
+        self.writer.ask(|reply| Operation::Submit(Box::new(submission.into()), reply))
     }
 
     async fn bounds(&self, account: AccountId) -> Result<Bounds, StoreError> {
@@ -207,16 +255,25 @@ impl Store for SqliteStore {
         index: u32,
         chunk: Bytes,
     ) -> Result<(), StoreError> {
-        let blobs = self.blobs.clone();
-        blocking(move || blobs.put(&owner, &blob, index, &chunk)).await?;
+        let (blobs, usage, quota) = (self.blobs.clone(), self.usage.clone(), self.quotas.blobs);
+        self.query(move |connection| {
+            let account = usage.owner(connection, &owner)?;
+            if usage.of(&account) >= quota {
+                return Err(StoreError::BlobQuota);
+            }
+            let more = blobs.put(&owner, &blob, index, &chunk)?;
+            usage.add(account, more);
+            Ok(())
+        })
+        .await?;
         self.growth.tell(owner, blob);
         Ok(())
     }
 
     async fn seal_blob(&self, owner: DeviceId, blob: BlobId, chunks: u32) -> Result<(), StoreError> {
         let blobs = self.blobs.clone();
-        blocking(move || blobs.seal(&owner, &blob, chunks)).await?;
-        self.writer.ask(move |reply| Operation::SealBlob { blob, owner, chunks, reply }).await?;
+        let bytes = blocking(move || blobs.seal(&owner, &blob, chunks)).await?;
+        self.writer.ask(move |reply| Operation::SealBlob { blob, owner, chunks, bytes, reply }).await?;
         self.growth.tell(owner, blob);
         Ok(())
     }
@@ -280,8 +337,12 @@ impl Store for SqliteStore {
             self.prune_step(Prune::Mailbox(account, up_to)).await?;
         }
         self.prune_step(Prune::Rest(now)).await?;
-        let blobs = self.blobs.clone();
-        blocking(move || blobs.remove_abandoned(now)).await
+        let (blobs, usage) = (self.blobs.clone(), self.usage.clone());
+        self.query(move |connection| {
+            blobs.remove_abandoned(now)?;
+            usage.measure(connection, &blobs)
+        })
+        .await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

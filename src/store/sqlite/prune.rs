@@ -5,6 +5,7 @@
 
 use rusqlite::{Connection, Transaction};
 
+use super::apply::NOBODY;
 use crate::model::{AccountId, BlobId, Millis, limits};
 use crate::store::StoreError;
 
@@ -62,30 +63,29 @@ pub fn due(connection: &Connection, now: Millis) -> Result<Vec<(AccountId, u64)>
         }
         due.extend(up_to.map(|up_to| (account, up_to)));
     }
+    let dropped = connection
+        .prepare_cached("SELECT max(seq) FROM mailbox WHERE account = ?")?
+        .query_row([NOBODY.as_bytes()], |row| row.get::<_, Option<i64>>(0))?;
+    due.extend(dropped.map(|newest| (NOBODY, newest.cast_unsigned())));
     Ok(due)
 }
 
-/// One step. Returns whether there may be more to do; `removed` gets the blobs whose files can go.
-pub fn step(
+/// One step in a mailbox. Whether there may be more to do, and the bytes that it holds less.
+pub fn mailbox(
     transaction: &Transaction<'_>,
-    what: Prune,
-    removed: &mut Vec<BlobId>,
-) -> Result<bool, StoreError> {
-    match what {
-        Prune::Mailbox(account, up_to) => mailbox(transaction, &account, up_to),
-        Prune::Rest(now) => rest(transaction, now, removed),
-    }
-}
-
-fn mailbox(transaction: &Transaction<'_>, account: &AccountId, up_to: u64) -> Result<bool, StoreError> {
-    let up_to = up_to.cast_signed();
-    let entries: Vec<(i64, i64)> = transaction
+    account: &AccountId,
+    up_to: u64,
+) -> Result<(bool, u64), StoreError> {
+    let up_to = i64::try_from(up_to).unwrap_or(i64::MAX);
+    let entries: Vec<(i64, i64, i64)> = transaction
         .prepare_cached(
-            "SELECT seq, envelope FROM mailbox WHERE account = ? AND seq <= ? ORDER BY seq LIMIT ?",
+            "SELECT seq, envelope, coalesce(length(body), 0) + length(wraps)
+             FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope
+             WHERE account = ? AND seq <= ? ORDER BY seq LIMIT ?",
         )?
-        .query_map((account.as_bytes(), up_to, STEP), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map((account.as_bytes(), up_to, STEP), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
-    for (seq, envelope) in &entries {
+    for (seq, envelope, _) in &entries {
         transaction
             .prepare_cached("DELETE FROM mailbox WHERE account = ? AND seq = ?")?
             .execute((account.as_bytes(), seq))?;
@@ -99,14 +99,23 @@ fn mailbox(transaction: &Transaction<'_>, account: &AccountId, up_to: u64) -> Re
         }
     }
     let more = entries.len() as i64 == STEP;
-    let pruned = if more { entries.last().map_or(0, |(seq, _)| *seq) } else { up_to };
+    let pruned = if more { entries.last().map_or(0, |(seq, ..)| *seq) } else { up_to };
     transaction
         .prepare_cached("UPDATE account SET pruned = max(pruned, min(?, newest)) WHERE id = ?")?
         .execute((pruned, account.as_bytes()))?;
-    Ok(more)
+    let freed: i64 = entries.iter().map(|(.., bytes)| bytes).sum();
+    Ok((more, freed.cast_unsigned()))
 }
 
-fn rest(transaction: &Transaction<'_>, now: Millis, removed: &mut Vec<BlobId>) -> Result<bool, StoreError> {
+/// One step in everything else. Whether there may be more to do; `removed` gets the blobs whose files can go.
+pub fn rest(
+    transaction: &Transaction<'_>,
+    now: Millis,
+    removed: &mut Vec<BlobId>,
+) -> Result<bool, StoreError> {
+    transaction
+        .prepare_cached("DELETE FROM invite WHERE uses = 0 OR expires_at < ?")?
+        .execute([now.0.cast_signed()])?;
     let names = transaction
         .prepare_cached(
             "DELETE FROM envelope WHERE id IN

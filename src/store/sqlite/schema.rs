@@ -7,7 +7,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::store::StoreError;
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE meta (
     name TEXT PRIMARY KEY NOT NULL,
     value BLOB NOT NULL
@@ -81,7 +82,33 @@ CREATE TABLE blob_use (
     PRIMARY KEY (blob, envelope)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX blob_use_envelope ON blob_use (envelope);
-","
+",
+    "
+-- bytes: of bodies and wraps in the account's mailbox.
+ALTER TABLE account ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE account SET bytes = (
+    SELECT coalesce(sum(coalesce(length(envelope.body), 0) + length(mailbox.wraps)), 0)
+    FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope WHERE mailbox.account = account.id);
+
+-- bytes: of the file, about.
+ALTER TABLE blob ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE blob SET bytes = chunks * 65640;
+
+-- hash: of the invitation, which itself is kept nowhere.
+CREATE TABLE invite (
+    hash BLOB PRIMARY KEY NOT NULL,
+    uses INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- account drops what other submits.
+CREATE TABLE block (
+    account BLOB NOT NULL,
+    other BLOB NOT NULL,
+    PRIMARY KEY (account, other)
+) STRICT, WITHOUT ROWID;
+",
+    "
 -- The transparency log. name: hash of the folded nickname; previous: place of its leaf before; record: hash of
 -- the account record.
 CREATE TABLE log_leaf (
@@ -96,7 +123,8 @@ CREATE TABLE log_hash (
     place INTEGER PRIMARY KEY NOT NULL,
     hash BLOB NOT NULL
 ) STRICT;
-"];
+",
+];
 
 /// Opens the database for its one writer, making or migrating it.
 pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
@@ -106,6 +134,10 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // 16 MiB of log before it goes into the database: pages that change all the time are written there less often.
+    connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
+    // 16 MiB: the names of envelopes are looked up all over.
+    connection.pragma_update(None, "cache_size", -16_384)?;
     connection.set_prepared_statement_cache_capacity(64);
     migrate(&mut connection)?;
     Ok(connection)
@@ -114,6 +146,8 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 /// Opens the database for reading.
 pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // 512 KiB: there are several, and the system keeps the file's pages anyway.
+    connection.pragma_update(None, "cache_size", -512)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     Ok(connection)
 }

@@ -10,7 +10,7 @@ async fn a_full_disk_refuses_what_does_not_fit_and_keeps_what_was_accepted() {
     let connection = schema::open_writer(&database).unwrap();
     // The database's own way of being on a disk of so many pages: 4 KiB each.
     connection.pragma_update(None, "max_page_count", 80).unwrap();
-    let store = SqliteStore::start(folder.path(), database, connection).unwrap();
+    let store = SqliteStore::start(folder.path(), database, connection, Quotas::default()).unwrap();
     let (ayşe, burak) = (Person::new(1), Person::new(2));
     store.register(ayşe.registration("ayşe")).await.unwrap();
     store.register(burak.registration("burak")).await.unwrap();
@@ -110,4 +110,76 @@ async fn a_chunk_that_was_cut_off_is_written_again() {
     }
     store.seal_blob(owner, blob, 2).await.unwrap();
     assert_eq!(store.fetch_chunk(blob, 1).await.unwrap(), chunk);
+}
+
+#[tokio::test]
+async fn a_full_mailbox_takes_no_more_until_it_has_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let open =
+        || SqliteStore::open_with(folder.path(), Quotas { mailbox: 3_000, ..Quotas::default() }).unwrap();
+    let store = open();
+    let (ayşe, burak) = (Person::new(1), Person::new(2 + 3));
+    store.register(ayşe.registration("ayşe")).await.unwrap();
+    store.register(burak.registration("burak")).await.unwrap();
+    let put = async |store: &SqliteStore, number: u8| {
+        store.submit(submission(&ayşe, &burak, number, &[number; 1_500])).await
+    };
+    put(&store, 1).await.unwrap();
+    let first = put(&store, 2).await.unwrap();
+    assert_eq!(put(&store, 3).await, Err(StoreError::MailboxFull));
+    let small = store.submit(submission(&ayşe, &burak, 4, b"x")).await;
+    assert_eq!(small, Err(StoreError::MailboxFull), "a small one does not overtake");
+    assert_eq!(put(&store, 2).await, Ok(first), "what is there already needs no room");
+    assert!(store.submit(submission(&burak, &ayşe, 5, b"x")).await.is_ok(), "others have room");
+    store.close().await.unwrap();
+    drop(store);
+
+    let store = open();
+    assert_eq!(put(&store, 3).await, Err(StoreError::MailboxFull), "also after a restart");
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    store.acknowledge(burak.device, Position { epoch, seq: 1 }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    put(&store, 3).await.unwrap();
+    assert_eq!(put(&store, 6).await, Err(StoreError::MailboxFull));
+    store.acknowledge(burak.device, Position { epoch, seq: 3 }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    for number in [7, 8] {
+        put(&store, number).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_quota_of_blobs_counts_what_is_under_way_and_is_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let open =
+        || SqliteStore::open_with(folder.path(), Quotas { blobs: 4_000, ..Quotas::default() }).unwrap();
+    let store = open();
+    let (ayşe, burak) = (Person::new(1), Person::new(5));
+    store.register(ayşe.registration("ayşe")).await.unwrap();
+    store.register(burak.registration("burak")).await.unwrap();
+    let chunk = || Bytes::from(vec![7; 1_000]);
+    let (first, second) = (BlobId::new([1; 32]), BlobId::new([2; 32]));
+    for index in 0..2 {
+        store.put_chunk(ayşe.device, first, index, chunk()).await.unwrap();
+        store.put_chunk(ayşe.device, first, index, chunk()).await.unwrap();
+    }
+    store.seal_blob(ayşe.device, first, 2).await.unwrap();
+    for index in 0..2 {
+        store.put_chunk(ayşe.device, second, index, chunk()).await.unwrap();
+    }
+    let refused = || store.put_chunk(ayşe.device, second, 2, chunk());
+    assert_eq!(refused().await, Err(StoreError::BlobQuota));
+    store.put_chunk(burak.device, second, 0, chunk()).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(refused().await, Err(StoreError::BlobQuota), "measured, it is as much as counted");
+    store.close().await.unwrap();
+    drop(store);
+
+    let store = open();
+    let refused = || store.put_chunk(ayşe.device, second, 2, chunk());
+    assert_eq!(refused().await, Err(StoreError::BlobQuota), "also after a restart");
+    // Nobody's envelope names the first one: after a day it goes.
+    let later = Millis::now().plus(std::time::Duration::from_secs(25 * 3600));
+    store.prune(later).await.unwrap();
+    assert_eq!(refused().await, Ok(()));
 }

@@ -10,8 +10,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::apply::{Applied, Group, Operation};
 use super::blobs::Blobs;
-use crate::store::StoreError;
 use crate::store::wake::Watchers;
+use crate::store::{Quotas, StoreError};
 
 /// Operations in one transaction, at most.
 const GROUP: usize = 512;
@@ -30,11 +30,12 @@ impl Writer {
         connection: Connection,
         watchers: Watchers,
         blobs: Blobs,
+        quotas: Quotas,
         log: watch::Sender<u64>,
     ) -> Result<Self, StoreError> {
         let (sender, operations) = channel();
         let thread = std::thread::Builder::new().name("store".to_owned());
-        thread.spawn(move || write(connection, &operations, &watchers, &blobs, &log))?;
+        thread.spawn(move || write(connection, &operations, &watchers, &blobs, quotas, &log))?;
         Ok(Self(Mutex::new(Some(sender))))
     }
 
@@ -66,9 +67,10 @@ fn write(
     operations: &Receiver<Operation>,
     watchers: &Watchers,
     blobs: &Blobs,
+    quotas: Quotas,
     log: &watch::Sender<u64>,
 ) {
-    let mut memory = super::apply::Memory::default();
+    let mut memory = super::apply::Memory::new(quotas);
     while let Ok(first) = operations.recv() {
         let mut group: Vec<_> = std::iter::once(first).chain(operations.try_iter().take(GROUP - 1)).collect();
         let closing = match group.iter().position(|operation| matches!(operation, Operation::Close(_))) {
@@ -118,7 +120,7 @@ fn commit(
     if let Err(error) = &result {
         tracing::error!(%error, "nothing of a group of requests was kept");
         // It may hold what was rolled back.
-        *memory = super::apply::Memory::default();
+        memory.forget();
     }
     for Applied { reply, entries, removed } in applied {
         if result.is_ok() {

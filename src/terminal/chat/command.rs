@@ -4,6 +4,7 @@ use crate::client::MessageRef;
 use crate::model::Nickname;
 use crate::terminal::dictation::{Options, gain};
 use crate::terminal::listening::{Control, read_speed, read_time};
+use crate::terminal::voice_of::Wish;
 
 /// Messages that `/history` shows where nobody said how many.
 pub const HISTORY: u32 = 20;
@@ -30,8 +31,12 @@ pub enum Command {
     Users,
     /// Talk to this person from now on.
     To(Nickname),
+    /// Drop what this person sends, or no longer.
+    Block(Nickname, bool),
     /// Record a voice note.
     Voice(Options),
+    /// Record one that is heard while it is spoken.
+    Live(Options),
     /// Hear what was recorded so far.
     Listen,
     /// Do not send what is being recorded.
@@ -54,10 +59,33 @@ pub enum Command {
     History(u32),
     /// How much is new, and from whom.
     Unread,
+    /// Show and hear what is new: of one person, or of all.
+    HearUnread(Option<Nickname>),
+    /// Something with what is heard now, or was heard last.
+    Heard(Heard),
+    /// Record a voice note for whoever was heard last.
+    Reply,
+    /// Show or change how somebody sounds.
+    VoiceOf(Nickname, Wish),
     /// The safety number with whom one talks to, or what was read out as it, or a decision.
     Verify(Verify),
     /// End.
     Quit,
+}
+
+/// What is done with what is heard now, or was heard last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heard {
+    /// More of a long text.
+    More,
+    /// Once more from its beginning.
+    Again,
+    /// On to the next.
+    Skip,
+    /// Everybody slower.
+    Slower,
+    /// Everybody faster.
+    Faster,
 }
 
 /// What `/verify` can say.
@@ -77,8 +105,9 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("/users", "", "who there is, and who is online"),
     ("/to", "NICK", "talk to this person from now on"),
     ("/voice", "[OPTIONS]", "record a voice note; Enter sends it, /cancel does not"),
+    ("/live", "[OPTIONS]", "record one that is heard while you speak"),
     ("/listen", "", "hear what was recorded so far"),
-    ("/cancel", "", "do not send what is being recorded"),
+    ("/cancel", "", "do not send what is being recorded, or take it back"),
     ("/play", "[N] [SPEED]", "hear voice note N, or the last one"),
     ("/pause", "", "pause what is recorded or played, or go on; so does space"),
     ("/seek", "TIME|+S|-S", "go to a time, or by seconds; the arrows go by 5"),
@@ -86,8 +115,17 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("/next", "", "hear the next voice note"),
     ("/speak", "on|off|[N]", "read what arrives aloud, or not; read text N aloud"),
     ("/stop", "", "be silent at once"),
+    ("/skip", "", "go on to the next that is to be heard"),
+    ("/again", "", "hear the last one again"),
+    ("/more", "", "hear more of a long text"),
+    ("/slower", "", "everybody speaks slower"),
+    ("/faster", "", "everybody speaks faster"),
+    ("/reply", "", "record a voice note for whoever was heard last"),
+    ("/voice-of", "NICK …", "NICK's voice; higher, slower, other … changes it"),
     ("/history", "[N]", "the last N messages, with their numbers"),
-    ("/unread", "", "how much is new, and from whom"),
+    ("/unread", "[NICK|*]", "how much is new; hear what is new of NICK, or of all (*)"),
+    ("/block", "NICK", "drop what this person sends; they can't tell"),
+    ("/unblock", "NICK", "take it again"),
     ("/verify", "[NUMBER|accept]", "the safety number; NUMBER marks it as right"),
     ("/quit", "", "end; Ctrl-D does the same"),
     ("//", "TEXT", "send a text that begins with a slash"),
@@ -116,7 +154,12 @@ fn parse(command: &str) -> Result<Command, String> {
     match name {
         "verify" => return verify(&words.collect::<String>()).map(Command::Verify),
         "voice" => return voice(words).map(Command::Voice),
+        "live" => return voice(words).map(Command::Live),
         "play" => return play(words),
+        "voice-of" => {
+            let nick = words.next().ok_or("whose? /voice-of NICK; /users lists who there is")?;
+            return Ok(Command::VoiceOf(nickname(nick)?, Wish::parse(words)?));
+        }
         _ => {}
     }
     let argument = words.next();
@@ -126,11 +169,10 @@ fn parse(command: &str) -> Result<Command, String> {
     match (name, argument) {
         ("help" | "?", _) => Ok(Command::Help),
         ("users" | "who", None) => Ok(Command::Users),
-        ("to", Some(nick)) => match nick.parse() {
-            Ok(nick) => Ok(Command::To(nick)),
-            Err(error) => Err(format!("{nick:?} is not a name: {error}")),
-        },
+        ("to", Some(nick)) => nickname(nick).map(Command::To),
         ("to", None) => Err("to whom? /to NICK; /users lists who there is".to_owned()),
+        ("block" | "unblock", Some(nick)) => nickname(nick).map(|nick| Command::Block(nick, name == "block")),
+        ("block" | "unblock", None) => Err(format!("whom? /{name} NICK; /users lists who there is")),
         ("listen", None) => Ok(Command::Listen),
         ("cancel", None) => Ok(Command::Cancel),
         ("pause" | "resume", None) => Ok(Command::Pause),
@@ -149,14 +191,26 @@ fn parse(command: &str) -> Result<Command, String> {
             _ => Err(format!("{count:?} is not a number of messages: /history {HISTORY}")),
         },
         ("unread" | "new", None) => Ok(Command::Unread),
+        ("unread" | "new", Some("*")) => Ok(Command::HearUnread(None)),
+        ("unread" | "new", Some(nick)) => Ok(Command::HearUnread(Some(nickname(nick)?))),
+        ("more", None) => Ok(Command::Heard(Heard::More)),
+        ("again", None) => Ok(Command::Heard(Heard::Again)),
+        ("skip", None) => Ok(Command::Heard(Heard::Skip)),
+        ("slower", None) => Ok(Command::Heard(Heard::Slower)),
+        ("faster", None) => Ok(Command::Heard(Heard::Faster)),
+        ("reply", None) => Ok(Command::Reply),
         ("quit" | "exit" | "q", None) => Ok(Command::Quit),
         (
-            "users" | "who" | "listen" | "cancel" | "pause" | "resume" | "next" | "stop" | "unread" | "new"
-            | "quit" | "exit" | "q",
+            "users" | "who" | "listen" | "cancel" | "pause" | "resume" | "next" | "stop" | "more" | "again"
+            | "skip" | "slower" | "faster" | "reply" | "quit" | "exit" | "q",
             Some(_),
         ) => Err(format!("/{name} takes nothing; //{name} … sends it as a text")),
         _ => Err(format!("there is no /{name}: /help lists what there is; //{name} sends it as a text")),
     }
+}
+
+fn nickname(nick: &str) -> Result<Nickname, String> {
+    nick.parse().map_err(|error| format!("{nick:?} is not a name: {error}"))
 }
 
 fn verify(rest: &str) -> Result<Verify, String> {
@@ -177,6 +231,7 @@ fn voice<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Options, String
         match option {
             "--no-trim" => options.trim = false,
             "--review" => options.review = true,
+            "--even-silent" => options.even_silent = true,
             "--device" | "--gain" => {
                 let value = inline.or_else(|| words.next());
                 let value = value.ok_or_else(|| format!("{option} needs a value"))?;
@@ -188,8 +243,8 @@ fn voice<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Options, String
             }
             _ => {
                 return Err(format!(
-                    "{word:?} is not understood: /voice [--device NAME] [--gain DB] [--no-trim] [--review]; \
-                     //voice … sends it as a text"
+                    "{word:?} is not understood: /voice [--device NAME] [--gain DB] [--no-trim] [--review] \
+                     [--even-silent]; //voice … sends it as a text"
                 ));
             }
         }
@@ -228,6 +283,7 @@ mod tests {
 
     use super::*;
     use crate::audio::recorder;
+    use crate::speech::Change;
 
     fn command(typed: &str) -> Command {
         match Line::parse(typed) {
@@ -259,6 +315,8 @@ mod tests {
         assert_eq!(command("/users "), Command::Users);
         assert_eq!(command("/to 지민"), Command::To("지민".parse().unwrap()));
         assert_eq!(command("/to  ZOÉ"), Command::To("zoé".parse().unwrap()));
+        assert_eq!(command("/block burak"), Command::Block("burak".parse().unwrap(), true));
+        assert_eq!(command("/unblock 지민"), Command::Block("지민".parse().unwrap(), false));
         assert_eq!(command("/play"), Command::Play(MessageRef::Last, None));
         assert_eq!(command("/play 12"), Command::Play(MessageRef::Number(12), None));
         assert_eq!(command("/play #12 1.5"), Command::Play(MessageRef::Number(12), Some(1.5)));
@@ -270,14 +328,24 @@ mod tests {
         assert_eq!(command("/voice"), Command::Voice(Options::default()));
         let recorder =
             recorder::Options { input: Some("desk".to_owned()), gain_db: -6.5, ..Default::default() };
-        let options = Options { recorder, trim: false, review: true };
-        assert_eq!(command("/voice --device desk --gain=-6.5 --no-trim --review"), Command::Voice(options));
+        let options = Options { recorder, trim: false, review: true, even_silent: true };
+        assert_eq!(
+            command("/voice --device desk --gain=-6.5 --no-trim --review --even-silent"),
+            Command::Voice(options)
+        );
         assert_eq!(command("/speak on"), Command::Speak(true));
         assert_eq!(command("/speak off"), Command::Speak(false));
         assert_eq!(command("/speak"), Command::SpeakOne(MessageRef::Last));
         assert_eq!(command("/history"), Command::History(HISTORY));
         assert_eq!(command("/history 3"), Command::History(3));
         assert_eq!(command("/unread"), Command::Unread);
+        assert_eq!(command("/unread *"), Command::HearUnread(None));
+        assert_eq!(command("/unread 지민"), Command::HearUnread(Some("지민".parse().unwrap())));
+        assert_eq!(command("/more"), Command::Heard(Heard::More));
+        let zoé = || "zoé".parse().unwrap();
+        assert_eq!(command("/voice-of zoé"), Command::VoiceOf(zoé(), Wish::Show));
+        let changes = vec![Change::Higher, Change::Rate(-20)];
+        assert_eq!(command("/voice-of zoé higher rate=-20"), Command::VoiceOf(zoé(), Wish::Change(changes)));
         assert_eq!(command("/verify"), Command::Verify(Verify::Show));
         assert_eq!(command("/verify 01234 56789"), Command::Verify(Verify::Code("0123456789".to_owned())));
         assert_eq!(command("/verify accept"), Command::Verify(Verify::Accept));
@@ -288,7 +356,7 @@ mod tests {
     fn every_listed_command_is_understood() {
         for (name, argument, _) in COMMANDS {
             let example = match *argument {
-                "NICK" => "burak",
+                "NICK" | "NICK …" => "burak",
                 "TEXT" => "x",
                 "on|off|[N]" => "on",
                 "TIME|+S|-S" => "1:05",
@@ -307,6 +375,8 @@ mod tests {
         assert!(wrong("/quit now").contains("//quit"));
         assert!(wrong("/to").contains("/to NICK"));
         assert!(wrong("/to #room").contains("not a name"));
+        assert!(wrong("/voice-of").contains("/voice-of NICK"));
+        assert!(wrong("/voice-of zoé louder").contains("higher"));
         assert!(wrong("/to a b").contains("one word"));
         assert!(wrong("/history many").contains("number"));
         assert!(wrong("/history 0").contains("number"));

@@ -13,7 +13,6 @@ use crate::audio::Cue;
 use crate::client::{Body, ClientError, Contact, Delivery, Event, Message};
 use crate::model::{MessageId, Nickname};
 use crate::terminal::cues;
-use crate::terminal::line::voice;
 use crate::terminal::safety::{self, Qr};
 
 /// How long somebody is away until it is said: a connection that is lost for a moment is nobody's business.
@@ -50,9 +49,12 @@ impl Talk {
                     self.failed.get_or_insert(ClientError::Refused { reason });
                 }
             }
-            Event::Delayed { id, reason } => {
+            Event::Delayed { id, reason, limited, .. } => {
+                // What is true of all that wait is said once.
+                let said = limited && self.unsent.values().any(|pending| pending.told);
                 if let Some(pending) = self.unsent.get_mut(&id)
                     && !std::mem::replace(&mut pending.told, true)
+                    && !said
                 {
                     self.words(&format!("waits: {reason}"));
                 }
@@ -77,7 +79,13 @@ impl Talk {
     /// Something that was begun beside the conversation is done.
     pub(super) fn done(&mut self, done: Done) -> Result<Flow, ChatError> {
         match done {
-            Done::Stored { id, to, result } => self.stored(id, &to, result),
+            Done::Stored { id, to, result } => {
+                if result.is_err() {
+                    self.stop_speaking(id);
+                }
+                self.stored(id, &to, result);
+            }
+            Done::Spoken { id, to, result } => self.spoken(id, &to, result),
             Done::Directory { asked, result: Ok(contacts) } => self.directory(asked, &contacts)?,
             Done::Directory { asked: true, result: Err(error) } => self.words(&error.to_string()),
             Done::Directory { asked: false, .. } => {}
@@ -88,6 +96,10 @@ impl Talk {
             Done::Heard { number, heard } => self.heard(number, heard),
             Done::Next { asked, next } => self.next_found(asked, next),
             Done::Said(words) => self.words(&words),
+            Done::Blocked(words) => {
+                self.blocking -= 1;
+                self.words(&words);
+            }
             Done::Safety(Ok(safety)) => {
                 let lines = safety::shown(&safety, Qr::No, "/verify NUMBER");
                 self.face.safety(&safety, lines)?;
@@ -133,23 +145,12 @@ impl Talk {
             // It may be about a key, which the prompt shows.
             self.look_around(false);
         }
-        self.cue(cues::of_message(message), &message.from);
+        if !self.is_heard_live(message) {
+            // What is heard at once needs no other announcement.
+            self.cue(cues::of_message(message), &message.from);
+        }
         self.hear_arrival(message);
         Ok(())
-    }
-
-    /// A voice note that was heard while it was spoken is over.
-    fn live_ended(&mut self, message: &Message) {
-        if message.from != self.view.me {
-            let words = match &message.body {
-                Body::Voice { duration_ms, live, cut_off, .. } => {
-                    let what = voice(*duration_ms, *live, *cut_off);
-                    format!("{} has ended: {what} (/play {})", message.from, message.number)
-                }
-                Body::Text { text } | Body::Notice { text } => format!("{}: {text}", message.number),
-            };
-            self.words(&words);
-        }
     }
 
     fn accepted(&mut self, id: MessageId) {

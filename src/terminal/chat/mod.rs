@@ -13,15 +13,19 @@
 //! - `face`: a terminal or plain output, behind one interface
 //! - `talk`: the conversation's state, from its beginning to its end
 //! - `sound`: what is heard
+//! - `hands_free`: hearing it with eyes closed
 //! - `taking`: what is recorded
+//! - `live`: what of it is heard while it is spoken
 //! - `typed`: doing what was typed
 //! - `happened`: showing what happened
 
 pub mod command;
 pub mod complete;
 mod face;
+mod hands_free;
 mod happened;
 pub mod input;
+mod live;
 pub mod people;
 pub mod render;
 mod sound;
@@ -30,6 +34,7 @@ mod talk;
 mod typed;
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::client::{Client, ClientError};
 use crate::model::Nickname;
@@ -41,6 +46,8 @@ use render::View;
 pub struct Settings {
     /// With whom, if that is known yet.
     pub with: Option<Nickname>,
+    /// The profile's folder.
+    pub home: PathBuf,
     /// The sounds, and where they are played.
     pub cues: super::Cues,
     /// How things are shown.

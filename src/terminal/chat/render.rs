@@ -107,10 +107,11 @@ impl View {
                 Some(warning) => format!("; warning: {}", sanitize::line(warning)),
                 None => String::new(),
             };
+            let blocked = if contact.blocked { ", blocked" } else { "" };
             if self.lines.plain {
-                format!("{name}: {state}{standing}{warning}")
+                format!("{name}: {state}{standing}{blocked}{warning}")
             } else {
-                format!("  {name}{padding}  {state}{standing}{warning}")
+                format!("  {name}{padding}  {state}{standing}{blocked}{warning}")
             }
         });
         lines.collect::<Vec<_>>().join("\n")
@@ -329,6 +330,7 @@ mod tests {
             color: "blue".parse().unwrap(),
             since: Millis(0),
             me,
+            blocked: false,
             warning: None,
             key_change: None,
         };

@@ -1,6 +1,7 @@
 //! What is heard of a conversation. Nothing here is opened before it is asked for,
 //! and nothing that is missing stops a text.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
@@ -9,12 +10,11 @@ use super::ChatError;
 use super::input::Busy;
 use super::taking::Taking;
 use super::talk::{Done, Talk};
-use crate::audio::{Cue, Start};
+use crate::audio::Cue;
 use crate::client::{Body, ClientError, Message, MessageRef};
 use crate::model::Nickname;
-use crate::speech::Speech;
 use crate::terminal::Cues;
-use crate::terminal::aloud::{Aloud, Outcome};
+use crate::terminal::aloud::{Aloud, Outcome, Turn};
 use crate::terminal::keys::Press;
 use crate::terminal::line::duration;
 use crate::terminal::listening::{Control, speed, time};
@@ -27,7 +27,9 @@ const LEARNT: u32 = 100;
 /// Loudspeaker, voice and microphone of a conversation.
 pub(super) struct Sound {
     pub(super) cues: Cues,
-    aloud: Option<Aloud>,
+    /// The profile's folder.
+    pub(super) home: PathBuf,
+    pub(super) aloud: Option<Aloud>,
     /// What arrives is heard.
     speaking: bool,
     /// What is being recorded, and for whom.
@@ -42,9 +44,9 @@ pub(super) struct Sound {
 }
 
 impl Sound {
-    pub(super) fn new(cues: Cues, busy: Busy) -> Self {
+    pub(super) fn new(cues: Cues, home: PathBuf, busy: Busy) -> Self {
         let kept = TaskTracker::new();
-        Self { cues, aloud: None, speaking: false, taking: None, speed: 1.0, last: None, busy, kept }
+        Self { cues, home, aloud: None, speaking: false, taking: None, speed: 1.0, last: None, busy, kept }
     }
 }
 
@@ -63,13 +65,17 @@ impl Talk {
         }
     }
 
-    fn aloud(&mut self, speech: bool) -> &Aloud {
-        let done = self.done.clone();
-        let speaker = self.sound.cues.speaker().clone();
-        self.sound.aloud.get_or_insert_with(|| {
+    pub(super) fn aloud(&mut self, speech: bool) -> &Aloud {
+        let (done, client) = (self.done.clone(), self.client.clone());
+        let Sound { cues, home, aloud, speed, .. } = &mut self.sound;
+        let aloud = aloud.get_or_insert_with(|| {
             let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
-            Aloud::new(speaker, speech.then(Speech::new), false, tell)
-        })
+            let aloud = Aloud::new(client, home, cues.speaker().clone(), speech, tell);
+            aloud.cut_long_texts();
+            aloud
+        });
+        aloud.set_speed(*speed);
+        aloud
     }
 
     /// Falls silent at once.
@@ -94,7 +100,6 @@ impl Talk {
                 aloud.learn(&message.from, text);
             }
         }
-        aloud.prepare();
         self.words("what arrives is read aloud; any key is silence");
         Ok(())
     }
@@ -113,42 +118,64 @@ impl Talk {
     /// Something to be heard is here.
     pub(super) fn hear(&mut self, message: &Message, wav: Option<Vec<u8>>) {
         match (&message.body, wav) {
+            (Body::Voice { live: true, .. }, _) => {
+                let turn = self.aloud(false).hear(message);
+                self.follow(message.number, turn);
+            }
             (Body::Voice { duration_ms, position_ms, .. }, Some(wav)) => {
                 let from = if message.from == self.view.me { "you" } else { message.from.as_str() };
                 let left = Duration::from_millis(*position_ms);
                 let at = if left.is_zero() { String::new() } else { format!(", from {}", time(left)) };
                 let length = duration(*duration_ms);
                 self.words(&format!("playing voice note {} from {from}, {length}{at}", message.number));
-                let (from, number) = (message.from.clone(), message.number);
-                let start = Start { from: left, speed: self.sound.speed };
-                let turn = self.aloud(false).note(&from, wav, start);
-                self.sound.last = Some(number);
-                self.busy(true);
-                let (client, done) = (self.client.clone(), self.done.clone());
-                self.sound.kept.spawn(async move {
-                    let heard = turn.kept(&client, number).await == Outcome::Heard;
-                    // The conversation may have ended.
-                    let _ = done.send(Done::Heard { number, heard });
-                });
+                let turn = self.aloud(false).note(message, wav);
+                self.follow(message.number, turn);
             }
-            (Body::Text { text }, _) => {
-                if !self.sound.speaking && self.sound.aloud.is_some() {
-                    // The queue for notes alone has no voice.
-                    self.sound.aloud = None;
-                }
-                let from = message.from.clone();
-                drop(self.aloud(true).text(&from, text));
+            (Body::Text { .. }, _) => {
+                self.give_voice();
+                drop(self.aloud(true).hear(message));
             }
             (Body::Voice { .. }, None) => self.fetch(MessageRef::Number(message.number), true),
             (Body::Notice { .. }, _) => self.words("that is a remark of tellal's own: it is not read aloud"),
         }
     }
 
+    /// Whether it is heard while it is spoken.
+    pub(super) fn is_heard_live(&self, message: &Message) -> bool {
+        self.sound.speaking
+            && message.from != self.view.me
+            && matches!(message.body, Body::Voice { live: true, .. })
+    }
+
     /// Hears what has just arrived, if that is wanted.
     pub(super) fn hear_arrival(&mut self, message: &Message) {
-        if self.sound.speaking && message.from != self.view.me && !matches!(message.body, Body::Notice { .. })
+        if !self.sound.speaking || message.from == self.view.me || matches!(message.body, Body::Notice { .. })
         {
-            self.hear(message, None);
+            return;
+        }
+        // A note is fetched when its turn comes: nothing overtakes it.
+        let turn = self.aloud(true).arrived(message);
+        if let (Body::Voice { .. }, Some(turn)) = (&message.body, turn) {
+            self.follow(message.number, turn);
+        }
+    }
+
+    /// Does what is due once a note has been heard.
+    fn follow(&mut self, number: u64, turn: Turn) {
+        self.sound.last = Some(number);
+        self.busy(true);
+        let done = self.done.clone();
+        self.sound.kept.spawn(async move {
+            let heard = turn.done().await == Outcome::Heard;
+            // The conversation may have ended.
+            let _ = done.send(Done::Heard { number, heard });
+        });
+    }
+
+    /// The queue for notes alone has no voice.
+    pub(super) fn give_voice(&mut self) {
+        if !self.sound.speaking {
+            self.sound.aloud = None;
         }
     }
 

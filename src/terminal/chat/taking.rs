@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::live::Live;
 use super::talk::{Done, Outgoing, Talk};
 use crate::audio::{AudioError, Note};
 use crate::model::Nickname;
 use crate::terminal::dictation::{Dictation, Options, Recorded};
+use crate::terminal::floor::{Floor, Taken};
 use crate::terminal::line::duration;
 
 /// How often it is looked at.
@@ -26,6 +28,10 @@ pub(super) struct Taking {
     pub(super) look: Instant,
     /// When the level is said next, in time recorded.
     say: Duration,
+    /// What arrives waits until this ends.
+    floor: Option<Taken>,
+    /// It is heard while it is spoken.
+    pub(super) live: Option<Live>,
 }
 
 /// How far it has come.
@@ -41,9 +47,9 @@ pub(super) enum Stage {
 }
 
 impl Talk {
-    /// Begins to record.
-    pub(super) fn record(&mut self, options: Options) {
-        let Some(to) = self.with.clone() else {
+    /// Begins to record, for somebody or the one talked to; to be heard after the end or `live`.
+    pub(super) fn record(&mut self, to: Option<Nickname>, options: Options, live: bool) {
+        let Some(to) = to.or_else(|| self.with.clone()) else {
             self.words("for whom? /to NICK first");
             return;
         };
@@ -54,7 +60,9 @@ impl Talk {
         // The loudspeaker is not to be recorded.
         self.hush();
         let look = Instant::now() + LOOK;
-        self.sound.taking = Some(Taking { to, stage: Stage::Opening, look, say: FIRST });
+        let floor = Some(Floor::of(&self.sound.home).take());
+        let live = live.then(Live::new);
+        self.sound.taking = Some(Taking { to, stage: Stage::Opening, look, say: FIRST, floor, live });
         self.spawn(|_| async { Done::Recording(Dictation::start(options).await) });
     }
 
@@ -62,10 +70,18 @@ impl Talk {
     pub(super) fn recording(&mut self, started: Result<Dictation, AudioError>) {
         match (started, &mut self.sound.taking) {
             (Ok(dictation), Some(taking)) => {
-                let words = format!("recording for {}: {HOW}", taking.to);
+                let words = match &mut taking.live {
+                    None => format!("recording for {}: {HOW}", taking.to),
+                    Some(_) => format!("speaking to {}: Enter ends it, /cancel takes it back", taking.to),
+                };
+                let begun = taking.live.as_mut().map(|live| live.begin(&dictation));
+                let to = taking.to.clone();
                 taking.stage = Stage::Recording(Box::new(dictation));
                 self.busy(true);
                 self.words(&words);
+                if let Some(begun) = begun {
+                    self.speak_live(to, begun);
+                }
             }
             // Given up before it was open.
             (Ok(_), None) => {}
@@ -95,6 +111,13 @@ impl Talk {
         if let Stage::Recording(dictation) = &mut taking.stage
             && dictation.has_ended()
         {
+            if taking.live.is_some() {
+                // It is at an end for those who hear it, too.
+                let words = dictation.end_in_words();
+                self.words(&words);
+                self.end_recording(true);
+                return;
+            }
             words.push(format!(
                 "{}: Enter sends it, /listen plays it, /cancel forgets it",
                 dictation.end_in_words()
@@ -109,8 +132,10 @@ impl Talk {
 
     /// Pauses the recording, or goes on. Whether there is one.
     pub(super) fn pause_recording(&mut self) -> bool {
+        let live = self.sound.taking.as_ref().is_some_and(|taking| taking.live.is_some());
         let words = match self.sound.taking.as_mut().map(|taking| &mut taking.stage) {
             None => return false,
+            Some(_) if live => "what is heard while you speak can't be paused: Enter ends it".to_owned(),
             Some(Stage::Recording(dictation)) => dictation.toggle(),
             Some(_) => "nothing is being recorded now: Enter sends what there is".to_owned(),
         };
@@ -121,7 +146,9 @@ impl Talk {
     /// Lets what was recorded so far be heard.
     pub(super) fn listen_to_recording(&mut self) {
         let speaker = self.sound.cues.speaker().clone();
+        let live = self.sound.taking.as_ref().is_some_and(|taking| taking.live.is_some());
         let words = match self.sound.taking.as_mut().map(|taking| &mut taking.stage) {
+            Some(_) if live => "it is being heard by somebody else already".to_owned(),
             Some(Stage::Recording(dictation) | Stage::Ended(dictation)) => {
                 format!("{}; Enter sends it", dictation.listen(&speaker))
             }
@@ -137,8 +164,11 @@ impl Talk {
             self.words("nothing is being recorded: /voice begins");
             return;
         };
-        let Taking { to, stage, .. } = taking;
+        let Taking { to, stage, floor, live, .. } = taking;
         match stage {
+            Stage::Recording(dictation) | Stage::Ended(dictation) if live.is_some() => {
+                self.end_speaking(*dictation, live, send);
+            }
             Stage::Recording(dictation) | Stage::Ended(dictation) if send => {
                 if dictation.wants_review() {
                     self.sound.taking = Some(Taking {
@@ -146,6 +176,8 @@ impl Talk {
                         stage: Stage::Recording(dictation),
                         look: Instant::now(),
                         say: AGAIN,
+                        floor,
+                        live: None,
                     });
                     self.listen_to_recording();
                     return;
@@ -169,7 +201,8 @@ impl Talk {
                 if silent && self.sound.taking.is_none() {
                     self.words("nobody is heard in it: Enter sends it all the same, /cancel forgets it");
                     let look = Instant::now() + AGAIN;
-                    self.sound.taking = Some(Taking { to, stage: Stage::Silent(note), look, say: AGAIN });
+                    let stage = Stage::Silent(note);
+                    self.sound.taking = Some(Taking { to, stage, look, say: AGAIN, floor: None, live: None });
                     return;
                 }
                 self.words(&format!("voice note for {to}, {}", duration(note.duration_ms)));

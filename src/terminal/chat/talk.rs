@@ -63,12 +63,16 @@ pub(super) enum Done {
     Recording(Result<Dictation, AudioError>),
     /// A note was recorded.
     Recorded { to: Nickname, recorded: Result<Recorded, AudioError> },
+    /// What was heard while it was spoken is over.
+    Spoken { id: MessageId, to: Nickname, result: Result<Message, ClientError> },
     /// A note was heard, or stopped.
     Heard { number: u64, heard: bool },
     /// The voice note that comes next.
     Next { asked: bool, next: Result<Option<Message>, ClientError> },
     /// Something to be said.
     Said(String),
+    /// Somebody is blocked, or not any more; in words.
+    Blocked(String),
     /// How it stands with somebody's key.
     Safety(Result<Safety, ClientError>),
 }
@@ -98,6 +102,8 @@ pub(super) struct Talk {
     /// Whether the directory has been heard of yet.
     pub(super) acquainted: bool,
     pub(super) unsent: HashMap<MessageId, Pending>,
+    /// Blocks that are being carried out.
+    pub(super) blocking: usize,
     /// Messages that were said to wait and have left since.
     pub(super) left: usize,
     pub(super) outgoing: UnboundedSender<(MessageId, Nickname, Outgoing)>,
@@ -141,10 +147,11 @@ impl Talk {
             link: if status.connected { Link::Up } else { Link::Connecting },
             acquainted: false,
             unsent: HashMap::new(),
+            blocking: 0,
             left: 0,
             outgoing,
             done,
-            sound: Sound::new(settings.cues, busy),
+            sound: Sound::new(settings.cues, settings.home, busy),
             known: 0,
             leaving: Vec::new(),
             failed: None,
@@ -279,14 +286,16 @@ impl Talk {
 
     fn is_done(&self) -> bool {
         let down = matches!(self.link, Link::Down { .. });
-        self.ending.is_some() && self.unsent.values().all(|pending| down && pending.stored)
+        self.ending.is_some()
+            && self.blocking == 0
+            && self.unsent.values().all(|pending| down && pending.stored)
     }
 
     async fn end(mut self) -> Result<(), ChatError> {
         self.end_of_sound().await;
         // What was typed is safe in the outbox before the end.
         let patience = Instant::now() + PATIENCE;
-        while self.unsent.values().any(|pending| !pending.stored)
+        while (self.blocking > 0 || self.unsent.values().any(|pending| !pending.stored))
             && let Ok(Some(done)) = timeout_at(patience, self.finished.recv()).await
         {
             self.done(done)?;
@@ -337,6 +346,11 @@ impl Talk {
         self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
         // The other end is held for as long as this.
         let _ = self.outgoing.send((id, to, what));
+    }
+
+    /// A message stands on the screen.
+    pub(super) fn settle(&mut self, number: u64) {
+        self.settling.push(number);
     }
 
     /// Says something.

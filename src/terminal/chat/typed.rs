@@ -72,6 +72,16 @@ impl Talk {
             Command::Help => self.face.help(help(self.view.lines.plain))?,
             Command::Users => self.look_around(true),
             Command::To(nick) => self.to(nick).await?,
+            Command::Block(nick, blocked) => {
+                self.blocking += 1;
+                self.spawn(move |client| async move {
+                    Done::Blocked(match client.block(&nick, blocked).await {
+                        Ok(told) => blocking(&nick, blocked, told),
+                        Err(ClientError::UnknownNickname { nickname }) => unknown(&nickname),
+                        Err(error) => error.to_string(),
+                    })
+                });
+            }
             Command::History(count) => {
                 let with = self.with.clone();
                 let messages = self.client.history(with.as_ref(), None, count).await?;
@@ -93,7 +103,12 @@ impl Talk {
                 }
                 return Ok(Flow::End);
             }
-            Command::Voice(options) => self.record(options),
+            Command::HearUnread(from) => self.hear_unread(from).await?,
+            Command::Heard(what) => self.hearing(what),
+            Command::Reply => self.reply(),
+            Command::VoiceOf(nickname, wish) => self.voice_of(nickname, &wish).await,
+            Command::Voice(options) => self.record(None, options, false),
+            Command::Live(options) => self.record(None, options, true),
             Command::Listen => self.listen_to_recording(),
             Command::Cancel => self.end_recording(false),
             Command::Play(which, speed) => {
@@ -180,4 +195,15 @@ pub(super) fn unknown(nickname: &Nickname) -> String {
     ClientError::UnknownNickname { nickname: nickname.clone() }
         .to_string()
         .replace("`tellal users`", "/users")
+}
+
+/// What a block means, in a sentence.
+fn blocking(nick: &Nickname, blocked: bool, told: bool) -> String {
+    let now = if blocked {
+        format!("{nick} is blocked: what they send is dropped, and they can't tell")
+    } else {
+        format!("{nick} is not blocked any more: what they send from now on arrives")
+    };
+    let later = if told { "" } else { " (the server hears of it when it is next reached)" };
+    format!("{now}{later}")
 }

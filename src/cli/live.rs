@@ -1,0 +1,135 @@
+//! `tellal voice --live`: a voice note that is heard while it is spoken.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::sync::oneshot;
+
+use super::app::App;
+use super::failure::{Failure, Interrupted};
+use super::output::SentVoice;
+use super::record::pressed;
+use super::{deliver, voice};
+use crate::audio::{AudioError, recorder};
+use crate::client::{Client, Ending, Events, LiveNote, Message};
+use crate::model::Nickname;
+use crate::terminal::dictation::{Dictation, Options};
+use crate::terminal::keys::{Keys, Press};
+use crate::terminal::line::duration;
+use crate::terminal::live::{BLOCK, speak};
+use crate::terminal::progress::{self, Line};
+
+/// Speaks until Enter, for some seconds, or to the limit; waits until the server has all of it, and prints the
+/// message's id. Ctrl-C and Esc take it back.
+///
+/// # Errors
+/// When there is no microphone, or the note is refused or has to wait in the outbox; [`Interrupted`].
+pub async fn run(to: &Nickname, recorder: recorder::Options, app: &App) -> Result<()> {
+    let client = app.open().await?;
+    let cues = app.cues();
+    let mut events = client.events();
+    voice::known(&client, to).await?;
+    let options = Options { recorder, trim: false, review: false, even_silent: true };
+    let sent = record(app, &client, &mut events, to, options).await;
+    if sent.as_ref().is_err_and(|error| error.is::<Interrupted>()) {
+        // What was taken back is told to those who listen.
+        deliver::close(client, events).await;
+        return Err(Interrupted.into());
+    }
+    let put =
+        |message: &Message| app.out.put(&SentVoice { message, converted: None }, || message.id.to_string());
+    let told = deliver::tell(app, &cues, to, &sent, put);
+    tokio::join!(deliver::close(client, events), told).1?;
+    sent.map(drop)
+}
+
+async fn record(
+    app: &App,
+    client: &Client,
+    events: &mut Events,
+    to: &Nickname,
+    options: Options,
+) -> Result<Message> {
+    let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
+    let blocks = taking.sound().blocks(BLOCK);
+    let note = client.begin_live(to).await?;
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    // Heeded from here on, that is before anybody is told that it is.
+    if tokio::time::timeout(Duration::ZERO, &mut interrupted).await.is_ok() {
+        return withdraw(app, note).await;
+    }
+    let mut keys = Keys::watch();
+    let how =
+        if keys.is_some() { "Enter ends it, Esc or Ctrl-C takes it back" } else { "Ctrl-C takes it back" };
+    let device = taking.device();
+    app.out.note(&format!("speaking to {to}, from {device}: {how}"));
+    let (ending, ends) = oneshot::channel();
+    let speaking = speak(note, blocks, ends);
+    tokio::pin!(speaking);
+    let done = tokio::select! {
+        // The core has ended it.
+        failed = &mut speaking => return Ok(failed?),
+        done = watch(app, &mut taking, &mut keys) => done,
+        _ = &mut interrupted => false,
+    };
+    drop(keys);
+    if !done {
+        // Whether it was told is all the same: then it is cut off by being dropped.
+        let _ = ending.send(Ending::Withdrawn);
+        drop(taking);
+        speaking.await?;
+        app.out.note("tellal: taken back: what was heard was heard, and nothing is kept");
+        return Err(Interrupted.into());
+    }
+    let (finished, message) = tokio::join!(
+        async {
+            let finished = taking.end().await;
+            let lost = finished.as_ref().map_or(true, |take| take.lost.is_some());
+            // It waits for nothing else.
+            let _ = ending.send(if lost { Ending::CutOff } else { Ending::Done });
+            finished
+        },
+        speaking
+    );
+    let (take, message) = (finished.map_err(Failure::from)?, message?);
+    let spoken = duration(u64::try_from(take.duration().as_millis()).unwrap_or(u64::MAX));
+    match take.lost {
+        Some(cause) => {
+            let cause = format!("{cause}, after {spoken}; what was said is kept and marked");
+            app.out.note(&format!("tellal: {}", AudioError::InputLost { cause }));
+        }
+        None if take.is_silent() => {
+            app.out.note(&format!("tellal: nobody is heard in these {spoken}: is the microphone muted?"));
+        }
+        None => app.out.note(&format!("spoken {spoken}")),
+    }
+    deliver::accepted(client, events, &message).await
+}
+
+/// Shows how it goes until it ends; `false`: it is to be taken back.
+async fn watch(app: &App, taking: &mut Dictation, keys: &mut Option<Keys>) -> bool {
+    let drawn = Line::draw(!app.out.lines.plain);
+    let mut ticks = tokio::time::interval(progress::DRAW);
+    loop {
+        tokio::select! {
+            () = taking.ended() => return true,
+            key = pressed(keys) => match key {
+                Press::Enter | Press::End => return true,
+                Press::Escape => return false,
+                _ => {}
+            },
+            _ = ticks.tick() => {
+                taking.look().iter().for_each(|words| app.out.note(&format!("tellal: {words}")));
+                drawn.set(taking.line(app.out.lines.plain));
+            }
+        }
+    }
+}
+
+/// It was interrupted before anything was said.
+async fn withdraw(app: &App, note: LiveNote) -> Result<Message> {
+    note.withdraw().await?;
+    app.out.note("tellal: taken back: nothing was sent");
+    Err(Interrupted.into())
+}

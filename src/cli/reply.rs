@@ -1,0 +1,67 @@
+//! A reply by voice while listening: to whoever was heard last, with single keys.
+
+use std::time::Duration;
+
+use super::app::App;
+use crate::audio::{Cue, Note};
+use crate::client::{Client, VoiceNote};
+use crate::model::Nickname;
+use crate::terminal::dictation::{Dictation, Options, Recorded};
+use crate::terminal::floor::Floor;
+use crate::terminal::keys::{Keys, Press};
+use crate::terminal::{Cues, line};
+
+/// How often the recording is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Records until a key, and sends it, or does not. What goes wrong is said, and listening goes on.
+pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to: &Nickname) {
+    let taken = Floor::of(&app.home).take();
+    let mut taking = match Dictation::start(Options::default()).await {
+        Ok(taking) => taking,
+        Err(error) => return app.out.note(&format!("tellal: {error}")),
+    };
+    app.out
+        .note(&format!("(recording a reply to {to}: Enter or v sends it, space pauses, c does not send it)"));
+    let mut looks = tokio::time::interval(LOOK);
+    let send = loop {
+        tokio::select! {
+            () = taking.ended() => {
+                app.out.note(&format!("({})", taking.end_in_words()));
+                break true;
+            }
+            _ = looks.tick() => taking.look().iter().for_each(|words| app.out.note(&format!("({words})"))),
+            key = keys.press() => match key {
+                Press::Enter | Press::Char('v' | 'V') => break true,
+                Press::Char('c' | 'C' | 'q' | 'Q') | Press::Escape | Press::End => break false,
+                Press::Char(' ') => app.out.note(&format!("({})", taking.toggle())),
+                _ => app.out.note("(still recording: Enter or v sends it, c does not)"),
+            },
+        }
+    };
+    if !send {
+        return app.out.note("(not sent: what was recorded is forgotten)");
+    }
+    let recorded = taking.finish().await;
+    drop(taken);
+    let Recorded { note, words, silent } = match recorded {
+        Ok(recorded) => recorded,
+        Err(error) => return app.out.note(&format!("tellal: not sent: {error}")),
+    };
+    words.iter().for_each(|words| app.out.note(&format!("({words})")));
+    if silent {
+        return app.out.note("tellal: not sent: nobody is heard in it; is the microphone muted?");
+    }
+    let Note { wav, duration_ms, sample_rate, peaks, .. } = note;
+    match client.send_voice(to, VoiceNote { wav, duration_ms, sample_rate, peaks }).await {
+        Ok(message) => {
+            app.out.note(&format!("(a voice note for {to}, {})", line::duration(duration_ms)));
+            let (client, cues, to) = (client.clone(), cues.clone(), to.clone());
+            tokio::spawn(async move {
+                let accepted = client.accepted(message.id).await.is_ok();
+                cues.play(if accepted { Cue::Sent } else { Cue::Error }, Some(&to));
+            });
+        }
+        Err(error) => app.out.note(&format!("tellal: not sent: {error}")),
+    }
+}

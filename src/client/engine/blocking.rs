@@ -1,0 +1,51 @@
+//! Whose mail is not wanted: decided here, kept here, and told to the server, which drops it from then on.
+
+use crate::client::db::{blocks, contacts};
+use crate::client::{ClientError, Reply};
+use crate::model::Nickname;
+use crate::protocol::message::Verb;
+
+use super::{Engine, Session, Trouble};
+
+impl Engine {
+    /// Blocks everybody known under a name, or no longer. In effect here at once; the server is told now, or
+    /// when it is next reached.
+    pub(super) async fn block(&self, nickname: Nickname, blocked: bool) -> Result<Reply, ClientError> {
+        if nickname == self.me.nickname {
+            return Err(ClientError::OwnNickname);
+        }
+        let name = nickname.clone();
+        let mut accounts = self.db.run(move |db| contacts::accounts_named(db, &name)).await?;
+        if accounts.is_empty() {
+            let session = self.session().await?;
+            let found = self.look_up_name(&session, &nickname).await;
+            let person = found.map_err(|trouble| self.explain(trouble))?;
+            let person = person.ok_or(ClientError::UnknownNickname { nickname })?;
+            accounts.push(person.account.id);
+        }
+        self.db
+            .write(move |db| accounts.iter().try_for_each(|account| blocks::set(db, account, blocked)))
+            .await?;
+        let told = match self.session().await {
+            Ok(session) => self.tell_blocks(&session).await.is_ok(),
+            Err(_) => false,
+        };
+        Ok(Reply::Blocked { told })
+    }
+
+    /// Tells the server what it has not been told yet.
+    pub(super) async fn tell_blocks(&self, session: &Session) -> Result<(), Trouble> {
+        for (account, blocked) in self.db.run(|db| blocks::untold(db)).await? {
+            let verb = if blocked { Verb::Block { account } } else { Verb::Unblock { account } };
+            match session.wire.ask(verb).await.map_err(Trouble::from) {
+                Ok(_) => {}
+                // An account that the server does not know can't write either. Anything else is asked again.
+                Err(Trouble::Refused { retry_after: None, .. }) => {}
+                Err(Trouble::Refused { .. }) => continue,
+                Err(trouble) => return Err(trouble),
+            }
+            self.db.write(move |db| blocks::note_told(db, &account, blocked)).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! An utterance as pieces for the service: which words, in which language, by which voice; and where a long one is cut.
+
+use std::collections::VecDeque;
+
+use super::Language;
+use super::catalogue::Catalogue;
+use super::content::Stretch;
+use super::manner::Manner;
+use super::parts::{self, Part};
+use super::service::Piece;
+use super::text;
+use super::words::Words;
+
+/// Texts that take longer are cut, if they may be.
+const LONG: f32 = 45.0;
+/// What is said of them at once takes about so many seconds.
+const SHARE: f32 = 30.0;
+
+/// What has not been said yet of a text that was cut.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rest {
+    pub(super) pieces: VecDeque<Piece>,
+    /// Says that there is more.
+    end: Option<Piece>,
+}
+
+/// What the words of an utterance are turned into pieces with.
+pub(super) struct Planner<'a> {
+    pub catalogue: &'a Catalogue,
+    pub locale: Option<&'a str>,
+    /// The reader's own language.
+    pub own: Option<Language>,
+    /// What the person is known to write.
+    pub habit: Option<Language>,
+}
+
+impl Planner<'_> {
+    /// The pieces of a text in a language, after the person's name, if it is given.
+    pub(super) fn pieces(
+        &self,
+        stretches: &[Stretch],
+        language: Language,
+        name: Option<&str>,
+        manner: Manner,
+    ) -> VecDeque<Piece> {
+        let words = Words::beside(language, self.own, self.catalogue.languages());
+        let mut parts: Vec<Part> = Vec::new();
+        // The name begins the first sentence, where the voice is the same.
+        let name = name.map(|name| if stretches.is_empty() { name.to_owned() } else { format!("{name}:") });
+        if let Some(name) = name {
+            self.split(&name, language, &mut parts);
+        }
+        for stretch in stretches {
+            match (stretch, words) {
+                (Stretch::Words(words), _) => self.split(words, language, &mut parts),
+                (Stretch::Link(host), Some(words)) => {
+                    join(&mut parts, (words.language(), words.link(&text::clean(host))))
+                }
+                (Stretch::Code(lines), Some(words)) => {
+                    join(&mut parts, (words.language(), format!("{}.", words.code(*lines))))
+                }
+                (Stretch::Link(host), None) => join(&mut parts, (language, text::clean(host))),
+                (Stretch::Code(_), None) => {}
+            }
+        }
+        let pieces =
+            parts.into_iter().filter(|(_, words)| text::has_words(words)).flat_map(|(language, words)| {
+                text::pieces(&words).into_iter().filter_map(move |words| self.piece(words, language, manner))
+            });
+        pieces.collect()
+    }
+
+    /// The rest of a text, all of which may be said piece by piece.
+    pub(super) fn rest(&self, pieces: VecDeque<Piece>, language: Language) -> Rest {
+        let words = Words::beside(language, self.own, self.catalogue.languages());
+        // The number is put in when it is known.
+        let end = words.and_then(|words| self.piece(words.more(MARK), words.language(), Manner::default()));
+        Rest { pieces, end }
+    }
+
+    fn split(&self, words: &str, language: Language, parts: &mut Vec<Part>) {
+        let latin = self.habit.into_iter().chain(self.own).find(|language| language.is_latin());
+        for part in parts::split(words, language, latin, self.catalogue.languages()) {
+            join(parts, part);
+        }
+    }
+
+    fn piece(&self, text: String, language: Language, manner: Manner) -> Option<Piece> {
+        let voice = self.catalogue.voice(language, manner.variant, self.locale)?;
+        // What was joined may be markup where its halves were not.
+        let text = text::clean(&text);
+        Some(Piece { text, tag: language.tag(), voice, pitch: manner.pitch, rate: manner.rate })
+    }
+}
+
+/// Stands for the seconds that are left; no text takes so many.
+const MARK: u64 = 987_654_321;
+
+impl Rest {
+    /// What is said of it now, and what is left then; cut only where it is long at this rate.
+    pub(super) fn share(mut self, rate: i32) -> (VecDeque<Piece>, Option<Self>) {
+        let total: f32 = self.pieces.iter().map(|piece| seconds(piece, rate)).sum();
+        if total <= LONG {
+            return (self.pieces, None);
+        }
+        let (mut now, mut taken) = (VecDeque::new(), 0.0);
+        while taken < SHARE {
+            let Some(piece) = self.pieces.pop_front() else { break };
+            taken += seconds(&piece, rate);
+            now.push_back(piece);
+        }
+        if self.pieces.is_empty() {
+            return (now, None);
+        }
+        if let Some(end) = &self.end {
+            // In tens: nobody counts.
+            let left = (((total - taken) / 10.0).ceil() as u64).max(1) * 10;
+            now.push_back(Piece {
+                text: end.text.replace(&MARK.to_string(), &left.to_string()),
+                ..end.clone()
+            });
+        }
+        (now, Some(self))
+    }
+}
+
+/// Puts a part to the ones before it; with the last one, if that is in the same language.
+fn join(parts: &mut Vec<Part>, (language, words): Part) {
+    match parts.last_mut() {
+        Some((last, before)) if *last == language => {
+            let closes =
+                words.starts_with(|c: char| c.is_ascii_punctuation() && !matches!(c, '(' | '"' | '\'' | '#'));
+            before.push_str(if closes { "" } else { " " });
+            before.push_str(&words);
+        }
+        _ => parts.push((language, words)),
+    }
+}
+
+/// About how long a piece takes, where everybody speaks at this rate.
+fn seconds(piece: &Piece, rate: i32) -> f32 {
+    // Syllables of a usual voice: measured with espeak-ng, 175 words a minute.
+    let of_char = |c: char| match c {
+        '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' => 0.2,
+        c if c.is_ascii_digit() => 0.25,
+        _ => 0.068,
+    };
+    let usual: f32 = 0.3 + piece.text.chars().map(of_char).sum::<f32>();
+    let rate = (piece.rate + rate).clamp(-100, 100) as f32 / 100.0;
+    // speech-dispatcher's measure for espeak: 80 to 449 words.
+    usual / if rate < 0.0 { 1.0 + 0.54 * rate } else { 1.0 + 1.57 * rate }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

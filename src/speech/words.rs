@@ -1,0 +1,115 @@
+//! What the program itself says between other people's words, in the language of those words.
+
+use super::Language;
+
+/// The program's own words in one language.
+#[derive(Clone, Copy, Debug)]
+pub struct Words(&'static Phrases);
+
+/// `{}` stands for what is put in.
+#[derive(Debug)]
+struct Phrases {
+    language: Language,
+    link: &'static str,
+    code_line: &'static str,
+    code_lines: &'static str,
+    more: &'static str,
+}
+
+const ALL: [Phrases; 5] = [
+    Phrases {
+        language: Language::ENGLISH,
+        link: "link to {}",
+        code_line: "code, one line",
+        code_lines: "code, {} lines",
+        more: "and {} more seconds, press more",
+    },
+    Phrases {
+        language: Language::TURKISH,
+        link: "{} bağlantısı",
+        code_line: "kod, bir satır",
+        code_lines: "kod, {} satır",
+        more: "{} saniye daha var, devam tuşuna basın",
+    },
+    Phrases {
+        language: Language::KOREAN,
+        link: "{} 링크",
+        code_line: "코드 한 줄",
+        code_lines: "코드 {}줄",
+        more: "{}초 더 남았습니다, 더 듣기를 누르세요",
+    },
+    Phrases {
+        language: Language::CHINESE,
+        link: "{} 的链接",
+        code_line: "代码，一行",
+        code_lines: "代码，{}行",
+        more: "还有{}秒，请按更多",
+    },
+    Phrases {
+        language: Language::FRENCH,
+        link: "lien vers {}",
+        code_line: "code, une ligne",
+        code_lines: "code, {} lignes",
+        more: "encore {} secondes, appuyez sur suite",
+    },
+];
+
+impl Words {
+    /// The words for a text in this language: in the same one where there are any, so that no sentence is broken,
+    /// else in the reader's own, else in English; all among those that have a voice.
+    pub fn beside(text: Language, own: Option<Language>, allowed: &[Language]) -> Option<Self> {
+        let wanted = [Some(text), own, Some(Language::ENGLISH)].into_iter().flatten();
+        wanted
+            .filter(|language| allowed.contains(language))
+            .find_map(|language| ALL.iter().find(|phrases| phrases.language == language).map(Self))
+    }
+
+    /// Which language they are in.
+    pub fn language(self) -> Language {
+        self.0.language
+    }
+
+    /// In place of a link, of which only where it leads to is said.
+    pub fn link(self, host: &str) -> String {
+        self.0.link.replace("{}", host)
+    }
+
+    /// In place of a block of code.
+    pub fn code(self, lines: usize) -> String {
+        if lines == 1 {
+            self.0.code_line.to_owned()
+        } else {
+            self.0.code_lines.replace("{}", &lines.to_string())
+        }
+    }
+
+    /// After the beginning of a long text.
+    pub fn more(self, seconds: u64) -> String {
+        self.0.more.replace("{}", &seconds.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_programs_words_are_in_the_texts_language_or_one_the_reader_knows() {
+        let all: Vec<Language> = Language::all().collect();
+        let words = |text, own, allowed: &[Language]| Words::beside(text, own, allowed).map(Words::language);
+        for language in Language::COMMON {
+            assert_eq!(words(language, Some(Language::ENGLISH), &all), Some(language));
+        }
+        let german = Language::from_tag("de").unwrap();
+        assert_eq!(words(german, Some(Language::TURKISH), &all), Some(Language::TURKISH));
+        assert_eq!(words(german, Some(german), &all), Some(Language::ENGLISH));
+        assert_eq!(words(german, None, &[german]), None);
+        let english = Words::beside(Language::ENGLISH, None, &all).unwrap();
+        assert_eq!(english.link("example.org"), "link to example.org");
+        assert_eq!(
+            (english.code(1), english.code(12)),
+            ("code, one line".to_owned(), "code, 12 lines".to_owned())
+        );
+        assert_eq!(english.more(40), "and 40 more seconds, press more");
+    }
+}

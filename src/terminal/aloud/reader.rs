@@ -1,0 +1,292 @@
+//! The task that takes one turn after the other.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{GOES_ON, Job, LOOK, Outcome, Shared, What, manner, tell};
+use crate::audio::{Playback, Speaker, Start};
+use crate::client::{Body, Client, Message, MessageRef};
+use crate::model::Nickname;
+use crate::speech::{self, Language, Manner, Utterance};
+use crate::terminal::floor::Floor;
+use crate::terminal::listening::left_off;
+use crate::terminal::{live, progress};
+
+/// Takes one turn after the other.
+pub(super) struct Reader<T> {
+    client: Client,
+    floor: Floor,
+    speaker: Speaker,
+    shared: Arc<Shared>,
+    tell: Arc<T>,
+    told: HashSet<String>,
+}
+
+/// Why a turn is over.
+enum End {
+    /// It ended, or was ended.
+    Over(Outcome),
+    /// Somebody has begun to record.
+    Interrupted,
+}
+
+impl<T: Fn(&str)> Reader<T> {
+    pub(super) fn new(
+        client: Client,
+        floor: Floor,
+        speaker: Speaker,
+        shared: Arc<Shared>,
+        tell: Arc<T>,
+    ) -> Self {
+        Self { client, floor, speaker, shared, tell, told: HashSet::new() }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            let next = self.shared.state().next();
+            match next {
+                Some((job, one)) => self.take(job, one).await,
+                None => self.shared.wake.notified().await,
+            }
+        }
+    }
+
+    async fn take(&mut self, job: Job, one: CancellationToken) {
+        let Job { what, named, done } = job;
+        let floor = self.floor.clone();
+        let end = tokio::select! {
+            outcome = self.perform(&what, named) => End::Over(outcome),
+            () = one.cancelled() => End::Over(Outcome::Stopped),
+            () = taken(&floor), if !matches!(what, What::Mark) => End::Interrupted,
+        };
+        let played = self.shared.state().playing.take();
+        if let (What::Message(message, _), Some(played)) = (&what, played) {
+            let heard = matches!(end, End::Over(Outcome::Heard));
+            self.keep_position(message, &played, heard).await;
+        }
+        match end {
+            End::Over(outcome) => {
+                if let Outcome::Unavailable(why) = &outcome {
+                    self.trouble(why.clone());
+                }
+                tell(done, outcome);
+            }
+            End::Interrupted => {
+                let mut state = self.shared.state();
+                self.shared.hush(&state);
+                // It is heard from its beginning, once the recording has ended.
+                state.queue.push_front(Job { what, named: true, done });
+            }
+        }
+    }
+
+    async fn perform(&mut self, what: &What, named: bool) -> Outcome {
+        if matches!(what, What::Mark) {
+            return Outcome::Heard;
+        }
+        while !self.floor.is_free() {
+            tokio::time::sleep(LOOK).await;
+        }
+        // The sound of its arrival is over first.
+        self.speaker.idle().await;
+        match what {
+            What::Mark => Outcome::Heard,
+            What::Name(nickname) => self.say_name(nickname).await,
+            What::More(message, rest) => match &self.shared.speech {
+                Some(speech) => {
+                    let outcome = speech.more(rest.clone()).done().await;
+                    self.said(message, outcome)
+                }
+                None => Outcome::Heard,
+            },
+            What::Message(message, wav) => match &message.body {
+                Body::Text { text } => self.say(message, text, named).await,
+                Body::Notice { text } => self.remark(message, text).await,
+                Body::Voice { live: true, .. } => self.live(message, named).await,
+                Body::Voice { .. } => {
+                    let wav = match wav {
+                        Some(wav) => wav.to_vec(),
+                        None => match self.client.audio(MessageRef::Number(message.number)).await {
+                            Ok((_, wav)) => wav,
+                            Err(error) => return Outcome::Unavailable(error.to_string()),
+                        },
+                    };
+                    if self.is_named(&message.from, named) {
+                        match self.say_name(&message.from).await {
+                            Outcome::Stopped => return Outcome::Stopped,
+                            Outcome::Unavailable(why) => self.trouble(why),
+                            Outcome::Heard => {}
+                        }
+                    }
+                    let from = match message.body {
+                        Body::Voice { position_ms, .. } => Duration::from_millis(position_ms),
+                        Body::Text { .. } | Body::Notice { .. } => Duration::ZERO,
+                    };
+                    let start = |speed| Start { from, speed };
+                    let outcome = self.play(|speaker, speed| speaker.play_from(wav, start(speed))).await;
+                    self.heard(&message.from);
+                    outcome
+                }
+            },
+        }
+    }
+
+    /// A note that is being spoken, as it comes. Its sound begins to come while its sender is named.
+    async fn live(&mut self, message: &Message, named: bool) -> Outcome {
+        let which = MessageRef::Number(message.number);
+        let name = async {
+            if self.is_named(&message.from, named) {
+                self.say_name(&message.from).await
+            } else {
+                Outcome::Heard
+            }
+        };
+        let (named, sound) = tokio::join!(name, live::listen(&self.client, which));
+        match named {
+            Outcome::Stopped => return Outcome::Stopped,
+            Outcome::Unavailable(why) => self.trouble(why),
+            Outcome::Heard => {}
+        }
+        let outcome = match sound {
+            Ok(sound) => {
+                let start = |speed| Start { speed, ..Start::default() };
+                self.play(|speaker, speed| speaker.play_sound(sound, start(speed))).await
+            }
+            Err(error) => Outcome::Unavailable(error.to_string()),
+        };
+        self.heard(&message.from);
+        outcome
+    }
+
+    async fn say(&self, message: &Message, text: &str, named: bool) -> Outcome {
+        let Some(speech) = &self.shared.speech else { return Outcome::Heard };
+        let utterance = Utterance {
+            text: text.to_owned(),
+            language: None,
+            person: Some(message.from.as_str().to_owned()),
+            named: self.is_named(&message.from, named),
+            manner: self.manner(&message.from).await,
+            cut: self.shared.state().cut,
+        };
+        let outcome = speech.say(utterance).done().await;
+        self.said(message, outcome)
+    }
+
+    /// The program's own words, which are English.
+    async fn remark(&self, message: &Message, text: &str) -> Outcome {
+        let Some(speech) = &self.shared.speech else { return Outcome::Heard };
+        let utterance = Utterance { language: Some(Language::ENGLISH), ..Utterance::new(text) };
+        let outcome = speech.say(utterance).done().await;
+        self.shared.state().named = None;
+        self.said(message, outcome)
+    }
+
+    async fn say_name(&self, nickname: &Nickname) -> Outcome {
+        let Some(speech) = &self.shared.speech else { return Outcome::Heard };
+        let utterance = Utterance {
+            person: Some(nickname.as_str().to_owned()),
+            named: true,
+            manner: self.manner(nickname).await,
+            ..Utterance::default()
+        };
+        match speech.say(utterance).done().await {
+            speech::Outcome::Spoken | speech::Outcome::Cut(_) => Outcome::Heard,
+            speech::Outcome::Stopped => Outcome::Stopped,
+            speech::Outcome::Unavailable(why) => Outcome::Unavailable(why),
+        }
+    }
+
+    /// What became of a text.
+    fn said(&self, message: &Message, outcome: speech::Outcome) -> Outcome {
+        match outcome {
+            speech::Outcome::Spoken => {
+                self.heard(&message.from);
+                Outcome::Heard
+            }
+            speech::Outcome::Cut(rest) => {
+                self.heard(&message.from);
+                self.shared.state().rest = Some((message.clone(), rest));
+                Outcome::Heard
+            }
+            speech::Outcome::Stopped => Outcome::Stopped,
+            speech::Outcome::Unavailable(why) => {
+                self.shared.state().keep(message.clone());
+                Outcome::Unavailable(why)
+            }
+        }
+    }
+
+    /// Keeps in the profile how far a note was heard.
+    async fn keep_position(&self, message: &Message, played: &Playback, heard: bool) {
+        played.stop();
+        let left = left_off(played.position(), heard).unwrap_or_default();
+        if let Err(error) = self.client.mark_heard(message.number, left, heard).await {
+            tracing::warn!(%error, "how far a note was heard is not kept");
+        }
+    }
+
+    /// Plays what is begun, at the speed given with the loudspeaker.
+    async fn play(&self, begin: impl FnOnce(&Speaker, f32) -> Playback) -> Outcome {
+        let playback = {
+            let mut state = self.shared.state();
+            // Stopped between the name and the note.
+            if state.one.is_cancelled() {
+                return Outcome::Stopped;
+            }
+            let speed = state.speed.unwrap_or(1.0);
+            state.playing.insert(begin(&self.speaker, speed)).clone()
+        };
+        let draw = self.shared.state().draw;
+        let played = if draw { progress::show(&playback).await } else { playback.wait().await };
+        match played {
+            Ok(()) => Outcome::Heard,
+            Err(error) => {
+                // It is told here.
+                drop(self.speaker.take_trouble());
+                Outcome::Unavailable(error.to_string())
+            }
+        }
+    }
+
+    /// Whether somebody is to be named: not again while they go on.
+    fn is_named(&self, from: &Nickname, asked: bool) -> bool {
+        let state = self.shared.state();
+        let goes_on = |(last, when): &(Nickname, Instant)| last == from && when.elapsed() < GOES_ON;
+        asked || !state.named.as_ref().is_some_and(goes_on)
+    }
+
+    fn heard(&self, from: &Nickname) {
+        self.shared.state().named = Some((from.clone(), Instant::now()));
+    }
+
+    async fn manner(&self, nickname: &Nickname) -> Manner {
+        // Asked each time: it may have been changed on another terminal.
+        match self.client.voice_of(nickname).await {
+            Ok(voice) => manner(nickname, &voice),
+            Err(_) => Manner::of(nickname.folded().as_bytes()),
+        }
+    }
+
+    fn trouble(&mut self, line: String) {
+        if !self.told.contains(&line) {
+            (self.tell)(&line);
+            self.told.insert(line);
+        }
+    }
+}
+
+/// Waits until somebody takes the floor that was free.
+async fn taken(floor: &Floor) {
+    let mut was_free = false;
+    loop {
+        let free = floor.is_free();
+        if was_free && !free {
+            return;
+        }
+        was_free |= free;
+        tokio::time::sleep(LOOK).await;
+    }
+}

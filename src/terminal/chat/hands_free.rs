@@ -1,0 +1,77 @@
+//! Hearing a conversation with eyes closed: more, again, slower, what is unread, whose voice, replies.
+
+use super::ChatError;
+use super::command::Heard;
+use super::render::Marks;
+use super::talk::Talk;
+use crate::client::MessageRef;
+use crate::model::Nickname;
+use crate::terminal::aloud::Aloud;
+use crate::terminal::dictation::Options;
+use crate::terminal::voice_of::{self, Wish};
+
+impl Talk {
+    /// Does something with what is heard now, or was heard last.
+    pub(super) fn hearing(&mut self, what: Heard) {
+        let Some(aloud) = &self.sound.aloud else {
+            self.words("nothing has been heard yet: /speak on reads what arrives aloud");
+            return;
+        };
+        match what {
+            Heard::More if !aloud.more() => self.words("there is no more"),
+            Heard::More => {}
+            Heard::Again => aloud.repeat(),
+            Heard::Skip => aloud.skip(),
+            Heard::Slower => aloud.slower(),
+            Heard::Faster => aloud.faster(),
+        }
+    }
+
+    /// Shows and hears what is new, of one person or of all.
+    pub(super) async fn hear_unread(&mut self, from: Option<Nickname>) -> Result<(), ChatError> {
+        let people = match &from {
+            Some(from) => vec![from.clone()],
+            None => self.people.with_news().map(|person| person.nickname.clone()).collect(),
+        };
+        let mut messages = Vec::new();
+        for person in people {
+            let new = std::mem::take(&mut self.people.get_or_add(&person).new);
+            for number in new {
+                messages.push(self.client.message(MessageRef::Number(number)).await?);
+                self.settle(number);
+            }
+        }
+        messages.sort_by_key(|message| message.number);
+        self.give_voice();
+        for message in &messages {
+            self.show(message, Marks { new: true, number: true })?;
+            drop(self.aloud(true).hear(message));
+        }
+        // What is shown already, but was stopped or kept back, comes with it.
+        let kept = self.sound.aloud.as_ref().map_or(0, |aloud| aloud.unheard(from.as_ref()));
+        if messages.is_empty() && kept == 0 {
+            self.words("nothing is unread");
+        }
+        Ok(())
+    }
+
+    /// Shows or changes how somebody sounds, and says their name so.
+    pub(super) async fn voice_of(&mut self, nickname: Nickname, wish: &Wish) {
+        match voice_of::of(&self.client, &nickname, wish).await {
+            Ok(voice) => {
+                self.words(&format!("{nickname} sounds like this: {voice}"));
+                self.give_voice();
+                self.aloud(true).name(&nickname);
+            }
+            Err(error) => self.words(&error.to_string()),
+        }
+    }
+
+    /// Begins to record a reply to whoever was heard last.
+    pub(super) fn reply(&mut self) {
+        match self.sound.aloud.as_ref().and_then(Aloud::last_from) {
+            Some(from) => self.record(Some(from), Options::default(), false),
+            None => self.words("nobody has been heard yet: /voice records for the one you talk to"),
+        }
+    }
+}

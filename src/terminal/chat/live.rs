@@ -1,0 +1,113 @@
+//! A voice note of a conversation that is heard while it is spoken.
+
+use tokio::sync::oneshot;
+
+use super::talk::{Done, Pending, Talk};
+use crate::audio::sound::Blocks;
+use crate::client::{Body, ClientError, Ending, Message};
+use crate::model::{MessageId, Nickname};
+use crate::terminal::dictation::Dictation;
+use crate::terminal::line::{duration, voice};
+use crate::terminal::live::{self, BLOCK};
+
+/// A note that is being spoken.
+pub(super) struct Live {
+    id: MessageId,
+    /// Tells how it ends, once it has begun.
+    ending: Option<oneshot::Sender<Ending>>,
+}
+
+/// One that has just begun.
+pub(super) struct Begun {
+    id: MessageId,
+    blocks: Blocks,
+    ends: oneshot::Receiver<Ending>,
+}
+
+impl Live {
+    /// One that is about to begin.
+    pub(super) fn new() -> Self {
+        Self { id: MessageId::generate(), ending: None }
+    }
+
+    /// The microphone is open.
+    pub(super) fn begin(&mut self, dictation: &Dictation) -> Begun {
+        let (ending, ends) = oneshot::channel();
+        self.ending = Some(ending);
+        Begun { id: self.id, blocks: dictation.sound().blocks(BLOCK), ends }
+    }
+}
+
+impl Talk {
+    /// Lets somebody hear what is recorded, as it is.
+    pub(super) fn speak_live(&mut self, to: Nickname, begun: Begun) {
+        let Begun { id, blocks, ends } = begun;
+        self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
+        let done = self.done.clone();
+        self.spawn(move |client| async move {
+            let note = match client.begin_live_as(id, &to).await {
+                Ok(note) => note,
+                Err(error) => return Done::Stored { id, to, result: Err(error) },
+            };
+            // The conversation may have ended.
+            let _ = done.send(Done::Stored { id, to: to.clone(), result: Ok(()) });
+            let result = live::speak(note, blocks, ends).await;
+            Done::Spoken { id, to, result }
+        });
+    }
+
+    /// Ends it, or takes it back.
+    pub(super) fn end_speaking(&mut self, dictation: Dictation, live: Option<Live>, send: bool) {
+        self.busy(false);
+        let Some(Live { id, ending: Some(ending) }) = live else { return };
+        if send {
+            tokio::spawn(async move {
+                let lost = dictation.end().await.map_or(true, |take| take.lost.is_some());
+                // It may have been ended already.
+                let _ = ending.send(if lost { Ending::CutOff } else { Ending::Done });
+            });
+        } else {
+            let _ = ending.send(Ending::Withdrawn);
+            drop(dictation);
+            self.unsent.remove(&id);
+            self.words("taken back: what was heard was heard, and nothing is kept");
+        }
+    }
+
+    /// It can't be spoken any more.
+    pub(super) fn stop_speaking(&mut self, id: MessageId) {
+        let taking = self.sound.taking.as_ref();
+        if taking.and_then(|taking| taking.live.as_ref()).is_some_and(|live| live.id == id) {
+            self.sound.taking = None;
+            self.busy(false);
+            self.ask();
+        }
+    }
+
+    /// What was heard while it was spoken here is over.
+    pub(super) fn spoken(&mut self, id: MessageId, to: &Nickname, result: Result<Message, ClientError>) {
+        self.stop_speaking(id);
+        match result.map(|message| message.body) {
+            Ok(Body::Voice { duration_ms, cut_off, .. }) => {
+                let cut_off = if cut_off { "; it was cut off" } else { "" };
+                self.words(&format!("spoken to {to}, {}{cut_off}", duration(duration_ms)));
+            }
+            Ok(Body::Text { .. } | Body::Notice { .. }) => {}
+            Err(error) => self.words(&error.to_string()),
+        }
+    }
+
+    /// Somebody's voice note that was heard while it was spoken is over.
+    pub(super) fn live_ended(&mut self, message: &Message) {
+        if message.from != self.view.me {
+            let words = match &message.body {
+                Body::Voice { duration_ms, live, cut_off, .. } => {
+                    let what = voice(*duration_ms, *live, *cut_off);
+                    format!("{} has ended: {what} (/play {})", message.from, message.number)
+                }
+                Body::Text { text } | Body::Notice { text } => format!("{}: {text}", message.number),
+            };
+            self.words(&words);
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! What a server allows and what happens beyond that: a typed refusal that says when to try again, a client that
+//! waits and says so, and nobody else who notices.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+#![allow(dead_code, reason = "parts of the support that other tests use")]
+
+mod support;
+
+#[path = "support/raw.rs"]
+mod raw;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use raw::{Person, Raw, Served};
+use support::wav;
+use support::{Profile, Server, TIMEOUT};
+use tellal::model::{BlobId, MessageId};
+use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Verb};
+use tellal::server::{Limits, Options};
+use tellal::store::Quotas;
+use tempfile::TempDir;
+
+fn limited(limits: Limits) -> Options {
+    Options { limits, prune: Duration::from_millis(200), ..Options::default() }
+}
+
+/// The code of the error that a command printed last with `--json`.
+fn error_code(profile: &Profile, args: &[&str]) -> String {
+    let finished = profile.run(args.iter().chain(&["--json"]));
+    assert_eq!(finished.code(), 1, "{finished:?}");
+    let last = finished.stdout.lines().last().unwrap();
+    let object: serde_json::Value = serde_json::from_str(last).unwrap();
+    object["error"].as_str().unwrap().to_owned()
+}
+
+/// The refusal of a request, and when it may be repeated.
+async fn refusal(raw: &mut Raw, verb: Verb, body: &[u8]) -> (RefusalCode, Option<u32>) {
+    let asked = raw.send(verb, body).await;
+    loop {
+        match raw.pushed().await.expect("the connection ended").0 {
+            Push::Refusal { number, code, retry_after } if number == asked => return (code, retry_after),
+            Push::Reply { number, answer } if number == asked => panic!("not refused: {answer:?}"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn check_config_shows_every_limit_and_names_the_line_of_what_is_wrong() {
+    let server = Server::start_limited("[registration]\nper_address_and_hour = 7\n");
+    let shown = server.beside(["--check-config"]);
+    let shown = shown.ok();
+    assert!(shown.contains("server.toml"), "{shown}");
+    for line in ["total = 10000", "per_address_and_hour = 7", "who = \"anyone\"", "mailbox_mib = 256"] {
+        assert!(shown.lines().any(|shown| shown == line), "{line:?} is not in {shown}");
+    }
+    let wrong = server.data().join("wrong.toml");
+    for (text, line, what) in [
+        ("[connections]\ntotal = 3\nper_adress = 3\n", 3, "per_adress"),
+        ("# nothing\n[sendign]\n", 2, "sendign"),
+        ("[storage]\nmailbox_mib = 0\n", 2, "0"),
+        ("[storage\n", 1, ""),
+    ] {
+        std::fs::write(&wrong, text).unwrap();
+        for check in [&["--check-config"][..], &["--listen", "127.0.0.1:0"]] {
+            let args = [&["--config", wrong.to_str().unwrap()], check].concat();
+            let finished = server.beside(args);
+            let said = finished.failure();
+            assert!(said.contains(&format!("wrong.toml, line {line}: ")) && said.contains(what), "{said}");
+        }
+    }
+    let missing = server.beside(["--check-config", "--config", "/nowhere/server.toml"]);
+    assert!(missing.failure().contains("/nowhere/server.toml"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_over_the_limit_are_told_when_to_come_again_and_others_go_on() {
+    let server = Server::start_limited("[connections]\nper_address = 4\n");
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let mut listening = burak.start(["receive", "--follow", "--json"]);
+    let mut held = vec![Raw::connect(server.address).await, Raw::connect(server.address).await];
+    // Ayşe's place is free still.
+    ayşe.send("burak", "merhaba");
+    assert!(listening.line().unwrap().contains("merhaba"));
+
+    // The server may still be about to notice that ayşe has gone.
+    held.push(loop {
+        if let Ok(raw) = Raw::try_connect(server.address).await {
+            break raw;
+        }
+    });
+    let Err(goodbye) = Raw::try_connect(server.address).await else { panic!("one too many was let in") };
+    let Push::Goodbye { reason: GoodbyeReason::Limited, retry_after: Some(wait) } = goodbye else {
+        panic!("{goodbye:?}")
+    };
+    assert!((1_000..120_000).contains(&wait), "{wait}");
+    assert_eq!(error_code(&ayşe, &["users"]), "limited");
+    let finished = ayşe.run(["--mute", "send", "burak", "not now"]);
+    assert_eq!(finished.code(), 1);
+    assert!(finished.one_line().contains("as many connections as it takes"), "{finished:?}");
+    assert!(finished.one_line().contains("waits in the outbox"), "{finished:?}");
+
+    // A flood of those that are told so is not told so any more.
+    let flood: Vec<TcpStream> = (0..60).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    let closed = flood.iter().filter(|socket| is_closed(socket)).count();
+    assert!(closed >= 20, "{closed}");
+    drop(flood);
+
+    drop(held);
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    while ayşe.run(["users"]).code() != 0 {
+        assert!(std::time::Instant::now() < deadline, "she is never let in");
+    }
+    let texts = [listening.line().unwrap()];
+    assert!(texts[0].contains("not now"), "what waited has left: {texts:?}");
+}
+
+fn is_closed(mut socket: &TcpStream) -> bool {
+    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    matches!(socket.read(&mut [0]), Ok(0)) || socket.take_error().is_ok_and(|error| error.is_some())
+}
+
+#[test]
+fn registrations_are_limited_by_address_and_hour() {
+    let server = Server::start_limited("[registration]\nper_address_and_hour = 2\n");
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let zoé = Profile::new(&server, "zoé");
+    let register = ["register", "zoé", "--key-bits", "2048", "--server", &zoé.server];
+    let finished = zoé.run(register);
+    let said = finished.failure();
+    assert!(said.contains("too often") && said.contains("try again in 60 min"), "{said}");
+    assert_eq!(error_code(&zoé, &register), "limited");
+    ayşe.send("burak", "merhaba");
+    assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "merhaba".to_owned())]);
+}
+
+#[test]
+fn logins_are_limited_by_address_and_minute() {
+    let server = Server::start_limited("[logins]\nper_address_and_minute = 3\n");
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let mut listening = burak.start(["receive", "--follow", "--json"]);
+    // The third login is in when this is shown. Sending needs a fourth.
+    let finished = ayşe.run(["--mute", "send", "burak", "merhaba"]);
+    if finished.code() == 0 {
+        // Ayşe was faster than burak: then he is the one who waits.
+        assert_eq!(error_code(&ayşe, &["users"]), "limited");
+        return;
+    }
+    let said = finished.one_line();
+    assert!(said.contains("too often") && said.contains("waits in the outbox"), "{said}");
+    listening.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_often_is_refused_until_the_time_is_over() {
+    let limits = Limits { logins: 4, minute: Duration::from_secs(2), ..Limits::default() };
+    let served = Served::start_with(limited(limits)).await;
+    let (ayşe, burak) = (Person::new("ayşe"), Person::new("burak"));
+    let mut first = Raw::register(served.address, &ayşe).await;
+    let mut raw = Raw::connect(served.address).await;
+    for _ in 0..3 {
+        // A login with somebody else's name is an attempt as good as any.
+        let verb = raw.login_verb(&burak);
+        assert_eq!(refusal(&mut raw, verb, b"").await.0, RefusalCode::LoginRefused);
+    }
+    let verb = raw.login_verb(&burak);
+    let (code, retry_after) = refusal(&mut raw, verb, b"").await;
+    assert_eq!(code, RefusalCode::Limited);
+    assert_eq!(first.ask(Verb::Ping, b"").await, Ok(Answer::Done), "who is logged in does not notice");
+    tokio::time::sleep(Duration::from_millis(retry_after.unwrap().into())).await;
+    Raw::login(served.address, &ayşe).await;
+}
+
+#[test]
+fn an_invitation_is_good_for_as_many_as_it_says_and_is_stored_nowhere() {
+    let server = Server::start_limited("[registration]\nwho = \"invited\"\n");
+    let person = |name: &str| Profile::new(&server, name);
+    let register = |who: &Profile, more: &[&str]| {
+        let args = ["register", &who.name, "--key-bits", "2048", "--server", &who.server];
+        who.run(args.iter().chain(more))
+    };
+    let (ayşe, burak, zoé) = (person("ayşe"), person("burak"), person("zoé"));
+    let refused = register(&ayşe, &[]);
+    assert!(refused.failure().contains("--invite"), "{refused:?}");
+    let json = register(&ayşe, &["--json", "--invite", "h4kc2-9w0xv-7m3qe-t6r1z"]);
+    assert!(json.stdout.contains("invite_needed"), "{json:?}");
+
+    let once = server.beside(["invite"]).ok().to_owned();
+    register(&ayşe, &["--invite", &once.to_uppercase().replace('-', "")]).ok();
+    register(&burak, &["--invite", &once]).failure();
+    let twice = server.beside(["invite", "--uses", "2", "--days", "1"]).ok().to_owned();
+    let args = ["register", "burak", "--key-bits", "2048", "--server", &burak.server, "--invite", "-"];
+    burak.run_with_stdin(args, format!("{twice}\n").as_bytes()).ok();
+    let args = ["register", "zoé", "--key-bits", "2048", "--server", &zoé.server];
+    let mut command = zoé.command(args);
+    support::Running::start(command.env("TELLAL_INVITE", &twice)).wait().ok();
+    register(&person("小明"), &["--invite", &twice]).failure();
+    for entry in std::fs::read_dir(server.data()).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = if path.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
+        for token in [&once, &twice] {
+            let there = bytes.windows(token.len()).any(|window| window == token.as_bytes());
+            assert!(!there, "{} holds an invitation", path.display());
+        }
+    }
+    ayşe.send("burak", "merhaba");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_too_much_waits_says_so_and_everything_arrives_in_order() {
+    let limits = Limits { messages: 3, minute: Duration::from_secs(5), ..Limits::default() };
+    let served = Served::start_with(limited(limits)).await;
+    let address = served.address.to_string();
+    let done = tokio::task::spawn_blocking(move || {
+        let people = ["ayşe", "burak", "zoé"].map(|name| Profile::register_at(&address, name));
+        let [ayşe, burak, zoé] = &people;
+        let lines: String = (0..8).map(|number| format!("{number}\n")).collect();
+        let finished = ayşe.run_with_stdin(["--mute", "chat", "burak"], lines.as_bytes());
+        assert_eq!(finished.code(), 0, "{finished:?}");
+        let waits = finished.stderr.lines().filter(|line| line.contains("waits: ")).count();
+        assert!((1..=3).contains(&waits), "said once each time: {finished:?}");
+        assert!(finished.stderr.contains("it is tried again in "), "{finished:?}");
+        // Somebody else is none the wiser.
+        let other = zoé.run(["--mute", "send", "burak", "bonjour"]);
+        assert!(other.ok().len() == 36 && other.stderr.is_empty(), "{other:?}");
+        let texts = burak.receive_texts();
+        let from = |who: &str| {
+            let texts = texts.iter().filter(|(from, _)| from == who);
+            texts.map(|(_, text)| text.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(from("ayşe"), ["0", "1", "2", "3", "4", "5", "6", "7"]);
+        assert_eq!(from("zoé"), ["bonjour"]);
+        assert_eq!(from("burak"), [""; 0], "no gap is spoken of: {texts:?}");
+    });
+    done.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_waits_for_the_end_of_a_limit_and_says_so() {
+    let limits = Limits { messages: 1, minute: Duration::from_secs(15), ..Limits::default() };
+    let served = Served::start_with(limited(limits)).await;
+    let address = served.address.to_string();
+    let done = tokio::task::spawn_blocking(move || {
+        let zoé = Profile::register_at(&address, "zoé");
+        let _burak = Profile::register_at(&address, "burak");
+        for number in 0..4 {
+            let finished = zoé.run(["--mute", "send", "burak", &number.to_string()]);
+            finished.ok();
+            let waited = finished.stderr.contains("waits: ");
+            if waited {
+                assert!(finished.one_line().contains("it is tried again in "), "{finished:?}");
+                return true;
+            }
+        }
+        false
+    });
+    assert!(done.await.unwrap(), "nobody had to wait");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voice_note_over_the_bytes_of_a_minute_goes_on_where_it_was_stopped() {
+    let limits = Limits { bytes: 600 * 1024, minute: Duration::from_secs(8), ..Limits::default() };
+    let served = Served::start_with(limited(limits)).await;
+    let address = served.address.to_string();
+    let done = tokio::task::spawn_blocking(move || {
+        let (ayşe, burak) = (Profile::register_at(&address, "ayşe"), Profile::register_at(&address, "burak"));
+        let note = ayşe.file("note.wav");
+        std::fs::write(&note, wav::tone(600_000)).unwrap();
+        let sent = ayşe.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]);
+        sent.ok();
+        assert!(sent.stderr.contains("waits: "), "{sent:?}");
+        let got = burak.receive();
+        assert_eq!(got.len(), 1, "{got:?}");
+        let saved = burak.file("got.wav");
+        burak.run(["play", "last", "--save", saved.to_str().unwrap()]).ok();
+        assert_eq!(std::fs::read(saved).unwrap(), std::fs::read(note).unwrap());
+    });
+    done.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_mailbox_holds_up_its_own_conversation_alone() {
+    let quotas = Quotas { mailbox: 100 * 1024, ..Quotas::default() };
+    let options = limited(Limits::default());
+    let served = Served::start_holding(TempDir::new().unwrap(), options, quotas).await;
+    let address = served.address.to_string();
+    let done = tokio::task::spawn_blocking(move || {
+        let people = ["ayşe", "burak", "zoé"].map(|name| Profile::register_at(&address, name));
+        let [ayşe, burak, zoé] = &people;
+        let long = "ü".repeat(16 * 1024);
+        let mut sent = 0;
+        let refused = loop {
+            let finished = ayşe.run_with_stdin(["--mute", "send", "burak", "-"], long.as_bytes());
+            if finished.code() != 0 {
+                break finished;
+            }
+            sent += 1;
+            assert!(sent < 10, "the mailbox never fills");
+        };
+        let said = refused.one_line();
+        assert!(said.contains("mailbox is full") && said.contains("waits in the outbox"), "{said}");
+        // Beside what waits, the others are written to.
+        ayşe.send("zoé", "bonjour");
+        assert_eq!(zoé.receive_texts(), [("ayşe".to_owned(), "bonjour".to_owned())]);
+        assert_eq!(burak.receive().len(), sent);
+        // What was fetched is removed; what waited leaves with the next command that reaches the server.
+        let deadline = std::time::Instant::now() + TIMEOUT;
+        loop {
+            ayşe.run(["users"]).ok();
+            let texts = burak.receive_texts();
+            if !texts.is_empty() {
+                assert_eq!(texts, [("ayşe".to_owned(), long.clone())], "the one that waited, and no gap");
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "it never left");
+        }
+    });
+    done.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_over_the_quota_wait_and_others_do_not() {
+    let quotas = Quotas { blobs: 300 * 1024, ..Quotas::default() };
+    let options = limited(Limits::default());
+    let served = Served::start_holding(TempDir::new().unwrap(), options, quotas).await;
+    let ayşe = Person::new("ayşe");
+    let mut raw = Raw::register(served.address, &ayşe).await;
+    let put = |index| Verb::PutChunk { blob: BlobId::new([1; 32]), index };
+    for index in 0..5 {
+        assert_eq!(raw.ask(put(index), &[7; 65_000]).await, Ok(Answer::Done));
+    }
+    let (code, retry_after) = refusal(&mut raw, put(5), &[7; 65_000]).await;
+    assert_eq!(code, RefusalCode::BlobQuota);
+    assert!(retry_after.is_some());
+
+    let address = served.address.to_string();
+    let done = tokio::task::spawn_blocking(move || {
+        let people = ["burak", "zoé", "지민"].map(|name| Profile::register_at(&address, name));
+        let [burak, zoé, 지민] = &people;
+        let note = burak.file("note.wav");
+        std::fs::write(&note, wav::tone(400_000)).unwrap();
+        let finished = burak.run(["voice", "zoé", "--mute", "--file", note.to_str().unwrap()]);
+        assert_eq!(finished.code(), 1, "{finished:?}");
+        let said = finished.stderr.lines().last().unwrap();
+        assert!(said.contains("not fetched yet") && said.contains("waits in the outbox"), "{said}");
+        burak.send("지민", "안녕");
+        assert_eq!(지민.receive_texts(), [("burak".to_owned(), "안녕".to_owned())]);
+        zoé.send("지민", "bonjour");
+    });
+    done.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_over_a_limit_is_refused_by_its_type() {
+    let limits = Limits { messages: 2, bytes: 1_000, ..Limits::default() };
+    let served = Served::start_with(limited(limits)).await;
+    let (ayşe, burak) = (Person::new("ayşe"), Person::new("burak"));
+    let mut raw = Raw::register(served.address, &ayşe).await;
+    let mut other = Raw::register(served.address, &burak).await;
+    let submit = || burak.submit(MessageId::generate());
+    for _ in 0..2 {
+        assert!(matches!(raw.ask(submit(), b"x").await, Ok(Answer::Accepted { .. })));
+    }
+    let (code, retry_after) = refusal(&mut raw, submit(), b"x").await;
+    assert_eq!(code, RefusalCode::Limited);
+    assert!((1..=60_001).contains(&retry_after.unwrap()), "{retry_after:?}");
+    let submit = || ayşe.submit(MessageId::generate());
+    assert!(matches!(other.ask(submit(), &[0; 1_200]).await, Ok(Answer::Accepted { .. })));
+    assert_eq!(refusal(&mut other, submit(), b"x").await.0, RefusalCode::Limited, "by bytes");
+    assert_eq!(raw.ask(Verb::Ping, b"").await, Ok(Answer::Done));
+}
+
+/// Kilobytes of memory that a process holds.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// What this many connections cost a server, each, in KiB, once it has read what they sent.
+const MANY: u64 = 400;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_not_logged_in_costs_less_than_64_kib() {
+    let server = Server::start_limited("[connections]\nper_address = 2000\nlogin_seconds = 60\n");
+    let warm: Vec<Raw> = {
+        let mut warm = Vec::new();
+        for _ in 0..20 {
+            warm.push(Raw::connect(server.address).await);
+        }
+        warm
+    };
+    let before = resident(server.id());
+    let mut held = Vec::new();
+    for _ in 0..MANY {
+        let mut raw = Raw::connect(server.address).await;
+        // A frame as large as it may be before login, but for its last bytes; the server waits for those.
+        let frame = [&16_384u32.to_be_bytes()[..], &16_000u32.to_be_bytes(), &[0; 16_300]].concat();
+        raw.send_bytes(&frame).await;
+        held.push(raw);
+    }
+    let frames = settled(server.id(), before);
+    let middle = resident(server.id());
+    let mut sockets = Vec::new();
+    for _ in 0..MANY {
+        let mut socket = TcpStream::connect(server.address).unwrap();
+        // A hello that says it is as long as TLS lets it be, and goes on for as long as the server listens.
+        socket.write_all(&[22, 3, 1, 0x3f, 0xff, 1, 0, 0xff, 0xfb]).unwrap();
+        socket.write_all(&[0; 15_000]).unwrap();
+        sockets.push(socket);
+    }
+    let hellos = settled(server.id(), middle);
+    println!("KiB each: {frames} with most of a frame sent, {hellos} with most of a handshake sent");
+    assert!(frames < 64 && hellos < 64, "{frames} KiB, {hellos} KiB");
+    // Still there for others.
+    drop(warm);
+    Profile::register(&server, "ayşe").run(["users"]).ok();
+
+    // What goes on beyond that is cut off.
+    let mut socket = TcpStream::connect(server.address).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let _ = socket.write_all(&[22, 3, 1, 0x3f, 0xff, 1, 0, 0xff, 0xfb]);
+    let _ = socket.write_all(&[0; 40_000]);
+    let mut rest = Vec::new();
+    let _ = socket.read_to_end(&mut rest);
+    assert!(rest.len() < 100, "closed, perhaps with an alert");
+}
+
+/// Waits until a process's memory has stopped growing; by how many KiB it has grown for each of [`MANY`].
+fn settled(process: u32, before: u64) -> u64 {
+    let mut newest = 0;
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = resident(process);
+        if now == newest {
+            break;
+        }
+        newest = now;
+    }
+    newest.saturating_sub(before) / MANY
+}

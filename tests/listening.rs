@@ -1,0 +1,345 @@
+//! Hands-free, heard through a virtual sound card: the real program, the real speech service, which tells what it was
+//! asked to say, in which language and by which voice.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::card::RATE;
+use support::voice::{Asked, Scene};
+use support::{Profile, Running, signal};
+
+fn texts(asked: &[Asked]) -> Vec<&str> {
+    asked.iter().map(|asked| asked.text.as_str()).collect()
+}
+
+fn spoken(asked: &[Asked]) -> Vec<(&str, &str)> {
+    asked.iter().map(|asked| (asked.language.as_str(), asked.text.as_str())).collect()
+}
+
+/// Whether there was sound just now.
+fn sounds(samples: &[f32]) -> bool {
+    signal::peak(&samples[samples.len().saturating_sub(4_410)..]) > 0.05
+}
+
+/// Whether there was none for half a second, after some.
+fn has_ended(samples: &[f32]) -> bool {
+    let last = signal::bursts(samples, RATE, 0.3).last().copied();
+    last.is_some_and(|(_, end)| samples.len() as f32 / RATE as f32 - end > 0.5)
+}
+
+#[test]
+fn each_part_is_read_by_a_voice_of_its_language_and_the_name_is_not_said_again() {
+    let scene = Scene::new();
+    scene.ayşe.send("burak", "Merhaba 🙂🙂, bugün hava çok güzel: https://example.org/a/b?c=d");
+    scene.ayşe.send("burak", "나는 Python 3.12 을 좋아해요, 정말로.");
+    scene.ayşe.send(
+        "burak",
+        "look at this, please:\n```\nfn main() {\n}\n```\n小明 wrote it for all of us yesterday",
+    );
+    let heard = scene.card.record_loudspeaker();
+    scene.run(&["receive", "--speak", "--mute"]).ok();
+    assert!(signal::peak(&heard.stop()) > 0.05);
+    let asked = scene.asked();
+    assert_eq!(
+        spoken(&asked),
+        [
+            ("tr", "ayşe: Merhaba 🙂, bugün hava çok güzel: example.org bağlantısı"),
+            ("ko", "나는"),
+            ("en", "Python 3.12"),
+            ("ko", "을 좋아해요, 정말로."),
+            ("en", "look at this, please: code, 2 lines."),
+            ("zh", "小明"),
+            ("en", "wrote it for all of us yesterday"),
+        ]
+    );
+    assert!(asked[0].read.contains("hafifçe gülümseyen yüz"), "{}", asked[0].read);
+    for (asked, voice) in asked.iter().zip(["Turkish", "Korean", "English (America)", "Korean"]) {
+        assert_eq!(asked.module, "espeak-ng");
+        assert_eq!(asked.voice.split('+').next(), Some(voice));
+    }
+    // Another person is named, and so is the first one after them.
+    let zoé = Profile::register(&scene.server, "zoé");
+    scene.ayşe.send("burak", "and this is the first one of these three");
+    zoé.send("burak", "this is the second one of all of these three");
+    scene.ayşe.send("burak", "and this is the last one of all of these");
+    scene.run(&["receive", "--speak", "--mute"]).ok();
+    let asked = scene.asked().split_off(asked.len());
+    let named: Vec<&str> = asked.iter().map(|asked| asked.text.split(' ').next().unwrap()).collect();
+    assert_eq!(named, ["ayşe:", "zoé:", "ayşe:"]);
+}
+
+#[test]
+fn each_person_has_a_voice_of_their_own_that_stays_until_it_is_changed() {
+    let scene = Scene::new();
+    let voice_of = |words: &[&str]| {
+        let mut args = vec!["voice-of", "--json", "--mute", "ayşe"];
+        args.extend(words);
+        let voice = scene.run(&args).json().pop().unwrap();
+        support::schema::check(&voice, &["voice_of"]);
+        let number = |field: &str| voice[field].as_i64().unwrap() as i32;
+        let variant = voice["variant"].as_str().map(|variant| format!("+{variant}")).unwrap_or_default();
+        (number("pitch"), number("rate"), format!("Turkish{variant}"), voice["chosen"].as_bool().unwrap())
+    };
+    let heard = || {
+        scene.ayşe.send("burak", "Merhaba, bugün hava çok güzel.");
+        scene.run(&["receive", "--speak", "--mute"]).ok();
+        let asked = scene.asked().pop().unwrap();
+        (asked.pitch, asked.rate, asked.voice)
+    };
+    // Nobody of that name has been met before the first message.
+    let first = heard();
+    let usual = voice_of(&[]);
+    assert_eq!(usual, (first.0, first.1, first.2.clone(), false));
+    assert_eq!(heard(), first);
+    let chosen = voice_of(&["pitch=40", "rate=20", "variant=female2", "higher"]);
+    assert_eq!(chosen, (55, 20, "Turkish+female2".to_owned(), true));
+    assert_eq!(heard(), (55, 20, "Turkish+female2".to_owned()));
+    assert_eq!(voice_of(&["usual"]), usual);
+    assert_eq!(heard(), first);
+    let finished = scene.run(&["voice-of", "ayşe", "louder"]);
+    assert_eq!(finished.code(), 2);
+    assert!(finished.stderr.contains("higher, lower"), "{finished:?}");
+    assert!(scene.run(&["voice-of", "nobody"]).failure().contains("nobody"));
+}
+
+/// Takes a minute and a half to read; each sentence is known by its number.
+fn long() -> String {
+    let sentence = |number| format!("This is sentence number {number} of a text that is long and goes on.");
+    (1..=24).map(sentence).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn keys_stop_repeat_skip_go_on_and_change_the_pace() {
+    let scene = Scene::new();
+    let mut listen = scene.screen(&["listen", "--mute"]);
+    listen.wait_for("(keys:");
+    scene.ayşe.send("burak", &long());
+    let asked = scene.wait_for_asked(1);
+    assert!(asked[0].text.starts_with("ayşe: This is sentence number 1 "), "{asked:?}");
+    // The sentence begins again, faster.
+    listen.type_keys("+");
+    let asked = scene.wait_for_asked(2);
+    assert_eq!((asked[1].text.as_str(), asked[1].rate), (asked[0].text.as_str(), asked[0].rate + 10));
+    listen.type_keys("---");
+    let asked = scene.wait_for_asked(3);
+    assert_eq!(asked[2].text, asked[0].text);
+    // From its beginning.
+    listen.type_keys("r");
+    let asked = scene.wait_for_asked(asked.len() + 1);
+    assert_eq!(asked.last().unwrap().text, asked[0].text);
+    // As fast as it goes, until it says that there is more.
+    listen.type_keys("+++++++++++++++++++++");
+    let more = "more seconds, press more";
+    let deadline = Instant::now() + 2 * support::TIMEOUT;
+    while !scene.asked().last().unwrap().text.contains(more) {
+        assert!(Instant::now() < deadline, "{:#?}", scene.asked());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let heard = scene.card.record_loudspeaker();
+    heard.wait_until("it has said that there is more", has_ended);
+    let before = scene.asked();
+    assert!(before.last().unwrap().text.starts_with("and "), "{before:?}");
+    listen.type_keys("m");
+    let asked = scene.wait_for_asked(before.len() + 1);
+    let next = &asked[before.len()].text;
+    assert!(
+        next.starts_with("This is sentence number") && !before.iter().any(|asked| asked.text == *next),
+        "{next}"
+    );
+    // On to the next.
+    scene.ayşe.send("burak", "This is the one after it, and it is short.");
+    listen.wait_for("it is short");
+    listen.type_keys("n");
+    let deadline = Instant::now() + support::TIMEOUT;
+    while !scene.asked().last().unwrap().text.contains("the one after it") {
+        assert!(Instant::now() < deadline, "{:#?}", scene.asked());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    listen.type_keys("q");
+    assert_eq!(listen.finish(), 0);
+}
+
+#[test]
+fn two_hundred_messages_at_once_are_read_in_order_one_at_a_time_until_they_are_stopped() {
+    const COUNT: usize = 200;
+    let scene = Scene::new();
+    let mut listen = scene.screen(&["listen", "--mute"]);
+    listen.wait_for("(keys:");
+    listen.type_keys("++++++++++");
+    let lines: String = (0..COUNT).map(|number| format!("{number}\n")).collect();
+    scene.ayşe.run_with_stdin(["chat", "burak", "--mute"], lines.as_bytes()).ok();
+    let heard = scene.card.record_loudspeaker();
+    let deadline = Instant::now() + 10 * support::TIMEOUT;
+    while scene.asked().len() < COUNT {
+        assert!(Instant::now() < deadline, "{} of {COUNT}", scene.asked().len());
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    heard.wait_until("the last one has been read", has_ended);
+    let asked = scene.asked();
+    let numbers: Vec<String> = (0..COUNT).map(|number| number.to_string()).collect();
+    let read: Vec<&str> = asked.iter().map(|asked| asked.text.trim_start_matches("ayşe: ")).collect();
+    assert_eq!(read, numbers);
+    // One at a time: nothing is handed to the service before the one before it has ended.
+    let log = scene.log();
+    let mut under_way = 0usize;
+    for line in log.lines() {
+        under_way += usize::from(line.contains("Queueing message |"));
+        assert!(under_way <= 1, "{line}");
+        let over = line.contains("while speaking: |702 END") || line.contains("while speaking: |703 STOP");
+        under_way -= usize::from(over);
+    }
+    let samples = heard.so_far();
+    println!("{:.1} s for {COUNT}", samples.len() as f32 / RATE as f32);
+    // And again; a key, and nothing more is said.
+    scene.ayşe.run_with_stdin(["chat", "burak", "--mute"], lines.as_bytes()).ok();
+    scene.wait_for_asked(COUNT + 3);
+    listen.wait_for(": 199");
+    let heard = scene.card.record_loudspeaker();
+    heard.wait_until("it is being read", sounds);
+    let place = heard.so_far().len();
+    listen.type_keys(" ");
+    heard.wait_until("it is silent", has_ended);
+    let last = signal::bursts(&heard.so_far(), RATE, 0.3).last().unwrap().1;
+    println!("silent {:.3} s after the key", last - place as f32 / RATE as f32);
+    let count = scene.asked().len();
+    assert!(count < 2 * COUNT);
+    heard.listen(Duration::from_secs(3));
+    assert_eq!(scene.asked().len(), count, "it goes on");
+    // What was not heard is kept.
+    listen.type_keys("u");
+    listen.wait_for("that were not heard");
+    let asked = scene.wait_for_asked(count + 2);
+    let next = asked[count - 1].text.trim_start_matches("ayşe: ").parse::<usize>().unwrap() + 1;
+    assert_eq!(asked[count].text.trim_start_matches("ayşe: "), next.to_string());
+    listen.type_keys("q");
+    listen.finish();
+}
+
+#[test]
+fn a_speech_service_that_dies_is_said_once_texts_go_on_and_it_comes_back() {
+    let scene = Scene::new();
+    let (mut listen, told) =
+        Running::start_with_stderr(&mut scene.command(&["receive", "--follow", "--speak", "--mute"]));
+    let heard = scene.card.record_loudspeaker();
+    let text = "This is a text of some length, during which the speech service is going to die.";
+    scene.ayşe.send("burak", text);
+    heard.wait_until("the text is being read", sounds);
+    scene.kill_service();
+    scene.ayşe.send("burak", "And this is what was written meanwhile.");
+    assert!(listen.line().unwrap().contains("some length"));
+    assert!(listen.line().unwrap().contains("meanwhile"));
+    let told_line = || told.recv_timeout(support::TIMEOUT).unwrap();
+    assert_eq!(
+        told_line(),
+        "tellal: the speech service has ended in mid-sentence; it is started again, texts go on meanwhile"
+    );
+    assert_eq!(told_line(), "tellal: the speech service is back: what was cut off is read again");
+    let deadline = Instant::now() + support::TIMEOUT;
+    while !texts(&scene.asked()).contains(&"And this is what was written meanwhile.") {
+        assert!(Instant::now() < deadline, "{:#?}", scene.asked());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // The service's log is begun anew with it.
+    let asked = scene.asked();
+    assert!(texts(&asked).iter().any(|said| said.ends_with(text)), "{asked:?}");
+    heard.wait_until("that has been read", has_ended);
+    listen.kill();
+    assert_eq!(told.iter().collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn in_quiet_hours_nothing_is_heard_until_it_is_asked_for() {
+    let scene = Scene::new();
+    let zoé = Profile::register(&scene.server, "zoé");
+    // Now is in it, whatever time it is.
+    let at = |hours: i64| {
+        let time = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);
+        time.to_zoned(jiff::tz::TimeZone::UTC).strftime("%H:%M").to_string()
+    };
+    let settings = format!("quiet = \"{}-{}\"\n", at(-2), at(10));
+    std::fs::write(scene.burak.file("settings.toml"), settings).unwrap();
+    let mut listen = scene.screen(&["listen", "--mute"]);
+    listen.wait_for("(keys:");
+    scene.ayşe.send("burak", "This is for later, and not for now.");
+    listen.wait_for("not for now");
+    // The other one's hours are others.
+    listen.type_keys("q");
+    assert_eq!(listen.finish(), 0);
+    assert_eq!(texts(&scene.asked()), Vec::<&str>::new());
+    let mut listen = scene.screen(&["listen", "--mute"]);
+    listen.wait_for("(keys:");
+    zoé.send("burak", "This is from zoé, for later as well.");
+    listen.wait_for("for later as well");
+    // It is kept a moment after it is shown.
+    let deadline = Instant::now() + support::TIMEOUT;
+    while scene.asked().is_empty() {
+        assert!(Instant::now() < deadline, "it is not heard: {:#?}", listen.lines());
+        listen.type_keys("u");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(texts(&scene.wait_for_asked(1)), ["zoé: This is from zoé, for later as well."]);
+    listen.type_keys("q");
+    listen.finish();
+    let quiet = format!("{}-{}", at(2), at(4));
+    let mut listen = scene.screen(&["listen", "--mute", "--quiet", &quiet]);
+    listen.wait_for("(keys:");
+    zoé.send("burak", "These are not the quiet hours any more.");
+    assert_eq!(texts(&scene.wait_for_asked(2))[1], "zoé: These are not the quiet hours any more.");
+    listen.type_keys("q");
+    listen.finish();
+    // What is asked for is heard at any hour: of one person first.
+    scene.ayşe.send("burak", "This is unread, and it is from ayşe.");
+    zoé.send("burak", "This is unread, and it is from zoé.");
+    assert!(scene.run(&["listen", "--unread", "zoé", "--mute"]).ok().contains("from zoé"));
+    assert_eq!(texts(&scene.asked())[2..], ["zoé: This is unread, and it is from zoé."]);
+    assert!(scene.run(&["listen", "--unread", "--mute"]).ok().contains("from ayşe"));
+    assert_eq!(texts(&scene.asked())[3..], ["ayşe: This is unread, and it is from ayşe."]);
+}
+
+#[test]
+fn nothing_is_heard_while_a_note_is_recorded_on_whichever_terminal() {
+    let scene = Scene::new();
+    let mut listen = scene.screen(&["listen", "--mute"]);
+    listen.wait_for("(keys:");
+    scene.ayşe.send("burak", &long());
+    scene.wait_for_asked(1);
+    let heard = scene.card.record_loudspeaker();
+    heard.wait_until("the text is being read", sounds);
+    let (recording, told) =
+        Running::start_with_stderr(&mut scene.command(&["voice", "ayşe", "--mute", "--seconds", "4"]));
+    while !told.recv_timeout(support::TIMEOUT).unwrap().contains("recording 4 s") {}
+    // What was being read is over soon; then nothing is heard until the recording has ended.
+    heard.wait_until("it is silent", has_ended);
+    let silent = scene.asked().len();
+    heard.listen(Duration::from_secs(2));
+    assert_eq!(scene.asked().len(), silent);
+    recording.wait().ok();
+    // Then it is read from its beginning.
+    let asked = scene.wait_for_asked(silent + 1);
+    assert_eq!(asked[silent].text, asked[0].text);
+    // A reply by voice, with keys.
+    listen.type_keys("v");
+    listen.wait_for("(recording a reply to ayşe");
+    heard.wait_until("it is silent", has_ended);
+    let silent = scene.asked().len();
+    let note = scene.ayşe.file("note.wav");
+    std::fs::write(&note, support::wav::tone(32_000)).unwrap();
+    scene.card.speak_into_microphone(&note);
+    listen.type_keys("v");
+    listen.wait_for("(a voice note for ayşe");
+    scene.wait_for_asked(silent + 1);
+    listen.type_keys("q");
+    listen.finish();
+    let received = scene.ayşe.receive();
+    assert_eq!(received.iter().filter(|message| message["kind"] == "voice").count(), 2, "{received:?}");
+}

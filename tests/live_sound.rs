@@ -1,0 +1,173 @@
+//! Voice notes that are heard while they are spoken, from one process's microphone to another's loudspeaker, through a
+//! virtual sound card.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod support;
+
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
+
+use serde_json::Value;
+use support::card::{Card, Heard, RATE};
+use support::{Profile, Running, Server, schema, signal};
+
+/// Surely it.
+const SURE: f32 = 0.9;
+
+/// Something like a voice: never twice the same. Two seconds, 16 kHz.
+fn speech() -> Vec<i16> {
+    let mut phase = 0.0f64;
+    (0..32_000)
+        .map(|frame| {
+            let time = f64::from(frame) / 16_000.0;
+            phase += (220.0 + 130.0 * (time * 5.0).sin() + 90.0 * time * time) / 16_000.0;
+            let loud =
+                (0.5 + 0.5 * (time * 23.0).sin()) * (time * 20.0).min(1.0) * ((2.0 - time) * 20.0).min(1.0);
+            let turn = phase * std::f64::consts::TAU;
+            ((turn.sin() + 0.4 * (2.0 * turn).sin() + 0.2 * (3.0 * turn).sin()) * loud * 7_000.0) as i16
+        })
+        .collect()
+}
+
+fn speech_file(profile: &Profile) -> PathBuf {
+    let path = profile.file("speech.wav");
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+    speech().iter().for_each(|sample| writer.write_sample(*sample).unwrap());
+    writer.finalize().unwrap();
+    path
+}
+
+/// What was spoken, as a loudspeaker gives it.
+fn at_the_loudspeaker() -> Vec<f32> {
+    let samples: Vec<f32> = speech().iter().map(|sample| f32::from(*sample) / 32768.0).collect();
+    signal::at_rate(&samples, 16_000, RATE)
+}
+
+/// Begins to speak; it records when this returns.
+fn begin(card: &Card, profile: &Profile, seconds: &str) -> (Running, Receiver<String>) {
+    let args = ["voice", "burak", "--live", "--seconds", seconds, "--mute", "--json"];
+    let (speaking, stderr) = Running::start_with_stderr(&mut card.command(profile, args));
+    let line = stderr.recv_timeout(support::TIMEOUT).unwrap();
+    assert!(line.starts_with("speaking to burak, from "), "{line}");
+    (speaking, stderr)
+}
+
+fn wait_for_speech(heard: &Heard) {
+    let quarter = RATE as usize / 4;
+    heard.wait_until("what is spoken is heard", |samples| {
+        samples.chunks(64).filter(|part| signal::peak(part) > 0.02).count() > quarter / 64
+    });
+}
+
+fn saved(profile: &Profile, id: &Value) -> Vec<f32> {
+    let path = profile.file("saved.wav");
+    profile.run(["play", id.as_str().unwrap(), "--force", "--save", path.to_str().unwrap()]).ok();
+    let (samples, rate) = signal::read(&std::fs::read(path).unwrap());
+    assert_eq!(rate, 16_000);
+    samples
+}
+
+fn json(line: Option<String>) -> Value {
+    serde_json::from_str(&line.expect("a line")).unwrap()
+}
+
+#[test]
+fn what_is_spoken_is_heard_while_it_is_spoken_and_kept_sample_for_sample() {
+    let (card, server) = (Card::start(), Server::start());
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let file = speech_file(&ayşe);
+    let mut following = card.start_on(&burak, ["receive", "--follow", "--play", "--mute", "--json"]);
+    ayşe.send("burak", "listen");
+    assert_eq!(json(following.line())["text"], "listen");
+
+    let (mut speaking, _stderr) = begin(&card, &ayşe, "12");
+    let announced = json(following.line());
+    schema::check_message(&announced);
+    assert_eq!((&announced["live"], &announced["duration_ms"]), (&true.into(), &0.into()));
+    let heard = card.record_loudspeaker();
+    card.speak_into_microphone(&file);
+    wait_for_speech(&heard);
+    assert!(speaking.is_running(), "it was heard before its end");
+    let sent = speaking.wait().json();
+    schema::check_message(&sent[0]);
+    assert_eq!((&sent[0]["id"], &sent[0]["duration_ms"]), (&announced["id"], &12_000.into()));
+    assert_eq!(sent[0].get("live"), None);
+
+    let ended = json(following.line());
+    schema::check(&ended, &["live_ended"]);
+    assert_eq!((&ended["id"], &ended["duration_ms"]), (&announced["id"], &12_000.into()));
+    assert_eq!((&ended["cut_off"], &ended["gone"]), (&false.into(), &Value::Null));
+    let found = signal::find(&heard.stop(), &at_the_loudspeaker());
+    eprintln!("measured: spoken and heard live: {found:?}");
+    assert!(found.correlation > SURE, "{found:?}");
+    following.kill();
+
+    let (recorded, arrived) = (saved(&ayşe, &announced["id"]), saved(&burak, &announced["id"]));
+    assert_eq!(recorded.len(), 12 * 16_000);
+    assert!(recorded == arrived, "what arrived is not what was recorded");
+    let history = burak.run(["history", "--json"]).json();
+    assert_eq!(history.len(), 2, "one entry: {history:?}");
+}
+
+#[test]
+fn a_killed_speaker_is_kept_as_far_as_they_came_and_marked_by_both() {
+    let (card, server) = (Card::start(), Server::start());
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let file = speech_file(&ayşe);
+    let mut following = card.start_on(&burak, ["receive", "--follow", "--play", "--mute", "--json"]);
+    let (mut speaking, _stderr) = begin(&card, &ayşe, "60");
+    let announced = json(following.line());
+    let heard = card.record_loudspeaker();
+    card.speak_into_microphone(&file);
+    wait_for_speech(&heard);
+    speaking.kill();
+
+    // As far as can be told without her: nothing more comes.
+    let ended = json(following.line());
+    assert_eq!((&ended["kind"], &ended["cut_off"]), (&"live_ended".into(), &true.into()));
+    assert!(signal::find(&heard.stop(), &at_the_loudspeaker()).correlation > 0.5);
+
+    // Her device says the same once it is back, and has what it recorded.
+    let _back = ayşe.start(["receive", "--follow", "--mute"]);
+    let ended = json(following.line());
+    assert_eq!((&ended["id"], &ended["cut_off"]), (&announced["id"], &true.into()));
+    let (recorded, arrived) = (saved(&ayşe, &announced["id"]), saved(&burak, &announced["id"]));
+    assert!(recorded == arrived && recorded.len() >= 16_000, "{} {}", recorded.len(), arrived.len());
+    assert_eq!(ended["duration_ms"], Value::from(recorded.len() / 16));
+    for profile in [&ayşe, &burak] {
+        let history = profile.run(["history", "--json"]).json();
+        assert_eq!((history.len(), &history[0]["cut_off"]), (1, &true.into()), "{history:?}");
+    }
+    following.kill();
+}
+
+#[test]
+fn an_interrupted_speaker_takes_it_back() {
+    let (card, server) = (Card::start(), Server::start());
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let mut following = burak.start(["receive", "--follow", "--mute"]);
+    let (speaking, stderr) = begin(&card, &ayşe, "60");
+    assert!(following.line().unwrap().contains("voice note, live"));
+    speaking.signal("INT");
+    let finished = speaking.wait();
+    assert_eq!((finished.code(), finished.stdout.as_str()), (130, ""));
+    let said: Vec<String> = stderr.iter().collect();
+    assert_eq!(said, ["tellal: taken back: what was heard was heard, and nothing is kept"]);
+    let line = following.line().unwrap();
+    assert!(line.contains("ayşe took this voice note back"), "{line}");
+    following.kill();
+}
