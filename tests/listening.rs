@@ -315,8 +315,14 @@ fn nothing_is_heard_while_a_note_is_recorded_on_whichever_terminal() {
     scene.wait_for_asked(1);
     let heard = scene.card.record_loudspeaker();
     heard.wait_until("the text is being read", sounds);
-    let (recording, told) =
-        Running::start_with_stderr(&mut scene.command(&["voice", "ayşe", "--mute", "--seconds", "4"]));
+    let (recording, told) = Running::start_with_stderr(&mut scene.command(&[
+        "voice",
+        "ayşe",
+        "--mute",
+        "--even-silent",
+        "--seconds",
+        "4",
+    ]));
     while !told.recv_timeout(support::TIMEOUT).unwrap().contains("recording 4 s") {}
     // What was being read is over soon; then nothing is heard until the recording has ended.
     heard.wait_until("it is silent", has_ended);

@@ -171,3 +171,42 @@ fn an_interrupted_speaker_takes_it_back() {
     assert!(line.contains("ayşe took this voice note back"), "{line}");
     following.kill();
 }
+
+#[test]
+fn in_a_conversation_it_is_the_same() {
+    let (card, server) = (Card::start(), Server::start());
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let file = speech_file(&ayşe);
+    let mut following = card.start_on(&burak, ["receive", "--follow", "--play", "--mute", "--json"]);
+    let mut chat = card.screen(&ayşe, &["chat", "burak", "--mute"]);
+    chat.wait_for("connected; burak is");
+    chat.type_keys("/live\r");
+    chat.wait_for("* speaking to burak: Enter ends it, /cancel takes it back");
+    let announced = json(following.line());
+    assert_eq!(announced["live"], true);
+    let heard = card.record_loudspeaker();
+    card.speak_into_microphone(&file);
+    wait_for_speech(&heard);
+    chat.type_keys("/pause\r");
+    chat.wait_for("can't be paused");
+    chat.type_keys("\r");
+    chat.wait_for("* spoken to burak, 0:0");
+    let ended = json(following.line());
+    assert_eq!((&ended["id"], &ended["cut_off"]), (&announced["id"], &false.into()));
+    // What is heard is behind what is spoken: a second of silence is its end.
+    let second = RATE as usize;
+    heard.wait_until("all of it is heard", |samples| {
+        samples.len() > second && signal::peak(&samples[samples.len() - second..]) < 0.005
+    });
+    assert!(signal::find(&heard.stop(), &at_the_loudspeaker()).correlation > SURE);
+
+    chat.type_keys("/live\r");
+    assert_eq!(json(following.line())["live"], true);
+    chat.type_keys("/cancel\r");
+    chat.wait_for("* taken back: what was heard was heard, and nothing is kept");
+    assert!(json(following.line())["gone"].as_str().unwrap().contains("took this voice note back"));
+    chat.type_keys("/quit\r");
+    assert_eq!(chat.finish(), 0);
+    following.kill();
+    assert!(saved(&ayşe, &announced["id"]) == saved(&burak, &announced["id"]));
+}

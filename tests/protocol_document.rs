@@ -102,6 +102,7 @@ fn requests() -> Vec<(&'static str, Verb)> {
         ("DropBlob", Verb::DropBlob { blob: BLOB }),
         ("Block", Verb::Block { account: BURAK }),
         ("Unblock", Verb::Unblock { account: BURAK }),
+        ("PublishRecord", Verb::PublishRecord { record: signed(), message_key: Some(signed()) }),
     ]
 }
 
@@ -206,6 +207,10 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
             color: Some("teal".parse().unwrap()),
         },
     };
+    let following =
+        |kind| AccountRecord { index: 1, previous: Some([0x0f; 32].into()), kind, ..registration.clone() };
+    let key = |number| vec![0x30, number].into();
+    let consent = || vec![0x51, 0x62].into();
     let message_key = MessageKeyRecord {
         version: 1,
         account: AYŞE,
@@ -238,6 +243,20 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
     login.extend(to_cbor(&proof));
     vec![
         ("AccountRecord", to_cbor(&registration)),
+        (
+            "Rekey",
+            to_cbor(&following(AccountRecordKind::Rekey {
+                identity_key: key(4),
+                device_key: key(5),
+                consent: consent(),
+            })),
+        ),
+        (
+            "DeviceAdded",
+            to_cbor(&following(AccountRecordKind::DeviceAdded { device_key: key(5), consent: consent() })),
+        ),
+        ("DeviceRemoved", to_cbor(&following(AccountRecordKind::DeviceRemoved { device: AYŞES_DEVICE }))),
+        ("Revocation", to_cbor(&following(AccountRecordKind::Revocation))),
         ("MessageKeyRecord", to_cbor(&message_key)),
         ("SessionProof", to_cbor(&proof)),
         ("what a login signs", login),

@@ -14,6 +14,7 @@ use crate::audio::{AudioError, recorder};
 use crate::client::{Client, Ending, Events, LiveNote, Message};
 use crate::model::Nickname;
 use crate::terminal::dictation::{Dictation, Options};
+use crate::terminal::floor::Floor;
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::line::duration;
 use crate::terminal::live::{BLOCK, speak};
@@ -50,6 +51,8 @@ async fn record(
     to: &Nickname,
     options: Options,
 ) -> Result<Message> {
+    // Nothing is heard meanwhile, on this terminal or another.
+    let _taken = Floor::of(&app.home).take();
     let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
     let blocks = taking.sound().blocks(BLOCK);
     let note = client.begin_live(to).await?;

@@ -60,6 +60,7 @@ pub mod record;
 pub mod register;
 #[cfg(feature = "client")]
 pub mod rekey;
+#[cfg(feature = "client")]
 pub mod reply;
 #[cfg(feature = "client")]
 pub mod send;

@@ -117,6 +117,10 @@ pub enum Command {
     },
     /// Replace the message key now. Needs the server. Reply: [`Reply::Done`].
     RenewMessageKey,
+    /// Put new keys in the place of all that the account has. Needs the server. Reply: [`Reply::Done`].
+    Rekey,
+    /// End the account for good. Needs the server. Reply: [`Reply::Done`].
+    Revoke,
     /// Forget all keys and end. Only for a profile with a passphrase. Reply: [`Reply::Done`].
     Lock,
     /// Note how far a voice note was heard. Once heard to its end it stays listened. Reply: [`Reply::Done`].

@@ -414,6 +414,23 @@ impl Client {
         self.call(Command::RenewMessageKey).await.map(drop)
     }
 
+    /// Puts new keys in the place of all that the account has: identity, device, message key. Contacts see a changed
+    /// key that the old one vouches for.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] and its like; the next opening goes on then where it broke off.
+    pub async fn rekey(&self) -> Result<(), ClientError> {
+        self.call(Command::Rekey).await.map(drop)
+    }
+
+    /// Ends the account for good. Its nickname stays taken.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] and its like.
+    pub async fn revoke(&self) -> Result<(), ClientError> {
+        self.call(Command::Revoke).await.map(drop)
+    }
+
     /// How many messages of each person no front end has shown.
     ///
     /// # Errors

@@ -60,6 +60,9 @@ pub(super) struct Profile {
     pub nickname: Nickname,
     pub color: Color,
     pub account: AccountId,
+    /// The identity key, once another has taken the first one's place.
+    #[serde(default)]
+    pub identity: Option<KeyId>,
     pub device: DeviceId,
     pub message_key: KeyId,
     pub message_key_from: Millis,
@@ -105,6 +108,17 @@ pub(super) enum Pending {
         key: KeyId,
         from: Millis,
     },
+    /// New keys for everything.
+    Rekey {
+        #[serde(with = "record")]
+        record: Signed,
+        #[serde(with = "record")]
+        message_key: Signed,
+        identity: KeyId,
+        device: DeviceId,
+        key: KeyId,
+        from: Millis,
+    },
 }
 
 /// The keys of a device, by the names of their files.
@@ -134,6 +148,7 @@ impl Profile {
             nickname,
             color,
             account,
+            identity: None,
             device,
             message_key,
             message_key_from,
@@ -153,6 +168,11 @@ impl Profile {
     /// The pinned fingerprint.
     pub(super) fn server_fingerprint(&self) -> Option<String> {
         (!self.roots).then(|| self.server_key.fingerprint())
+    }
+
+    /// The id of the identity key.
+    pub(super) fn identity(&self) -> KeyId {
+        self.identity.unwrap_or(self.account.into())
     }
 
     /// Whether the server has confirmed it.
@@ -338,6 +358,16 @@ impl Home {
         })();
         written.map_err(|error: io::Error| self.error(path, &error))
     }
+}
+
+/// The name of the identity key's file: only the first has none of its own.
+pub(super) fn identity_name(profile: &Profile) -> String {
+    profile.identity.map_or_else(|| IDENTITY.to_owned(), |id| format!("{IDENTITY}-{id}"))
+}
+
+/// The name of the device key's file. It changes with the identity key.
+pub(super) fn device_name(profile: &Profile) -> String {
+    profile.identity.map_or_else(|| DEVICE.to_owned(), |_| format!("{DEVICE}-{}", profile.device))
 }
 
 /// The name of a message key's file.

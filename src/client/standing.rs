@@ -104,6 +104,17 @@ pub(super) async fn supervise(
                 let locked = tokio::select! {
                     () = stop.cancelled() => false,
                     () = engine.locked() => true,
+                    () = engine.rekeyed() => {
+                        // Another core takes over, with the new keys.
+                        host.close().await;
+                        backend.send_replace(Backend::Between);
+                        engine.close().await;
+                        drop(standing);
+                        let next = opening.stand().await;
+                        let Some(next) = resume(&opening, next, &backend) else { return };
+                        standing = next;
+                        continue;
+                    }
                 };
                 host.close().await;
                 let error = if locked { opening.home.locked() } else { closed() };
@@ -128,20 +139,32 @@ pub(super) async fn supervise(
             () = stop.cancelled() => Err(closed()),
             next = opening.stand() => next,
         };
-        standing = match next {
-            Ok(next) => next,
-            Err(error) => {
-                let locked = matches!(error, ClientError::Locked { .. });
-                backend.send_replace(Backend::Closed(error));
-                if locked {
-                    let _ = opening.signals.send(Signal::Event(Event::Locked));
-                }
-                return;
+        let Some(next) = resume(&opening, next, &backend) else { return };
+        standing = next;
+    }
+}
+
+/// Goes on with the next owner, if there is one.
+fn resume(
+    opening: &Opening,
+    next: Result<Standing, ClientError>,
+    backend: &watch::Sender<Backend>,
+) -> Option<Standing> {
+    match next {
+        Ok(next) => {
+            backend.send_replace(next.backend());
+            // Between the two, events went by.
+            let _ = opening.signals.send(Signal::Resync);
+            Some(next)
+        }
+        Err(error) => {
+            let locked = matches!(error, ClientError::Locked { .. });
+            backend.send_replace(Backend::Closed(error));
+            if locked {
+                let _ = opening.signals.send(Signal::Event(Event::Locked));
             }
-        };
-        backend.send_replace(standing.backend());
-        // Between the two, events went by.
-        let _ = opening.signals.send(Signal::Resync);
+            None
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Purpose {
     AccountRecord,
     /// The body of a [`MessageKeyRecord`](crate::model::MessageKeyRecord).
     MessageKey,
+    /// Account id, hash of the record before, id of the new key: signed by a key that a record brings in.
+    Consent,
     /// Id of an identity key, folded nickname: where one side of a safety number begins.
     SafetyNumber,
 }
@@ -42,6 +44,7 @@ impl Purpose {
             Self::Registration => b"tellal registration v1",
             Self::AccountRecord => b"tellal account record v1",
             Self::MessageKey => b"tellal message key v1",
+            Self::Consent => b"tellal consent v1",
             Self::SafetyNumber => b"tellal safety number v1",
         }
     }
@@ -65,7 +68,7 @@ impl Purpose {
 mod tests {
     use super::*;
 
-    const ALL: [Purpose; 9] = [
+    const ALL: [Purpose; 10] = [
         Purpose::Envelope,
         Purpose::Wrap,
         Purpose::Commitment,
@@ -74,6 +77,7 @@ mod tests {
         Purpose::Registration,
         Purpose::AccountRecord,
         Purpose::MessageKey,
+        Purpose::Consent,
         Purpose::SafetyNumber,
     ];
 

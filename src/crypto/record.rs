@@ -9,13 +9,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::{BadSignature, KeyError, PublicKey, Purpose};
 use crate::model::{
-    AccountId, AccountRecord, AccountRecordKind, Color, DeviceId, MessageKeyRecord, Millis, Nickname, Signed,
-    from_canonical_cbor, limits,
+    AccountId, AccountRecord, AccountRecordKind, Color, DeviceId, KeyId, MessageKeyRecord, Millis, Nickname,
+    Signed, from_canonical_cbor, limits,
 };
 #[cfg(feature = "client")]
 use {
     super::{PrivateKey, SealError},
-    crate::model::{KeyId, to_cbor},
+    crate::model::to_cbor,
 };
 
 /// The one version of records.
@@ -30,12 +30,20 @@ pub struct Account {
     pub nickname: Nickname,
     /// Chosen, or else derived from the id.
     pub color: Color,
-    /// Certifies devices.
+    /// Certifies devices. The first one, whose id the account's is, or one that took its place.
     pub identity: PublicKey,
-    /// The devices that the identity key has certified.
+    /// The devices that the account has.
     pub devices: Vec<Device>,
+    /// Devices that it had, each with when it was removed, by its remover's clock.
+    pub removed: Vec<(Device, Millis)>,
     /// When the account began, by its maker's clock.
     pub since: Millis,
+    /// When it ended, if it has.
+    pub revoked: Option<Millis>,
+    /// SHA-256 of its newest record.
+    pub head: [u8; 32],
+    /// How many records there are.
+    pub length: u32,
 }
 
 /// A device of an account.
@@ -45,6 +53,8 @@ pub struct Device {
     pub id: DeviceId,
     /// Signs envelopes, logins and message keys.
     pub key: PublicKey,
+    /// The identity key that has certified it.
+    pub certified_by: KeyId,
 }
 
 /// A message key whose record has been verified.
@@ -59,7 +69,7 @@ pub struct MessageKey {
     /// Not to be sent to after.
     pub until: Millis,
     /// The key that this one replaces.
-    pub supersedes: Option<crate::model::KeyId>,
+    pub supersedes: Option<KeyId>,
 }
 
 /// What is wrong with a record.
@@ -94,6 +104,37 @@ impl Account {
     pub fn device(&self, id: &DeviceId) -> Option<&Device> {
         self.devices.iter().find(|device| device.id == *id)
     }
+
+    /// A device that the account had, and when it was removed.
+    pub fn removed_device(&self, id: &DeviceId) -> Option<(&Device, Millis)> {
+        self.removed.iter().find(|(device, _)| device.id == *id).map(|(device, at)| (device, *at))
+    }
+
+    /// The device that may have signed something at this time: one of the account's, or one that was by then.
+    pub fn device_at(&self, id: &DeviceId, time: Millis) -> Option<&Device> {
+        let removed = || self.removed_device(id).filter(|(_, at)| time <= *at).map(|(device, _)| device);
+        self.device(id).or_else(removed)
+    }
+
+    /// Whether a key has been used for the account before.
+    fn knows(&self, key: &PublicKey) -> bool {
+        let mut devices = self.devices.iter().chain(self.removed.iter().map(|(device, _)| device));
+        self.identity == *key
+            || KeyId::from(self.id) == key.id()
+            || devices.any(|device| device.key == *key || device.certified_by == key.id())
+    }
+
+    /// Takes up a device's key that the newest record brings in.
+    fn add(&mut self, key: PublicKey) {
+        self.devices.push(Device { id: key.id().into(), key, certified_by: self.identity.id() });
+    }
+
+    fn remove(&mut self, gone: impl Fn(&Device) -> bool, at: Millis) {
+        let (removed, kept) = std::mem::take(&mut self.devices).into_iter().partition(gone);
+        self.devices = kept;
+        let removed: Vec<Device> = removed;
+        self.removed.extend(removed.into_iter().map(|device| (device, at)));
+    }
 }
 
 impl MessageKey {
@@ -116,41 +157,89 @@ pub fn verify_account(chain: &[Signed]) -> Result<Account, RecordError> {
     if record.index != 0 || record.previous.is_some() {
         return Err(RecordError::Chain);
     }
-    let AccountRecordKind::Registration { nickname, identity_key, device_key, color } = record.kind;
+    let AccountRecordKind::Registration { nickname, identity_key, device_key, color } = record.kind else {
+        return Err(RecordError::Chain);
+    };
     let identity = PublicKey::from_spki(&identity_key)?;
     let key = PublicKey::from_spki(&device_key)?;
     if record.account != identity.id().into() || identity == key {
         return Err(RecordError::Account);
     }
     identity.verify(Purpose::AccountRecord, &[&first.body], &first.signature)?;
-    let account = Account {
+    let mut account = Account {
         id: record.account,
         color: color.unwrap_or_else(|| Color::derived(&record.account)),
         nickname,
         identity,
-        devices: vec![Device { id: key.id().into(), key }],
+        devices: Vec::new(),
+        removed: Vec::new(),
         since: record.made_at,
+        revoked: None,
+        head: Sha256::digest(first.body.as_slice()).into(),
+        length: 1,
     };
-    verify_later(&account, first, later)?;
+    account.add(key);
+    later.iter().try_for_each(|record| follow(&mut account, record))?;
     Ok(account)
 }
 
-/// Checks what follows a registration. There is no kind of record yet that may, so that a chain which has
-/// one is refused, for its place in the chain or for what it says.
-fn verify_later(account: &Account, first: &Signed, later: &[Signed]) -> Result<(), RecordError> {
-    let Some(next) = later.first() else { return Ok(()) };
-    let record: AccountRecord = from_canonical_cbor(&next.body).map_err(|_| RecordError::Malformed)?;
-    let previous: [u8; 32] = Sha256::digest(first.body.as_slice()).into();
+/// Checks the record that comes next in an account's chain, and does what it says.
+fn follow(account: &mut Account, signed: &Signed) -> Result<(), RecordError> {
+    let record: AccountRecord = from_canonical_cbor(&signed.body).map_err(|_| RecordError::Malformed)?;
+    if record.version != VERSION {
+        return Err(RecordError::Malformed);
+    }
     if record.account != account.id {
         return Err(RecordError::Account);
     }
-    if record.index != 1 || record.previous.is_none_or(|hash| *hash != previous) {
+    let follows = record.index == account.length && record.previous.is_some_and(|hash| *hash == account.head);
+    if !follows || account.revoked.is_some() || account.length as usize >= limits::CHAIN {
         return Err(RecordError::Chain);
     }
-    account.identity.verify(Purpose::AccountRecord, &[&next.body], &next.signature)?;
+    account.identity.verify(Purpose::AccountRecord, &[&signed.body], &signed.signature)?;
+    let fresh = |account: &Account, key: &PublicKey| {
+        if account.knows(key) { Err(RecordError::Account) } else { Ok(()) }
+    };
     match record.kind {
-        AccountRecordKind::Registration { .. } => Err(RecordError::Chain),
+        AccountRecordKind::Registration { .. } => return Err(RecordError::Chain),
+        AccountRecordKind::Rekey { identity_key, device_key, consent } => {
+            let identity = PublicKey::from_spki(&identity_key)?;
+            let device = PublicKey::from_spki(&device_key)?;
+            fresh(account, &identity)?;
+            fresh(account, &device)?;
+            if identity == device {
+                return Err(RecordError::Account);
+            }
+            verify_consent(account, &identity, &consent)?;
+            account.remove(|_| true, record.made_at);
+            account.identity = identity;
+            account.add(device);
+        }
+        AccountRecordKind::DeviceAdded { device_key, consent } => {
+            let device = PublicKey::from_spki(&device_key)?;
+            fresh(account, &device)?;
+            verify_consent(account, &device, &consent)?;
+            account.add(device);
+        }
+        AccountRecordKind::DeviceRemoved { device } => {
+            account.device(&device).ok_or(RecordError::Device)?;
+            account.remove(|other| other.id == device, record.made_at);
+        }
+        AccountRecordKind::Revocation => {
+            account.remove(|_| true, record.made_at);
+            account.revoked = Some(record.made_at);
+        }
     }
+    account.head = Sha256::digest(signed.body.as_slice()).into();
+    account.length += 1;
+    Ok(())
+}
+
+/// A key that is brought into a chain has to agree: nobody passes another's key for one of their own.
+fn verify_consent(account: &Account, key: &PublicKey, consent: &[u8]) -> Result<(), RecordError> {
+    let id = key.id();
+    let parts: [&[u8]; 3] = [account.id.as_bytes(), &account.head, id.as_bytes()];
+    Ok(key.verify(Purpose::Consent, &parts, consent)?)
 }
 
 /// Checks the record of a message key against the account that it hangs beneath.
@@ -170,10 +259,7 @@ pub fn verify_message_key(account: &Account, record: &Signed) -> Result<MessageK
         return Err(RecordError::Period);
     }
     let key = PublicKey::from_spki(&said.key)?;
-    if key == account.identity
-        || account.devices.iter().any(|other| other.key == key)
-        || said.supersedes == Some(key.id())
-    {
+    if account.knows(&key) || said.supersedes == Some(key.id()) {
         return Err(RecordError::Account);
     }
     device.key.verify(Purpose::MessageKey, &[&record.body], &record.signature)?;
@@ -229,6 +315,52 @@ pub fn register(
             color,
         },
     };
+    sign_account_record(identity, &record)
+}
+
+/// The record that puts new keys in the place of all that an account has. Signed by the present identity key, which
+/// so vouches for the new one.
+///
+/// # Errors
+/// [`SealError::Sign`] when a key refuses.
+#[cfg(feature = "client")]
+pub fn rekey(
+    account: &Account,
+    present: &PrivateKey,
+    identity: &PrivateKey,
+    device: &PublicKey,
+    now: Millis,
+) -> Result<Signed, SealError> {
+    let new = identity.public();
+    let id = new.id();
+    let parts: [&[u8]; 3] = [account.id.as_bytes(), &account.head, id.as_bytes()];
+    let kind = AccountRecordKind::Rekey {
+        identity_key: new.spki().to_vec().into(),
+        device_key: device.spki().to_vec().into(),
+        consent: identity.sign(Purpose::Consent, &parts)?.into(),
+    };
+    next_record(account, present, kind, now)
+}
+
+/// The record that ends an account.
+///
+/// # Errors
+/// [`SealError::Sign`] when the key refuses.
+#[cfg(feature = "client")]
+pub fn revoke(account: &Account, identity: &PrivateKey, now: Millis) -> Result<Signed, SealError> {
+    next_record(account, identity, AccountRecordKind::Revocation, now)
+}
+
+/// A record behind the newest of an account's chain.
+#[cfg(feature = "client")]
+fn next_record(
+    account: &Account,
+    identity: &PrivateKey,
+    kind: AccountRecordKind,
+    made_at: Millis,
+) -> Result<Signed, SealError> {
+    let (index, previous) = (account.length, Some(account.head.into()));
+    let record = AccountRecord { version: VERSION, account: account.id, index, previous, made_at, kind };
     sign_account_record(identity, &record)
 }
 

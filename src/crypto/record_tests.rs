@@ -67,12 +67,14 @@ fn a_chain_begins_with_its_own_registration() {
     assert_eq!(refusal(&AccountRecord { account: BURAK.account.id, ..registration() }), RecordError::Account);
 
     let mut one_key = registration();
-    let AccountRecordKind::Registration { identity_key, device_key, .. } = &mut one_key.kind;
+    let AccountRecordKind::Registration { identity_key, device_key, .. } = &mut one_key.kind else {
+        panic!()
+    };
     device_key.clone_from(identity_key);
     assert_eq!(refusal(&one_key), RecordError::Account);
 
     let mut no_key = registration();
-    let AccountRecordKind::Registration { device_key, .. } = &mut no_key.kind;
+    let AccountRecordKind::Registration { device_key, .. } = &mut no_key.kind else { panic!() };
     device_key.pop();
     assert_eq!(refusal(&no_key), RecordError::Key(KeyError::Encoding));
 }
@@ -87,19 +89,114 @@ fn only_the_identity_key_signs_a_chain_and_for_no_other_purpose() {
     assert_eq!(verify_account(&[signed]).unwrap_err(), bad);
 }
 
+/// ayşe's chain with these behind its registration, each made from the account as it stood.
+fn chain(records: &[&dyn Fn(&Account) -> Signed]) -> Result<Account, RecordError> {
+    let mut chain = vec![sign_account_record(&AYŞE.identity, &registration()).unwrap()];
+    for record in records {
+        let account = verify_account(&chain)?;
+        chain.push(record(&account));
+    }
+    verify_account(&chain)
+}
+
+const LATER: Millis = Millis(THEN.0 + 1000);
+
+fn removed(account: &Account) -> Signed {
+    let device = AYŞE.device.public().id().into();
+    next_record(account, &AYŞE.identity, AccountRecordKind::DeviceRemoved { device }, LATER).unwrap()
+}
+
+fn added(account: &Account) -> Signed {
+    let id = BURAK.device.public().id();
+    let parts: [&[u8]; 3] = [account.id.as_bytes(), &account.head, id.as_bytes()];
+    let kind = AccountRecordKind::DeviceAdded {
+        device_key: BURAK.device.public().spki().to_vec().into(),
+        consent: BURAK.device.sign(Purpose::Consent, &parts).unwrap().into(),
+    };
+    next_record(account, &AYŞE.identity, kind, LATER).unwrap()
+}
+
+fn rekeyed(account: &Account) -> Signed {
+    rekey(account, &AYŞE.identity, &BURAK.identity, BURAK.device.public(), LATER).unwrap()
+}
+
 #[test]
-fn nothing_follows_a_registration_yet() {
+fn new_keys_are_vouched_for_by_the_old_and_agree_to_it() {
+    let account = chain(&[&rekeyed]).unwrap();
+    assert_eq!(account.id, AYŞE.account.id, "the account stays");
+    assert_eq!(account.identity, *BURAK.identity.public());
+    let (old, new) = (AYŞE.device.public().id().into(), BURAK.device.public().id().into());
+    assert!(account.device(&new).is_some() && account.device(&old).is_none());
+    assert_eq!(account.removed_device(&old).unwrap().1, LATER);
+    assert!(
+        account.device_at(&old, LATER).is_some() && account.device_at(&old, Millis(LATER.0 + 1)).is_none()
+    );
+    assert_eq!(account.device(&new).unwrap().certified_by, BURAK.identity.public().id());
+
+    // By another key than the present one.
+    let foreign = |account: &Account| {
+        rekey(account, &BURAK.identity, &BURAK.identity, BURAK.device.public(), LATER).unwrap()
+    };
+    assert_eq!(chain(&[&foreign]).unwrap_err(), RecordError::Signature(BadSignature));
+    // To a key that did not agree: somebody else's.
+    let stolen = |account: &Account| {
+        let kind = AccountRecordKind::Rekey {
+            identity_key: BURAK.identity.public().spki().to_vec().into(),
+            device_key: BURAK.device.public().spki().to_vec().into(),
+            consent: AYŞE.identity.sign(Purpose::Consent, &[b"x"]).unwrap().into(),
+        };
+        next_record(account, &AYŞE.identity, kind, LATER).unwrap()
+    };
+    assert_eq!(chain(&[&stolen]).unwrap_err(), RecordError::Signature(BadSignature));
+    // To a key that it has or had.
+    let same =
+        |account: &Account| rekey(account, &AYŞE.identity, &AYŞE.identity, BURAK.device.public(), LATER);
+    assert_eq!(chain(&[&|account| same(account).unwrap()]).unwrap_err(), RecordError::Account);
+    let back =
+        |account: &Account| rekey(account, &BURAK.identity, &AYŞE.identity, AYŞE.message.public(), LATER);
+    assert_eq!(chain(&[&rekeyed, &|account| back(account).unwrap()]).unwrap_err(), RecordError::Account);
+    // The old key signs nothing any more.
+    assert_eq!(
+        chain(&[&rekeyed, &|account| revoke(account, &AYŞE.identity, LATER).unwrap()]).unwrap_err(),
+        RecordError::Signature(BadSignature)
+    );
+}
+
+#[test]
+fn devices_come_and_go_and_an_account_can_end() {
+    let account = chain(&[&added, &removed]).unwrap();
+    assert_eq!(account.devices.len(), 1);
+    assert!(account.device(&BURAK.device.public().id().into()).is_some());
+    assert_eq!(chain(&[&added, &added]).unwrap_err(), RecordError::Account, "once");
+    assert_eq!(chain(&[&removed, &removed]).unwrap_err(), RecordError::Device);
+    let key = sign_message_key(&AYŞE.device, &message_key()).unwrap();
+    assert_eq!(verify_message_key(&account, &key).unwrap_err(), RecordError::Device, "of a removed device");
+
+    let ended = |account: &Account| revoke(account, &AYŞE.identity, LATER).unwrap();
+    let account = chain(&[&added, &ended]).unwrap();
+    assert_eq!((account.revoked, account.devices.len(), account.removed.len()), (Some(LATER), 0, 2));
+    assert_eq!(chain(&[&ended, &added]).unwrap_err(), RecordError::Chain, "nothing follows");
+}
+
+#[test]
+fn each_record_follows_the_one_before_it() {
     let first = sign_account_record(&AYŞE.identity, &registration()).unwrap();
     let previous: [u8; 32] = Sha256::digest(first.body.as_slice()).into();
-    let second = AccountRecord { index: 1, previous: Some(previous.into()), ..registration() };
-    let refuse = |second: &AccountRecord| {
+    let kind = AccountRecordKind::Revocation;
+    let second = AccountRecord { index: 1, previous: Some(previous.into()), kind, ..registration() };
+    let verify = |second: &AccountRecord| {
         let second = sign_account_record(&AYŞE.identity, second).unwrap();
-        verify_account(&[first.clone(), second]).unwrap_err()
+        verify_account(&[first.clone(), second])
     };
-    assert_eq!(refuse(&second), RecordError::Chain);
+    assert!(verify(&second).is_ok());
+    let refuse = |second: &AccountRecord| verify(second).unwrap_err();
+    assert_eq!(refuse(&AccountRecord { version: 2, ..second.clone() }), RecordError::Malformed);
     assert_eq!(refuse(&AccountRecord { index: 2, ..second.clone() }), RecordError::Chain);
     assert_eq!(refuse(&AccountRecord { previous: None, ..second.clone() }), RecordError::Chain);
-    assert_eq!(refuse(&AccountRecord { account: BURAK.account.id, ..second }), RecordError::Account);
+    let other = Some([7; 32].into());
+    assert_eq!(refuse(&AccountRecord { previous: other, ..second.clone() }), RecordError::Chain);
+    assert_eq!(refuse(&AccountRecord { account: BURAK.account.id, ..second.clone() }), RecordError::Account);
+    assert_eq!(refuse(&AccountRecord { kind: registration().kind, ..second }), RecordError::Chain);
     assert_eq!(verify_account(&[first.clone(), first]).unwrap_err(), RecordError::Chain);
 }
 

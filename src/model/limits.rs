@@ -26,5 +26,7 @@ pub const BLOB: u64 = 70 * 1024 * 1024;
 pub const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 /// How long the server keeps what not every device has fetched.
 pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Records in an account's chain: all of them fit into one frame.
+pub const CHAIN: usize = 24;
 /// How long a message key may be sent to.
 pub const MESSAGE_KEY_LIFE: Duration = Duration::from_secs(37 * 24 * 3600);

@@ -18,7 +18,7 @@ pub struct Signed {
     pub signature: ByteVec,
 }
 
-/// One link of an account's chain. Signed by the account's identity key.
+/// One link of an account's chain. Signed by the account's identity key, as it is at that place.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
 pub struct AccountRecord {
@@ -62,6 +62,42 @@ pub enum AccountRecordKind {
         #[n(3)]
         color: Option<Color>,
     },
+    /// Another identity key takes the place of this one, which signs for it; all devices go, and one comes.
+    #[n(1)]
+    #[cbor(map)]
+    Rekey {
+        /// SPKI (DER) of the new identity key.
+        #[n(0)]
+        identity_key: ByteVec,
+        /// SPKI (DER) of the new device's key.
+        #[n(1)]
+        device_key: ByteVec,
+        /// By the new identity key: that it belongs here.
+        #[n(2)]
+        consent: ByteVec,
+    },
+    /// The account has another device from now on.
+    #[n(2)]
+    #[cbor(map)]
+    DeviceAdded {
+        /// SPKI (DER) of the device's key.
+        #[n(0)]
+        device_key: ByteVec,
+        /// By the device's key: that it belongs here.
+        #[n(1)]
+        consent: ByteVec,
+    },
+    /// A device is the account's no longer.
+    #[n(3)]
+    #[cbor(map)]
+    DeviceRemoved {
+        /// Which.
+        #[n(0)]
+        device: DeviceId,
+    },
+    /// The account has ended. Nothing follows.
+    #[n(4)]
+    Revocation,
 }
 
 /// A key to wrap messages to one device for. Signed by that device's key; not part of the account's chain.

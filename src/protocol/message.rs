@@ -159,6 +159,17 @@ pub enum Verb {
     /// From now on push who comes and goes. Reply: [`Answer::Online`].
     #[n(13)]
     WatchPresence,
+    /// Append a record to the account's chain. Reply: [`Answer::Done`]. Repeating the newest is harmless. Sessions of
+    /// devices that are removed by it end, but for the one that asks.
+    #[n(18)]
+    PublishRecord {
+        /// An [`AccountRecord`](crate::model::AccountRecord) of another kind than `Registration`.
+        #[n(0)]
+        record: Signed,
+        /// The first [`MessageKeyRecord`](crate::model::MessageKeyRecord) of a device that comes with it.
+        #[n(1)]
+        message_key: Option<Signed>,
+    },
     /// Nothing but an answer. Reply: [`Answer::Done`].
     #[n(14)]
     Ping,

@@ -52,6 +52,19 @@ impl Hub {
         token
     }
 
+    /// A device is its account's no longer: its session, if there is one, is told to end.
+    pub fn end(&self, account: AccountId, device: DeviceId) {
+        let mut online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
+        let Entry::Occupied(mut devices) = online.entry(account) else { return };
+        if let Some(session) = devices.get_mut().remove(&device) {
+            session.cancel();
+        }
+        if devices.get().is_empty() {
+            devices.remove();
+            let _ = self.changes.send(Change { account, online: false });
+        }
+    }
+
     /// A session has ended. One that was replaced is gone from here already.
     pub fn leave(&self, account: AccountId, device: DeviceId, token: &CancellationToken) {
         let mut online = self.online.lock().unwrap_or_else(PoisonError::into_inner);

@@ -156,6 +156,9 @@ impl<S: Store> Session<S> {
             Verb::LookUpAccount { account } => verb::directory::look_up_account(shared, number, account),
             Verb::ListAccounts { after } => verb::directory::list(shared, number, after),
             Verb::PublishMessageKey { record } => verb::message_key::publish(shared, who, number, record),
+            Verb::PublishRecord { record, message_key } => {
+                verb::account_record::publish(shared, who, number, record, message_key)
+            }
             Verb::Submit { message, conversation, recipients, blobs } => {
                 if let Err(wait) = self.count_sending(who, 1, &body) {
                     return limited(number, wait);

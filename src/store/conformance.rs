@@ -5,9 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
 use super::{
-    Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, Store, StoreError, StoredAccount,
+    Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, NewRecord, Store, StoreError,
+    StoredAccount,
 };
 use crate::model::log::record_hash;
 use crate::model::{
@@ -19,7 +21,7 @@ use crate::model::{
 macro_rules! suite {
     ($store:ty, $open:expr) => {
         crate::store::conformance::suite!(@ $store, $open,
-            registering, finding, message_keys, accepting, refusing, order, reading, waking, falling_behind,
+            registering, finding, message_keys, account_records, accepting, refusing, order, reading, waking, falling_behind,
             pruning, retention, blobs, blobs_of_others, blobs_under_way, dropping_blobs, reopening,
             inviting, blocking, log);
     };
@@ -186,6 +188,50 @@ pub async fn message_keys<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
         store.publish(Person::new(90).message_key(second, None)).await,
         Err(StoreError::UnknownAccount)
     );
+}
+
+pub async fn account_records<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
+    let store = open(folder);
+    let (ayşe, burak) = friends(&store).await;
+    store.submit(submission(&ayşe, &burak, 1, b"merhaba")).await.unwrap();
+    let epoch = store.bounds(burak.account).await.unwrap().epoch;
+    store.acknowledge(burak.device, Position { epoch, seq: 1 }).await.unwrap();
+    let hash = |text: &str| <[u8; 32]>::from(Sha256::digest(text.as_bytes()));
+    let new = Person { account: burak.account, ..Person::new(60) };
+    let rekey = NewRecord {
+        account: burak.account,
+        previous: hash("burak"),
+        record: signed("rekey"),
+        removed: vec![burak.device],
+        added: Some(new.message_key(new.key, None)),
+    };
+    let append = |change: &dyn Fn(&mut NewRecord)| {
+        let mut record = rekey.clone();
+        change(&mut record);
+        store.append_record(record)
+    };
+    assert_eq!(append(&|new| new.previous = hash("other")).await, Err(StoreError::Conflict));
+    assert_eq!(append(&|new| new.account = AccountId::new([99; 32])).await, Err(StoreError::UnknownAccount));
+    let taken = || ayşe.message_key(new.key, None);
+    assert_eq!(append(&|new| new.added = Some(taken())).await, Err(StoreError::Conflict));
+    assert_eq!(append(&|_| {}).await, Ok(()));
+    assert_eq!(append(&|_| {}).await, Ok(()), "again");
+    let stored = store.account(burak.account).await.unwrap().unwrap();
+    assert_eq!(stored.chain, [signed("burak"), signed("rekey")]);
+    assert_eq!(stored.message_keys, [signed(&new.key.to_string())], "of the device that came alone");
+
+    // What is wrapped for the device that went is to be wrapped anew.
+    assert_eq!(store.submit(submission(&ayşe, &burak, 2, b"selam")).await, Err(StoreError::KeySuperseded));
+    store.submit(submission(&ayşe, &new, 2, b"selam")).await.unwrap();
+    // The device that came stands where the other stood: what both have is forgotten, and no more.
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(store.bounds(burak.account).await.unwrap().pruned, 1);
+    assert_eq!(held(&store, &burak).await, [(2, 2)]);
+
+    let (previous, record) = (hash("rekey"), signed("end"));
+    let end = NewRecord { previous, record, removed: vec![new.device], added: None, ..rekey };
+    assert_eq!(store.append_record(end).await, Ok(()));
+    assert_eq!(store.account(burak.account).await.unwrap().unwrap().message_keys, []);
 }
 
 pub async fn accepting<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {

@@ -73,6 +73,21 @@ impl Default for Quotas {
     }
 }
 
+/// A record behind the newest of an account's chain, verified by the caller.
+#[derive(Clone, Debug)]
+pub struct NewRecord {
+    /// Whose.
+    pub account: AccountId,
+    /// SHA-256 of the body of the record that it follows: has to be the newest one.
+    pub previous: [u8; 32],
+    /// The record.
+    pub record: Signed,
+    /// Devices that the account has no longer.
+    pub removed: Vec<DeviceId>,
+    /// The message key of a device that comes. Where others go, it begins where they stood in the mailbox.
+    pub added: Option<NewMessageKey>,
+}
+
 /// A message key, verified by the caller.
 #[derive(Clone, Debug)]
 pub struct NewMessageKey {
@@ -190,6 +205,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Adds an account. Adding the very same one again succeeds, whatever became of its invitation.
     fn register(&self, new: NewAccount) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Appends a record to an account's chain, and with it what the record says of devices. Appending the very same
+    /// one again succeeds, as long as it is the newest.
+    fn append_record(&self, new: NewRecord) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Replaces a device's message key. Publishing the very same one again succeeds.
     fn publish(&self, new: NewMessageKey) -> impl Future<Output = Result<(), StoreError>> + Send;

@@ -125,6 +125,13 @@ pub(in crate::client) fn accept_rival(db: &Connection, name: &Nickname) -> Sql<O
     Ok(Some(rival))
 }
 
+/// One's own account has this identity key now.
+pub(in crate::client) fn set_own(db: &Connection, account: &AccountId, identity: &KeyId) -> Sql<()> {
+    db.prepare_cached("UPDATE contacts SET identity = ?2 WHERE account = ?1 AND pinned = 1")?
+        .execute(params![account.as_bytes(), identity.as_bytes()])
+        .map(drop)
+}
+
 /// The pinned key was compared and found right: a rival of it is nobody's.
 pub(in crate::client) fn set_verified(db: &Connection, account: &AccountId) -> Sql<()> {
     db.prepare_cached(

@@ -38,6 +38,8 @@ pub(in crate::client) enum Noticed {
     Broken = 1,
     /// It came with two contents.
     Fork = 2,
+    /// Of an account, not of a message: its records are not what they were.
+    Records = 4,
     /// Part of its sound is another's.
     Live = 3,
 }

@@ -154,6 +154,16 @@ pub(in crate::client) fn readdress(db: &Connection, name: &Nickname, account: &A
     Ok(())
 }
 
+/// Another device sends from now on: nothing is sealed yet, and its chains begin.
+pub(in crate::client) fn begin_anew(db: &Connection) -> Sql<()> {
+    db.execute_batch(
+        "DELETE FROM outbox WHERE account IS NOT NULL AND message IS NULL AND closes IS NULL;
+         UPDATE outbox SET account = NULL, counter = NULL, previous = NULL, body = NULL, header_hash = NULL,
+             secret = NULL, blob = NULL, chunks = 0, uploaded = 0;
+         DELETE FROM own_chains;",
+    )
+}
+
 /// It has arrived, or never will.
 pub(in crate::client) fn remove(db: &Connection, place: i64) -> Sql<()> {
     db.prepare_cached("DELETE FROM outbox WHERE place = ?1")?.execute([place]).map(drop)

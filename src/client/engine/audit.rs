@@ -15,7 +15,7 @@ use crate::client::{Alarm, AuditReport, ClientError, Event};
 use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
 use crate::crypto::record::verify_account;
 use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret};
-use crate::model::{AccountId, Head, Leaf, MessageId, Millis, NameHash, Nickname, Recipient};
+use crate::model::{AccountId, Head, Leaf, MessageId, Millis, NameHash, Nickname, Recipient, Signed};
 use crate::protocol::message::{Answer, Verb};
 
 use super::directory::directory;
@@ -161,7 +161,7 @@ impl Engine {
         let surprising = !findings.is_empty();
         self.say(findings).await?;
         let (own, logged) = self.db.run(|db| log::own(db)).await?;
-        if logged < own {
+        if own > 0 && logged == 0 {
             let text = "the server's transparency log lacks your own account: others can't find you in it. \
                         Ask whoever runs the server";
             self.raise(vec![Raise::new(AlarmKind::OwnMissing, b"", text)]).await?;
@@ -174,10 +174,16 @@ impl Engine {
         Ok(())
     }
 
+    /// Notes a record of one's own account as made here. Has to come before it is published.
+    pub(super) async fn made_record(&self, record: &Signed) -> Result<(), ClientError> {
+        let record = record.clone();
+        self.db.write(move |db| log::made(db, &record)).await
+    }
+
     /// Before the log is read for the first time: which records are one's own. The directory's answer counts as
     /// far as one's own identity key has signed it.
     async fn learn_own_records(&self, session: &Session) -> Result<(), Trouble> {
-        if self.db.run(|db| log::own(db)).await?.0 > 0 {
+        if self.db.run(|db| log::newest(db)).await?.is_some() {
             return Ok(());
         }
         let account = self.me.account;

@@ -92,6 +92,14 @@ impl Engine {
                 let report = self.recheck_log(&session, accept).await;
                 Reply::Audit(report.map_err(|trouble| self.explain(trouble))?)
             }
+            Command::Rekey => {
+                self.rekey().await?;
+                Reply::Done
+            }
+            Command::Revoke => {
+                self.revoke().await?;
+                Reply::Done
+            }
             Command::RenewMessageKey => {
                 let session = self.session().await?;
                 if !self.replace_key(&session).await.map_err(|trouble| self.explain(trouble))? {
@@ -255,7 +263,7 @@ impl Engine {
     }
 
     /// Waits for the mailbox's end, as it is now or later, and for all sound.
-    async fn drain(&self) -> Result<(), ClientError> {
+    pub(super) async fn drain(&self) -> Result<(), ClientError> {
         let asked = Instant::now();
         let session = self.session().await?;
         let _alone = self.draining.lock().await;

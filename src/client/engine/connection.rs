@@ -10,12 +10,13 @@ use tokio::time::{Instant, timeout};
 use crate::client::db::inbox;
 use crate::client::link::tls::{self, Trust};
 use crate::client::link::wire::{Pushes, wait, wire};
-use crate::client::link::{Address, Pushed, Wire};
+use crate::client::link::{Address, Denied, Pushed, Wire};
+use crate::client::profile::{Pending, Profile, device_name};
 use crate::client::{ClientError, Event};
 use crate::crypto::{PrivateKey, Purpose, session};
 use crate::model::{AccountId, DeviceId, KeyId, Millis, ServerId};
 use crate::protocol::VERSION;
-use crate::protocol::message::{Answer, GoodbyeReason, Push, SessionProof, Verb};
+use crate::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, SessionProof, Verb};
 
 use super::{Engine, Link, Progress, Session, Trouble, compute, limited, lock, refused, stopped};
 
@@ -181,6 +182,9 @@ impl Engine {
         let login = Verb::Login { account, device, signature: signature.into() };
         match timeout(PATIENCE, greeted.wire.ask(login)).await {
             Ok(Ok((Answer::LoggedIn, _))) => {}
+            Ok(Err(Denied::Refused { code: RefusalCode::LoginRefused, .. })) if self.is_rekeying() => {
+                return Err(self.try_new_keys().await?);
+            }
             Ok(Err(denied)) => return Err(self.explain(denied.into())),
             Ok(Ok(_)) | Err(_) => {
                 greeted.wire.close();
@@ -192,6 +196,30 @@ impl Engine {
         let (wire, since) = (greeted.wire.clone(), std::time::Instant::now());
         let (uploads, log) = (Arc::default(), self.meet_log(greeted.log_key).await?);
         Ok((Session { wire, attempt, since, clock_ahead_ms, progress, uploads, log }, greeted))
+    }
+
+    /// The old device is no longer known: perhaps the server has taken the new keys, and its word was lost.
+    async fn try_new_keys(&self) -> Result<ClientError, ClientError> {
+        let profile = lock(&self.profile).clone();
+        let Some(Pending::Rekey { identity, device, .. }) = profile.pending.clone() else {
+            return Ok(self.explain(Trouble::Lost));
+        };
+        let new = Profile { identity: Some(identity), device, ..profile.clone() };
+        let home = self.home.clone();
+        let key = compute(move || home.load_key(&device_name(&new))).await??;
+        let greeted = greet(&self.address, Some(&profile.trust()?)).await?;
+        let signature = greeted.prove(Arc::new(key), Purpose::Login, profile.account, device).await?;
+        let login = Verb::Login { account: profile.account, device, signature: signature.into() };
+        let answer = timeout(PATIENCE, greeted.wire.ask(login)).await;
+        greeted.wire.close();
+        match answer {
+            Ok(Ok((Answer::LoggedIn, _))) => {
+                self.finish_rekey().await?;
+                Ok(self.explain(Trouble::Lost))
+            }
+            Ok(Err(denied)) => Ok(self.explain(denied.into())),
+            _ => Ok(self.explain(Trouble::Lost)),
+        }
     }
 
     /// Works on a connection until it ends; why it did.

@@ -6,19 +6,25 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rayon::prelude::*;
+use rusqlite::Transaction;
+use sha2::{Digest as _, Sha256};
 
+use crate::client::db::Sql;
 use crate::client::db::blocks;
 use crate::client::db::contacts::{self, Pin, Stored};
+use crate::client::db::inbox::{self, Noticed};
 use crate::client::db::log;
 use crate::client::{Alarm, ClientError, Contact, Event};
 use crate::crypto::record::{Account, MessageKey, verify_account, verify_message_key};
 use crate::model::log::record_hash;
-use crate::model::{AccountId, DirectoryEntry, Millis, Nickname, from_canonical_cbor};
+use crate::model::{
+    AccountId, DeviceId, DirectoryEntry, MessageId, Millis, Nickname, from_canonical_cbor, to_cbor,
+};
 use crate::protocol::message::{Answer, Verb};
 
 use super::audit::Access;
 use super::verification::{key_change, warning};
-use super::{Engine, Session, Trouble, compute, lock, notice};
+use super::{Engine, Me, Session, Trouble, compute, lock, notice};
 
 /// After this the directory is asked again before something is sealed.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -59,6 +65,29 @@ async fn verified(entries: Vec<DirectoryEntry>) -> Result<Vec<Verified>, ClientE
     .await
 }
 
+/// Says once of a set of records that they are not the continuation of those that are known, which stay.
+fn say_rollback(
+    db: &Transaction<'_>,
+    me: &Me,
+    account: &Account,
+    entry: &DirectoryEntry,
+    events: &mut Vec<Event>,
+) -> Sql<()> {
+    let about = DeviceId::new(*account.id.as_bytes());
+    let shown = Sha256::digest(to_cbor(&entry.chain));
+    let shown = MessageId::from_bytes(shown.first_chunk().copied().unwrap_or_default());
+    if !inbox::notice_once(db, &about, &shown, Noticed::Records)? {
+        return Ok(());
+    }
+    let name = &account.nickname;
+    let text = format!(
+        "WARNING: the server shows records of {name} that do not continue those known here. What is known stays in \
+         force; ask whoever runs the server whether it was restored from a backup"
+    );
+    events.push(Event::Message(notice(db, me, name, text)?));
+    Ok(())
+}
+
 /// Verifies what the directory says of an account. Message keys that don't verify count for nothing.
 fn verify(entry: &DirectoryEntry) -> Option<(Account, Vec<MessageKey>)> {
     let account = verify_account(&entry.chain).ok()?;
@@ -81,6 +110,27 @@ impl Engine {
             .commit(move |db, events| {
                 let mut met = Vec::new();
                 for ((account, keys), entry) in verified {
+                    let before = contacts::by_account(db, &account.id)?;
+                    let before =
+                        before.and_then(|stored| from_canonical_cbor::<DirectoryEntry>(&stored.entry).ok());
+                    let known = before.as_ref().map_or(0, |before| before.chain.len());
+                    let (account, keys, entry) = match before {
+                        Some(before) if !entry.chain.starts_with(&before.chain) => {
+                            say_rollback(db, &me, &account, &entry, events)?;
+                            let entry = DirectoryEntry { chain: before.chain, ..entry };
+                            match verify(&entry) {
+                                Some((account, keys)) => (account, keys, entry),
+                                None => continue,
+                            }
+                        }
+                        _ => (account, keys, entry),
+                    };
+                    if account.revoked.is_some() && known > 0 && entry.chain.len() > known {
+                        let name = &account.nickname;
+                        let text =
+                            format!("{name} has ended the account: nothing can be sent to it any more");
+                        events.push(Event::Message(notice(db, &me, name, text)?));
+                    }
                     let pin = contacts::meet(db, &account, &entry, now)?;
                     if let Pin::Changed(known) = &pin {
                         let (name, vouched) = (&account.nickname, known.account == account.id);
@@ -202,9 +252,21 @@ impl Engine {
         account: AccountId,
         device: crate::model::DeviceId,
     ) -> Result<Option<Arc<Person>>, Trouble> {
-        if let Some(person) = self.known(account).await?.filter(|p| p.account.device(&device).is_some()) {
+        let has = |person: &Arc<Person>| {
+            person.account.device(&device).is_some() || person.account.removed_device(&device).is_some()
+        };
+        if let Some(person) = self.known(account).await?.filter(has) {
             return Ok(Some(person));
         }
+        self.look_up_account(session, account).await
+    }
+
+    /// Asks the directory for an account. `None`: there is none of this id.
+    pub(super) async fn look_up_account(
+        &self,
+        session: &Session,
+        account: AccountId,
+    ) -> Result<Option<Arc<Person>>, Trouble> {
         let entries = directory(session, Verb::LookUpAccount { account }).await?;
         let met = self.meet(session, entries).await?;
         let met = met.into_iter().map(|(person, _)| person);
@@ -376,9 +438,7 @@ impl Engine {
         if let Some(person) = self.known(account).await? {
             return Ok(Some(person));
         }
-        let entries = directory(session, Verb::LookUpAccount { account }).await?;
-        let met = self.meet(session, entries).await?.into_iter().map(|(person, _)| person);
-        Ok(met.into_iter().find(|person| person.account.id == account && !person.unlogged))
+        self.look_up_account(session, account).await
     }
 }
 

@@ -10,6 +10,7 @@
 //! - [`fetching`]: sound of received voice notes
 //! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken
 //! - [`renewal`]: message keys
+//! - [`rekeying`]: new keys for everything
 //! - [`verification`]: safety numbers, changed keys
 
 mod audit;
@@ -20,6 +21,7 @@ mod directory;
 mod fetching;
 mod listening;
 mod receiving;
+mod rekeying;
 mod renewal;
 mod sending;
 mod speaking;
@@ -44,7 +46,7 @@ use self::directory::Person;
 use super::db::{Db, Sql, log, messages};
 use super::handle::Signal;
 use super::link::{Address, Denied, Wire};
-use super::profile::{DEVICE, Home, Lock, Profile, message_key_name};
+use super::profile::{Home, Lock, Profile, device_name, message_key_name};
 use super::{Body, ClientError, Event, Message};
 
 /// The core of an open profile.
@@ -92,6 +94,7 @@ pub(super) struct Engine {
     outdated: Mutex<Vec<Nickname>>,
     stop: CancellationToken,
     locked: CancellationToken,
+    rekeyed: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -192,14 +195,15 @@ impl Engine {
             })?,
         };
         let folder = home.clone();
-        let keys = tokio::task::spawn_blocking(move || load_keys(&folder));
+        let device = device_name(&profile);
+        let keys = tokio::task::spawn_blocking(move || load_keys(&folder, &device));
         let db = Db::open(home.clone()).await?;
         let head = db.run(|db| log::newest(db)).await?.map(|known| known.head);
         let (device_key, message_keys) = keys.await.map_err(|_| stopped())??;
         let engine = Arc::new(Self {
             me: Me {
                 account: profile.account,
-                identity: profile.account.into(),
+                identity: profile.identity(),
                 device: profile.device,
                 nickname: profile.nickname.clone(),
                 color: profile.color,
@@ -232,6 +236,7 @@ impl Engine {
             outdated: Mutex::default(),
             stop: CancellationToken::new(),
             locked: CancellationToken::new(),
+            rekeyed: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         engine.tasks.spawn(engine.clone().stay_connected());
@@ -245,6 +250,11 @@ impl Engine {
         self.tasks.close();
         self.tasks.wait().await;
         self.db.close().await;
+    }
+
+    /// Waits until other keys have taken the place of those that it works with.
+    pub(super) async fn rekeyed(&self) {
+        self.rekeyed.cancelled().await;
     }
 
     /// Waits until somebody locks the profile.
@@ -358,8 +368,8 @@ where
     receiver.await.map_err(|_| ClientError::Internal("a computation broke off".to_owned()))
 }
 
-fn load_keys(home: &Home) -> Result<(PrivateKey, Keys), ClientError> {
-    let device = home.load_key(DEVICE)?;
+fn load_keys(home: &Home, device: &str) -> Result<(PrivateKey, Keys), ClientError> {
+    let device = home.load_key(device)?;
     // Sealed ones take a good part of a second each.
     let ids = home.message_keys()?.into_par_iter();
     let keys = ids.map(|id| Ok((id, Arc::new(home.load_key(&message_key_name(&id))?))));

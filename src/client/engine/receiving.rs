@@ -19,7 +19,7 @@ use crate::crypto::envelope::{
     CheckError, Content, Conversation, Delivered, Header, LiveClosing, LiveEnd, Opened, Recipient, VoiceData,
     parse,
 };
-use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position, Wrap};
+use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position, Wrap, limits};
 use crate::protocol::message::{Answer, Push, Verb};
 
 use super::{Engine, Keys, Me, Person, Session, Trouble, audit, compute, lock, notice};
@@ -249,6 +249,11 @@ fn open(
         };
     }
     let Some(person) = person else { return Outcome::Broken };
+    // Mail of a removed device waits for as long as servers keep mail, and no longer.
+    let removed = person.account.removed_device(&header.device);
+    if removed.is_some_and(|(_, at)| Millis::now().since(at) > limits::RETENTION) {
+        return Outcome::Broken;
+    }
     let verified = match parsed.check(&arrived.delivered, me, &person.account) {
         Ok(verified) => verified,
         Err(CheckError::Reflected) => return Outcome::Duplicate,
@@ -377,7 +382,8 @@ fn store_opened(
         _ => None,
     };
     let known = contacts::by_account(db, &person.account.id)?;
-    let accepted = known.is_some_and(|known| known.pinned && known.identity == person.account.identity.id());
+    let certified_by = person.account.device_at(&device, header.sent_at).map(|device| device.certified_by);
+    let accepted = known.is_some_and(|known| known.pinned && Some(known.identity) == certified_by);
     let late = now.since(header.sent_at) > LATE || header.sent_at.since(now) > LATE;
     let arrival = messages::insert(
         db,

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::ClientError;
 use crate::client::profile::{Pending, Replaced, message_key_name};
-use crate::client::{ClientError, Settings};
 use crate::crypto::PrivateKey;
 use crate::crypto::record::announce_message_key;
 use crate::model::{KeyId, Millis, Signed, limits};
@@ -22,7 +22,10 @@ impl Engine {
     pub(super) async fn renew_keys(&self, session: &Session) -> Result<(), Trouble> {
         let mut progress = session.progress.subscribe();
         loop {
-            let age = Duration::from(Settings::load(self.home.path()).0.message_key_days);
+            if self.is_rekeying() {
+                self.resume_rekey(session).await?;
+            }
+            let age = self.message_key_age();
             let (begun, old) = {
                 let profile = lock(&self.profile);
                 let old = Millis::now().since(profile.message_key_from) > age;

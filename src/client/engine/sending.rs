@@ -191,6 +191,10 @@ impl Engine {
 
     /// Seals an item if it is not, uploads its sound if it has any, and hands it to the connection.
     async fn attempt(&self, session: &Session, item: Item, at_least: Millis) -> Result<Attempt, Trouble> {
+        if self.is_rekeying() {
+            let reason = "new keys are about to take the old ones' places".to_owned();
+            return Ok(Attempt::Held(Hold::new(HELD, reason)));
+        }
         let person = match self.person(session, &item.to, at_least).await {
             Ok(Some(person)) => person,
             Ok(None) => return Ok(Attempt::Refused(unknown(&item.to))),
@@ -200,6 +204,9 @@ impl Engine {
             }
             Err(trouble) => return Err(trouble),
         };
+        if person.account.revoked.is_some() && !person.held {
+            return Ok(Attempt::Refused(format!("{} has ended the account", item.to)));
+        }
         // What was sealed for an account is for that account alone.
         let other = item.link.is_some_and(|link| link.account != person.account.id);
         if person.held || other {

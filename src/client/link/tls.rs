@@ -198,6 +198,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-#[cfg(all(test, feature = "server"))]
+#[cfg(test)]
+#[cfg(feature = "server")]
 #[path = "tls_tests.rs"]
 mod tests;

@@ -71,7 +71,11 @@ impl Home {
         let decided = mark.exists();
         let finish = || {
             for folder in [self.path.clone(), self.path.join("keys")] {
-                for entry in fs::read_dir(folder)? {
+                let entries = match fs::read_dir(folder) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    entries => entries?,
+                };
+                for entry in entries {
                     let path = entry?.path();
                     let extension = path.extension().and_then(|extension| extension.to_str());
                     if extension != Some(NEXT) && extension != Some(NEW) {

@@ -40,6 +40,9 @@ pub enum CheckError {
     /// The sender's identity key has not certified the device.
     #[error("the sender does not have the device")]
     UncertifiedDevice,
+    /// It says itself that it was made after the device was removed from the sender's account.
+    #[error("the device had been removed when the envelope was made")]
+    RemovedDevice,
     /// The device has not signed it.
     #[error("the envelope's signature does not verify")]
     Signature,
@@ -185,7 +188,11 @@ impl Parsed {
         if sender.id != header.account {
             return Err(CheckError::UncertifiedDevice);
         }
-        let device = sender.device(&header.device).ok_or(CheckError::UncertifiedDevice)?;
+        let device = match sender.device_at(&header.device, header.sent_at) {
+            Some(device) => device,
+            None if sender.removed_device(&header.device).is_some() => return Err(CheckError::RemovedDevice),
+            None => return Err(CheckError::UncertifiedDevice),
+        };
         device
             .key
             .verify(Purpose::Envelope, &[&self.header_hash, &self.token_hash], &self.signature)

@@ -9,8 +9,9 @@ use crate::server::Shared;
 use crate::server::session::Pending;
 use crate::store::{Store, StoredAccount};
 
-/// Accounts in one page. Records with keys of 4096 bits take 3.3 KiB: a page always fits into a frame.
+/// Accounts in one page, and bytes of them: a page always fits into a frame, and so does the longest chain.
 const PAGE: usize = 32;
+const PAGE_BYTES: usize = 112 * 1024;
 
 pub fn look_up_name<S: Store>(shared: &Arc<Shared<S>>, number: u32, nickname: Nickname) -> Pending {
     let (store, hub) = (Arc::clone(shared), Arc::clone(shared));
@@ -34,8 +35,16 @@ pub fn list<S: Store>(shared: &Arc<Shared<S>>, number: u32, after: Option<Nickna
 }
 
 fn page<S>(shared: &Shared<S>, mut found: Vec<StoredAccount>) -> Answer {
-    let more = found.len() > PAGE;
-    found.truncate(PAGE);
+    let mut bytes = 0;
+    let fits = found.iter().take(PAGE).take_while(|stored| {
+        let before = bytes;
+        let records = stored.chain.iter().chain(&stored.message_keys);
+        bytes += records.map(|record| record.body.len() + record.signature.len()).sum::<usize>();
+        before == 0 || bytes <= PAGE_BYTES
+    });
+    let fits = fits.count();
+    let more = found.len() > fits;
+    found.truncate(fits);
     let entries = found
         .into_iter()
         .map(|stored| DirectoryEntry {

@@ -1,5 +1,6 @@
 //! What can be asked, one file for each kind: check, ask the store, answer.
 
+pub mod account_record;
 pub mod blob;
 pub mod block;
 pub mod directory;

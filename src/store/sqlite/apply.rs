@@ -15,12 +15,13 @@ use super::writer::ReplyTo;
 use crate::model::{
     AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Recipient, Signed, Submission, to_cbor,
 };
-use crate::store::{NewAccount, NewInvite, NewMessageKey, Quotas, StoreError};
+use crate::store::{NewAccount, NewInvite, NewMessageKey, NewRecord, Quotas, StoreError};
 
 /// Something to write, and whom to tell when it is durable.
 pub enum Operation {
     Invite(NewInvite, ReplyTo<()>),
     Register(Box<NewAccount>, ReplyTo<()>),
+    AppendRecord(Box<NewRecord>, ReplyTo<()>),
     Publish(Box<NewMessageKey>, ReplyTo<()>),
     Submit(Box<Prepared>, ReplyTo<Millis>),
     /// Whose mailbox, whose mail, and whether it is dropped.
@@ -62,6 +63,7 @@ impl Operation {
             Self::Invite(_, reply)
             | Self::Block(.., reply)
             | Self::Register(_, reply)
+            | Self::AppendRecord(_, reply)
             | Self::Publish(_, reply)
             | Self::Acknowledge(_, _, reply)
             | Self::SealBlob { reply, .. }
@@ -173,6 +175,10 @@ impl<'a> Group<'a> {
                 let result = self.register(&new);
                 self.answer(result, reply)
             }
+            Operation::AppendRecord(new, reply) => {
+                let result = self.append_record(&new);
+                self.answer(result, reply)
+            }
             Operation::Publish(new, reply) => {
                 let result = self.publish(&new);
                 self.answer(result, reply)
@@ -280,6 +286,68 @@ impl<'a> Group<'a> {
         };
         self.memory.log = Some(log::append(self.transaction, size, folded, place, record)?);
         Ok(())
+    }
+
+    fn append_record(&mut self, new: &NewRecord) -> Result<(), StoreError> {
+        let record = to_cbor(&new.record);
+        let newest: Option<(i64, Vec<u8>)> = self
+            .transaction
+            .prepare_cached(
+                "SELECT place, record FROM account_record WHERE account = ? ORDER BY place DESC LIMIT 1",
+            )?
+            .query_row([new.account.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((place, newest)) = newest else { return Err(StoreError::UnknownAccount) };
+        if newest == record {
+            return Ok(());
+        }
+        let newest: Signed = minicbor::decode(&newest)
+            .map_err(|_| StoreError::Failed("a row of the database is damaged".to_owned()))?;
+        if <[u8; 32]>::from(Sha256::digest(newest.body.as_slice())) != new.previous {
+            return Err(StoreError::Conflict);
+        }
+        if let Some(added) = &new.added {
+            let known = self
+                .transaction
+                .prepare_cached("SELECT 1 FROM device WHERE id = ?")?
+                .exists([added.device.as_bytes()])?;
+            if known {
+                return Err(StoreError::Conflict);
+            }
+        }
+        self.transaction
+            .prepare_cached("INSERT INTO account_record (account, place, record) VALUES (?, ?, ?)")?
+            .execute((new.account.as_bytes(), place + 1, record))?;
+        let folded: String = self
+            .transaction
+            .prepare_cached("SELECT nickname FROM account WHERE id = ?")?
+            .query_row([new.account.as_bytes()], |row| row.get(0))?;
+        let place = u32::try_from(place + 1).unwrap_or(u32::MAX);
+        self.appended(&folded, place, &new.record)?;
+        // Where the first of those that go stood; a device that comes beside others begins with what is kept.
+        let mut stood = None;
+        for device in &new.removed {
+            let acknowledged: Option<i64> = self
+                .transaction
+                .prepare_cached(
+                    "UPDATE device SET removed = 1 WHERE id = ? AND account = ? RETURNING acknowledged",
+                )?
+                .query_row((device.as_bytes(), new.account.as_bytes()), |row| row.get(0))
+                .optional()?;
+            stood = match (stood, acknowledged) {
+                (Some(one), Some(other)) => Some(std::cmp::min::<i64>(one, other)),
+                (one, other) => one.or(other),
+            };
+            self.transaction
+                .prepare_cached("DELETE FROM message_key WHERE device = ?")?
+                .execute([device.as_bytes()])?;
+            self.memory.keys.remove(device);
+        }
+        let Some(added) = &new.added else { return Ok(()) };
+        self.transaction
+            .prepare_cached("INSERT INTO device (id, account, acknowledged) VALUES (?, ?, ?)")?
+            .execute((added.device.as_bytes(), new.account.as_bytes(), stood.unwrap_or(0)))?;
+        self.put_key(added)
     }
 
     fn publish(&mut self, new: &NewMessageKey) -> Result<(), StoreError> {
@@ -399,7 +467,11 @@ impl<'a> Group<'a> {
         let mailbox = self.mailbox(&recipient.account)?;
         for wrap in &recipient.wraps {
             let Some((account, key, until)) = self.message_key(&wrap.device)? else {
-                return Err(StoreError::Conflict);
+                let removed = self
+                    .transaction
+                    .prepare_cached("SELECT 1 FROM device WHERE id = ? AND account = ? AND removed = 1")?
+                    .exists((wrap.device.as_bytes(), recipient.account.as_bytes()))?;
+                return Err(if removed { StoreError::KeySuperseded } else { StoreError::Conflict });
             };
             if account != recipient.account {
                 return Err(StoreError::Conflict);

@@ -33,8 +33,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::wake::{Growth, Wakeups, Watchers};
 use super::{
-    Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, ProvenLeaf, Quotas, Store, StoreError,
-    StoredAccount,
+    Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, NewRecord, ProvenLeaf, Quotas, Store,
+    StoreError, StoredAccount,
 };
 use crate::model::{
     AccountId, BlobId, DeviceId, Entry, Head, Leaf, Millis, NameHash, Nickname, Position, ServerId,
@@ -176,6 +176,10 @@ impl Store for SqliteStore {
 
     fn register(&self, new: NewAccount) -> impl Future<Output = Result<(), StoreError>> + Send {
         self.writer.ask(|reply| Operation::Register(Box::new(new), reply))
+    }
+
+    fn append_record(&self, new: NewRecord) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.writer.ask(|reply| Operation::AppendRecord(Box::new(new), reply))
     }
 
     fn publish(&self, new: NewMessageKey) -> impl Future<Output = Result<(), StoreError>> + Send {

@@ -36,7 +36,8 @@ pub fn due(connection: &Connection, now: Millis) -> Result<Vec<(AccountId, u64)>
     let horizon = ago(now, limits::RETENTION);
     let mut due: Vec<(AccountId, u64)> = connection
         .prepare_cached(
-            "SELECT id, (SELECT min(acknowledged) FROM device WHERE device.account = account.id) AS up_to
+            "SELECT id, (SELECT min(acknowledged) FROM device WHERE device.account = account.id AND removed = 0)
+                 AS up_to
              FROM account WHERE up_to > pruned",
         )?
         .query_map([], |row| Ok((AccountId::new(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned())))?

@@ -109,6 +109,10 @@ CREATE TABLE block (
 ) STRICT, WITHOUT ROWID;
 ",
     "
+-- A device that is its account's no longer: what was wrapped for it is to be wrapped anew.
+ALTER TABLE device ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+",
+    "
 -- The transparency log. name: hash of the folded nickname; previous: place of its leaf before; record: hash of
 -- the account record.
 CREATE TABLE log_leaf (

@@ -1,0 +1,184 @@
+//! New keys for everything: identity, device, message key. The old identity key signs for the new one, everything that
+//! was sent to the old device is fetched first, and then its keys are destroyed.
+
+use crate::client::db::{contacts, outbox};
+use crate::client::profile::{Pending, Profile, device_name, identity_name, message_key_name};
+use crate::client::{ClientError, Settings};
+use crate::crypto::PrivateKey;
+use crate::crypto::record::{Account, announce_message_key, rekey, revoke};
+use crate::model::{Millis, Signed};
+use crate::protocol::message::{RefusalCode, Verb};
+
+use super::{Engine, Session, Trouble, compute, lock};
+
+impl Engine {
+    /// Makes new keys and puts them in the place of the old ones. The core begins anew with them.
+    pub(super) async fn rekey(&self) -> Result<(), ClientError> {
+        let session = self.session().await?;
+        let _alone = self.renewing.lock().await;
+        let begun = lock(&self.profile).pending.clone();
+        let pending = match begun {
+            Some(pending @ Pending::Rekey { .. }) => pending,
+            // Its key would hang beneath a device that is about to go.
+            _ => self.prepare(&session).await?,
+        };
+        self.carry_out(&session, pending).await
+    }
+
+    /// Finishes what broke off.
+    pub(super) async fn resume_rekey(&self, session: &Session) -> Result<(), Trouble> {
+        let _alone = self.renewing.lock().await;
+        let begun = lock(&self.profile).pending.clone();
+        match begun {
+            Some(pending @ Pending::Rekey { .. }) => Ok(self.carry_out(session, pending).await?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the account for good.
+    pub(super) async fn revoke(&self) -> Result<(), ClientError> {
+        let session = self.session().await?;
+        let account = self.own_account(&session).await?;
+        let home = self.home.clone();
+        let name = identity_name(&lock(&self.profile));
+        let record = compute(move || {
+            let identity = home.load_key(&name)?;
+            revoke(&account, &identity, Millis::now()).map_err(failed)
+        });
+        let record = record.await??;
+        self.made_record(&record).await?;
+        let verb = Verb::PublishRecord { record, message_key: None };
+        session.wire.ask(verb).await.map(drop).map_err(|denied| self.explain(denied.into()))
+    }
+
+    async fn carry_out(&self, session: &Session, pending: Pending) -> Result<(), ClientError> {
+        let Pending::Rekey { record, message_key, .. } = pending else { return Ok(()) };
+        // What was wrapped for this device, nobody else can open: as much of it as there is comes before.
+        self.drain().await?;
+        self.made_record(&record).await?;
+        let verb = Verb::PublishRecord { record, message_key: Some(message_key) };
+        match session.wire.ask(verb).await.map_err(Trouble::from) {
+            Ok(_) => {}
+            Err(Trouble::Refused { code: RefusalCode::Invalid, .. }) => {
+                self.change_profile(|profile| profile.pending = None).await?;
+                let reason = "it does not accept the new keys; the old ones stay";
+                return Err(ClientError::Refused { reason: reason.to_owned() });
+            }
+            Err(trouble) => return Err(self.explain(trouble)),
+        }
+        // And what came meanwhile, behind. From here on nothing more is wrapped for it.
+        self.drain().await?;
+        self.finish_rekey().await
+    }
+
+    /// The server has the new keys: they take the old ones' places here, too.
+    pub(super) async fn finish_rekey(&self) -> Result<(), ClientError> {
+        let old = lock(&self.profile).clone();
+        let Some(Pending::Rekey { identity, device, key, from, .. }) = old.pending.clone() else {
+            return Ok(());
+        };
+        // What was sealed as the old device is sealed anew as the new one, whose chains begin.
+        let me = self.me.account;
+        self.db
+            .write(move |db| {
+                contacts::set_own(db, &me, &identity)?;
+                outbox::begin_anew(db)
+            })
+            .await?;
+        self.change_profile(|profile| {
+            profile.identity = Some(identity);
+            profile.device = device;
+            profile.message_key = key;
+            profile.message_key_from = from;
+            profile.replaced.clear();
+            profile.pending = None;
+        })
+        .await?;
+        let home = self.home.clone();
+        let destroyed = tokio::task::spawn_blocking(move || {
+            home.remove_key(&identity_name(&old))?;
+            home.remove_key(&device_name(&old))?;
+            let message_keys = home.message_keys()?;
+            message_keys
+                .iter()
+                .filter(|other| **other != key)
+                .try_for_each(|other| home.remove_key(&message_key_name(other)))
+        });
+        destroyed.await.map_err(|_| ClientError::Internal("old keys could not be removed".to_owned()))??;
+        self.rekeyed.cancel();
+        Ok(())
+    }
+
+    /// Makes keys and records, all of it durable.
+    async fn prepare(&self, session: &Session) -> Result<Pending, ClientError> {
+        let account = self.own_account(session).await?;
+        let (home, profile) = (self.home.clone(), lock(&self.profile).clone());
+        let made = compute(move || make(&home, &profile, &account));
+        let pending = made.await??;
+        let begun = pending.clone();
+        self.change_profile(|profile| profile.pending = Some(begun)).await?;
+        Ok(pending)
+    }
+
+    /// One's own account, as the directory has it and as it is known here.
+    async fn own_account(&self, session: &Session) -> Result<Account, ClientError> {
+        let found = self.look_up_account(session, self.me.account).await;
+        let found = found.map_err(|trouble| self.explain(trouble))?;
+        let known = |account: &Account| {
+            account.identity.id() == self.me.identity && account.device(&self.me.device).is_some()
+        };
+        found.map(|person| person.account.clone()).filter(known).ok_or_else(|| ClientError::Refused {
+            reason: "it shows another state of this account than this profile knows; ask whoever runs it"
+                .to_owned(),
+        })
+    }
+
+    /// Whether new keys are about to take the old ones' places, so that nothing more is sealed under those.
+    pub(super) fn is_rekeying(&self) -> bool {
+        matches!(lock(&self.profile).pending, Some(Pending::Rekey { .. }))
+    }
+
+    /// How old a message key becomes.
+    pub(super) fn message_key_age(&self) -> std::time::Duration {
+        Settings::load(self.home.path()).0.message_key_days.into()
+    }
+}
+
+fn make(
+    home: &crate::client::profile::Home,
+    profile: &Profile,
+    account: &Account,
+) -> Result<Pending, ClientError> {
+    let present = home.load_key(&identity_name(profile))?;
+    let bits = present.public().bits();
+    let generate = || PrivateKey::generate(bits);
+    let (identity, (device, message)) = rayon::join(generate, || rayon::join(generate, generate));
+    let wrong = |error: crate::crypto::KeyError| ClientError::Internal(error.to_string());
+    let (identity, device) = (identity.map_err(wrong)?, device.map_err(wrong)?);
+    let message = message.map_err(wrong)?;
+    let from = Millis::now();
+    let record: Signed = rekey(account, &present, &identity, device.public(), from).map_err(failed)?;
+    let message_key =
+        announce_message_key(&device, account.id, message.public(), from, None).map_err(failed)?;
+    let pending = Pending::Rekey {
+        record,
+        message_key,
+        identity: identity.public().id(),
+        device: device.public().id().into(),
+        key: message.public().id(),
+        from,
+    };
+    let new = Profile {
+        identity: Some(identity.public().id()),
+        device: device.public().id().into(),
+        ..profile.clone()
+    };
+    home.save_key(&identity_name(&new), &identity)?;
+    home.save_key(&device_name(&new), &device)?;
+    home.save_key(&message_key_name(&message.public().id()), &message)?;
+    Ok(pending)
+}
+
+fn failed(error: crate::crypto::SealError) -> ClientError {
+    ClientError::Internal(error.to_string())
+}

@@ -1,0 +1,314 @@
+//! New keys for everything, the end of an account, and what the old keys are worth afterwards.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod support;
+
+use serde_json::Value;
+use support::swap::database;
+use support::{Profile, Server, schema};
+use tellal::crypto::envelope::{Content, Conversation, Draft, seal, wrap};
+use tellal::crypto::record::{verify_account, verify_message_key};
+use tellal::crypto::{MessageSecret, PrivateKey};
+use tellal::model::{AccountId, EnvelopeHash, MessageId, Millis, Signed, to_cbor};
+
+fn friends() -> (Server, Profile, Profile) {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    ayşe.send("burak", "merhaba");
+    burak.send("ayşe", "selam");
+    (server, ayşe, burak)
+}
+
+fn user(profile: &Profile, name: &str) -> Value {
+    let users = profile.run(["users", "--json"]).json();
+    users.into_iter().find(|user| user["nickname"] == name).unwrap()
+}
+
+fn json(profile: &Profile) -> Value {
+    serde_json::from_slice(&std::fs::read(profile.file("profile.json")).unwrap()).unwrap()
+}
+
+fn keys(profile: &Profile) -> Vec<String> {
+    let files = std::fs::read_dir(profile.file("keys")).unwrap();
+    let mut names: Vec<String> =
+        files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn texts(messages: &[Value]) -> Vec<&str> {
+    messages.iter().filter(|message| message["kind"] == "text").map(|m| m["text"].as_str().unwrap()).collect()
+}
+
+/// A second profile folder with the same content: what a thief has.
+fn copy(profile: &Profile, server: &Server) -> Profile {
+    let thief = Profile::new(server, &profile.name);
+    let from = format!("{}/.", profile.home().display());
+    assert!(
+        std::process::Command::new("cp").args(["-a", &from]).arg(thief.home()).status().unwrap().success()
+    );
+    thief
+}
+
+#[test]
+fn contacts_see_a_changed_key_that_the_old_one_vouches_for() {
+    let (_server, ayşe, burak) = friends();
+    let known = user(&burak, "ayşe")["fingerprint"].clone();
+    let (before, files) = (json(&ayşe), keys(&ayşe));
+    // What was sent to the old device is not lost.
+    burak.send("ayşe", "eski anahtara");
+    let rekeyed = ayşe.run(["rekey", "--json"]).json();
+    schema::check(&rekeyed[0], &["rekeyed"]);
+    let new = rekeyed[0]["fingerprint"].clone();
+    assert_ne!(new, known);
+    let after = json(&ayşe);
+    assert_eq!(before["account"], after["account"], "the account stays");
+    for key in ["device", "message_key"] {
+        assert_ne!(before[key], after[key], "{key}");
+    }
+    assert!(keys(&ayşe).iter().all(|name| !files.contains(name)), "nothing is left of the old keys");
+    assert_eq!(keys(&ayşe).len(), 3);
+    assert_eq!(texts(&ayşe.receive()), ["selam", "eski anahtara"]);
+    assert_eq!(user(&ayşe, "ayşe")["fingerprint"], new);
+    assert_eq!(user(&ayşe, "ayşe")["key_change"], Value::Null, "one's own new key is no alarm");
+
+    // burak learns of it by what she sends, which is marked.
+    ayşe.send("burak", "yeni anahtarla");
+    let got = burak.receive();
+    assert_eq!(texts(&got), ["merhaba", "yeni anahtarla"]);
+    let marked: Vec<bool> = got.iter().map(|message| message["key_changed"].as_bool().unwrap()).collect();
+    let notice = got.iter().find(|message| message["kind"] == "notice").expect("a notice");
+    let text = notice["text"].as_str().unwrap();
+    assert!(
+        text.contains("The known key vouches for the new one") && text.contains(new.as_str().unwrap()),
+        "{text}"
+    );
+    assert!(text.contains(known.as_str().unwrap()), "{text}");
+    assert!(marked.last().unwrap() & !marked[0], "{got:?}");
+    let change = user(&burak, "ayşe")["key_change"].clone();
+    assert_eq!((&change["vouched"], &change["known"], &change["shown"]), (&true.into(), &known, &new));
+    assert!(burak.run(["send", "ayşe", "olmaz"]).failure().contains("has changed"));
+
+    // Compared: everything goes on, in both directions.
+    let number = ayşe.run(["verify", "burak", "--json"]).json()[0]["number"].as_str().unwrap().to_owned();
+    assert_eq!(burak.run(["verify", "ayşe", "--code", &number, "--json"]).json()[0]["verified"], true);
+    burak.send("ayşe", "tamam");
+    assert_eq!(texts(&ayşe.receive()), ["tamam"]);
+    ayşe.send("burak", "güzel");
+    let got = burak.receive();
+    assert_eq!(
+        (texts(&got), &got[0]["verified"], &got[0]["key_changed"]),
+        (vec!["güzel"], &true.into(), &false.into())
+    );
+    // And again.
+    ayşe.run(["rekey"]).ok();
+    assert_eq!(keys(&ayşe).len(), 3);
+    burak.run(["users"]).ok();
+    burak.run(["verify", "ayşe", "--accept-change"]).ok();
+    burak.send("ayşe", "yine");
+    assert_eq!(texts(&ayşe.receive()), ["yine"]);
+}
+
+#[test]
+fn a_conversation_goes_on_with_the_new_keys() {
+    let (_server, ayşe, burak) = friends();
+    let mut following = ayşe.start(["receive", "--follow", "--json", "--mute"]);
+    assert!(following.line().unwrap().contains("selam"));
+    ayşe.run(["rekey"]).ok();
+    burak.run(["users"]).ok();
+    burak.run(["verify", "ayşe", "--accept-change"]).ok();
+    burak.send("ayşe", "hâlâ orada mısın?");
+    assert!(following.line().unwrap().contains("hâlâ orada mısın?"));
+    following.signal("INT");
+    following.wait().ok();
+}
+
+#[test]
+fn a_stolen_copy_is_worth_nothing_after_new_keys() {
+    let (mut server, ayşe, burak) = friends();
+    ayşe.receive();
+    let thief = copy(&ayşe, &server);
+    burak.receive();
+    ayşe.run(["rekey"]).ok();
+    // The server: no login, nothing sent.
+    let refused = thief.run(["send", "burak", "ben ayşe"]);
+    assert_eq!(refused.code(), 1, "{refused:?}");
+    assert!(refused.stderr.contains("does not know this profile"), "{refused:?}");
+    burak.run(["users"]).ok();
+    burak.run(["verify", "ayşe", "--accept-change"]).ok();
+    burak.receive();
+
+    // A server that helps the thief: an envelope of the removed device, put right into the mailbox.
+    server.stop();
+    deliver(&server, &thief, &burak, "ben ayşe", Millis::now(), 1);
+    // Dated back to when the device was the account's: mail that was on its way looks like that, and is shown.
+    let registered = user_since(&thief);
+    deliver(&server, &thief, &burak, "yolda kalmış", registered, 2);
+    server.restart_on_same_port();
+    let got = burak.receive();
+    assert_eq!(texts(&got), ["yolda kalmış"], "{got:?}");
+    let broken = got.iter().find(|message| message["kind"] == "notice").expect("a notice");
+    assert!(broken["text"].as_str().unwrap().contains("could not be opened"));
+    // Nor does it open what is written to ayşe from now on.
+    burak.send("ayşe", "yalnız sana");
+    assert_eq!(texts(&ayşe.receive()), ["yalnız sana"]);
+    assert_eq!(thief.run(["receive"]).code(), 1);
+}
+
+/// When the profile's message key was made: the account is not younger.
+fn user_since(profile: &Profile) -> Millis {
+    serde_json::from_value(json(profile)["message_key_from"].clone()).unwrap()
+}
+
+/// Seals a text with the keys in a profile's files, and puts it into somebody's mailbox on a server that is stopped.
+fn deliver(server: &Server, from: &Profile, to: &Profile, text: &str, sent_at: Millis, number: u8) {
+    let db = database(server.data());
+    let account: AccountId = serde_json::from_value(json(from)["account"].clone()).unwrap();
+    let recipient: AccountId = serde_json::from_value(json(to)["account"].clone()).unwrap();
+    let key = |name: &str| PrivateKey::from_pem(&std::fs::read_to_string(from.file(name)).unwrap()).unwrap();
+    let device = key("keys/device.pem");
+    let records = |sql: &str| -> Vec<Signed> {
+        let mut statement = db.prepare(sql).unwrap();
+        let rows = statement.query_map([recipient.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+        rows.map(|row| minicbor::decode(&row.unwrap()).unwrap()).collect()
+    };
+    let chain =
+        verify_account(&records("SELECT record FROM account_record WHERE account = ? ORDER BY place"));
+    let keys = records(
+        "SELECT message_key.record FROM message_key JOIN device ON device.id = message_key.device
+         WHERE device.account = ?",
+    );
+    let message_key = verify_message_key(&chain.unwrap(), &keys[0]).unwrap();
+    let message = MessageId::from_bytes([number; 16]);
+    let draft = Draft {
+        message,
+        account,
+        recipient: Conversation::Account(recipient),
+        counter: None,
+        previous: EnvelopeHash::new([0; 32]),
+        sent_at,
+        log: None,
+    };
+    let sealed = seal(&device, &draft, &Content::Text(text.to_owned()), MessageSecret::generate()).unwrap();
+    let wraps = vec![wrap(&sealed.secret, &sealed.header_hash, &message_key).unwrap()];
+    let device = *device.public().id().as_bytes();
+    db.execute(
+        "INSERT INTO envelope (device, message, sender, conversation, hash, accepted_at, body)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            device,
+            message.as_bytes(),
+            account.as_bytes(),
+            recipient.as_bytes(),
+            [number; 32],
+            Millis::now().0.cast_signed(),
+            sealed.body.as_ref(),
+        ),
+    )
+    .unwrap();
+    let envelope = db.last_insert_rowid();
+    db.execute("UPDATE account SET newest = newest + 1 WHERE id = ?", [recipient.as_bytes()]).unwrap();
+    db.execute(
+        "INSERT INTO mailbox (account, seq, envelope, wraps) SELECT id, newest, ?, ? FROM account WHERE id = ?",
+        (envelope, to_cbor(&wraps), recipient.as_bytes()),
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_new_key_that_the_server_hides_again_stays_known() {
+    let (mut server, ayşe, burak) = friends();
+    burak.receive();
+    ayşe.run(["rekey"]).ok();
+    let new = user(&burak, "ayşe")["fingerprint"].clone();
+    burak.run(["verify", "ayşe", "--accept-change"]).ok();
+    burak.receive();
+    server.stop();
+    database(server.data()).execute("DELETE FROM account_record WHERE place > 0", []).unwrap();
+    server.restart_on_same_port();
+    assert_eq!(user(&burak, "ayşe")["fingerprint"], new);
+    let notice = burak.receive();
+    let text = notice[0]["text"].as_str().unwrap();
+    assert!(text.contains("do not continue those known here"), "{text}");
+    burak.run(["users"]).ok();
+    assert!(burak.receive().is_empty(), "it is said once");
+}
+
+#[test]
+fn new_keys_whose_announcement_broke_off_are_taken_up_by_the_next_command() {
+    let (mut server, ayşe, burak) = friends();
+    let before = json(&ayşe);
+    let old = copy(&ayşe, &server);
+    ayşe.run(["rekey"]).ok();
+    let after = json(&ayşe);
+    // As a crash after the server's answer leaves it: the old keys are there, the new ones are too.
+    let db = database(server.data());
+    let account: AccountId = serde_json::from_value(before["account"].clone()).unwrap();
+    let record: Vec<u8> = db
+        .query_row(
+            "SELECT record FROM account_record WHERE account = ? AND place = 1",
+            [account.as_bytes()],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let device: tellal::model::DeviceId = serde_json::from_value(after["device"].clone()).unwrap();
+    let message_key: Vec<u8> = db
+        .query_row("SELECT record FROM message_key WHERE device = ?", [device.as_bytes()], |row| row.get(0))
+        .unwrap();
+    drop(db);
+    let base64 = |bytes: &[u8]| {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(bytes)
+    };
+    let mut crashed = before;
+    crashed["pending"] = serde_json::json!({
+        "what": "rekey", "record": base64(&record), "message_key": base64(&message_key),
+        "identity": after["identity"], "device": after["device"], "key": after["message_key"],
+        "from": after["message_key_from"],
+    });
+    std::fs::write(ayşe.file("profile.json"), crashed.to_string()).unwrap();
+    for file in std::fs::read_dir(old.file("keys")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), ayşe.file("keys").join(file.file_name())).unwrap();
+    }
+    server.restart_on_same_port();
+    let deadline = std::time::Instant::now() + support::TIMEOUT;
+    while json(&ayşe) != after {
+        assert!(std::time::Instant::now() < deadline, "{}", json(&ayşe));
+        ayşe.run(["users"]);
+    }
+    assert_eq!(keys(&ayşe).len(), 3, "{:?}", keys(&ayşe));
+    burak.run(["users"]).ok();
+    burak.run(["verify", "ayşe", "--accept-change"]).ok();
+    burak.send("ayşe", "oldu mu?");
+    assert!(texts(&ayşe.receive()).contains(&"oldu mu?"));
+}
+
+#[test]
+fn an_account_that_has_ended_is_said_to_be_and_written_to_no_more() {
+    let (_server, ayşe, burak) = friends();
+    burak.receive();
+    let mistake = ayşe.run(["rekey", "--revoke", "burak"]);
+    assert!(mistake.failure().contains("nothing was ended"), "{mistake:?}");
+    let ended = ayşe.run(["rekey", "--revoke", "ayşe", "--json"]).json();
+    assert_eq!(ended[0]["what"], "none");
+    burak.run(["users"]).ok();
+    let notice = burak.receive();
+    assert!(notice[0]["text"].as_str().unwrap().contains("ayşe has ended the account"), "{notice:?}");
+    let refused = burak.run(["send", "ayşe", "orada mısın?"]);
+    assert!(refused.stderr.contains("has ended the account"), "{refused:?}");
+    // Its name is nobody else's, its history stays.
+    let zoé = Profile::new(&_server, "ayşe");
+    let taken = zoé.run(["register", "ayşe", "--key-bits", "2048", "--server", &_server.name()]);
+    assert!(taken.failure().contains("taken"), "{taken:?}");
+    assert!(ayşe.run(["history"]).ok().contains("merhaba"));
+    assert_eq!(ayşe.run(["send", "burak", "yine ben"]).code(), 1);
+}
