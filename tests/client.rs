@@ -35,6 +35,7 @@ impl Server {
     async fn start_at(data: &Path, address: SocketAddr) -> Self {
         std::fs::create_dir_all(data).unwrap();
         let identity = server::tls::from_folder(data).unwrap();
+        let log = server::LogSigner::from_folder(data).unwrap();
         let store = store::sqlite::SqliteStore::open(data).unwrap();
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -42,7 +43,7 @@ impl Server {
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             let options = server::Options::default();
-            server::run(listener, store, identity.config, options, stopped).await.unwrap();
+            server::run(listener, store, identity.config, log, options, stopped).await.unwrap();
         });
         Self { address, data: data.to_owned(), stop, task }
     }

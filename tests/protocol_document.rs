@@ -10,13 +10,16 @@ use tellal::crypto::envelope::{
 };
 use tellal::crypto::record::{verify_account, verify_message_key};
 use tellal::crypto::safety::{SafetyNumber, Side};
-use tellal::crypto::{MessageSecret, PrivateKey, PublicKey, Purpose, live};
+use tellal::crypto::{Evidence, LogWord, MessageSecret, PrivateKey, PublicKey, Purpose, live};
 use tellal::model::{
-    AccountId, AccountRecord, AccountRecordKind, BlobId, DeviceId, DirectoryEntry, EnvelopeHash, KeyId,
-    MessageId, MessageKeyRecord, Millis, Position, Recipient, ServerId, Signed, Wrap, to_cbor,
+    AccountId, AccountRecord, AccountRecordKind, BlobId, DeviceId, DirectoryEntry, EnvelopeHash, Head, KeyId,
+    Leaf, MessageId, MessageKeyRecord, Millis, NameHash, Position, Recipient, ServerId, Signed, Wrap,
+    to_cbor,
 };
 use tellal::protocol::frame;
-use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Request, SessionProof, Verb};
+use tellal::protocol::message::{
+    Answer, GoodbyeReason, LeafProof, Push, RefusalCode, Request, SessionProof, Verb,
+};
 
 const AYŞE: AccountId = AccountId::new([0xa1; 32]);
 const AYŞES_DEVICE: DeviceId = DeviceId::new([0xa2; 32]);
@@ -37,6 +40,14 @@ fn signed() -> Signed {
 
 fn wrap() -> Wrap {
     Wrap { device: BURAKS_DEVICE, key: BURAKS_KEY, ciphertext: vec![0xc1, 0xc2].into() }
+}
+
+fn leaf() -> Leaf {
+    Leaf { name: NameHash::of(&"ayşe".parse().unwrap()), previous: None, record: [0x4c; 32] }
+}
+
+fn leaf_proof() -> LeafProof {
+    LeafProof { place: 7, leaf: leaf().to_bytes().to_vec().into(), proof: vec![[0x4a; 32].into()] }
 }
 
 fn requests() -> Vec<(&'static str, Verb)> {
@@ -83,6 +94,9 @@ fn requests() -> Vec<(&'static str, Verb)> {
         ("StatBlob", Verb::StatBlob { blob: BLOB }),
         ("FetchChunk", Verb::FetchChunk { blob: BLOB, index: 2 }),
         ("WatchPresence", Verb::WatchPresence),
+        ("ReadLog", Verb::ReadLog { from: 1000 }),
+        ("ProveLeaf", Verb::ProveLeaf { nickname: "ayşe".parse().unwrap(), size: 1000 }),
+        ("ProveGrowth", Verb::ProveGrowth { from: 300, to: 1000 }),
         ("Ping", Verb::Ping),
         ("AwaitChunk", Verb::AwaitChunk { device: AYŞES_DEVICE, blob: BLOB, index: 2 }),
         ("DropBlob", Verb::DropBlob { blob: BLOB }),
@@ -98,7 +112,26 @@ fn pushes() -> Vec<(&'static str, Push)> {
     let entry = DirectoryEntry { chain: vec![signed()], message_keys: vec![signed()], online: true };
     let refusal = |code, retry_after| Push::Refusal { number: 1, code, retry_after };
     vec![
-        ("Hello", Push::Hello { versions: vec![1], server: SERVER, nonce: [0x0e; 32].into(), time: TIME }),
+        (
+            "Hello",
+            Push::Hello {
+                versions: vec![1],
+                server: SERVER,
+                nonce: [0x0e; 32].into(),
+                time: TIME,
+                log_key: None,
+            },
+        ),
+        (
+            "Hello, with a log",
+            Push::Hello {
+                versions: vec![1],
+                server: SERVER,
+                nonce: [0x0e; 32].into(),
+                time: TIME,
+                log_key: Some([0x10; 32].into()),
+            },
+        ),
         ("Reply Done", reply(Answer::Done)),
         ("Reply LoggedIn", reply(Answer::LoggedIn)),
         ("Reply Directory", reply(Answer::Directory { entries: vec![entry], more: false })),
@@ -124,6 +157,11 @@ fn pushes() -> Vec<(&'static str, Push)> {
         ),
         ("Drained", Push::Drained { position }),
         ("Presence", Push::Presence { account: AYŞE, online: true }),
+        ("LogGrown", Push::LogGrown { size: 1000 }),
+        ("Reply Log", reply(Answer::Log { checkpoint: "note".to_owned() })),
+        ("Reply LogLeaf, none", reply(Answer::LogLeaf { leaf: None })),
+        ("Reply LogLeaf", reply(Answer::LogLeaf { leaf: Some(leaf_proof()) })),
+        ("Reply LogGrowth", reply(Answer::LogGrowth { proof: vec![[0x4a; 32].into()] })),
         ("Goodbye", Push::Goodbye { reason: GoodbyeReason::Replaced, retry_after: None }),
         (
             "Goodbye, to come again",
@@ -143,6 +181,7 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         previous: EnvelopeHash::new([0x0f; 32]),
         commit: MessageSecret::from_bytes([0x5c; 32]).commitment(),
         sent_at: TIME,
+        log: None,
     };
     let manifest = VoiceManifest {
         data: VoiceData::Blob { id: BLOB, chunks: 3 },
@@ -188,6 +227,14 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         nonce: [0x0e; 32].into(),
         exporter: [0xe0; 32].into(),
     };
+    let head = Head { size: 1000, root: [0x4d; 32] };
+    let evidence = Evidence {
+        smaller: "one".to_owned(),
+        larger: "other".to_owned(),
+        root: [0x4e; 32].into(),
+        proof: vec![[0x4a; 32].into()],
+    };
+    let word = LogWord { checkpoint: "note".to_owned(), evidence: Some(evidence), asks: true };
     let live = LiveManifest { size: 150_000, sha256: [0x25; 32], peaks: vec![0, 128, 255].into() };
     let closing = |end| to_cbor(&LiveClosing { opening: MESSAGE, end });
     // Header, signature and token are those of nobody: only how they are put together is shown.
@@ -214,6 +261,10 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         ("SessionProof", to_cbor(&proof)),
         ("what a login signs", login),
         ("header", to_cbor(&header)),
+        ("header with a head", to_cbor(&Header { log: Some(head), ..header })),
+        ("a leaf's name", NameHash::of(&"ayşe".parse().unwrap()).0.to_vec()),
+        ("a leaf", leaf().to_bytes().to_vec()),
+        ("a word about the log", to_cbor(&word)),
         ("manifest of a blob", to_cbor(&manifest)),
         ("manifest with its sound", to_cbor(&inline)),
         ("live opening", to_cbor(&LiveOpening { blob: BLOB, sample_rate: 16_000 })),

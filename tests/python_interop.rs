@@ -14,7 +14,7 @@ use tellal::crypto::envelope::{
 };
 use tellal::crypto::record::{Account, MessageKey};
 use tellal::crypto::{MessageSecret, PrivateKey, record};
-use tellal::model::{BlobId, EnvelopeHash, MessageId, Millis, Signed, Wrap, to_cbor};
+use tellal::model::{BlobId, EnvelopeHash, Head, MessageId, Millis, Signed, Wrap, to_cbor};
 use tempfile::TempDir;
 
 const THEN: Millis = Millis(1_795_233_600_000);
@@ -86,6 +86,7 @@ impl Scene {
             counter: Some(41),
             previous: EnvelopeHash::new([7; 32]),
             sent_at: THEN,
+            log: Some(Head { size: 3, root: [9; 32] }),
         }
     }
 

@@ -195,6 +195,7 @@ fn deliver(server: &Server, from: &Profile, to: &Profile, text: &str, sent_at: M
         counter: None,
         previous: EnvelopeHash::new([0; 32]),
         sent_at,
+        log: None,
     };
     let sealed = seal(&device, &draft, &Content::Text(text.to_owned()), MessageSecret::generate()).unwrap();
     let wraps = vec![wrap(&sealed.secret, &sealed.header_hash, &message_key).unwrap()];

@@ -30,6 +30,13 @@ fn safety(profile: &Profile, args: &[&str]) -> Value {
     printed[0].clone()
 }
 
+/// What is new, but for alarms of the transparency log: a swapped key is not in it, which `tests/log.rs` is about.
+fn heard(profile: &Profile) -> Vec<Value> {
+    let mut new = profile.receive();
+    new.retain(|message| !message["text"].as_str().is_some_and(|text| text.starts_with("ALARM: ")));
+    new
+}
+
 fn user(profile: &Profile, name: &str) -> Value {
     let users = profile.run(["users", "--json"]).json();
     users.into_iter().find(|user| user["nickname"] == name).unwrap()
@@ -129,7 +136,7 @@ fn a_swapped_key_is_said_everywhere_and_stops_what_is_sent() {
     assert_eq!(error["error"], "key_changed");
 
     // In every place where one looks.
-    let notice = ayşe.receive();
+    let notice = heard(&ayşe);
     assert_eq!((notice.len(), &notice[0]["kind"]), (1, &Value::from("notice")), "{notice:?}");
     let text = notice[0]["text"].as_str().unwrap();
     says_both(text);
@@ -149,13 +156,13 @@ fn a_swapped_key_is_said_everywhere_and_stops_what_is_sent() {
 
     // What arrives under the new key is marked.
     impostor.send("ayşe", "bana güven");
-    let got = ayşe.receive();
+    let got = heard(&ayşe);
     let marks = |message: &Value| (message["text"].clone(), message["key_changed"].clone());
     assert_eq!(got.iter().map(marks).collect::<Vec<_>>(), [("bana güven".into(), true.into())]);
     assert_eq!(got[0]["verified"], false);
     let history = ayşe.run(["history", "burak", "--color", "never"]);
     assert!(history.ok().contains("burak (UNDER A CHANGED KEY): bana güven"), "{history:?}");
-    assert!(impostor.receive().is_empty(), "nothing has left");
+    assert!(heard(&impostor).is_empty(), "nothing has left");
 
     // Neither the old number nor a wrong one accepts the new key, and only one's own word does.
     let new = safety(&ayşe, &["burak"])["new_number"].as_str().unwrap().to_owned();
@@ -165,7 +172,7 @@ fn a_swapped_key_is_said_everywhere_and_stops_what_is_sent() {
     assert_eq!((&accepted["fingerprint"], &accepted["key_change"]), (&shown, &Value::Null));
     assert_eq!(accepted["verified"], false);
     ayşe.send("burak", "kimsin?");
-    let texts: Vec<_> = impostor.receive_texts().into_iter().map(|(_, text)| text).collect();
+    let texts: Vec<_> = heard(&impostor).into_iter().map(|message| message["text"].clone()).collect();
     assert_eq!(texts, ["gizli", "kimsin?"], "what waited leaves, in order");
     assert_eq!(user(&ayşe, "burak")["warning"], Value::Null);
     impostor.send("ayşe", "benim");
@@ -182,7 +189,8 @@ fn comparing_the_new_number_ends_the_doubt_too() {
     let number = safety(&new_burak, &["ayşe"])["number"].as_str().unwrap().to_owned();
     assert_eq!(safety(&ayşe, &["burak", "--code", &number])["verified"], true);
     ayşe.send("burak", "yeniden merhaba");
-    assert_eq!(new_burak.receive_texts(), [("ayşe".to_owned(), "yeniden merhaba".to_owned())]);
+    let new = heard(&new_burak);
+    assert_eq!((new.len(), &new[0]["from"], &new[0]["text"]), (1, &"ayşe".into(), &"yeniden merhaba".into()));
     assert_eq!(user(&ayşe, "burak")["verified"], true);
 }
 

@@ -174,6 +174,7 @@ fn every_error_of_the_core_is_listed() {
         ClientError::NotAMessageRef { text: what.clone() },
         ClientError::TooLarge { what: what.clone(), limit: what.clone() },
         ClientError::Refused { reason: what.clone() },
+        ClientError::NotInLog { nickname: nickname.clone() },
         ClientError::Limited { what: what.clone(), retry_in_ms: 1 },
         ClientError::InviteNeeded,
         ClientError::KeyChanged { nickname: nickname.clone(), change },

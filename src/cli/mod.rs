@@ -13,11 +13,13 @@
 //! - [`reply`]: recording one while listening
 //! - [`passphrase`]: where a passphrase comes from
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `verify`, `block`, `chat`, `send`, `voice`, `receive`, `listen`, `history`, `play`,
-//!   `speak`, `voice-of`, `sounds`, `rekey`, `lock`, `bench`, `doctor`, `server`
+//! - the verbs: `register`, `users`, `verify`, `audit`, `block`, `chat`, `send`, `voice`, `receive`, `listen`, `history`,
+//!   `play`, `speak`, `voice-of`, `sounds`, `rekey`, `lock`, `bench`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
+#[cfg(feature = "client")]
+pub mod audit;
 #[cfg(feature = "client")]
 pub mod bench;
 #[cfg(feature = "client")]
@@ -114,6 +116,8 @@ pub enum ClientVerb {
     Register(register::Args),
     /// Who there is: nickname, online, fingerprint, verified
     Users(users::Args),
+    /// Verify the server's transparency log: who has which key, and whether everybody is shown the same
+    Audit(audit::Args),
     /// Compare keys: the safety number with somebody, or mark it as right
     Verify(verify::Args),
     /// Drop what somebody sends from now on; they can't tell
@@ -204,6 +208,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         match verb {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,
+            ClientVerb::Audit(args) => audit::run(args, app).await,
             ClientVerb::Verify(args) => verify::run(args, app).await,
             ClientVerb::Block(args) => block::run(args, app, true).await,
             ClientVerb::Unblock(args) => block::run(args, app, false).await,

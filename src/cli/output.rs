@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::client::{Body, Message, Status};
+use crate::client::{AuditReport, Body, Message, Status};
 use crate::model::{Color, MessageId};
 use crate::terminal::{Lines, progress, sanitize};
 
@@ -173,6 +173,16 @@ pub struct Unread {
     pub nickname: String,
     /// How many.
     pub count: usize,
+}
+
+/// How the transparency log stands.
+#[derive(Debug, Serialize)]
+pub struct Audited<'a> {
+    /// `audit`.
+    pub kind: &'static str,
+    /// What was found.
+    #[serde(flatten)]
+    pub report: &'a AuditReport,
 }
 
 /// A file that was written.

@@ -94,6 +94,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         (Some(certificate), Some(key)) => tls::from_files(certificate, key)?,
         _ => tls::from_folder(&data)?,
     };
+    let log = server::LogSigner::from_folder(&data)?;
     let store = SqliteStore::open_with(&data, config.quotas()).with_context(|| {
         format!("can't open the store in {}: is there space and may I write?", data.display())
     })?;
@@ -107,7 +108,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     writeln!(out, "listening on {address}, fingerprint {}", identity.fingerprint.fingerprint())?;
     out.flush()?;
     tracing::info!(%address, data = %data.display(), "serving");
-    server::run(listener, store, identity.config, config.options(), shutdown)
+    server::run(listener, store, identity.config, log, config.options(), shutdown)
         .await
         .context("the store could not be closed in good order: the next start will repair it")
 }

@@ -1,11 +1,14 @@
 //! What the core can be asked, and its replies. Both travel between processes as JSON, bulk bytes beside it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{AccountId, Color, MessageId, Millis, Nickname};
 
 use super::live::Ending;
 use super::{ClientError, Message};
+use crate::crypto::Evidence;
 
 /// A request to the core.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -137,6 +140,11 @@ pub enum Command {
     },
     /// How many messages of each person no front end has shown. Reply: [`Reply::Unread`].
     Unread,
+    /// Read and verify the whole transparency log anew. Needs the server. Reply: [`Reply::Audit`].
+    Audit {
+        /// Take the log as it is now for the one to hold the server to, and the alarms as seen.
+        accept: bool,
+    },
     /// How somebody sounds. Reply: [`Reply::Voice`].
     VoiceOf {
         /// Whose voice.
@@ -226,6 +234,8 @@ pub enum Reply {
         /// Groups that are known now.
         groups: u32,
     },
+    /// The transparency log.
+    Audit(AuditReport),
     /// Unshown messages by person.
     Unread(Vec<(Nickname, u64)>),
     /// How somebody sounds.
@@ -309,6 +319,123 @@ pub struct Status {
     pub queued: u64,
     /// How far the server's clock is ahead of this machine's, in milliseconds, at the last login.
     pub clock_ahead_ms: Option<i64>,
+}
+
+/// Something that the transparency log has brought to light.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Alarm {
+    /// What it is.
+    pub alarm: AlarmKind,
+    /// Whose name it is about, if it is about one.
+    pub nickname: Option<Nickname>,
+    /// In words: what was found, and what to do.
+    pub text: String,
+    /// When it was found.
+    pub at: Millis,
+    /// Whether whoever uses this profile has seen it and went on.
+    pub accepted: bool,
+}
+
+/// What the transparency log can bring to light.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmKind {
+    /// Somebody registered a key in one's own name.
+    OwnName,
+    /// A name has a second account.
+    SecondChain,
+    /// A look-up's answer is not in the log.
+    NotInLog,
+    /// One's own account is not in the log.
+    OwnMissing,
+    /// The server has signed two logs that contradict each other. There is evidence.
+    Forked,
+    /// The log is shorter than it was.
+    RolledBack,
+    /// The server has signed a longer log for somebody else.
+    Withheld,
+    /// The server's leaves are not what it has signed.
+    Contradicts,
+    /// The server no longer shows the log whose key is pinned.
+    LogLost,
+}
+
+impl AlarmKind {
+    const ALL: [Self; 9] = [
+        Self::OwnName,
+        Self::SecondChain,
+        Self::NotInLog,
+        Self::OwnMissing,
+        Self::Forked,
+        Self::RolledBack,
+        Self::Withheld,
+        Self::Contradicts,
+        Self::LogLost,
+    ];
+
+    /// The word for it in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::OwnName => "own_name",
+            Self::SecondChain => "second_chain",
+            Self::NotInLog => "not_in_log",
+            Self::OwnMissing => "own_missing",
+            Self::Forked => "forked",
+            Self::RolledBack => "rolled_back",
+            Self::Withheld => "withheld",
+            Self::Contradicts => "contradicts",
+            Self::LogLost => "log_lost",
+        }
+    }
+
+    /// What [`AlarmKind::word`] says. Words of a newer program read as the vaguest kind.
+    pub fn from_word(word: &str) -> Self {
+        Self::ALL.into_iter().find(|kind| kind.word() == word).unwrap_or(Self::Contradicts)
+    }
+}
+
+/// How the server's transparency log stands, as far as this profile has verified it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AuditReport {
+    /// The log's public key, as tools for signed notes take it.
+    pub log_key: Option<String>,
+    /// Leaves of the newest verified checkpoint.
+    pub size: u64,
+    /// Its root hash, in hexadecimal.
+    pub root: Option<String>,
+    /// The signed checkpoint.
+    pub checkpoint: Option<String>,
+    /// Whether the whole log was just verified anew, with proofs from the server.
+    pub rechecked: bool,
+    /// Everything that was found wrong, ever.
+    pub alarms: Vec<Alarm>,
+    /// Proofs of it that others can check.
+    pub evidence: Vec<EvidenceReport>,
+}
+
+/// Two checkpoints signed by the log's key that contradict each other, for whoever is shown them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EvidenceReport {
+    /// The signed checkpoint of the smaller log.
+    pub smaller: String,
+    /// That of the larger one.
+    pub larger: String,
+    /// What the larger log's first leaves, as many as the smaller has, hash to: in base64, and not the smaller
+    /// one's root.
+    pub root: String,
+    /// The consistency proof from that root to the larger log (RFC 6962, section 2.1.2), in base64.
+    pub proof: Vec<String>,
+}
+
+impl From<Evidence> for EvidenceReport {
+    fn from(evidence: Evidence) -> Self {
+        Self {
+            root: STANDARD.encode(*evidence.root),
+            proof: evidence.proof.iter().map(|hash| STANDARD.encode(**hash)).collect(),
+            smaller: evidence.smaller,
+            larger: evidence.larger,
+        }
+    }
 }
 
 /// Someone in the directory.

@@ -130,6 +130,15 @@ pub enum ClientError {
         /// From what to what.
         change: KeyChange,
     },
+    /// The server's answer for a name is not what its transparency log has.
+    #[error(
+        "the server gave out keys for {nickname} that its transparency log does not have: nothing is sent to them; \
+         `tellal audit` says more"
+    )]
+    NotInLog {
+        /// Whose.
+        nickname: Nickname,
+    },
     /// The profile's secrets are sealed, and no passphrase was given.
     #[error(
         "the profile in {home} is locked: its passphrase is needed, typed on a terminal or through --passphrase-fd"

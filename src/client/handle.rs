@@ -17,8 +17,8 @@ use super::link::Address;
 use super::profile::Home;
 use super::standing::{Backend, Opening, closed, supervise};
 use super::{
-    ClientError, Command, Contact, Delivery, Event, KeyStanding, Message, MessageRef, PersonVoice, Reply,
-    Safety, Status,
+    AuditReport, ClientError, Command, Contact, Delivery, Event, KeyStanding, Message, MessageRef,
+    PersonVoice, Reply, Safety, Status,
 };
 
 /// How a profile is opened.
@@ -332,6 +332,18 @@ impl Client {
     pub async fn audio(&self, which: MessageRef) -> Result<(Message, Vec<u8>), ClientError> {
         match self.call_with(Command::Audio { which }, Vec::new()).await? {
             (Reply::Audio(message), wav) => Ok((message, wav)),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Reads and verifies the server's transparency log anew; with `accept`, takes it as it is now for the one to
+    /// hold the server to.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] and its like.
+    pub async fn audit(&self, accept: bool) -> Result<AuditReport, ClientError> {
+        match self.call(Command::Audit { accept }).await? {
+            Reply::Audit(report) => Ok(report),
             _ => Err(unexpected()),
         }
     }

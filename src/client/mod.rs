@@ -83,7 +83,10 @@ pub mod registration;
 pub mod settings;
 mod standing;
 
-pub use command::{Command, Contact, KeyChange, KeyStanding, MessageRef, PersonVoice, Reply, Safety, Status};
+pub use command::{
+    Alarm, AlarmKind, AuditReport, Command, Contact, EvidenceReport, KeyChange, KeyStanding, MessageRef,
+    PersonVoice, Reply, Safety, Status,
+};
 pub use db::all_closed;
 pub use error::ClientError;
 pub use event::Event;

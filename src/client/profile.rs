@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::crypto::{Passphrase, PrivateKey};
 use crate::model::{
-    AccountId, Color, DeviceId, KeyId, Millis, Nickname, ServerId, Signed, from_canonical_cbor, to_cbor,
+    AccountId, Color, DeviceId, KeyId, LogPin, Millis, Nickname, ServerId, Signed, from_canonical_cbor,
+    to_cbor,
 };
 
 use super::ClientError;
@@ -53,6 +54,9 @@ pub(super) struct Profile {
     pub roots: bool,
     /// What the server calls itself: pinned in either case.
     pub server_id: ServerId,
+    /// The key of its transparency log: pinned once it was shown.
+    #[serde(default)]
+    pub log_key: Option<LogPin>,
     pub nickname: Nickname,
     pub color: Color,
     pub account: AccountId,
@@ -75,6 +79,7 @@ pub(super) struct Met {
     pub server_key: KeyId,
     pub roots: bool,
     pub server_id: ServerId,
+    pub log_key: Option<LogPin>,
 }
 
 /// A message key that another has taken the place of.
@@ -126,7 +131,7 @@ const MESSAGE: &str = "message-";
 impl Profile {
     pub(super) fn new(
         server: String,
-        Met { server_key, roots, server_id }: Met,
+        Met { server_key, roots, server_id, log_key }: Met,
         (nickname, color): (Nickname, Color),
         (account, device): (AccountId, DeviceId),
         (message_key, message_key_from): (KeyId, Millis),
@@ -139,6 +144,7 @@ impl Profile {
             server_key,
             roots,
             server_id,
+            log_key,
             nickname,
             color,
             account,

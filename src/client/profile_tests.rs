@@ -4,7 +4,12 @@ fn profile() -> Profile {
     let signed = Signed { body: vec![1, 2].into(), signature: vec![3].into() };
     Profile::new(
         "localhost:6000".to_owned(),
-        Met { server_key: KeyId::new([1; 32]), roots: false, server_id: ServerId::new([2; 32]) },
+        Met {
+            server_key: KeyId::new([1; 32]),
+            roots: false,
+            server_id: ServerId::new([2; 32]),
+            log_key: None,
+        },
         ("ayşe".parse().unwrap(), "blue".parse().unwrap()),
         (AccountId::new([3; 32]), DeviceId::new([4; 32])),
         (KeyId::new([5; 32]), Millis(7)),

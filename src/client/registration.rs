@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::crypto::record::{announce_message_key, register as registration_record};
 use crate::crypto::{PrivateKey, Purpose};
-use crate::model::{Color, KeyId, Millis, Nickname, limits};
+use crate::model::{Color, KeyId, LogPin, Millis, Nickname, limits};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::engine::{connection, refused};
@@ -87,7 +87,12 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
     };
     let (made, greeted) = tokio::join!(making, connection::greet(&address, trust.as_ref()));
     let greeted = greeted?;
-    let server = Met { server_key: greeted.server_key, roots: greeted.by_roots, server_id: greeted.server };
+    let server = Met {
+        server_key: greeted.server_key,
+        roots: greeted.by_roots,
+        server_id: greeted.server,
+        log_key: greeted.log_key.map(LogPin::new),
+    };
     let profile = match (same, made?) {
         (Some(profile), _) if profile.server_id == greeted.server => profile,
         (_, made) => {

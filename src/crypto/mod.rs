@@ -19,6 +19,8 @@
 //! - [`purpose`]: the tag in front of everything that is signed or hashed
 //! - [`keys`]: RSA keys and what is done with them (RFC 8017: OAEP and PSS, both with SHA-256)
 //! - [`fernet`]: the key of one message, and the tokens made with it
+//! - [`checkpoint`]: signed heads of the transparency log
+//! - [`evidence`]: two signed heads that can't both be true
 //! - [`passphrase`]: secrets at rest
 //! - [`record`]: the signed records of the shared directory
 //! - [`safety`]: the digits that two people compare
@@ -27,10 +29,13 @@
 //! - [`chunk`]: content that is too large for an envelope
 //! - [`live`]: sound that is heard while it is being spoken
 
+pub mod checkpoint;
 #[cfg(feature = "client")]
 pub mod chunk;
 #[cfg(feature = "client")]
 pub mod envelope;
+#[cfg(feature = "client")]
+pub mod evidence;
 #[cfg(feature = "client")]
 pub mod fernet;
 pub mod keys;
@@ -44,6 +49,9 @@ pub mod record;
 pub mod safety;
 pub mod session;
 
+pub use checkpoint::LogKey;
+#[cfg(feature = "client")]
+pub use evidence::{Evidence, LogWord};
 #[cfg(feature = "client")]
 pub use fernet::MessageSecret;
 #[cfg(feature = "client")]

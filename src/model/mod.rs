@@ -7,6 +7,7 @@
 //! - [`time`]: milliseconds since the Unix epoch
 //! - [`color`]: a person's colour
 //! - [`record`]: the signed records of the shared directory
+//! - [`log`]: leaves and heads of the transparency log
 //! - [`mailbox`]: positions in a mailbox, what a mailbox holds, what is put into it
 //! - [`invite`]: invitations to a server
 //! - [`limits`]: sizes that both ends hold each other to
@@ -15,13 +16,15 @@ pub mod color;
 pub mod id;
 pub mod invite;
 pub mod limits;
+pub mod log;
 pub mod mailbox;
 pub mod nickname;
 pub mod record;
 pub mod time;
 
 pub use color::Color;
-pub use id::{AccountId, BlobId, DeviceId, EnvelopeHash, KeyId, MessageId, ServerId};
+pub use id::{AccountId, BlobId, DeviceId, EnvelopeHash, KeyId, LogPin, MessageId, ServerId};
+pub use log::{Head, Leaf, NameHash};
 pub use mailbox::{Entry, Position, Recipient, Submission, Wrap};
 pub use nickname::{Nickname, NicknameError};
 pub use record::{AccountRecord, AccountRecordKind, DirectoryEntry, MessageKeyRecord, Signed};

@@ -187,6 +187,34 @@ pub enum Verb {
         #[n(2)]
         index: u32,
     },
+    /// Leaves of the transparency log, as many as fit. Reply: [`Answer::Log`]; from then on
+    /// [`Push::LogGrown`] when there are more.
+    #[n(19)]
+    ReadLog {
+        /// The place of the first.
+        #[n(0)]
+        from: u64,
+    },
+    /// The newest leaf of a name, proven. Reply: [`Answer::LogLeaf`].
+    #[n(20)]
+    ProveLeaf {
+        /// In any case.
+        #[n(0)]
+        nickname: Nickname,
+        /// Among so many leaves: the size of a checkpoint.
+        #[n(1)]
+        size: u64,
+    },
+    /// That one checkpoint's log has grown out of another's. Reply: [`Answer::LogGrowth`].
+    #[n(21)]
+    ProveGrowth {
+        /// The smaller size, at least 1.
+        #[n(0)]
+        from: u64,
+        /// The larger size.
+        #[n(1)]
+        to: u64,
+    },
     /// Forget a blob of one's own that is not sealed. Reply: [`Answer::Done`], whether or not there was one.
     #[n(16)]
     DropBlob {
@@ -251,6 +279,9 @@ pub enum Push {
         /// The server's clock.
         #[n(3)]
         time: Millis,
+        /// The Ed25519 key that it signs its transparency log with; absent from a server without one.
+        #[n(4)]
+        log_key: Option<ByteArray<32>>,
     },
     /// The answer to a request.
     #[n(1)]
@@ -327,6 +358,13 @@ pub enum Push {
         #[n(1)]
         retry_after: Option<u32>,
     },
+    /// The transparency log has grown. Only after [`Verb::ReadLog`].
+    #[n(8)]
+    LogGrown {
+        /// Leaves it has now.
+        #[n(0)]
+        size: u64,
+    },
 }
 
 /// The answer to a request.
@@ -382,6 +420,42 @@ pub enum Answer {
         #[n(0)]
         accounts: Vec<AccountId>,
     },
+    /// Where the transparency log stands; the frame's body is leaves, 72 bytes each.
+    #[n(8)]
+    Log {
+        /// A signed checkpoint of the whole log: see [`LogKey::verify`](crate::crypto::LogKey::verify).
+        #[n(0)]
+        checkpoint: String,
+    },
+    /// The newest leaf of a name, if it has one.
+    #[n(9)]
+    LogLeaf {
+        /// The leaf, proven.
+        #[n(0)]
+        leaf: Option<LeafProof>,
+    },
+    /// A consistency proof (RFC 6962, section 2.1.2).
+    #[n(10)]
+    LogGrowth {
+        /// Its hashes.
+        #[n(0)]
+        proof: Vec<ByteArray<32>>,
+    },
+}
+
+/// A leaf of the transparency log with its audit path (RFC 6962, section 2.1.1).
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct LeafProof {
+    /// Its place.
+    #[n(0)]
+    pub place: u64,
+    /// The 72 bytes of a [`Leaf`](crate::model::Leaf).
+    #[n(1)]
+    pub leaf: ByteVec,
+    /// The audit path, from the leaf's neighbour upwards.
+    #[n(2)]
+    pub proof: Vec<ByteArray<32>>,
 }
 
 /// Why a request was refused.

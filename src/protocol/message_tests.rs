@@ -80,6 +80,9 @@ fn verb() -> impl Strategy<Value = Verb> {
         blob().prop_map(|blob| Verb::StatBlob { blob }),
         (blob(), any::<u32>()).prop_map(|(blob, index)| Verb::FetchChunk { blob, index }),
         Just(Verb::WatchPresence),
+        any::<u64>().prop_map(|from| Verb::ReadLog { from }),
+        any::<u64>().prop_map(|size| Verb::ProveLeaf { nickname: "ayşe".parse().unwrap(), size }),
+        any::<(u64, u64)>().prop_map(|(from, to)| Verb::ProveGrowth { from, to }),
         Just(Verb::Ping),
         account().prop_map(|account| Verb::Block { account }),
         account().prop_map(|account| Verb::Unblock { account }),
@@ -102,6 +105,18 @@ fn answer() -> impl Strategy<Value = Answer> {
         any::<(u32, bool)>().prop_map(|(chunks, sealed)| Answer::Blob { chunks, sealed }),
         Just(Answer::Chunk),
         vec(account(), 0..5).prop_map(|accounts| Answer::Online { accounts }),
+        ".{0,40}".prop_map(|checkpoint| Answer::Log { checkpoint }),
+        proptest::option::of((any::<u64>(), vec(any::<[u8; 32]>(), 0..4))).prop_map(|found| {
+            Answer::LogLeaf {
+                leaf: found.map(|(place, proof)| LeafProof {
+                    place,
+                    leaf: vec![7; 72].into(),
+                    proof: proof.into_iter().map(Into::into).collect(),
+                }),
+            }
+        }),
+        vec(any::<[u8; 32]>(), 0..4)
+            .prop_map(|proof| Answer::LogGrowth { proof: proof.into_iter().map(Into::into).collect() }),
     ]
 }
 
@@ -122,12 +137,14 @@ fn push() -> impl Strategy<Value = Push> {
     prop_oneof![
         (vec(any::<u16>(), 0..4), any::<([u8; 32], [u8; 32], u64)>()).prop_map(
             |(versions, (server, nonce, time))| Push::Hello {
+                log_key: (time % 2 == 0).then(|| nonce.into()),
                 versions,
                 server: ServerId::new(server),
                 nonce: nonce.into(),
                 time: Millis(time)
             }
         ),
+        any::<u64>().prop_map(|size| Push::LogGrown { size }),
         (any::<u32>(), answer()).prop_map(|(number, answer)| Push::Reply { number, answer }),
         (any::<u32>(), code, any::<Option<u32>>()).prop_map(|(number, code, retry_after)| Push::Refusal {
             number,

@@ -4,6 +4,7 @@
 //! and a token to stop it, so that whoever runs it decides on both.
 //!
 //! - [`tls`]: the server's key, made at first start, and its fingerprint
+//! - [`log`]: the transparency log's key, and its checkpoints
 //! - [`config`]: what its operator allows, from a file
 //! - `limits`: counting what is done, against what is allowed
 //! - `socket`: a socket that bounds a handshake
@@ -16,6 +17,7 @@ pub mod config;
 mod connection;
 mod hub;
 mod limits;
+pub mod log;
 mod session;
 mod socket;
 pub mod tls;
@@ -37,6 +39,7 @@ use connection::Connection;
 use hub::Hub;
 pub use limits::Limits;
 use limits::{Admission, Gate, Source, Windows};
+pub use log::LogSigner;
 
 /// How long things may take, and how much is allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +71,7 @@ impl Default for Options {
 /// What all connections share.
 struct Shared<S> {
     store: S,
+    log: LogSigner,
     hub: Hub,
     options: Options,
     shutdown: CancellationToken,
@@ -84,12 +88,14 @@ pub async fn run<S: Store>(
     listener: TcpListener,
     store: S,
     tls: Arc<rustls::ServerConfig>,
+    log: LogSigner,
     options: Options,
     shutdown: CancellationToken,
 ) -> Result<(), StoreError> {
     let Options { limits, .. } = options;
     let shared = Arc::new(Shared {
         store,
+        log,
         hub: Hub::default(),
         options,
         shutdown: shutdown.clone(),

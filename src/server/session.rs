@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Change;
@@ -86,6 +86,8 @@ pub struct Session<S: Store> {
     wakeups: Option<Wakeups>,
     mailbox: Option<Mailbox>,
     changes: Option<broadcast::Receiver<Change>>,
+    /// How long the transparency log is, once it has been read.
+    log: Option<watch::Receiver<u64>>,
     turn: verb::blob::Turn,
     failed: bool,
 }
@@ -109,6 +111,7 @@ impl<S: Store> Session<S> {
             wakeups: None,
             mailbox: None,
             changes: None,
+            log: None,
             turn: verb::blob::Turn::default(),
             failed: false,
         }
@@ -121,6 +124,7 @@ impl<S: Store> Session<S> {
             server: self.proof.server,
             nonce: self.proof.nonce,
             time: Millis::now(),
+            log_key: Some(self.shared.log.public().into()),
         }
     }
 
@@ -187,6 +191,13 @@ impl<S: Store> Session<S> {
             Verb::Unblock { account } => verb::block::set(shared, who, number, account, false),
             Verb::AwaitChunk { device, blob, index } => verb::blob::wait(shared, number, device, blob, index),
             Verb::DropBlob { blob } => verb::blob::forget(shared, &self.turn, who, number, blob),
+            Verb::ReadLog { from } => {
+                // From here on it is told when there is more.
+                self.log.get_or_insert_with(|| shared.store.watch_log());
+                verb::log::read(shared, number, from)
+            }
+            Verb::ProveLeaf { nickname, size } => verb::log::prove_leaf(shared, number, &nickname, size),
+            Verb::ProveGrowth { from, to } => verb::log::prove_growth(shared, number, from, to),
             Verb::Ping => return answer(number, Answer::Done),
         };
         (None, Some(pending))
@@ -312,10 +323,11 @@ impl<S: Store> Session<S> {
         entries.iter().map(|entry| deliver(mailbox, login.who.device, entry)).collect()
     }
 
-    /// What is told unasked: what has just come into the mailbox, and who has come or gone. `None` when too
+    /// What is told unasked: what has just come into the mailbox, who has come or gone, and
+    /// that the log has grown. `None` when too
     /// much of the latter was missed.
     pub async fn unasked(&mut self) -> Option<Frames> {
-        let Self { login, mailbox, changes, .. } = self;
+        let Self { login, mailbox, changes, log, .. } = self;
         let Some(device) = login.as_ref().map(|login| login.who.device) else { return pending().await };
         tokio::select! {
             entry = next_entry(mailbox.as_mut()) => {
@@ -331,6 +343,7 @@ impl<S: Store> Session<S> {
                 let Change { account, online } = change?;
                 Some(vec![(Push::Presence { account, online }, Bytes::new())])
             }
+            size = next_size(log.as_mut()) => Some(vec![(Push::LogGrown { size }, Bytes::new())]),
         }
     }
 
@@ -361,6 +374,16 @@ async fn next_change(changes: Option<&mut broadcast::Receiver<Change>>) -> Optio
         Some(changes) => changes.recv().await.ok(),
         None => pending().await,
     }
+}
+
+/// The log's size, once it has grown.
+async fn next_size(log: Option<&mut watch::Receiver<u64>>) -> u64 {
+    if let Some(log) = log
+        && log.changed().await.is_ok()
+    {
+        return *log.borrow_and_update();
+    }
+    pending().await
 }
 
 fn deliver(mailbox: &mut Mailbox, device: DeviceId, entry: &Entry) -> (Push, Bytes) {

@@ -100,7 +100,7 @@ fn make(certificate: &Path, key: &Path) -> Result<(), TlsError> {
 }
 
 /// Writes a file that is either whole or not there, for the owner's eyes only.
-fn write(path: &Path, text: &str) -> Result<(), TlsError> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), TlsError> {
     let new = path.with_extension("new");
     let written = (|| {
         let mut file =

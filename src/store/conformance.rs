@@ -11,9 +11,10 @@ use super::{
     Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, NewRecord, Store, StoreError,
     StoredAccount,
 };
+use crate::model::log::record_hash;
 use crate::model::{
-    AccountId, BlobId, DeviceId, KeyId, MessageId, Millis, Nickname, Position, Recipient, Signed, Submission,
-    Wrap, limits,
+    AccountId, BlobId, DeviceId, KeyId, Leaf, MessageId, Millis, NameHash, Nickname, Position, Recipient,
+    Signed, Submission, Wrap, limits,
 };
 
 /// Makes a test of each promise.
@@ -22,7 +23,7 @@ macro_rules! suite {
         crate::store::conformance::suite!(@ $store, $open,
             registering, finding, message_keys, account_records, accepting, refusing, order, reading, waking, falling_behind,
             pruning, retention, blobs, blobs_of_others, blobs_under_way, dropping_blobs, reopening,
-            inviting, blocking);
+            inviting, blocking, log);
     };
     (@ $store:ty, $open:expr, $($promise:ident),*) => {
         $(
@@ -514,6 +515,54 @@ pub async fn dropping_blobs<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) 
     store.seal_blob(owner, blob, 1).await.unwrap();
     store.drop_blob(owner, blob).await.unwrap();
     assert_eq!(store.fetch_chunk(blob, 0).await, Ok(Bytes::from_static(b"again")), "a sealed one stays");
+}
+
+pub async fn log<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
+    let store = open(folder);
+    let mut size = store.watch_log();
+    assert_eq!(*size.borrow_and_update(), 0);
+    assert!(store.log(0, 10).await.unwrap().1.is_empty());
+    let names = ["ayşe", "burak", "지민", "小明", "zoé"];
+    for (number, nickname) in (0..).zip(names) {
+        let new = Person::new(10 * number).registration(nickname);
+        store.register(new.clone()).await.unwrap();
+        store.register(new).await.unwrap();
+        let _ = store.register(Person::new(10 * number + 5).registration(nickname)).await;
+    }
+    assert_eq!(*size.borrow_and_update(), 5, "told, and each accepted record once");
+    let (head, leaves) = store.log(0, 10).await.unwrap();
+    assert_eq!((head.size, leaves.len()), (5, 5));
+    for (nickname, leaf) in names.iter().zip(&leaves) {
+        assert_eq!(*leaf, leaf_of(nickname));
+    }
+    assert_eq!(store.log(3, 1).await.unwrap(), (head, leaves[3..4].to_vec()));
+    assert_eq!(store.log(9, 1).await.unwrap(), (head, vec![]));
+
+    let proven = store.prove_leaf(NameHash::of(&name("지민")), 5).await.unwrap().unwrap();
+    assert_eq!((proven.place, proven.leaf), (2, leaf_of("지민")));
+    let hashes = |proof: Vec<[u8; 32]>| proof.into_iter().map(tlog_tiles::Hash).collect::<Vec<_>>();
+    let leaf = tlog_tiles::record_hash(&proven.leaf.to_bytes());
+    tlog_tiles::check_record(&hashes(proven.proof), 5, tlog_tiles::Hash(head.root), 2, leaf).unwrap();
+    assert_eq!(store.prove_leaf(NameHash::of(&name("지민")), 2).await, Ok(None), "it came later");
+    assert_eq!(store.prove_leaf(NameHash::of(&name("nobody")), 5).await, Ok(None));
+    assert_eq!(store.prove_leaf(NameHash::of(&name("ayşe")), 6).await, Err(StoreError::Conflict));
+    for (from, to) in [(0, 5), (3, 6), (4, 3)] {
+        assert_eq!(store.prove_growth(from, to).await, Err(StoreError::Conflict));
+    }
+    store.close().await.unwrap();
+    drop(store);
+
+    let store = open(folder);
+    assert_eq!(*store.watch_log().borrow(), 5);
+    assert_eq!(store.log(0, 10).await.unwrap(), (head, leaves));
+    store.register(Person::new(60).registration("altıncı")).await.unwrap();
+    let grown = store.log(5, 10).await.unwrap().0;
+    let proof = hashes(store.prove_growth(5, 6).await.unwrap());
+    tlog_tiles::check_tree(&proof, 6, tlog_tiles::Hash(grown.root), 5, tlog_tiles::Hash(head.root)).unwrap();
+}
+
+fn leaf_of(nickname: &str) -> Leaf {
+    Leaf { name: NameHash::of(&name(nickname)), previous: None, record: record_hash(&signed(nickname)) }
 }
 
 pub async fn reopening<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {

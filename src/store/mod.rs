@@ -1,4 +1,5 @@
-//! What a server keeps: the directory, mailboxes of sealed envelopes, blobs of sealed chunks.
+//! What a server keeps: the directory and its transparency log, mailboxes of sealed envelopes, blobs of
+//! sealed chunks.
 //!
 //! One narrow trait, [`Store`], and its implementations. A store holds what it is given as opaque bytes: it
 //! verifies no signature and reads no envelope. What it does promise is durability and order: a future of
@@ -13,9 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::model::{
-    AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Nickname, Position, ServerId, Signed, Submission,
+    AccountId, BlobId, DeviceId, Entry, Head, KeyId, Leaf, Millis, NameHash, Nickname, Position, ServerId,
+    Signed, Submission,
 };
 
 #[cfg(test)]
@@ -109,6 +112,17 @@ pub struct StoredAccount {
     pub chain: Vec<Signed>,
     /// The newest message key of each device.
     pub message_keys: Vec<Signed>,
+}
+
+/// A leaf of the transparency log, and the proof that it is one (RFC 6962, section 2.1.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProvenLeaf {
+    /// Its place.
+    pub place: u64,
+    /// The leaf.
+    pub leaf: Leaf,
+    /// The audit path.
+    pub proof: Vec<[u8; 32]>,
 }
 
 /// The ends of a mailbox.
@@ -257,6 +271,32 @@ pub trait Store: Send + Sync + 'static {
 
     /// From now on tells what is put into an account's mailbox.
     fn watch(&self, account: AccountId) -> Wakeups;
+
+    /// The head of the transparency log, durable when it is given out, and at most `limit` of its leaves from
+    /// `from` on. A record and its leaf are appended together or not at all.
+    fn log(
+        &self,
+        from: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<(Head, Vec<Leaf>), StoreError>> + Send;
+
+    /// The newest leaf of a name among the log's first `size`, with its proof.
+    fn prove_leaf(
+        &self,
+        name: NameHash,
+        size: u64,
+    ) -> impl Future<Output = Result<Option<ProvenLeaf>, StoreError>> + Send;
+
+    /// The proof that the log of `to` leaves has grown out of that of `from`, one or more (RFC 6962, section
+    /// 2.1.2).
+    fn prove_growth(
+        &self,
+        from: u64,
+        to: u64,
+    ) -> impl Future<Output = Result<Vec<[u8; 32]>, StoreError>> + Send;
+
+    /// How many leaves of the log are durable, now and from now on.
+    fn watch_log(&self) -> watch::Receiver<u64>;
 
     /// Writes a chunk behind those that are there; writing the newest again is harmless. Not durable yet.
     fn put_chunk(

@@ -255,8 +255,28 @@ impl Server {
     pub fn start_limited(config: &str) -> Self {
         let data = TempDir::new().unwrap();
         std::fs::write(data.path().join("server.toml"), config).unwrap();
+        Self::start_in(data)
+    }
+
+    /// Starts a server on a folder that there is, on a free port.
+    pub fn start_in(data: TempDir) -> Self {
         let (running, address, fingerprint) = Self::launch(data.path(), "127.0.0.1:0", &[]);
         Self { running, data, options: Vec::new(), address, fingerprint }
+    }
+
+    /// A copy of its folder. It must not be running.
+    pub fn backup(&self) -> TempDir {
+        let copy = TempDir::new().unwrap();
+        let from = self.data.path().join(".");
+        let done = Command::new("cp").arg("-a").arg(from).arg(copy.path()).status().unwrap();
+        assert!(done.success());
+        copy
+    }
+
+    /// Puts a copy in the place of its folder, and starts it on the same port.
+    pub fn restore(&mut self, copy: TempDir) {
+        self.data = copy;
+        self.restart_on_same_port();
     }
 
     /// Runs `tellal server` with these arguments on its folder to its end, beside it.

@@ -52,8 +52,9 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let store = SqliteStore::open_with(folder.path(), quotas).unwrap();
         let identity = tls::from_folder(folder.path()).unwrap();
+        let log = server::LogSigner::from_folder(folder.path()).unwrap();
         let stop = CancellationToken::new();
-        let serving = server::run(listener, store, identity.config, options, stop.clone());
+        let serving = server::run(listener, store, identity.config, log, options, stop.clone());
         let running = tokio::spawn(async move { serving.await.unwrap() });
         Self { address, folder, stop, running }
     }

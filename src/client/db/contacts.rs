@@ -168,6 +168,11 @@ pub(in crate::client) fn by_account(db: &Connection, account: &AccountId) -> Sql
     db.prepare_cached(&sql)?.query_row([account.as_bytes()], read).optional()
 }
 
+/// Everybody's name.
+pub(in crate::client) fn names(db: &Connection) -> Sql<Vec<Nickname>> {
+    db.prepare_cached("SELECT nickname FROM contacts")?.query_map([], |row| parsed(row, 0))?.collect()
+}
+
 /// The account that a name is pinned to, and what was chosen for its voice.
 pub(in crate::client) fn voice(db: &Connection, name: &Nickname) -> Sql<Option<(AccountId, Option<String>)>> {
     db.prepare_cached("SELECT account, voice FROM contacts WHERE folded = ?1 AND pinned = 1")?

@@ -8,6 +8,7 @@
 //! - [`messages`]: the history
 //! - [`blocks`]: whose mail is not wanted
 //! - [`contacts`]: who people are, and which key is theirs
+//! - [`log`]: the transparency log as it was verified, and what was found wrong with it
 //! - [`outbox`]: what is on its way out
 //! - [`inbox`]: what has come in: names, chains and gaps, the cursor
 //! - [`fetches`]: sound that is on its way in
@@ -20,6 +21,7 @@ pub(super) mod fetches;
 pub(super) mod inbox;
 pub(super) mod listening;
 pub(super) mod live_sound;
+pub(super) mod log;
 pub(super) mod messages;
 pub(super) mod outbox;
 mod schema;

@@ -203,6 +203,57 @@ const MIGRATIONS: &[&str] = &[
     -- The block whose hole in this chain has been passed over.
     ALTER TABLE chains ADD COLUMN forgiven INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+    -- The transparency log, verified. previous: the place of the name's leaf before.
+    CREATE TABLE log_leaves (
+        place INTEGER PRIMARY KEY,
+        name BLOB NOT NULL,
+        previous INTEGER,
+        record BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX log_leaves_by_name ON log_leaves (name, place);
+    CREATE INDEX log_leaves_by_record ON log_leaves (record);
+    -- The hashes of its tree, by their places as tlog_tiles numbers them.
+    CREATE TABLE log_hashes (
+        place INTEGER PRIMARY KEY,
+        hash BLOB NOT NULL
+    ) STRICT;
+    -- Signed checkpoints whose leaves are here.
+    CREATE TABLE log_checkpoints (
+        size INTEGER PRIMARY KEY,
+        root BLOB NOT NULL,
+        note TEXT NOT NULL,
+        seen_at INTEGER NOT NULL
+    ) STRICT;
+    -- Hashes of the records of one's own account that were made here.
+    CREATE TABLE log_own (record BLOB NOT NULL PRIMARY KEY) STRICT;
+    -- Heads that came with messages: state 0 unchecked, 1 agrees, 2 the other's checkpoint was asked for.
+    CREATE TABLE log_heads (
+        size INTEGER NOT NULL,
+        root BLOB NOT NULL,
+        account BLOB NOT NULL,
+        state INTEGER NOT NULL,
+        PRIMARY KEY (size, root)
+    ) STRICT;
+    -- What others say of the log, until it is looked at.
+    CREATE TABLE log_words (
+        place INTEGER PRIMARY KEY,
+        account BLOB NOT NULL,
+        word BLOB NOT NULL
+    ) STRICT;
+    -- What was found wrong, each thing once; kept for good.
+    CREATE TABLE log_alarms (
+        place INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        about BLOB NOT NULL,
+        nickname TEXT,
+        text TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        evidence BLOB,
+        accepted INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE UNIQUE INDEX log_alarms_once ON log_alarms (kind, about);
+",
 ];
 
 /// Brings a file to the newest version.

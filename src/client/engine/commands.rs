@@ -87,6 +87,11 @@ impl Engine {
                 let found = self.db.run(move |db| messages::find(db, which, Kind::Text)).await?;
                 Reply::Message(found.ok_or(ClientError::NoSuchMessage)?.1)
             }
+            Command::Audit { accept } => {
+                let session = self.session().await?;
+                let report = self.recheck_log(&session, accept).await;
+                Reply::Audit(report.map_err(|trouble| self.explain(trouble))?)
+            }
             Command::Rekey => {
                 self.rekey().await?;
                 Reply::Done
@@ -271,7 +276,8 @@ impl Engine {
             answer.map_err(|denied| self.explain(denied.into()))?;
             self.reach_end(&session, begun + 1).await?;
         }
-        Ok(())
+        // What came may say something of the transparency log: what there is to be alarmed about comes with it.
+        self.audit_soon(&session).await.map_err(|trouble| self.explain(trouble))
     }
 
     /// Waits until so many subscriptions have begun and the last of them has reached the mailbox's end.

@@ -37,6 +37,8 @@ pub(in crate::client) struct Greeted {
     pub server_key: KeyId,
     pub by_roots: bool,
     pub server: ServerId,
+    /// What it signs its transparency log with, if it has one.
+    pub log_key: Option<[u8; 32]>,
     /// How far its clock is ahead of this machine's.
     pub clock_ahead_ms: i64,
     nonce: [u8; 32],
@@ -58,7 +60,7 @@ pub(in crate::client) async fn greet(
         let wait = retry_after.map(wait);
         return Err(limited("the server has as many connections as it takes, in all or from here", wait));
     }
-    let Some(Pushed { push: Push::Hello { versions, server, nonce, time }, .. }) = hello else {
+    let Some(Pushed { push: Push::Hello { versions, server, nonce, time, log_key }, .. }) = hello else {
         wire.close();
         return Err(unreachable("something else than a tellal server answers there"));
     };
@@ -75,6 +77,7 @@ pub(in crate::client) async fn greet(
         server_key: secured.server_key,
         by_roots: secured.by_roots,
         server,
+        log_key: log_key.map(Into::into),
         clock_ahead_ms: difference(time, Millis::now()),
         nonce: nonce.into(),
         exporter: secured.exporter,
@@ -191,8 +194,8 @@ impl Engine {
         let clock_ahead_ms = greeted.clock_ahead_ms;
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         let (wire, since) = (greeted.wire.clone(), std::time::Instant::now());
-        let uploads = Arc::default();
-        Ok((Session { wire, attempt, since, clock_ahead_ms, progress, uploads }, greeted))
+        let (uploads, log) = (Arc::default(), self.meet_log(greeted.log_key).await?);
+        Ok((Session { wire, attempt, since, clock_ahead_ms, progress, uploads, log }, greeted))
     }
 
     /// The old device is no longer known: perhaps the server has taken the new keys, and its word was lost.
@@ -235,13 +238,14 @@ impl Engine {
             wire.close();
             result
         };
-        let (received, sent, fetched, spoken, listened, renewed, watched, blocked, ()) = tokio::join!(
+        let (received, sent, fetched, spoken, listened, renewed, audited, watched, blocked, ()) = tokio::join!(
             async { ended(self.receive(&session, pushes).await) },
             async { ended(self.send_outbox(&session).await) },
             async { ended(self.fetch_sound(&session).await) },
             async { ended(self.send_live(&session).await) },
             async { ended(self.listen(&session).await) },
             async { ended(self.renew_keys(&session).await) },
+            async { ended(self.audit_always(&session).await) },
             async {
                 if self.watching.load(Ordering::Relaxed) { self.watch_again(&session).await } else { Ok(()) }
             },
@@ -249,7 +253,7 @@ impl Engine {
             closing,
         );
         let reason = run.await.unwrap_or_else(|_| "the connection broke off".to_owned());
-        let troubles = [received, sent, fetched, spoken, listened, renewed, watched, blocked];
+        let troubles = [received, sent, fetched, spoken, listened, renewed, audited, watched, blocked];
         let local = troubles.into_iter().find_map(|result| match result {
             Err(Trouble::Local(error)) => Some(error),
             Err(Trouble::Refused { code, retry_after }) => Some(refused(code, retry_after)),

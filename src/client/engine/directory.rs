@@ -13,13 +13,16 @@ use crate::client::db::Sql;
 use crate::client::db::blocks;
 use crate::client::db::contacts::{self, Pin, Stored};
 use crate::client::db::inbox::{self, Noticed};
-use crate::client::{ClientError, Contact, Event};
+use crate::client::db::log;
+use crate::client::{Alarm, ClientError, Contact, Event};
 use crate::crypto::record::{Account, MessageKey, verify_account, verify_message_key};
+use crate::model::log::record_hash;
 use crate::model::{
     AccountId, DeviceId, DirectoryEntry, MessageId, Millis, Nickname, from_canonical_cbor, to_cbor,
 };
 use crate::protocol::message::{Answer, Verb};
 
+use super::audit::Access;
 use super::verification::{key_change, warning};
 use super::{Engine, Me, Session, Trouble, compute, lock, notice};
 
@@ -36,6 +39,9 @@ pub(super) struct Person {
     pub keys: Vec<MessageKey>,
     /// Whether nothing may be sent to it before a person has decided about a changed key.
     pub held: bool,
+    /// Whether the transparency log has other records of a name that is met for the first time: what came is not to
+    /// be relied on.
+    pub unlogged: bool,
     pub fetched_at: Millis,
 }
 
@@ -45,6 +51,18 @@ impl Person {
         let usable = |key: &&MessageKey| key.usable_at(now.max(key.from)) && key.from <= now.plus(CLOCKS);
         self.keys.iter().filter(usable).cloned().collect()
     }
+}
+
+/// What the directory says of an account, verified, and the answer as it came.
+type Verified = ((Account, Vec<MessageKey>), DirectoryEntry);
+
+/// Those of the directory's answers that verify.
+async fn verified(entries: Vec<DirectoryEntry>) -> Result<Vec<Verified>, ClientError> {
+    compute(move || {
+        let verified = entries.into_par_iter().filter_map(|entry| Some((verify(&entry)?, entry)));
+        verified.collect()
+    })
+    .await
 }
 
 /// Says once of a set of records that they are not the continuation of those that are known, which stay.
@@ -78,14 +96,15 @@ fn verify(entry: &DirectoryEntry) -> Option<(Account, Vec<MessageKey>)> {
 }
 
 impl Engine {
-    /// Verifies and stores what the directory says. A key that has changed is said in a notice.
-    async fn meet(&self, entries: Vec<DirectoryEntry>) -> Result<Vec<(Arc<Person>, bool)>, Trouble> {
+    /// Verifies and stores what the directory says. A key that has changed is said in a notice; records that the
+    /// transparency log does not have are neither stored nor relied on.
+    async fn meet(
+        &self,
+        session: &Session,
+        entries: Vec<DirectoryEntry>,
+    ) -> Result<Vec<(Arc<Person>, bool)>, Trouble> {
         let now = Millis::now();
-        let verified = compute(move || {
-            let verified = entries.into_par_iter().filter_map(|entry| Some((verify(&entry)?, entry)));
-            verified.collect::<Vec<_>>()
-        })
-        .await?;
+        let (verified, unlogged) = self.logged(session, verified(entries).await?).await?;
         let me = self.me.clone();
         let met = self
             .commit(move |db, events| {
@@ -118,7 +137,8 @@ impl Engine {
                         let text = warning(name, known, account.identity.id(), now, vouched);
                         events.push(Event::Message(notice(db, &me, name, text)?));
                     }
-                    let person = Person { account, keys, held: pin != Pin::Holds, fetched_at: now };
+                    let held = pin != Pin::Holds;
+                    let person = Person { account, keys, held, unlogged: false, fetched_at: now };
                     met.push((Arc::new(person), entry.online));
                 }
                 Ok(met)
@@ -128,7 +148,64 @@ impl Engine {
         for (person, _) in &met {
             people.insert(person.account.id, person.clone());
         }
-        Ok(met)
+        let unlogged = unlogged.into_iter().map(|((account, keys), entry)| {
+            let person = Person { account, keys, held: true, unlogged: true, fetched_at: now };
+            (Arc::new(person), entry.online)
+        });
+        Ok(met.into_iter().chain(unlogged).collect())
+    }
+
+    /// Tells answers of the directory that are what the transparency log has from those that are not, about which
+    /// an alarm is raised.
+    async fn logged(
+        &self,
+        session: &Session,
+        mut answers: Vec<Verified>,
+    ) -> Result<(Vec<Verified>, Vec<Verified>), Trouble> {
+        let mut logged = Vec::new();
+        if session.log == Access::None {
+            return Ok((answers, Vec::new()));
+        }
+        for attempt in 0.. {
+            let checked = self.db.run(move |db| {
+                let check = |answer: &Verified| log::has_chain(db, &answer.0.0.nickname, &answer.1.chain);
+                let checked = answers.into_iter().map(|answer| Ok((check(&answer)?, answer)));
+                checked.collect::<crate::client::db::Sql<Vec<_>>>()
+            });
+            let (good, other): (Vec<_>, Vec<_>) = checked.await?.into_iter().partition(|(good, _)| *good);
+            logged.extend(good.into_iter().map(|(_, answer)| answer));
+            answers = other.into_iter().map(|(_, answer)| answer).collect();
+            match attempt {
+                _ if answers.is_empty() => break,
+                // It may have grown since it was read.
+                0 => self.read_log(session).await?,
+                // The answer may be older than the log is now.
+                1 => {
+                    let mut entries = Vec::new();
+                    for ((account, _), _) in &answers {
+                        entries
+                            .extend(directory(session, Verb::LookUpAccount { account: account.id }).await?);
+                    }
+                    answers = verified(entries).await?;
+                    self.read_log(session).await?;
+                }
+                _ => break,
+            }
+        }
+        for ((account, _), entry) in &answers {
+            let record = entry.chain.last().map_or([0; 32], record_hash);
+            self.raise_unlogged(&account.nickname, record).await?;
+        }
+        // With a name that is pinned, people have decided, or do now, whose key is right.
+        let split = self.db.run(move |db| {
+            let mut unlogged = Vec::new();
+            for answer in answers {
+                let pinned = contacts::by_name(db, &answer.0.0.nickname)?.is_some();
+                if pinned { logged.push(answer) } else { unlogged.push(answer) }
+            }
+            Ok((logged, unlogged))
+        });
+        Ok(split.await?)
     }
 
     /// Asks the directory for a name. `None`: nobody has it.
@@ -138,8 +215,13 @@ impl Engine {
         name: &Nickname,
     ) -> Result<Option<Arc<Person>>, Trouble> {
         let entries = directory(session, Verb::LookUpName { nickname: name.clone() }).await?;
-        let met = self.meet(entries).await?;
-        Ok(met.into_iter().map(|(person, _)| person).find(|person| person.account.nickname == *name))
+        let met = self.meet(session, entries).await?;
+        let person =
+            met.into_iter().map(|(person, _)| person).find(|person| person.account.nickname == *name);
+        if person.as_ref().is_some_and(|person| person.unlogged) {
+            return Err(ClientError::NotInLog { nickname: name.clone() }.into());
+        }
+        Ok(person)
     }
 
     /// A person by name: as stored if that is fresh enough, or else as the directory says now.
@@ -186,8 +268,9 @@ impl Engine {
         account: AccountId,
     ) -> Result<Option<Arc<Person>>, Trouble> {
         let entries = directory(session, Verb::LookUpAccount { account }).await?;
-        let met = self.meet(entries).await?;
-        Ok(met.into_iter().map(|(person, _)| person).find(|person| person.account.id == account))
+        let met = self.meet(session, entries).await?;
+        let met = met.into_iter().map(|(person, _)| person);
+        Ok(met.into_iter().find(|person| person.account.id == account && !person.unlogged))
     }
 
     /// An account that was met before.
@@ -212,7 +295,7 @@ impl Engine {
         }
         let verified = compute(move || verify(&from_canonical_cbor(&stored.entry).ok()?)).await?;
         let person = verified.filter(|(account, _)| account.id == id).map(|(account, keys)| {
-            let person = Arc::new(Person { account, keys, held, fetched_at });
+            let person = Arc::new(Person { account, keys, held, unlogged: false, fetched_at });
             lock(&self.people).insert(id, person.clone());
             person
         });
@@ -221,12 +304,13 @@ impl Engine {
 
     /// Everybody in the directory.
     pub(super) async fn users(&self, session: &Session) -> Result<Vec<Contact>, Trouble> {
+        self.audit_soon(session).await?;
         let mut found = Vec::new();
         let mut after = None;
         loop {
             let answer = session.wire.ask(Verb::ListAccounts { after: after.clone() }).await?.0;
             let Answer::Directory { entries, more } = answer else { return Err(Trouble::Lost) };
-            let met = self.meet(entries).await?;
+            let met = self.meet(session, entries).await?;
             let last = met.last().map(|(person, _)| person.account.nickname.clone());
             found.extend(met);
             // A page that leads no further would lead nowhere for ever.
@@ -247,13 +331,23 @@ impl Engine {
         }
         let blocked = self.db.run(|db| blocks::all(db)).await?;
         let names: Vec<Nickname> = people.iter().map(|(person, _)| person.account.nickname.clone()).collect();
-        let known: Vec<Option<Stored>> =
-            self.db.run(move |db| names.iter().map(|name| contacts::by_name(db, name)).collect()).await?;
+        let known = self.db.run(move |db| {
+            let known: crate::client::db::Sql<Vec<Option<Stored>>> =
+                names.iter().map(|name| contacts::by_name(db, name)).collect();
+            Ok((known?, log::alarms(db)?))
+        });
+        let (known, alarms) = known.await?;
+        let alarms: Vec<Alarm> =
+            alarms.into_iter().map(|(alarm, _)| alarm).filter(|alarm| !alarm.accepted).collect();
         let contacts = people.into_iter().zip(known).map(|((person, online), known)| {
             let account = &person.account;
             let name = &account.nickname;
             let skeleton: String = unicode_security::skeleton(name.folded()).collect();
             let other = alike.get(&skeleton).and_then(|names| names.iter().find(|other| *other != name));
+            let me = account.id == self.me.account;
+            // What is about no name in particular stands with one's own.
+            let about = |alarm: &&Alarm| alarm.nickname.as_ref().map_or(me, |about| about == name);
+            let alarm: Vec<&str> = alarms.iter().filter(about).map(|alarm| alarm.text.as_str()).collect();
             let change = known.as_ref().and_then(|known| Some(key_change(known, known.rival.as_ref()?)));
             let warning = match other {
                 _ if change.is_some() => change.as_ref().map(|change| {
@@ -266,6 +360,11 @@ impl Engine {
                 Some(other) => Some(format!("looks like {other}")),
                 None if name.is_suspicious() => Some("has letters of several scripts".to_owned()),
                 None => None,
+            };
+            let alarm = (!alarm.is_empty()).then(|| format!("ALARM: {}", alarm.join("; ")));
+            let warning = match (alarm, warning) {
+                (Some(alarm), Some(warning)) => Some(format!("{alarm}; {warning}")),
+                (alarm, warning) => alarm.or(warning),
             };
             Contact {
                 nickname: name.clone(),
@@ -343,7 +442,7 @@ impl Engine {
     }
 }
 
-async fn directory(session: &Session, verb: Verb) -> Result<Vec<DirectoryEntry>, Trouble> {
+pub(super) async fn directory(session: &Session, verb: Verb) -> Result<Vec<DirectoryEntry>, Trouble> {
     match session.wire.ask(verb).await?.0 {
         Answer::Directory { entries, .. } => Ok(entries),
         _ => Err(Trouble::Lost),

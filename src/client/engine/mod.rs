@@ -1,5 +1,6 @@
 //! The core at work in the process that owns the profile: commands in, events out.
 //!
+//! - [`audit`]: the transparency log
 //! - [`blocking`]: whose mail is not wanted
 //! - [`commands`]: what is asked, one by one
 //! - [`connection`]: connecting, logging in, and again after each loss
@@ -12,6 +13,7 @@
 //! - [`rekeying`]: new keys for everything
 //! - [`verification`]: safety numbers, changed keys
 
+mod audit;
 mod blocking;
 mod commands;
 pub(super) mod connection;
@@ -37,11 +39,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::crypto::PrivateKey;
-use crate::model::{AccountId, Color, DeviceId, KeyId, MessageId, Millis, Nickname};
+use crate::model::{AccountId, Color, DeviceId, Head, KeyId, MessageId, Millis, Nickname};
 use crate::protocol::message::RefusalCode;
 
 use self::directory::Person;
-use super::db::{Db, Sql, messages};
+use super::db::{Db, Sql, log, messages};
 use super::handle::Signal;
 use super::link::{Address, Denied, Wire};
 use super::profile::{Home, Lock, Profile, device_name, message_key_name};
@@ -82,6 +84,14 @@ pub(super) struct Engine {
     /// One asks for the mailbox's end at a time.
     draining: tokio::sync::Mutex<()>,
     people: Mutex<HashMap<AccountId, Arc<Person>>>,
+    /// The newest verified head of the transparency log.
+    head: Mutex<Option<Head>>,
+    /// There may be something to audit.
+    audit: Notify,
+    /// One reads the log at a time.
+    auditing: tokio::sync::Mutex<()>,
+    /// People whose records the log has newer ones of.
+    outdated: Mutex<Vec<Nickname>>,
     stop: CancellationToken,
     locked: CancellationToken,
     rekeyed: CancellationToken,
@@ -127,6 +137,8 @@ struct Session {
     progress: Arc<watch::Sender<Progress>>,
     /// The groups that this connection has taken to the server, of notes that are being spoken.
     uploads: Arc<tokio::sync::Mutex<HashMap<i64, u32>>>,
+    /// What the server says of its transparency log.
+    log: audit::Access,
 }
 
 /// How much of the mailbox is here.
@@ -186,6 +198,7 @@ impl Engine {
         let device = device_name(&profile);
         let keys = tokio::task::spawn_blocking(move || load_keys(&folder, &device));
         let db = Db::open(home.clone()).await?;
+        let head = db.run(|db| log::newest(db)).await?.map(|known| known.head);
         let (device_key, message_keys) = keys.await.map_err(|_| stopped())??;
         let engine = Arc::new(Self {
             me: Me {
@@ -217,6 +230,10 @@ impl Engine {
             renewing: tokio::sync::Mutex::default(),
             draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),
+            head: Mutex::new(head),
+            audit: Notify::new(),
+            auditing: tokio::sync::Mutex::default(),
+            outdated: Mutex::default(),
             stop: CancellationToken::new(),
             locked: CancellationToken::new(),
             rekeyed: CancellationToken::new(),

@@ -22,7 +22,7 @@ use crate::crypto::envelope::{
 use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position, Wrap, limits};
 use crate::protocol::message::{Answer, Push, Verb};
 
-use super::{Engine, Keys, Me, Person, Session, Trouble, compute, lock, notice};
+use super::{Engine, Keys, Me, Person, Session, Trouble, audit, compute, lock, notice};
 
 /// Envelopes, and bytes of them, that are opened together.
 const BATCH: usize = 128;
@@ -111,6 +111,7 @@ impl Engine {
                 Some(Push::Presence { account, online }) => {
                     self.note_presence(session, account, online).await?;
                 }
+                Some(Push::LogGrown { .. }) => self.audit.notify_one(),
                 // Nothing else is pushed after a login; what a newer server adds is not for this program.
                 _ => {}
             }
@@ -151,20 +152,27 @@ impl Engine {
             _ => false,
         });
         let who = self.me.clone();
-        let (position, keep, fetching) = self
+        let (position, keep, fetching, heard) = self
             .commit(move |db, events| {
-                let mut last = None;
+                let (mut last, mut heard) = (None, false);
                 for (arrived, outcome) in &opened {
                     store(db, &who, arrived, outcome, events)?;
+                    if let Outcome::Opened(sound) = outcome {
+                        let Sound { header, opened, .. } = &**sound;
+                        heard |= audit::note(db, &who, header.account, header.log.as_ref(), &opened.content)?;
+                    }
                     inbox::set_cursor(db, arrived.position)?;
                     last = Some(arrived.position);
                 }
                 let epoch = last.map_or(0, |position| position.epoch);
-                Ok((last, fetches::keep_from(db, epoch)?, fetches::any(db)?))
+                Ok((last, fetches::keep_from(db, epoch)?, fetches::any(db)?, heard))
             })
             .await?;
         if let Some(position) = position {
             self.acknowledge(session, position, keep).await;
+        }
+        if heard {
+            self.audit.notify_one();
         }
         session.progress.send_modify(|progress| progress.fetching |= fetching);
         if live {
@@ -337,7 +345,7 @@ fn store_opened(
         return Ok(());
     }
     let body = match &opened.content {
-        Content::Void => return Ok(()),
+        Content::Void | Content::Log(_) => return Ok(()),
         Content::Text(text) => Body::Text { text: text.clone() },
         Content::Voice(manifest) => Body::Voice {
             duration_ms: manifest.duration_ms,
@@ -411,7 +419,7 @@ fn store_opened(
                 close_live(db, (device, name), &closing, arrived.position, events)?;
             }
         }
-        Content::Text(_) | Content::Void | Content::LiveClosing(_) => {}
+        Content::Text(_) | Content::Void | Content::LiveClosing(_) | Content::Log(_) => {}
     }
     events.extend(messages::release_ready(db, &device)?.into_iter().map(Event::Message));
     Ok(())

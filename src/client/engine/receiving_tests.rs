@@ -24,6 +24,7 @@ impl Scene {
             account: BURAK.account.clone(),
             keys: Vec::new(),
             held: false,
+            unlogged: false,
             fetched_at: Millis::now(),
         };
         let entry = DirectoryEntry { chain: Vec::new(), message_keys: Vec::new(), online: true };
@@ -51,6 +52,7 @@ impl Scene {
             counter: Some(counter),
             previous,
             sent_at: Millis::now(),
+            log: None,
         };
         seal(&BURAK.device, &draft, &Content::Text(text.to_owned()), MessageSecret::generate()).unwrap()
     }

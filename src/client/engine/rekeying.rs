@@ -45,7 +45,9 @@ impl Engine {
             let identity = home.load_key(&name)?;
             revoke(&account, &identity, Millis::now()).map_err(failed)
         });
-        let verb = Verb::PublishRecord { record: record.await??, message_key: None };
+        let record = record.await??;
+        self.made_record(&record).await?;
+        let verb = Verb::PublishRecord { record, message_key: None };
         session.wire.ask(verb).await.map(drop).map_err(|denied| self.explain(denied.into()))
     }
 
@@ -53,6 +55,7 @@ impl Engine {
         let Pending::Rekey { record, message_key, .. } = pending else { return Ok(()) };
         // What was wrapped for this device, nobody else can open: as much of it as there is comes before.
         self.drain().await?;
+        self.made_record(&record).await?;
         let verb = Verb::PublishRecord { record, message_key: Some(message_key) };
         match session.wire.ask(verb).await.map_err(Trouble::from) {
             Ok(_) => {}

@@ -21,7 +21,7 @@ use crate::model::time::in_words;
 use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
-use super::{Engine, Person, Session, Trouble, compute, refusal};
+use super::{Engine, Person, Session, Trouble, compute, lock, refusal};
 
 /// Submissions under way at a time.
 const WINDOW: usize = 16;
@@ -195,9 +195,14 @@ impl Engine {
             let reason = "new keys are about to take the old ones' places".to_owned();
             return Ok(Attempt::Held(Hold::new(HELD, reason)));
         }
-        let person = match self.person(session, &item.to, at_least).await? {
-            Some(person) => person,
-            None => return Ok(Attempt::Refused(unknown(&item.to))),
+        let person = match self.person(session, &item.to, at_least).await {
+            Ok(Some(person)) => person,
+            Ok(None) => return Ok(Attempt::Refused(unknown(&item.to))),
+            // Until the server's answer and its log agree.
+            Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => {
+                return Ok(Attempt::Held(Hold::new(HELD, error.to_string())));
+            }
+            Err(trouble) => return Err(trouble),
         };
         if person.account.revoked.is_some() && !person.held {
             return Ok(Attempt::Refused(format!("{} has ended the account", item.to)));
@@ -210,7 +215,12 @@ impl Engine {
         let now = Millis::now().0.saturating_add_signed(session.clock_ahead_ms);
         let mut keys = person.usable_keys(Millis(now));
         if keys.is_empty() {
-            let asked = self.look_up_name(session, &item.to).await?;
+            let asked = match self.look_up_name(session, &item.to).await {
+                Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => {
+                    return Ok(Attempt::Held(Hold::new(HELD, error.to_string())));
+                }
+                asked => asked?,
+            };
             keys = asked.map(|person| person.usable_keys(Millis(now))).unwrap_or_default();
         }
         if keys.is_empty() {
@@ -306,6 +316,7 @@ impl Engine {
             counter: Some(link.counter),
             previous: link.previous,
             sent_at,
+            log: *lock(&self.head),
         };
         let key = self.device_key.clone();
         let sealing = compute(move || {
@@ -345,6 +356,14 @@ impl Engine {
         }
         let (body, header_hash, secret) = (envelope.body, envelope.header_hash, envelope.secret);
         Ok(Ok(Sealed { body, header_hash, secret, blob, uploaded: false }))
+    }
+
+    /// Whether the directory's answer for a name waits for a decision, or for its log to agree.
+    async fn is_disputed(&self, session: &Session, name: &Nickname) -> Result<bool, Trouble> {
+        match self.look_up_name(session, name).await {
+            Err(Trouble::Local(ClientError::NotInLog { .. })) => Ok(true),
+            found => Ok(found?.is_some_and(|person| person.held)),
+        }
     }
 
     /// Brings a blob to the server, from where it broke off. `Err`: the server does not take it.
@@ -438,7 +457,7 @@ impl Engine {
             }
             // Perhaps another account has the name by now: then a person decides.
             Err(Trouble::Refused { code: RefusalCode::UnknownRecipient, .. })
-                if self.look_up_name(session, &to).await?.is_some_and(|person| person.held) =>
+                if self.is_disputed(session, &to).await? =>
             {
                 Ok(Next::Again(Duration::ZERO))
             }

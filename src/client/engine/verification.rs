@@ -1,7 +1,7 @@
 //! Whether a key is whose it is said to be: safety numbers, and what a person decides about a changed key.
 
 use crate::client::db::contacts::{self, Rival, Stored};
-use crate::client::db::outbox;
+use crate::client::db::{log, outbox};
 use crate::client::{ClientError, Event, KeyChange, KeyStanding, Safety};
 use crate::crypto::SafetyNumber;
 use crate::crypto::safety::Side;
@@ -105,6 +105,9 @@ impl Engine {
             }
             if verified {
                 contacts::set_verified(db, &pinned)?;
+            }
+            if accept || verified {
+                log::settle_name(db, &name)?;
             }
             events.push(Event::Verified { nickname: name, verified });
             Ok(())

@@ -16,8 +16,9 @@ async fn served(folder: &std::path::Path) -> (Address, CancellationToken, tokio:
     let address = listener.local_addr().unwrap().to_string().parse().unwrap();
     let store = SqliteStore::open(folder).unwrap();
     let config = server::tls::from_folder(folder).unwrap().config;
+    let log = server::LogSigner::from_folder(folder).unwrap();
     let stop = CancellationToken::new();
-    let serving = server::run(listener, store, config, Options::default(), stop.clone());
+    let serving = server::run(listener, store, config, log, Options::default(), stop.clone());
     (address, stop, tokio::spawn(async move { serving.await.unwrap() }))
 }
 

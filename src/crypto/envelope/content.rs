@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::live::{LiveClosing, LiveOpening};
 use crate::crypto::chunk::{self, Expected};
-use crate::crypto::{CannotOpen, SealError};
+use crate::crypto::{CannotOpen, LogWord, SealError};
 use crate::model::{BlobId, from_canonical_cbor, limits, to_cbor};
 
 /// The smallest size class; each further one is twice the one before.
@@ -23,6 +23,7 @@ const VOICE: u8 = 2;
 const VOID: u8 = 3;
 const LIVE_OPENING: u8 = 4;
 const LIVE_CLOSING: u8 = 5;
+const LOG: u8 = 32;
 
 /// Names are shown, never used as paths; longer ones are nobody's.
 const NAME_LIMIT: usize = 255;
@@ -44,6 +45,8 @@ pub enum Content {
     LiveOpening(LiveOpening),
     /// It has ended.
     LiveClosing(LiveClosing),
+    /// About the transparency log, between two clients that see different ones. Never shown, outside chains.
+    Log(Box<LogWord>),
 }
 
 /// A voice note: a CBOR map with the integer keys 0 to 8.
@@ -145,6 +148,7 @@ impl Content {
             Self::Void => (VOID, Zeroizing::new(Vec::new())),
             Self::LiveOpening(opening) => (LIVE_OPENING, Zeroizing::new(to_cbor(opening))),
             Self::LiveClosing(closing) => (LIVE_CLOSING, Zeroizing::new(to_cbor(closing))),
+            Self::Log(word) => (LOG, Zeroizing::new(to_cbor(word))),
         };
         let length = u32::try_from(payload.len()).map_err(|_| SealError::TooLarge)?;
         let mut plain = Zeroizing::new(Vec::with_capacity(size_class(payload.len())));
@@ -181,6 +185,7 @@ impl Content {
                 let opening: LiveOpening = from_canonical_cbor(payload).map_err(|_| CannotOpen)?;
                 if opening.is_consistent() { Ok(Self::LiveOpening(opening)) } else { Err(CannotOpen) }
             }
+            LOG => Ok(Self::Log(from_canonical_cbor(payload).map_err(|_| CannotOpen)?)),
             LIVE_CLOSING => {
                 let closing: LiveClosing = from_canonical_cbor(payload).map_err(|_| CannotOpen)?;
                 if closing.is_consistent() { Ok(Self::LiveClosing(closing)) } else { Err(CannotOpen) }
@@ -203,6 +208,7 @@ impl fmt::Debug for Content {
             Self::Void => f.write_str("Void"),
             Self::LiveOpening(opening) => opening.fmt(f),
             Self::LiveClosing(closing) => closing.fmt(f),
+            Self::Log(_) => f.write_str("Log"),
         }
     }
 }

@@ -20,6 +20,7 @@ fn header() -> Header {
         previous: EnvelopeHash::new([6; 32]),
         commit: [7; 32],
         sent_at: Millis(1_795_233_600_000),
+        log: None,
     }
 }
 

@@ -2,12 +2,12 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis};
+use crate::model::{AccountId, DeviceId, EnvelopeHash, Head, MessageId, Millis};
 
 /// The one version of envelopes.
 pub(super) const VERSION: u8 = 1;
 
-/// Who says what to whom, and where in a chain: a CBOR map with the integer keys 0 to 8.
+/// Who says what to whom, and where in a chain: a CBOR map with the integer keys 0 to 9.
 ///
 /// What is compared and hashed are always the bytes as received, never an encoding made anew.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -41,6 +41,10 @@ pub struct Header {
     /// When it was sealed, by the sender's clock.
     #[n(8)]
     pub sent_at: Millis,
+    /// The newest head of the transparency log that the sender has verified: a hint, to be checked beside the
+    /// message. Absent where there is no log.
+    #[n(9)]
+    pub log: Option<Head>,
 }
 
 /// Whom an envelope is for. Kinds are only ever added.

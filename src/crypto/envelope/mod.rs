@@ -39,6 +39,7 @@
 //!     counter: Some(0),
 //!     previous: Header::NONE_BEFORE,
 //!     sent_at: now,
+//!     log: None,
 //! };
 //! let content = Content::Text("Merhaba!".to_owned());
 //! let sealed = seal(&device, &draft, &content, MessageSecret::generate())?;

@@ -7,7 +7,7 @@ use super::header::VERSION;
 use super::{Content, Conversation, Header};
 use crate::crypto::record::MessageKey;
 use crate::crypto::{MessageSecret, PrivateKey, Purpose, SealError};
-use crate::model::{AccountId, EnvelopeHash, MessageId, Millis, Wrap, to_cbor};
+use crate::model::{AccountId, EnvelopeHash, Head, MessageId, Millis, Wrap, to_cbor};
 
 /// What the sender decides of a header; the rest follows from the keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +24,8 @@ pub struct Draft {
     pub previous: EnvelopeHash,
     /// Now.
     pub sent_at: Millis,
+    /// The newest head of the transparency log, where there is one.
+    pub log: Option<Head>,
 }
 
 /// An envelope, and what its sender keeps of it until it has been accepted.
@@ -70,6 +72,7 @@ pub fn seal(
         previous: draft.previous,
         commit: secret.commitment(),
         sent_at: draft.sent_at,
+        log: draft.log,
     });
     let token = secret.seal(&content.encode()?)?;
     let header_hash: [u8; 32] = Sha256::digest(&header).into();

@@ -6,7 +6,9 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::crypto::test_keys::{AYŞE, BURAK, Person, THEN};
 use crate::crypto::{CannotOpen, MessageSecret, SealError, record};
-use crate::model::{AccountId, BlobId, DeviceId, EnvelopeHash, MessageId, Millis, Wrap, limits, to_cbor};
+use crate::model::{
+    AccountId, BlobId, DeviceId, EnvelopeHash, Head, MessageId, Millis, Wrap, limits, to_cbor,
+};
 
 impl Person {
     pub(super) fn as_recipient(&self) -> Recipient {
@@ -23,6 +25,7 @@ pub(super) fn draft() -> Draft {
         counter: Some(3),
         previous: EnvelopeHash::new([5; 32]),
         sent_at: THEN,
+        log: None,
     }
 }
 
@@ -302,6 +305,7 @@ fn any_header() -> impl Strategy<Value = Header> {
         previous: EnvelopeHash::new(previous),
         commit,
         sent_at: Millis(sent_at),
+        log: (sent_at % 2 == 0).then_some(Head { size: sent_at, root: commit }),
     })
 }
 
@@ -358,6 +362,7 @@ proptest! {
             counter: header.counter,
             previous: header.previous,
             sent_at: header.sent_at,
+            log: header.log,
         };
         let (sealed, wrap) = sealed(&draft, &content);
         prop_assert_eq!(receive(&sealed.body, &wrap).unwrap().content, content);

@@ -4,6 +4,7 @@ pub mod account_record;
 pub mod blob;
 pub mod block;
 pub mod directory;
+pub mod log;
 pub mod login;
 pub mod mailbox;
 pub mod message_key;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension as _, Transaction};
 use sha2::{Digest as _, Sha256};
 
+use super::log;
 use super::prune::{self, Prune};
 use super::writer::ReplyTo;
 use crate::model::{
@@ -90,10 +91,17 @@ pub struct Memory {
     keys: HashMap<DeviceId, (AccountId, KeyId, Millis)>,
     /// All there are: who wants no mail, and whose. Looking for one takes as long whether it is there or not.
     blocks: Option<HashSet<(AccountId, AccountId)>>,
+    /// Leaves of the transparency log, once one was appended.
+    log: Option<u64>,
     quotas: Quotas,
 }
 
 impl Memory {
+    /// How many leaves the transparency log has, if it may have grown.
+    pub fn log_size(&self) -> Option<u64> {
+        self.log
+    }
+
     /// Of nothing yet.
     pub fn new(quotas: Quotas) -> Self {
         Self { quotas, ..Self::default() }
@@ -163,7 +171,10 @@ impl<'a> Group<'a> {
                 let result = self.set_blocked(account, other, blocked);
                 self.answer(result, reply)
             }
-            Operation::Register(new, reply) => self.answer(self.register(&new), reply),
+            Operation::Register(new, reply) => {
+                let result = self.register(&new);
+                self.answer(result, reply)
+            }
             Operation::AppendRecord(new, reply) => {
                 let result = self.append_record(&new);
                 self.answer(result, reply)
@@ -219,7 +230,7 @@ impl<'a> Group<'a> {
         Ok(good)
     }
 
-    fn register(&self, new: &NewAccount) -> Result<(), StoreError> {
+    fn register(&mut self, new: &NewAccount) -> Result<(), StoreError> {
         let record = to_cbor(&new.record);
         let known: Option<Vec<u8>> = self
             .transaction
@@ -263,7 +274,18 @@ impl<'a> Group<'a> {
         self.transaction
             .prepare_cached("INSERT INTO device (id, account) VALUES (?, ?)")?
             .execute((new.device.as_bytes(), new.account.as_bytes()))?;
-        self.put_key(&new.message_key)
+        self.put_key(&new.message_key)?;
+        self.appended(new.nickname.folded(), 0, &new.record)
+    }
+
+    /// Whatever appends a record to an account's chain, at this place of it, makes its leaf of the log here.
+    fn appended(&mut self, folded: &str, place: u32, record: &Signed) -> Result<(), StoreError> {
+        let size = match self.memory.log {
+            Some(size) => size,
+            None => log::size(self.transaction)?,
+        };
+        self.memory.log = Some(log::append(self.transaction, size, folded, place, record)?);
+        Ok(())
     }
 
     fn append_record(&mut self, new: &NewRecord) -> Result<(), StoreError> {
@@ -296,6 +318,12 @@ impl<'a> Group<'a> {
         self.transaction
             .prepare_cached("INSERT INTO account_record (account, place, record) VALUES (?, ?, ?)")?
             .execute((new.account.as_bytes(), place + 1, record))?;
+        let folded: String = self
+            .transaction
+            .prepare_cached("SELECT nickname FROM account WHERE id = ?")?
+            .query_row([new.account.as_bytes()], |row| row.get(0))?;
+        let place = u32::try_from(place + 1).unwrap_or(u32::MAX);
+        self.appended(&folded, place, &new.record)?;
         // Where the first of those that go stood; a device that comes beside others begins with what is kept.
         let mut stood = None;
         for device in &new.removed {

@@ -7,12 +7,14 @@
 //! - `writer`: the thread, and grouping
 //! - `apply`: what each operation does inside the group's transaction
 //! - `read`: queries
+//! - `log`: the transparency log
 //! - `prune`: forgetting
 //! - `blobs`: files of sealed chunks
 //! - `usage`: how much room they take, by account
 
 mod apply;
 mod blobs;
+mod log;
 mod prune;
 mod read;
 mod schema;
@@ -26,15 +28,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::wake::{Growth, Wakeups, Watchers};
 use super::{
-    Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, NewRecord, Quotas, Store, StoreError,
-    StoredAccount,
+    Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, NewRecord, ProvenLeaf, Quotas, Store,
+    StoreError, StoredAccount,
 };
-use crate::model::{AccountId, BlobId, DeviceId, Entry, Millis, Nickname, Position, ServerId, Submission};
+use crate::model::{
+    AccountId, BlobId, DeviceId, Entry, Head, Leaf, Millis, NameHash, Nickname, Position, ServerId,
+    Submission,
+};
 use apply::Operation;
 use blobs::Blobs;
 use prune::Prune;
@@ -58,6 +63,8 @@ pub struct SqliteStore {
     quotas: Quotas,
     /// Who waits for more of a blob under way.
     growth: Growth,
+    /// Leaves of the log that are durable.
+    log: watch::Sender<u64>,
 }
 
 impl SqliteStore {
@@ -86,11 +93,12 @@ impl SqliteStore {
         quotas: Quotas,
     ) -> Result<Self, StoreError> {
         let (server_id, epoch) = read::identity(&connection)?;
+        let log = watch::Sender::new(log::size(&connection)?);
         let watchers = Watchers::default();
         let blobs = Blobs::open(folder.join("blobs"))?;
         let usage = Usage::default();
         usage.measure(&connection, &blobs)?;
-        let writer = Writer::start(connection, watchers.clone(), blobs.clone(), quotas)?;
+        let writer = Writer::start(connection, watchers.clone(), blobs.clone(), quotas, log.clone())?;
         Ok(Self {
             server_id,
             epoch,
@@ -100,6 +108,7 @@ impl SqliteStore {
             writer,
             watchers,
             blobs,
+            log,
             usage,
             quotas,
             growth: Growth::default(),
@@ -225,6 +234,22 @@ impl Store for SqliteStore {
 
     fn watch(&self, account: AccountId) -> Wakeups {
         self.watchers.watch(account)
+    }
+
+    async fn log(&self, from: u64, limit: usize) -> Result<(Head, Vec<Leaf>), StoreError> {
+        self.query(move |connection| log::read(connection, from, limit)).await
+    }
+
+    async fn prove_leaf(&self, name: NameHash, size: u64) -> Result<Option<ProvenLeaf>, StoreError> {
+        self.query(move |connection| log::prove_leaf(connection, name, size)).await
+    }
+
+    async fn prove_growth(&self, from: u64, to: u64) -> Result<Vec<[u8; 32]>, StoreError> {
+        self.query(move |connection| log::prove_growth(connection, from, to)).await
+    }
+
+    fn watch_log(&self) -> watch::Receiver<u64> {
+        self.log.subscribe()
     }
 
     async fn put_chunk(

@@ -63,7 +63,7 @@ fn records(connection: &Connection, query: &str, account: &AccountId) -> Result<
     rows.iter().map(|row| decode(row)).collect()
 }
 
-fn decode<'a, T: minicbor::Decode<'a, ()>>(bytes: &'a [u8]) -> Result<T, StoreError> {
+pub fn decode<'a, T: minicbor::Decode<'a, ()>>(bytes: &'a [u8]) -> Result<T, StoreError> {
     minicbor::decode(bytes).map_err(|_| StoreError::Failed("a row of the database is damaged".to_owned()))
 }
 

@@ -112,6 +112,22 @@ CREATE TABLE block (
 -- A device that is its account's no longer: what was wrapped for it is to be wrapped anew.
 ALTER TABLE device ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+-- The transparency log. name: hash of the folded nickname; previous: place of its leaf before; record: hash of
+-- the account record.
+CREATE TABLE log_leaf (
+    place INTEGER PRIMARY KEY NOT NULL,
+    name BLOB NOT NULL,
+    previous INTEGER,
+    record BLOB NOT NULL
+) STRICT;
+CREATE INDEX log_leaf_name ON log_leaf (name, place);
+-- The hashes of its tree, by their places as tlog_tiles numbers them.
+CREATE TABLE log_hash (
+    place INTEGER PRIMARY KEY NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+",
 ];
 
 /// Opens the database for its one writer, making or migrating it.
@@ -159,6 +175,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     draw.execute(("server_id", 32))?;
     draw.execute(("epoch", 7))?;
     drop(draw);
+    // A store of before there was a log.
+    super::log::fill(&transaction)?;
     transaction.commit()?;
     Ok(())
 }

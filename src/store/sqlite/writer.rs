@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::apply::{Applied, Group, Operation};
 use super::blobs::Blobs;
@@ -31,10 +31,11 @@ impl Writer {
         watchers: Watchers,
         blobs: Blobs,
         quotas: Quotas,
+        log: watch::Sender<u64>,
     ) -> Result<Self, StoreError> {
         let (sender, operations) = channel();
         let thread = std::thread::Builder::new().name("store".to_owned());
-        thread.spawn(move || write(connection, &operations, &watchers, &blobs, quotas))?;
+        thread.spawn(move || write(connection, &operations, &watchers, &blobs, quotas, &log))?;
         Ok(Self(Mutex::new(Some(sender))))
     }
 
@@ -67,6 +68,7 @@ fn write(
     watchers: &Watchers,
     blobs: &Blobs,
     quotas: Quotas,
+    log: &watch::Sender<u64>,
 ) {
     let mut memory = super::apply::Memory::new(quotas);
     while let Ok(first) = operations.recv() {
@@ -76,6 +78,10 @@ fn write(
             None => None,
         };
         commit(&mut connection, group, &mut memory, watchers, blobs);
+        if let Some(size) = memory.log_size() {
+            // Committed, or the memory would be empty.
+            log.send_if_modified(|known| std::mem::replace(known, size) != size);
+        }
         if let Some(Operation::Close(reply)) = closing {
             let closed = connection.close().map_err(|(_, error)| error.into());
             let _ = reply.send(closed);

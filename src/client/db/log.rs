@@ -1,0 +1,335 @@
+//! The transparency log as this profile has verified it: every leaf, the hashes above them, signed checkpoints,
+//! what others say about it, and what was found wrong.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use tlog_tiles::{Hash, HashReader, stored_hash_count, stored_hash_index};
+
+use crate::client::Alarm;
+use crate::client::command::AlarmKind;
+use crate::crypto::{Evidence, LogWord};
+use crate::model::log::record_hash;
+use crate::model::{AccountId, Head, Leaf, Millis, NameHash, Nickname, Signed, from_canonical_cbor, to_cbor};
+
+use super::{Sql, signed, unsigned};
+
+/// Heads and words of others that are kept at a time: more are nobody's.
+const KEPT: i64 = 64;
+
+/// Hashes of the tree: those that are stored, and behind them some that are not yet.
+pub(in crate::client) struct Hashes<'a> {
+    db: Option<&'a Connection>,
+    stored: u64,
+    fresh: Vec<Hash>,
+}
+
+impl HashReader for Hashes<'_> {
+    fn read_hashes(&self, places: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+        let missing = || tlog_tiles::Error::IndexesNotInTree;
+        let read = |place: &u64| {
+            if let Some(place) = place.checked_sub(self.stored) {
+                let place = usize::try_from(place).map_err(|_| missing())?;
+                return self.fresh.get(place).copied().ok_or_else(missing);
+            }
+            let found =
+                self.db.ok_or_else(missing)?.prepare_cached("SELECT hash FROM log_hashes WHERE place = ?1");
+            let found = found.and_then(|mut query| query.query_row([signed(*place)], |row| row.get(0)));
+            found.map(Hash).map_err(|error| tlog_tiles::Error::InvalidInput(error.to_string()))
+        };
+        places.iter().map(read).collect()
+    }
+}
+
+impl<'a> Hashes<'a> {
+    /// Of the log as it is stored.
+    pub(in crate::client) fn stored(db: &'a Connection, size: u64) -> Self {
+        Self { db: Some(db), stored: stored_hash_count(size), fresh: Vec::new() }
+    }
+
+    /// Of nothing yet.
+    pub(in crate::client) fn empty() -> Self {
+        Self { db: None, stored: 0, fresh: Vec::new() }
+    }
+
+    /// Adds leaves behind the first `size`.
+    pub(in crate::client) fn append(&mut self, size: u64, leaves: &[Leaf]) -> Sql<()> {
+        for (place, leaf) in (size..).zip(leaves) {
+            let more = tlog_tiles::stored_hashes(place, &leaf.to_bytes(), self).map_err(failed)?;
+            self.fresh.extend(more);
+        }
+        Ok(())
+    }
+
+    /// What the first `size` leaves hash to.
+    pub(in crate::client) fn head(&self, size: u64) -> Sql<Head> {
+        let Hash(root) = tlog_tiles::tree_hash(size, self).map_err(failed)?;
+        Ok(Head { size, root })
+    }
+
+    /// That the first `size` leaves have grown out of the first `from`.
+    pub(in crate::client) fn prove(&self, from: u64, size: u64) -> Sql<Vec<[u8; 32]>> {
+        let proof = tlog_tiles::prove_tree(size, from, self).map_err(failed)?;
+        Ok(proof.into_iter().map(|Hash(hash)| hash).collect())
+    }
+}
+
+fn failed(error: tlog_tiles::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}
+
+/// A checkpoint whose leaves have been verified and are stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::client) struct Known {
+    pub head: Head,
+    pub note: String,
+}
+
+/// The newest checkpoint.
+pub(in crate::client) fn newest(db: &Connection) -> Sql<Option<Known>> {
+    db.prepare_cached("SELECT size, root, note FROM log_checkpoints ORDER BY size DESC LIMIT 1")?
+        .query_row([], |row| {
+            let head = Head { size: unsigned(row.get(0)?), root: row.get(1)? };
+            Ok(Known { head, note: row.get(2)? })
+        })
+        .optional()
+}
+
+/// What a new leaf tells beside that it is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::client) enum Finding {
+    /// The name has a leaf, and this begins another chain.
+    SecondChain(NameHash),
+    /// It names another leaf as the one before it than the name's newest.
+    BrokenChain(NameHash),
+    /// It is for one's own name, and not of one's own making.
+    OwnName([u8; 32]),
+}
+
+/// Appends what was read behind the stored leaves, if that makes the signed head; `None` if it does not.
+pub(in crate::client) fn extend(
+    db: &Transaction<'_>,
+    leaves: &[Leaf],
+    next: &Known,
+    me: NameHash,
+) -> Sql<Option<Vec<Finding>>> {
+    let size = newest(db)?.map_or(0, |known| known.head.size);
+    let mut hashes = Hashes::stored(db, size);
+    hashes.append(size, leaves)?;
+    if hashes.head(size + leaves.len() as u64)? != next.head {
+        return Ok(None);
+    }
+    let mut insert = db.prepare_cached("INSERT INTO log_hashes (place, hash) VALUES (?1, ?2)")?;
+    for (place, Hash(hash)) in (stored_hash_index(0, size)..).zip(&hashes.fresh) {
+        insert.execute(params![signed(place), hash])?;
+    }
+    let mut findings = Vec::new();
+    for (place, leaf) in (size..).zip(leaves) {
+        match (newest_of(db, leaf.name)?, leaf.previous) {
+            (known, previous) if known == previous => {}
+            (Some(_), None) => findings.push(Finding::SecondChain(leaf.name)),
+            _ => findings.push(Finding::BrokenChain(leaf.name)),
+        }
+        if leaf.name == me && !is_own(db, &leaf.record)? {
+            findings.push(Finding::OwnName(leaf.record));
+        }
+        db.prepare_cached("INSERT INTO log_leaves (place, name, previous, record) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![signed(place), leaf.name.0, leaf.previous.map(signed), leaf.record])?;
+    }
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO log_checkpoints (size, root, note, seen_at) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![signed(next.head.size), next.head.root, next.note, signed(Millis::now().0)])?;
+    Ok(Some(findings))
+}
+
+/// Forgets the verified log; what was found wrong stays.
+pub(in crate::client) fn forget(db: &Transaction<'_>) -> Sql<()> {
+    db.execute_batch(
+        "DELETE FROM log_leaves; DELETE FROM log_hashes; DELETE FROM log_checkpoints; DELETE FROM log_heads",
+    )
+}
+
+fn newest_of(db: &Connection, name: NameHash) -> Sql<Option<u64>> {
+    db.prepare_cached("SELECT place FROM log_leaves WHERE name = ?1 ORDER BY place DESC LIMIT 1")?
+        .query_row([name.0], |row| Ok(unsigned(row.get(0)?)))
+        .optional()
+}
+
+/// Whether a chain of records is exactly what the log has of a name.
+pub(in crate::client) fn has_chain(db: &Connection, name: &Nickname, chain: &[Signed]) -> Sql<bool> {
+    let logged: Vec<[u8; 32]> = db
+        .prepare_cached("SELECT record FROM log_leaves WHERE name = ?1 ORDER BY place")?
+        .query_map([NameHash::of(name).0], |row| row.get(0))?
+        .collect::<Sql<_>>()?;
+    Ok(logged.into_iter().eq(chain.iter().map(record_hash)))
+}
+
+/// Notes a record of one's own account as made by oneself: has to be durable before it is published.
+pub(in crate::client) fn made(db: &Connection, record: &Signed) -> Sql<()> {
+    db.prepare_cached("INSERT OR IGNORE INTO log_own (record) VALUES (?1)")?
+        .execute([record_hash(record)])
+        .map(drop)
+}
+
+fn is_own(db: &Connection, record: &[u8; 32]) -> Sql<bool> {
+    db.prepare_cached("SELECT 1 FROM log_own WHERE record = ?1")?.exists([record])
+}
+
+/// How many of one's own records are known here, and how many of them the log has.
+pub(in crate::client) fn own(db: &Connection) -> Sql<(u64, u64)> {
+    db.prepare_cached(
+        "SELECT COUNT(*), COUNT(*) FILTER (WHERE record IN (SELECT record FROM log_leaves)) FROM log_own",
+    )?
+    .query_row([], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))
+}
+
+/// The nicknames of contacts, pinned or not, whose stored records are not what the log has.
+pub(in crate::client) fn outdated(db: &Connection) -> Sql<Vec<Nickname>> {
+    let mut query = db.prepare_cached("SELECT nickname, entry FROM contacts WHERE pinned = 1")?;
+    let mut rows = query.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: Nickname = super::messages::parsed(row, 0)?;
+        let entry: Vec<u8> = row.get(1)?;
+        let entry: Option<crate::model::DirectoryEntry> = from_canonical_cbor(&entry).ok();
+        if let Some(entry) = entry
+            && !has_chain(db, &name, &entry.chain)?
+        {
+            found.push(name);
+        }
+    }
+    Ok(found)
+}
+
+/// A head that came with somebody's message, and where the matter stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::client) enum Standing {
+    Unchecked = 0,
+    /// One's own log had it.
+    Agrees = 1,
+    /// It did not, and the other's signed checkpoint has been asked for.
+    Asked = 2,
+}
+
+/// Notes a head that came with a message, if it is new.
+pub(in crate::client) fn heard(db: &Connection, account: &AccountId, head: &Head) -> Sql<()> {
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO log_heads (size, root, account, state)
+         SELECT ?1, ?2, ?3, ?5 WHERE (SELECT COUNT(*) FROM log_heads WHERE account = ?3 AND state <> 1) < ?4",
+    )?
+    .execute(params![
+        signed(head.size),
+        head.root,
+        account.as_bytes(),
+        KEPT,
+        Standing::Unchecked as i64
+    ])?;
+    // What agreed can be looked at again for little.
+    db.prepare_cached(
+        "DELETE FROM log_heads WHERE state = 1 AND rowid < (SELECT MAX(rowid) FROM log_heads) - 1000",
+    )?
+    .execute([])
+    .map(drop)
+}
+
+/// Heads that nobody has looked at.
+pub(in crate::client) fn unchecked(db: &Connection) -> Sql<Vec<(Head, AccountId)>> {
+    db.prepare_cached("SELECT size, root, account FROM log_heads WHERE state = 0 ORDER BY rowid")?
+        .query_map([], |row| {
+            let head = Head { size: unsigned(row.get(0)?), root: row.get(1)? };
+            Ok((head, AccountId::new(row.get(2)?)))
+        })?
+        .collect()
+}
+
+pub(in crate::client) fn settle(db: &Connection, head: &Head, standing: Standing) -> Sql<()> {
+    db.prepare_cached("UPDATE log_heads SET state = ?3 WHERE size = ?1 AND root = ?2")?
+        .execute(params![signed(head.size), head.root, standing as i64])
+        .map(drop)
+}
+
+/// Keeps what somebody says about the log until it is looked at.
+pub(in crate::client) fn told(db: &Connection, account: &AccountId, word: &LogWord) -> Sql<()> {
+    db.prepare_cached(
+        "INSERT INTO log_words (account, word) SELECT ?1, ?2 WHERE (SELECT COUNT(*) FROM log_words) < ?3",
+    )?
+    .execute(params![account.as_bytes(), to_cbor(word), KEPT])
+    .map(drop)
+}
+
+/// The first word that nobody has looked at: its row, whose it is, and what it says.
+pub(in crate::client) fn next_word(db: &Connection) -> Sql<Option<(i64, AccountId, Option<LogWord>)>> {
+    db.prepare_cached("SELECT place, account, word FROM log_words ORDER BY place LIMIT 1")?
+        .query_row([], |row| {
+            let word: Vec<u8> = row.get(2)?;
+            Ok((row.get(0)?, AccountId::new(row.get(1)?), from_canonical_cbor(&word).ok()))
+        })
+        .optional()
+}
+
+pub(in crate::client) fn forget_word(db: &Connection, place: i64) -> Sql<()> {
+    db.prepare_cached("DELETE FROM log_words WHERE place = ?1")?.execute([place]).map(drop)
+}
+
+/// Keeps an alarm, once for each `about`, and of those about the whole log one of a kind until it is accepted;
+/// whether it is new.
+pub(in crate::client) fn raise(
+    db: &Connection,
+    alarm: &Alarm,
+    about: &[u8],
+    evidence: Option<&Evidence>,
+) -> Sql<bool> {
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO log_alarms (kind, about, nickname, text, at, evidence)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?3 IS NOT NULL OR NOT EXISTS (
+             SELECT 1 FROM log_alarms WHERE kind = ?1 AND nickname IS NULL AND accepted = 0)",
+    )?
+    .execute(params![
+        alarm.alarm.word(),
+        about,
+        alarm.nickname.as_ref().map(Nickname::as_str),
+        alarm.text,
+        signed(alarm.at.0),
+        evidence.map(to_cbor),
+    ])
+    .map(|rows| rows == 1)
+}
+
+/// All alarms, oldest first, with what proves them.
+pub(in crate::client) fn alarms(db: &Connection) -> Sql<Vec<(Alarm, Option<Evidence>)>> {
+    db.prepare_cached("SELECT kind, nickname, text, at, accepted, evidence FROM log_alarms ORDER BY place")?
+        .query_map([], read_alarm)?
+        .collect()
+}
+
+/// Whoever uses this profile has seen the alarms and goes on.
+pub(in crate::client) fn accept(db: &Connection) -> Sql<()> {
+    db.execute("UPDATE log_alarms SET accepted = 1", []).map(drop)
+}
+
+/// A person has decided whose key is right for a name: alarms about it have been heard. A second account is said
+/// in the audit all the same.
+pub(in crate::client) fn settle_name(db: &Connection, name: &Nickname) -> Sql<()> {
+    db.prepare_cached(
+        "UPDATE log_alarms SET accepted = 1 WHERE nickname = ?1 AND kind IN ('not_in_log', 'second_chain')",
+    )?
+    .execute([name.as_str()])
+    .map(drop)
+}
+
+fn read_alarm(row: &Row<'_>) -> Sql<(Alarm, Option<Evidence>)> {
+    let kind: String = row.get(0)?;
+    let nickname: Option<String> = row.get(1)?;
+    let evidence: Option<Vec<u8>> = row.get(5)?;
+    let alarm = Alarm {
+        alarm: AlarmKind::from_word(&kind),
+        nickname: nickname.and_then(|name| name.parse().ok()),
+        text: row.get(2)?,
+        at: Millis(unsigned(row.get(3)?)),
+        accepted: row.get(4)?,
+    };
+    Ok((alarm, evidence.and_then(|bytes| from_canonical_cbor(&bytes).ok())))
+}
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

@@ -1,0 +1,562 @@
+//! The transparency log, audited: every new leaf is fetched and verified against a signed checkpoint, heads that
+//! come with messages are compared with it in the background, and what can't be true is said and kept.
+//!
+//! Somebody else's word accuses nobody: an alarm about the log's keeper rests on its own signatures, or on what
+//! it answered on this connection.
+
+use std::time::Duration;
+
+use minicbor::bytes::ByteArray;
+use tokio::time::timeout;
+
+use crate::client::command::AlarmKind;
+use crate::client::db::log::{self, Finding, Hashes, Known, Standing};
+use crate::client::{Alarm, AuditReport, ClientError, Event};
+use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
+use crate::crypto::record::verify_account;
+use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret};
+use crate::model::{AccountId, Head, Leaf, MessageId, Millis, NameHash, Nickname, Recipient, Signed};
+use crate::protocol::message::{Answer, Verb};
+
+use super::directory::directory;
+use super::{Engine, Me, Session, Trouble, compute, lock, notice};
+
+/// How often the log is read even if nobody says that it has grown.
+const CHECK: Duration = Duration::from_secs(3600);
+/// How long a command waits for the audit before it goes on without.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the server says of its log on a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Access {
+    /// It has none, and none is known to this profile.
+    None,
+    /// It has the one whose key is pinned.
+    Pinned(LogKey),
+    /// It hides the log that it had, or shows another one's key.
+    Lost,
+}
+
+/// A signed checkpoint, and the leaves that the server gave for it.
+struct Read {
+    known: Known,
+    leaves: Vec<Leaf>,
+}
+
+/// An alarm that is about to be raised.
+struct Raise {
+    kind: AlarmKind,
+    nickname: Option<Nickname>,
+    text: String,
+    /// What tells it from others of its kind.
+    about: Vec<u8>,
+    evidence: Option<Evidence>,
+}
+
+impl Raise {
+    fn new(kind: AlarmKind, about: &[u8], text: impl Into<String>) -> Self {
+        Self { kind, nickname: None, text: text.into(), about: about.to_vec(), evidence: None }
+    }
+}
+
+impl Engine {
+    /// The key of the server's log, pinned when it is met first.
+    pub(super) async fn meet_log(&self, shown: Option<[u8; 32]>) -> Result<Access, ClientError> {
+        let (server, pinned) = {
+            let profile = lock(&self.profile);
+            (profile.server_id, profile.log_key)
+        };
+        let shown = shown.map(crate::model::LogPin::new);
+        if let (None, Some(key)) = (pinned, shown) {
+            self.change_profile(|profile| profile.log_key = Some(key)).await?;
+        }
+        Ok(match (pinned.or(shown), shown) {
+            (None, _) => Access::None,
+            (Some(pin), Some(key)) if pin == key => {
+                Access::Pinned(LogKey { server, public: *pin.as_bytes() })
+            }
+            _ => Access::Lost,
+        })
+    }
+
+    /// Audits for as long as the connection lasts.
+    pub(super) async fn audit_always(&self, session: &Session) -> Result<(), Trouble> {
+        loop {
+            match self.audit(session).await {
+                // What the server can't answer now it may answer later.
+                Ok(()) | Err(Trouble::Refused { .. }) => {}
+                Err(trouble) => return Err(trouble),
+            }
+            tokio::select! {
+                () = session.wire.ended() => return Err(Trouble::Lost),
+                () = self.audit.notified() => {}
+                () = tokio::time::sleep(CHECK) => {}
+            }
+        }
+    }
+
+    /// Audits once, within the time that a command has for it.
+    pub(super) async fn audit_soon(&self, session: &Session) -> Result<(), Trouble> {
+        match timeout(PATIENCE, self.audit(session)).await {
+            Ok(Err(Trouble::Refused { .. })) | Err(_) => Ok(()),
+            Ok(done) => done,
+        }
+    }
+
+    /// Reads what is new in the log, and looks at what others have said about it.
+    async fn audit(&self, session: &Session) -> Result<(), Trouble> {
+        self.read_log(session).await?;
+        let Access::Pinned(key) = session.log else { return Ok(()) };
+        while let Some(name) = { lock(&self.outdated).pop() } {
+            match self.look_up_name(session, &name).await {
+                Ok(_) | Err(Trouble::Local(ClientError::NotInLog { .. })) => {}
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        self.check_heads(session).await?;
+        self.hear_words(session, &key).await
+    }
+
+    /// Fetches and verifies every leaf behind those that are stored.
+    pub(super) async fn read_log(&self, session: &Session) -> Result<(), Trouble> {
+        let key = match session.log {
+            Access::None => return Ok(()),
+            Access::Pinned(key) => key,
+            Access::Lost => {
+                return self
+                    .raise(vec![Raise::new(
+                        AlarmKind::LogLost,
+                        b"",
+                        "the server no longer shows the transparency log that this profile knows: it may \
+                         have been replaced, or something is being hidden. Ask whoever runs it",
+                    )])
+                    .await;
+            }
+        };
+        let _alone = self.auditing.lock().await;
+        self.learn_own_records(session).await?;
+        let known = self.db.run(|db| log::newest(db)).await?;
+        let size = known.as_ref().map_or(0, |known| known.head.size);
+        let Some(read) = self.ask_for_log(session, &key, size).await? else {
+            return self.contradicts().await;
+        };
+        let grown = read.known.clone();
+        match known {
+            Some(known) if grown.head.size == size && grown.head == known.head => return Ok(()),
+            Some(known) if grown.head.size <= size => return self.shrank(known, grown).await,
+            _ => {}
+        }
+        let me = NameHash::of(&self.me.nickname);
+        let first = size == 0;
+        let (next, leaves) = (read.known, read.leaves);
+        let again = first || leaves.iter().any(|leaf| leaf.previous.is_some());
+        let extended = self.db.write(move |db| log::extend(db, &leaves, &next, me)).await?;
+        let Some(findings) = extended else {
+            return match known {
+                Some(known) => self.diverged(session, &key, known).await,
+                None => self.contradicts().await,
+            };
+        };
+        *lock(&self.head) = Some(grown.head);
+        let surprising = !findings.is_empty();
+        self.say(findings).await?;
+        let (own, logged) = self.db.run(|db| log::own(db)).await?;
+        if own > 0 && logged == 0 {
+            let text = "the server's transparency log lacks your own account: others can't find you in it. \
+                        Ask whoever runs the server";
+            self.raise(vec![Raise::new(AlarmKind::OwnMissing, b"", text)]).await?;
+        }
+        if again || surprising {
+            let outdated = self.db.run(|db| log::outdated(db)).await?;
+            lock(&self.outdated).extend(outdated);
+            self.audit.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Notes a record of one's own account as made here. Has to come before it is published.
+    pub(super) async fn made_record(&self, record: &Signed) -> Result<(), ClientError> {
+        let record = record.clone();
+        self.db.write(move |db| log::made(db, &record)).await
+    }
+
+    /// Before the log is read for the first time: which records are one's own. The directory's answer counts as
+    /// far as one's own identity key has signed it.
+    async fn learn_own_records(&self, session: &Session) -> Result<(), Trouble> {
+        if self.db.run(|db| log::newest(db)).await?.is_some() {
+            return Ok(());
+        }
+        let account = self.me.account;
+        let entries = directory(session, Verb::LookUpAccount { account }).await?;
+        let own = entries.into_iter().find_map(|entry| {
+            verify_account(&entry.chain).ok().filter(|found| found.id == account).map(|_| entry.chain)
+        });
+        let Some(chain) = own else { return Ok(()) };
+        self.db.write(move |db| chain.iter().try_for_each(|record| log::made(db, record))).await?;
+        Ok(())
+    }
+
+    /// A signed checkpoint, and its leaves from a place on. `None`: what came is not that.
+    async fn ask_for_log(&self, session: &Session, key: &LogKey, from: u64) -> Result<Option<Read>, Trouble> {
+        let mut leaves = Vec::new();
+        let mut first: Option<Known> = None;
+        loop {
+            let next = from + leaves.len() as u64;
+            let (answer, body) = session.wire.ask(Verb::ReadLog { from: next }).await?;
+            let Answer::Log { checkpoint } = answer else { return Err(Trouble::Lost) };
+            let (Ok(head), Some(more)) = (key.verify(&checkpoint), Leaf::all(&body)) else { return Ok(None) };
+            // Later pages may come with a later checkpoint: what is behind the first one's is for the next time.
+            let known = first.get_or_insert(Known { head, note: checkpoint }).clone();
+            let wanted = known.head.size.saturating_sub(next);
+            let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+            if wanted > 0 && more.is_empty() {
+                return Ok(None);
+            }
+            leaves.extend(more.into_iter().take(wanted));
+            if from + leaves.len() as u64 >= known.head.size {
+                return Ok(Some(Read { known, leaves }));
+            }
+        }
+    }
+
+    /// The server shows a log that is no longer than the one that is known, and another one.
+    async fn shrank(&self, known: Known, now: Known) -> Result<(), Trouble> {
+        let (older, newer) = (now.clone(), known.clone());
+        let evidence = self.db.run(move |db| evidence(db, &older, &newer)).await?;
+        if let Some(evidence) = evidence {
+            return self.forked(evidence).await;
+        }
+        let (has, had) = (now.head.size, known.head.size);
+        let text = format!(
+            "the server's transparency log was rolled back: it has {has} entries and had {had}. It may have been \
+             restored from a backup; accounts made since that backup are gone from it. Ask whoever runs the server, \
+             and then accept it with `tellal audit --accept`"
+        );
+        self.raise(vec![Raise::new(AlarmKind::RolledBack, &had.to_be_bytes(), text)]).await
+    }
+
+    /// What was read behind the known leaves does not make what was signed: the whole of it is read anew, and held
+    /// against what is known.
+    async fn diverged(&self, session: &Session, key: &LogKey, known: Known) -> Result<(), Trouble> {
+        let Some(read) = self.ask_for_log(session, key, 0).await? else { return self.contradicts().await };
+        let shown = compute(move || {
+            let mut hashes = Hashes::empty();
+            hashes.append(0, &read.leaves)?;
+            let (size, from) = (read.known.head.size, known.head.size);
+            if size < from || hashes.head(size)? != read.known.head {
+                return Ok(None);
+            }
+            let proof = hashes.prove(from, size)?.into_iter().map(ByteArray::from).collect();
+            let root = hashes.head(from)?.root.into();
+            Ok(Some(Evidence { smaller: known.note, larger: read.known.note, root, proof }))
+        });
+        let shown: Result<_, rusqlite::Error> = shown.await?;
+        match shown.ok().flatten().filter(|evidence| evidence.check(key).is_some()) {
+            Some(evidence) => self.forked(evidence).await,
+            None => self.contradicts().await,
+        }
+    }
+
+    async fn contradicts(&self) -> Result<(), Trouble> {
+        let text = "the server's transparency log contradicts itself: its entries are not what it has signed. \
+                    Ask whoever runs the server";
+        self.raise(vec![Raise::new(AlarmKind::Contradicts, b"", text)]).await
+    }
+
+    async fn forked(&self, evidence: Evidence) -> Result<(), Trouble> {
+        let text = "the server has signed two transparency logs that contradict each other: it shows different \
+                    people different accounts, and may have given out false keys. The proof is kept: \
+                    `tellal audit --export FILE` writes it. Compare fingerprints with your friends before you \
+                    write anything that matters";
+        let about = evidence.smaller.clone().into_bytes();
+        let raise = Raise { evidence: Some(evidence), ..Raise::new(AlarmKind::Forked, &about, text) };
+        self.raise(vec![raise]).await
+    }
+
+    /// Says what new leaves tell.
+    async fn say(&self, findings: Vec<Finding>) -> Result<(), Trouble> {
+        let me = self.me.nickname.clone();
+        let names = self.db.run(|db| crate::client::db::contacts::names(db)).await?;
+        let raised = findings.into_iter().map(|finding| match finding {
+            Finding::OwnName(record) => Raise {
+                nickname: Some(me.clone()),
+                ..Raise::new(
+                    AlarmKind::OwnName,
+                    &record,
+                    format!(
+                        "someone registered a key in your name, {me}: it was not made on this profile. Tell your \
+                         friends to compare fingerprints with you, and ask whoever runs the server"
+                    ),
+                )
+            },
+            Finding::SecondChain(name) | Finding::BrokenChain(name) => {
+                let known = names.iter().find(|known| NameHash::of(known) == name).cloned();
+                let who = known.as_ref().map_or("somebody you don't know".to_owned(), ToString::to_string);
+                let text = format!(
+                    "the server's transparency log has a second account under the name of {who}: one of the two \
+                     is false. Compare fingerprints with {who} before you write anything that matters"
+                );
+                Raise { nickname: known, ..Raise::new(AlarmKind::SecondChain, &name.0, text) }
+            }
+        });
+        let raised = raised.collect();
+        self.raise(raised).await
+    }
+
+    /// A look-up's answer is not what the log has.
+    pub(super) async fn raise_unlogged(&self, name: &Nickname, record: [u8; 32]) -> Result<(), Trouble> {
+        let text = format!(
+            "the server gave out keys for {name} that its transparency log does not have: they may be false. \
+             Compare fingerprints with {name} before you write anything that matters, and ask whoever runs the server"
+        );
+        let raise = Raise { nickname: Some(name.clone()), ..Raise::new(AlarmKind::NotInLog, &record, text) };
+        self.raise(vec![raise]).await
+    }
+
+    /// Keeps alarms and says each once.
+    async fn raise(&self, raised: Vec<Raise>) -> Result<(), Trouble> {
+        let me = self.me.clone();
+        let done = self.commit(move |db, events| {
+            for Raise { kind, nickname, text, about, evidence } in raised {
+                let alarm = Alarm { alarm: kind, nickname, text, at: Millis::now(), accepted: false };
+                if log::raise(db, &alarm, &about, evidence.as_ref())? {
+                    let peer = alarm.nickname.as_ref().unwrap_or(&me.nickname);
+                    let text = format!("ALARM: {}", alarm.text);
+                    events.push(Event::Message(notice(db, &me, peer, text)?));
+                }
+            }
+            Ok(())
+        });
+        Ok(done.await?)
+    }
+
+    /// Compares heads that came with messages. One that is not ours is no proof of anything yet: its bearer is asked
+    /// for a signed checkpoint.
+    async fn check_heads(&self, session: &Session) -> Result<(), Trouble> {
+        let mut waiting = self.db.run(|db| log::unchecked(db)).await?;
+        let ahead = |head: &Head, size: Option<Head>| size.is_none_or(|own| own.size < head.size);
+        let own = *lock(&self.head);
+        if waiting.iter().any(|(head, _)| ahead(head, own)) {
+            self.read_log(session).await?;
+        }
+        let Some(known) = self.db.run(|db| log::newest(db)).await? else { return Ok(()) };
+        for (head, account) in waiting.drain(..) {
+            let size = known.head.size;
+            let agrees = head.size <= size
+                && self.db.run(move |db| Hashes::stored(db, size).head(head.size)).await? == head;
+            if !agrees {
+                let word = LogWord { checkpoint: known.note.clone(), evidence: None, asks: true };
+                self.send_word(session, account, word).await?;
+            }
+            let standing = if agrees { Standing::Agrees } else { Standing::Asked };
+            self.db.write(move |db| log::settle(db, &head, standing)).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at what others have said about the log.
+    async fn hear_words(&self, session: &Session, key: &LogKey) -> Result<(), Trouble> {
+        while let Some((place, account, word)) = self.db.run(|db| log::next_word(db)).await? {
+            if let Some(word) = word {
+                self.hear_word(session, key, account, word).await?;
+            }
+            self.db.write(move |db| log::forget_word(db, place)).await?;
+        }
+        Ok(())
+    }
+
+    async fn hear_word(
+        &self,
+        session: &Session,
+        key: &LogKey,
+        account: AccountId,
+        word: LogWord,
+    ) -> Result<(), Trouble> {
+        // Not signed by the log's key: a mere claim.
+        let Ok(head) = key.verify(&word.checkpoint) else { return Ok(()) };
+        if let Some(evidence) = word.evidence.filter(|evidence| evidence.check(key).is_some()) {
+            self.forked(evidence).await?;
+        }
+        if lock(&self.head).is_none_or(|own| own.size < head.size) {
+            self.read_log(session).await?;
+        }
+        let Some(known) = self.db.run(|db| log::newest(db)).await? else { return Ok(()) };
+        let theirs = Known { head, note: word.checkpoint };
+        let mut found = None;
+        if head.size > known.head.size {
+            let name = self.known(account).await?.map(|person| person.account.nickname.clone());
+            let who = name.as_ref().map_or("somebody".to_owned(), ToString::to_string);
+            let (has, signed) = (known.head.size, head.size);
+            let text = format!(
+                "the server has signed a transparency log of {signed} entries, which {who} has seen, and shows {has} \
+                 here: it was rolled back, or hides something from you. Ask whoever runs it"
+            );
+            self.raise(vec![Raise::new(AlarmKind::Withheld, &head.size.to_be_bytes(), text)]).await?;
+        } else {
+            let own = known.clone();
+            found = self.db.run(move |db| evidence(db, &theirs, &own)).await?;
+        }
+        if let Some(evidence) = found.clone() {
+            self.forked(evidence).await?;
+        }
+        if word.asks || found.is_some() {
+            let word = LogWord { checkpoint: known.note, evidence: found, asks: false };
+            self.send_word(session, account, word).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a word about the log, end to end, outside chains. It is not repeated when it is lost.
+    async fn send_word(&self, session: &Session, account: AccountId, word: LogWord) -> Result<(), Trouble> {
+        let Some(person) = self.known(account).await?.filter(|_| account != self.me.account) else {
+            return Ok(());
+        };
+        let draft = Draft {
+            message: MessageId::generate(),
+            account: self.me.account,
+            recipient: Conversation::Account(account),
+            counter: None,
+            previous: Header::NONE_BEFORE,
+            sent_at: Millis::now(),
+            log: *lock(&self.head),
+        };
+        let (key, now) = (self.device_key.clone(), Millis::now());
+        let sealed = compute(move || {
+            let content = Content::Log(Box::new(word));
+            let envelope = seal(&key, &draft, &content, MessageSecret::generate())?;
+            let keys = person.usable_keys(now);
+            let wraps: Result<Vec<_>, _> =
+                keys.iter().map(|key| wrap(&envelope.secret, &envelope.header_hash, key)).collect();
+            Ok::<_, crate::crypto::SealError>((draft.message, envelope.body, wraps?))
+        });
+        let sealed = sealed.await?.map_err(|error| ClientError::Internal(error.to_string()));
+        let (message, body, wraps) = sealed?;
+        if wraps.is_empty() {
+            return Ok(());
+        }
+        let recipients = vec![Recipient { account, wraps }];
+        let verb = Verb::Submit { message, conversation: account, recipients, blobs: Vec::new() };
+        match session.wire.ask_with(verb, body).await.map_err(Trouble::from) {
+            Ok(_) | Err(Trouble::Refused { .. }) => Ok(()),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Reads and verifies the whole log anew, with proofs from the server that it has grown out of what was known
+    /// and holds one's own account; with `accept`, takes it for the log from now on.
+    pub(super) async fn recheck_log(&self, session: &Session, accept: bool) -> Result<AuditReport, Trouble> {
+        let Access::Pinned(key) = session.log else {
+            self.read_log(session).await?;
+            return self.audit_report(false).await;
+        };
+        if accept {
+            let _alone = self.auditing.lock().await;
+            self.db.write(|db| log::forget(db).and_then(|()| log::accept(db))).await?;
+            *lock(&self.head) = None;
+        }
+        self.audit(session).await?;
+        let Some(read) = self.ask_for_log(session, &key, 0).await? else {
+            self.contradicts().await?;
+            return self.audit_report(false).await;
+        };
+        let (leaves, shown) = (read.leaves, read.known.clone());
+        let right = compute(move || {
+            let mut hashes = Hashes::empty();
+            hashes.append(0, &leaves)?;
+            Ok::<_, rusqlite::Error>(hashes.head(shown.head.size)? == shown.head)
+        });
+        if !right.await?.unwrap_or(false) {
+            self.contradicts().await?;
+            return self.audit_report(false).await;
+        }
+        let proven = self.proven(session, &key, read.known.head).await?;
+        self.audit_report(proven).await
+    }
+
+    /// Whether the server proves that a head has grown out of the known one and holds one's own newest leaf.
+    async fn proven(&self, session: &Session, key: &LogKey, head: Head) -> Result<bool, Trouble> {
+        use tlog_tiles::Hash;
+        let Some(known) = self.db.run(|db| log::newest(db)).await? else { return Ok(false) };
+        if key.verify(&known.note) != Ok(known.head) || known.head.size > head.size || known.head.size == 0 {
+            return Ok(false);
+        }
+        let verb = Verb::ProveGrowth { from: known.head.size, to: head.size };
+        let Answer::LogGrowth { proof } = session.wire.ask(verb).await?.0 else { return Err(Trouble::Lost) };
+        let proof = proof.into_iter().map(|hash| Hash(hash.into())).collect();
+        let (root, old) = (Hash(head.root), Hash(known.head.root));
+        let grown = tlog_tiles::check_tree(&proof, head.size, root, known.head.size, old).is_ok();
+        let nickname = self.me.nickname.clone();
+        let verb = Verb::ProveLeaf { nickname, size: head.size };
+        let Answer::LogLeaf { leaf } = session.wire.ask(verb).await?.0 else { return Err(Trouble::Lost) };
+        let Some(leaf) = leaf else { return Ok(false) };
+        let bytes = <[u8; Leaf::SIZE]>::try_from(leaf.leaf.as_slice());
+        let mine =
+            bytes.as_ref().is_ok_and(|bytes| Leaf::from_bytes(bytes).name == NameHash::of(&self.me.nickname));
+        let hash = tlog_tiles::record_hash(&leaf.leaf);
+        let proof = leaf.proof.into_iter().map(|hash| Hash(hash.into())).collect();
+        let held = tlog_tiles::check_record(&proof, head.size, root, leaf.place, hash).is_ok();
+        Ok(grown && mine && held)
+    }
+
+    /// How the log stands.
+    pub(super) async fn audit_report(&self, rechecked: bool) -> Result<AuditReport, Trouble> {
+        let (server, key) = {
+            let profile = lock(&self.profile);
+            (profile.server_id, profile.log_key)
+        };
+        let key = key.map(|key| LogKey { server, public: *key.as_bytes() });
+        let (known, alarms) = self.db.run(|db| Ok((log::newest(db)?, log::alarms(db)?))).await?;
+        let evidence = alarms.iter().filter_map(|(_, evidence)| evidence.clone());
+        Ok(AuditReport {
+            log_key: key.map(|key| key.verifier_key()),
+            size: known.as_ref().map_or(0, |known| known.head.size),
+            root: known.as_ref().map(|known| crate::model::EnvelopeHash::new(known.head.root).to_string()),
+            checkpoint: known.map(|known| known.note),
+            rechecked,
+            evidence: evidence.map(Into::into).collect(),
+            alarms: alarms.into_iter().map(|(alarm, _)| alarm).collect(),
+        })
+    }
+}
+
+/// What shows that two checkpoints contradict each other, the larger being one whose leaves are stored. `None`: they
+/// do not.
+fn evidence(
+    db: &rusqlite::Connection,
+    smaller: &Known,
+    larger: &Known,
+) -> crate::client::db::Sql<Option<Evidence>> {
+    let (from, size) = (smaller.head.size, larger.head.size);
+    let hashes = Hashes::stored(db, size);
+    let root = hashes.head(from)?.root;
+    if from == 0 || root == smaller.head.root {
+        return Ok(None);
+    }
+    let proof = hashes.prove(from, size)?.into_iter().map(ByteArray::from).collect();
+    Ok(Some(Evidence {
+        smaller: smaller.note.clone(),
+        larger: larger.note.clone(),
+        root: root.into(),
+        proof,
+    }))
+}
+
+/// Takes in what somebody said of the log beside a message, or instead of one.
+pub(super) fn note(
+    db: &rusqlite::Transaction<'_>,
+    me: &Me,
+    account: AccountId,
+    head: Option<&Head>,
+    content: &Content,
+) -> crate::client::db::Sql<bool> {
+    if account == me.account {
+        return Ok(false);
+    }
+    if let Some(head) = head.filter(|head| head.size > 0 && head.size <= crate::model::log::LOG_LIMIT) {
+        log::heard(db, &account, head)?;
+    }
+    if let Content::Log(word) = content {
+        log::told(db, &account, word)?;
+    }
+    Ok(head.is_some())
+}
