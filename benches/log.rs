@@ -40,6 +40,7 @@ fn account(number: u64) -> NewAccount {
         nickname: name(number),
         device,
         record: record(4),
+        invite: None,
         message_key: NewMessageKey {
             device,
             key: KeyId::new(id(3, number)),
@@ -99,11 +100,8 @@ async fn main() {
             let group = records..(records + GROUP).min(size);
             records = group.end;
             // Queued at once, so that the store commits them together.
-            for registered in
-                group.map(|number| tokio::spawn(store.register(account(number)))).collect::<Vec<_>>()
-            {
-                registered.await.unwrap().unwrap();
-            }
+            let registering = group.map(|number| store.register(account(number)));
+            futures_util::future::join_all(registering).await.into_iter().for_each(|done| done.unwrap());
         }
         let each = begun.elapsed().as_secs_f64() * 1e6 / (size - from) as f64;
         println!(
