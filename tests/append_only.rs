@@ -79,8 +79,8 @@ fn place(read: &[String], end: &str) -> usize {
 
 fn converse(style: &Style) {
     let server = Server::start();
-    let [ayşe, burak, 지민, 小明] =
-        ["ayşe", "burak", "지민", "小明"].map(|name| Profile::register(&server, name));
+    let [ayşe, burak, 지민, 小明, zoé] =
+        ["ayşe", "burak", "지민", "小明", "zoé"].map(|name| Profile::register(&server, name));
     for number in 0..30 {
         burak.send("ayşe", &format!("earlier {number}"));
     }
@@ -118,19 +118,19 @@ fn converse(style: &Style) {
     screen.wait("the newest of the history", |parser| {
         parser.screen().contents().matches("burak: uzun").count() == 1
     });
-    let mut there = burak.start(["receive", "--follow", "--mute"]);
-    screen.wait_for(&format!("{}burak is online", style.mark));
+    let mut there = zoé.start(["receive", "--follow", "--mute"]);
+    screen.wait_for(&format!("{}zoé is online", style.mark));
     screen.type_keys("yarım");
     screen.wait("what was typed", |parser| parser.screen().contents().contains("yarım"));
     there.kill();
-    screen.wait_for(&format!("{}burak is offline", style.mark));
+    screen.wait_for(&format!("{}zoé is offline", style.mark));
     screen.type_keys("\u{15}/unread\r/to 지민\r/help\r/quit\r");
     assert_eq!(screen.finish(), 0);
 
     let read = style.read(&screen);
     let first = place(&read, "burak: selam");
     assert_eq!(read[first + 1], "      iki satır");
-    for end in ["burak is online", "burak is offline"] {
+    for end in ["zoé is online", "zoé is offline"] {
         assert!(read.contains(&format!("{}{end}", style.mark)), "{}", read.join("\n"));
     }
     let asked = read.iter().filter(|line| line.contains("earlier ")).count();
@@ -154,7 +154,7 @@ fn record_and_play(style: &Style) {
     let variables: Vec<(&str, &str)> =
         card_env.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
     let mut screen = style.chat(&ayşe, &variables);
-    screen.type_keys("/voice\r");
+    screen.type_keys("/voice --even-silent\r");
     screen.wait_for(&format!("{}recording for burak", style.mark));
     burak.send("ayşe", "konuş konuş");
     screen.wait_for("burak: konuş konuş");

@@ -87,6 +87,7 @@ fn it_is_heard_the_microphone_and_a_sentence_in_each_language() {
     // Where each was in what is heard, once it had been.
     let mut ends = std::collections::BTreeMap::new();
     while let Some(line) = doctor.line() {
+        assert!(!line.starts_with("no  ") || line.starts_with("no  passphrase"), "{line}");
         let what: String = line.chars().skip(4).take_while(|c| *c != '(').collect();
         ends.insert(what, heard.so_far().len());
     }

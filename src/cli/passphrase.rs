@@ -7,6 +7,7 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::Result;
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
@@ -56,5 +57,31 @@ pub fn from_fd(fd: u32) -> Result<Passphrase> {
 
 /// What a person types on the terminal, without echo. `None`: nothing, or there is no terminal.
 fn typed(prompt: &str) -> Option<Passphrase> {
+    // Before the prompt: who types at once, or has typed already, is not shown either.
+    let _unseen = Unseen::begin();
     rpassword::prompt_password(prompt).ok().map(Zeroizing::new).and_then(Passphrase::new)
+}
+
+/// A terminal that shows nothing of what is typed; it does again when this is dropped.
+struct Unseen {
+    terminal: File,
+    before: Termios,
+}
+
+impl Unseen {
+    fn begin() -> Option<Self> {
+        let terminal = File::open("/dev/tty").ok()?;
+        let before = tcgetattr(&terminal).ok()?;
+        let mut now = before.clone();
+        now.local_flags.remove(LocalFlags::ECHO);
+        tcsetattr(&terminal, SetArg::TCSANOW, &now).ok()?;
+        Some(Self { terminal, before })
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        // A terminal that has gone needs nothing.
+        let _ = tcsetattr(&self.terminal, SetArg::TCSANOW, &self.before);
+    }
 }

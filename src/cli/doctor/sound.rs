@@ -89,7 +89,8 @@ pub async fn echo(app: &App) -> Vec<Check> {
         Ok(note) => note,
         Err(error) => return vec![Check::error(what, &error.to_string())],
     };
-    let playback = app.speaker().play(note.wav);
+    let speaker = app.speaker();
+    let playback = speaker.play(note.wav);
     let played = match timeout(PATIENCE, playback.wait()).await {
         Ok(Ok(())) => Check::good(back, "what was recorded was played: was it heard?"),
         Ok(Err(error)) => Check::error(back, &error.to_string()),

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::sync::Arc;
 
 use rustls::NamedGroup;
