@@ -10,7 +10,6 @@
     reason = "a benchmark may"
 )]
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use tellal::model::{AccountId, DeviceId, KeyId, Leaf, Millis, NameHash, Nickname, Signed};
@@ -47,6 +46,7 @@ fn account(number: u64) -> NewAccount {
         nickname: name(number),
         device,
         record: record(4),
+        invite: None,
         message_key: NewMessageKey {
             device,
             key: KeyId::new(id(3, number)),
@@ -54,7 +54,6 @@ fn account(number: u64) -> NewAccount {
             supersedes: None,
             record: record(5),
         },
-        invite: None,
     }
 }
 
@@ -99,7 +98,7 @@ fn resident() -> u64 {
 async fn main() {
     let chosen = std::env::var("TELLAL_RECORDS").unwrap_or_else(|_| "100000,1000000".to_owned());
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(SqliteStore::open(folder.path()).unwrap());
+    let store = SqliteStore::open(folder.path()).unwrap();
     let mut records = 0;
     for size in chosen.split(',').map(|size| size.trim().parse::<u64>().unwrap()) {
         let (begun, from) = (Instant::now(), records);
@@ -107,13 +106,8 @@ async fn main() {
             let group = records..(records + GROUP).min(size);
             records = group.end;
             // Queued at once, so that the store commits them together.
-            let register = |number| {
-                let store = Arc::clone(&store);
-                tokio::spawn(async move { store.register(account(number)).await })
-            };
-            for registered in group.map(register).collect::<Vec<_>>() {
-                registered.await.unwrap().unwrap();
-            }
+            let registering = group.map(|number| store.register(account(number)));
+            futures_util::future::join_all(registering).await.into_iter().for_each(|done| done.unwrap());
         }
         let each = begun.elapsed().as_secs_f64() * 1e6 / (size - from) as f64;
         println!(

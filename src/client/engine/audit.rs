@@ -168,7 +168,9 @@ impl Engine {
         }
         if again || surprising {
             let outdated = self.db.run(|db| log::outdated(db)).await?;
-            lock(&self.outdated).extend(outdated);
+            // New keys of one's own are this profile's own business.
+            let others = outdated.into_iter().filter(|name| *name != self.me.nickname);
+            lock(&self.outdated).extend(others);
             self.audit.notify_one();
         }
         Ok(())

@@ -144,11 +144,15 @@ impl Engine {
             Link::Up(session) if !session.wire.is_closed() => Some(session.clock_ahead_ms),
             _ => None,
         };
-        let server_fingerprint = lock(&self.profile).server_fingerprint();
+        // Between new keys and the core that begins with them, the profile is ahead.
+        let (server_fingerprint, identity) = {
+            let profile = lock(&self.profile);
+            (profile.server_fingerprint(), profile.identity.unwrap_or(self.me.identity))
+        };
         Ok(Status {
             nickname: self.me.nickname.clone(),
             account: self.me.account,
-            fingerprint: self.me.identity.fingerprint(),
+            fingerprint: identity.fingerprint(),
             color: self.me.color,
             server: self.address.to_string(),
             server_fingerprint,
