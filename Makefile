@@ -17,7 +17,7 @@ test:
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --no-default-features --features server -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
-	cargo test
+	scripts/test
 
 clean:
 	cargo clean

@@ -157,7 +157,7 @@ fn record_and_play(style: &Style) {
     let variables: Vec<(&str, &str)> =
         card_env.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
     let mut screen = style.chat(&ayşe, &variables);
-    screen.type_keys("/voice --even-silent\r");
+    screen.type_keys("/voice\r");
     screen.wait_for(&format!("{}recording for burak", style.mark));
     burak.send("ayşe", "konuş konuş");
     screen.wait_for("burak: konuş konuş");
