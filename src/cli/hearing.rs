@@ -117,7 +117,8 @@ impl Hearing {
             match key {
                 Press::Char('q') | Press::End => return self.end(aloud).await,
                 Press::Char('n') => aloud.skip(),
-                Press::Char('r') => aloud.repeat(),
+                Press::Char('r') if aloud.repeat() => {}
+                Press::Char('r') => app.out.note("(nothing has been heard yet)"),
                 Press::Char('m') if aloud.more() => {}
                 Press::Char('m') => app.out.note("(there is no more)"),
                 Press::Char('-' | '_') => aloud.slower(),

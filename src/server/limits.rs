@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub struct Limits {
     /// Connections at once, in all.
     pub connections: u32,
-    /// Connections at once from one [`Source`].
+    /// Connections at once from one source: an IPv4 address, or an IPv6 network of 64 bits.
     pub connections_per_address: u32,
     /// Logins that a source may try in a minute.
     pub logins: u32,

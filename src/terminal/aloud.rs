@@ -228,14 +228,14 @@ impl Aloud {
         kept.len()
     }
 
-    /// Hears what is heard now, or was last, once more from its beginning.
-    pub fn repeat(&self) {
+    /// Hears what is heard now, or was last, once more from its beginning; whether there is such.
+    pub fn repeat(&self) -> bool {
         let mut state = self.inner.shared.state();
-        if let Some(what) = state.last.clone() {
-            state.queue.push_front(Job { what, named: true, done: None });
-            self.inner.shared.hush(&state);
-            self.inner.shared.wake.notify_one();
-        }
+        let Some(what) = state.last.clone() else { return false };
+        state.queue.push_front(Job { what, named: true, done: None });
+        self.inner.shared.hush(&state);
+        self.inner.shared.wake.notify_one();
+        true
     }
 
     /// Goes on with the long text that was cut last; whether there is one.

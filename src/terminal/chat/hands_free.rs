@@ -20,7 +20,8 @@ impl Talk {
         match what {
             Heard::More if !aloud.more() => self.words("there is no more"),
             Heard::More => {}
-            Heard::Again => aloud.repeat(),
+            Heard::Again if !aloud.repeat() => self.words("nothing has been heard yet"),
+            Heard::Again => {}
             Heard::Skip => aloud.skip(),
             Heard::Slower => aloud.slower(),
             Heard::Faster => aloud.faster(),
