@@ -40,7 +40,9 @@ impl Hearing {
                 // A closed stderr is ignored.
                 let _ = progress::beside(|| writeln!(stderr(), "tellal: {}", sanitize::line(trouble)));
             });
-            aloud.draw_progress();
+            if !app.out.lines.plain {
+                aloud.draw_progress();
+            }
             aloud
         });
         Self { aloud, play, speak, asked: true }

@@ -16,11 +16,11 @@ pub const DRAW: Duration = Duration::from_millis(100);
 /// What is drawn now. There is one terminal, and one note is played or recorded at a time.
 static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Draws until the note's end.
+/// Draws until the note's end, with its waveform where that is known.
 ///
 /// # Errors
 /// When it can't be played.
-pub async fn show(playback: &Playback) -> Result<(), AudioError> {
+pub async fn show(playback: &Playback, peaks: &[u8]) -> Result<(), AudioError> {
     let line = Line::draw(true);
     let mut ticks = tokio::time::interval(DRAW);
     let end = playback.wait();
@@ -28,7 +28,7 @@ pub async fn show(playback: &Playback) -> Result<(), AudioError> {
     loop {
         tokio::select! {
             done = &mut end => return done,
-            _ = ticks.tick() => line.set(Standing::of(playback, &[]).line(false)),
+            _ = ticks.tick() => line.set(Standing::of(playback, peaks).line(false)),
         }
     }
 }

@@ -106,7 +106,7 @@ impl<T: Fn(&str)> Reader<T> {
                 Body::Text { text } => self.say(message, text, named).await,
                 Body::Notice { text } => self.remark(message, text).await,
                 Body::Voice { live: true, .. } => self.live(message, named).await,
-                Body::Voice { .. } => {
+                Body::Voice { position_ms, peaks, .. } => {
                     let wav = match wav {
                         Some(wav) => wav.to_vec(),
                         None => match self.client.audio(MessageRef::Number(message.number)).await {
@@ -121,12 +121,10 @@ impl<T: Fn(&str)> Reader<T> {
                             Outcome::Heard => {}
                         }
                     }
-                    let from = match message.body {
-                        Body::Voice { position_ms, .. } => Duration::from_millis(position_ms),
-                        Body::Text { .. } | Body::Notice { .. } => Duration::ZERO,
-                    };
+                    let from = Duration::from_millis(*position_ms);
                     let start = |speed| Start { from, speed };
-                    let outcome = self.play(|speaker, speed| speaker.play_from(wav, start(speed))).await;
+                    let outcome =
+                        self.play(|speaker, speed| speaker.play_from(wav, start(speed)), peaks).await;
                     self.heard(&message.from);
                     outcome
                 }
@@ -153,7 +151,7 @@ impl<T: Fn(&str)> Reader<T> {
         let outcome = match sound {
             Ok(sound) => {
                 let start = |speed| Start { speed, ..Start::default() };
-                self.play(|speaker, speed| speaker.play_sound(sound, start(speed))).await
+                self.play(|speaker, speed| speaker.play_sound(sound, start(speed)), &[]).await
             }
             Err(error) => Outcome::Unavailable(error.to_string()),
         };
@@ -229,7 +227,7 @@ impl<T: Fn(&str)> Reader<T> {
     }
 
     /// Plays what is begun, at the speed given with the loudspeaker.
-    async fn play(&self, begin: impl FnOnce(&Speaker, f32) -> Playback) -> Outcome {
+    async fn play(&self, begin: impl FnOnce(&Speaker, f32) -> Playback, peaks: &[u8]) -> Outcome {
         let playback = {
             let mut state = self.shared.state();
             // Stopped between the name and the note.
@@ -240,7 +238,7 @@ impl<T: Fn(&str)> Reader<T> {
             state.playing.insert(begin(&self.speaker, speed)).clone()
         };
         let draw = self.shared.state().draw;
-        let played = if draw { progress::show(&playback).await } else { playback.wait().await };
+        let played = if draw { progress::show(&playback, peaks).await } else { playback.wait().await };
         match played {
             Ok(()) => Outcome::Heard,
             Err(error) => {
