@@ -71,7 +71,8 @@ fn every_language_is_spoken_by_its_own_voice_one_text_after_the_other() {
     let shown = scene.run(&["receive", "--speak", "--json", "--mute"]).json();
     assert_eq!(shown.len(), TEXTS.len());
     let samples = heard.stop();
-    let stretches = signal::bursts(&samples, RATE, 0.25);
+    // Between two of them it is silent for as long as the service takes to begin: a tenth of a second and more.
+    let stretches = signal::bursts(&samples, RATE, 0.08);
     let (begin, end) = (stretches.first().unwrap().0, stretches.last().unwrap().1);
     let together = seconds_of_sound(&samples);
     println!(
