@@ -111,7 +111,7 @@ fn converse(style: &Style) {
     burak.send("ayşe", &"uzun ".repeat(40));
     screen.wait_for("burak: uzun");
     screen.type_keys("\r");
-    let [(_, sent)]: [(String, String); 1] = burak.receive_texts().try_into().unwrap();
+    let [(_, sent)]: [(String, String); 1] = burak.wait_for_texts().try_into().unwrap();
     assert_eq!(sent, format!("아 안녕하{long}").trim_end());
 
     // What is asked for, more of it than there are rows; and who comes and goes.

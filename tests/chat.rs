@@ -58,7 +58,7 @@ fn what_arrives_stands_above_the_line_being_typed_which_stays_as_it_is() {
     screen.type_keys("\r");
     // The prompt counts what others wrote meanwhile.
     screen.wait_for_cursor("you → burak (지민 1 new)> ");
-    assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "안세하".to_owned())]);
+    assert_eq!(burak.wait_for_texts(), [("ayşe".to_owned(), "안세하".to_owned())]);
     assert_eq!(screen.lines().iter().filter(|line| line.contains("안세하")).count(), 1, "it is shown once");
 
     // To the other one: no longer new, and said what was said.

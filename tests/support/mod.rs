@@ -424,7 +424,17 @@ impl Profile {
     /// The texts that are new, with their senders.
     #[track_caller]
     pub fn receive_texts(&self) -> Vec<(String, String)> {
-        let word = |message: &Value, field: &str| message[field].as_str().unwrap_or_default().to_owned();
-        self.receive().iter().map(|message| (word(message, "from"), word(message, "text"))).collect()
+        texts(&self.receive())
     }
+
+    /// The same, of something that is still on its way.
+    #[track_caller]
+    pub fn wait_for_texts(&self) -> Vec<(String, String)> {
+        texts(&self.run(["receive", "--wait", "60", "--json"]).json())
+    }
+}
+
+fn texts(messages: &[Value]) -> Vec<(String, String)> {
+    let word = |message: &Value, field: &str| message[field].as_str().unwrap_or_default().to_owned();
+    messages.iter().map(|message| (word(message, "from"), word(message, "text"))).collect()
 }
