@@ -140,11 +140,7 @@ fn keys_stop_repeat_skip_go_on_and_change_the_pace() {
     // As fast as it goes, until it says that there is more.
     listen.type_keys("+++++++++++++++++++++");
     let more = "more seconds, press more";
-    let deadline = Instant::now() + 2 * support::TIMEOUT;
-    while !scene.asked().last().unwrap().text.contains(more) {
-        assert!(Instant::now() < deadline, "{:#?}", scene.asked());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    scene.wait_until(more, 2 * support::TIMEOUT, |asked| asked.last().unwrap().text.contains(more));
     let heard = scene.card.record_loudspeaker();
     heard.wait_until("it has said that there is more", has_ended);
     let before = scene.asked();
@@ -160,11 +156,8 @@ fn keys_stop_repeat_skip_go_on_and_change_the_pace() {
     scene.ayşe.send("burak", "This is the one after it, and it is short.");
     listen.wait_for("it is short");
     listen.type_keys("n");
-    let deadline = Instant::now() + support::TIMEOUT;
-    while !scene.asked().last().unwrap().text.contains("the one after it") {
-        assert!(Instant::now() < deadline, "{:#?}", scene.asked());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let after = "the one after it";
+    scene.wait_until(after, support::TIMEOUT, |asked| asked.last().unwrap().text.contains(after));
     listen.type_keys("q");
     assert_eq!(listen.finish(), 0);
 }
@@ -179,25 +172,12 @@ fn two_hundred_messages_at_once_are_read_in_order_one_at_a_time_until_they_are_s
     let lines: String = (0..COUNT).map(|number| format!("{number}\n")).collect();
     scene.ayşe.run_with_stdin(["chat", "burak", "--mute"], lines.as_bytes()).ok();
     let heard = scene.card.record_loudspeaker();
-    let deadline = Instant::now() + 10 * support::TIMEOUT;
-    while scene.asked().len() < COUNT {
-        assert!(Instant::now() < deadline, "{} of {COUNT}", scene.asked().len());
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    let asked = scene.wait_until("all of them", 10 * support::TIMEOUT, |asked| asked.len() >= COUNT);
     heard.wait_until("the last one has been read", has_ended);
-    let asked = scene.asked();
     let numbers: Vec<String> = (0..COUNT).map(|number| number.to_string()).collect();
     let read: Vec<&str> = asked.iter().map(|asked| asked.text.trim_start_matches("ayşe: ")).collect();
     assert_eq!(read, numbers);
-    // One at a time: nothing is handed to the service before the one before it has ended.
-    let log = scene.log();
-    let mut under_way = 0usize;
-    for line in log.lines() {
-        under_way += usize::from(line.contains("Queueing message |"));
-        assert!(under_way <= 1, "{line}");
-        let over = line.contains("while speaking: |702 END") || line.contains("while speaking: |703 STOP");
-        under_way -= usize::from(over);
-    }
+    scene.assert_one_at_a_time();
     let samples = heard.so_far();
     println!("{:.1} s for {COUNT}", samples.len() as f32 / RATE as f32);
     // And again; a key, and nothing more is said.
@@ -244,11 +224,8 @@ fn a_speech_service_that_dies_is_said_once_texts_go_on_and_it_comes_back() {
         "tellal: the speech service has ended in mid-sentence; it is started again, texts go on meanwhile"
     );
     assert_eq!(told_line(), "tellal: the speech service is back: what was cut off is read again");
-    let deadline = Instant::now() + support::TIMEOUT;
-    while !texts(&scene.asked()).contains(&"And this is what was written meanwhile.") {
-        assert!(Instant::now() < deadline, "{:#?}", scene.asked());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let meanwhile = "And this is what was written meanwhile.";
+    scene.wait_until(meanwhile, support::TIMEOUT, |asked| texts(asked).contains(&meanwhile));
     // The service's log is begun anew with it.
     let asked = scene.asked();
     assert!(texts(&asked).iter().any(|said| said.ends_with(text)), "{asked:?}");

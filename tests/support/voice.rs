@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::card::Card;
 use super::screen::Screen;
@@ -105,7 +105,7 @@ impl Scene {
         let deadline = Instant::now() + TIMEOUT;
         while path.exists() {
             assert!(Instant::now() < deadline, "the speech service does not end");
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -115,15 +115,35 @@ impl Scene {
     }
 
     /// Waits until so many pieces have been handed to the service; all of them.
+    #[track_caller]
     pub fn wait_for_asked(&self, count: usize) -> Vec<Asked> {
-        let deadline = Instant::now() + TIMEOUT;
+        self.wait_until(&format!("{count} pieces"), TIMEOUT, |asked| asked.len() >= count)
+    }
+
+    /// Waits until what has been handed to the service is as wanted; all of it.
+    #[track_caller]
+    pub fn wait_until(&self, what: &str, longest: Duration, wanted: impl Fn(&[Asked]) -> bool) -> Vec<Asked> {
+        let deadline = Instant::now() + longest;
         loop {
             let asked = self.asked();
-            if asked.len() >= count {
+            if wanted(&asked) {
                 return asked;
             }
-            assert!(Instant::now() < deadline, "{count} pieces are not read: {asked:#?}");
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert!(Instant::now() < deadline, "{what} not read: {asked:#?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Nothing was handed to the service before the one before it had ended.
+    #[track_caller]
+    pub fn assert_one_at_a_time(&self) {
+        let mut under_way = 0usize;
+        for line in self.log().lines() {
+            under_way += usize::from(line.contains("Queueing message |"));
+            assert!(under_way <= 1, "{line}");
+            let over =
+                line.contains("while speaking: |702 END") || line.contains("while speaking: |703 STOP");
+            under_way -= usize::from(over);
         }
     }
 }
