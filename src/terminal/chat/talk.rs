@@ -255,7 +255,7 @@ impl Talk {
                     Flow::On
                 }
                 () = sleep_until(self.settled), if !self.settling.is_empty() => {
-                    self.client.mark_shown(&std::mem::take(&mut self.settling)).await?;
+                    self.settle_shown().await?;
                     Flow::On
                 }
                 () = at(self.leaving.iter().map(|(_, due)| *due).min()) => {
@@ -310,9 +310,7 @@ impl Talk {
                 self.settling.extend(numbers);
             }
         }
-        if !self.settling.is_empty() {
-            self.client.mark_shown(&self.settling).await?;
-        }
+        self.settle_shown().await?;
         let count = self.unsent.len();
         if self.face.is_terminal() {
             if count > 0 && self.link != Link::Up {
@@ -328,6 +326,18 @@ impl Talk {
             (Some(error), _) => Err(error.into()),
             (None, Link::Down { reason }) if count > 0 => Err(ChatError::Waiting { count, reason }),
             _ => Ok(()),
+        }
+    }
+
+    /// What stands on the screen counts as shown.
+    async fn settle_shown(&mut self) -> Result<(), ChatError> {
+        if self.settling.is_empty() {
+            return Ok(());
+        }
+        match self.client.mark_shown(&std::mem::take(&mut self.settling)).await {
+            // Locked from outside: that is told as an event, and these are new when it is opened again.
+            Err(ClientError::Locked { .. }) => Ok(()),
+            settled => Ok(settled?),
         }
     }
 
