@@ -6,10 +6,13 @@
 use std::io::Cursor;
 
 use bytes::{Bytes, BytesMut};
+use minicbor::bytes::{ByteArray, ByteVec};
 use tellal::audio::wav;
 use tellal::crypto::envelope::{self, Content};
-use tellal::crypto::record;
-use tellal::model::{AccountRecord, MessageKeyRecord, Nickname, Signed, from_canonical_cbor, to_cbor};
+use tellal::crypto::{LogKey, LogWord, proof, record};
+use tellal::model::{
+    AccountRecord, Head, Leaf, MessageKeyRecord, Nickname, ServerId, Signed, from_canonical_cbor, to_cbor,
+};
 use tellal::protocol::frame::{self, Frame, Limit};
 use tellal::protocol::message::{Push, Request};
 use tellal::speech::text;
@@ -65,6 +68,34 @@ pub fn record(data: &[u8]) {
     {
         // Fuzzers do not forge signatures: whoever gets here was put into the corpus.
         let _ = record::verify_message_key(&account, &key);
+    }
+}
+
+/// What is proven about the transparency log: checkpoints, leaves and their paths, growth, evidence.
+pub fn proof(data: &[u8]) {
+    let key = LogKey { server: ServerId::new([0x5e; 32]), public: [0x5e; 32] };
+    if let Ok(note) = std::str::from_utf8(data) {
+        assert!(key.verify(note).is_err(), "nobody has that key");
+    }
+    for leaf in Leaf::all(data).unwrap_or_default() {
+        assert_eq!(Leaf::from_bytes(&leaf.to_bytes()), leaf);
+    }
+    if let Ok(word) = from_canonical_cbor::<LogWord>(data) {
+        assert_eq!(to_cbor(&word), data);
+        assert!(word.evidence.is_none_or(|evidence| evidence.check(&key).is_none()));
+    }
+    type Held = (Head, u64, ByteVec, Vec<ByteArray<32>>);
+    if let Ok((head, place, leaf, path)) = minicbor::decode::<Held>(data)
+        && proof::holds(&head, place, &leaf, &path)
+    {
+        let other = [leaf.as_slice(), &[0]].concat();
+        assert!(!proof::holds(&head, place, &other, &path), "one place, one leaf");
+    }
+    if let Ok((from, to, path)) = minicbor::decode::<(Head, Head, Vec<ByteArray<32>>)>(data)
+        && proof::has_grown(&from, &to, &path)
+    {
+        let root = from.root.map(|byte| !byte);
+        assert!(!proof::has_grown(&Head { root, ..from }, &to, &path), "out of one log alone");
     }
 }
 

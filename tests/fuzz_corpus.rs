@@ -40,6 +40,11 @@ fn records() {
 }
 
 #[test]
+fn proofs() {
+    replay("proof", targets::proof);
+}
+
+#[test]
 fn wav_files() {
     replay("wav", targets::wav);
 }

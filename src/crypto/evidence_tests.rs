@@ -1,6 +1,6 @@
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use proptest::prelude::*;
-use tlog_tiles::HashReader;
+use tlog_tiles::{Hash, HashReader};
 
 use super::*;
 use crate::model::ServerId;

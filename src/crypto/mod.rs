@@ -20,6 +20,7 @@
 //! - [`keys`]: RSA keys and what is done with them (RFC 8017: OAEP and PSS, both with SHA-256)
 //! - [`fernet`]: the key of one message, and the tokens made with it
 //! - [`checkpoint`]: signed heads of the transparency log
+//! - [`proof`]: that the log holds a leaf, that it has only grown
 //! - [`evidence`]: two signed heads that can't both be true
 //! - [`passphrase`]: secrets at rest
 //! - [`record`]: the signed records of the shared directory
@@ -43,6 +44,8 @@ pub mod keys;
 pub mod live;
 #[cfg(feature = "client")]
 pub mod passphrase;
+#[cfg(feature = "client")]
+pub mod proof;
 pub mod purpose;
 pub mod record;
 #[cfg(feature = "client")]

@@ -14,9 +14,9 @@ use crate::client::db::log::{self, Finding, Hashes, Known, Standing};
 use crate::client::{Alarm, AuditReport, ClientError, Event};
 use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
 use crate::crypto::record::verify_account;
-use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret};
+use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret, proof};
 use crate::model::{AccountId, Head, Leaf, MessageId, Millis, NameHash, Nickname, Recipient, Signed};
-use crate::protocol::message::{Answer, Verb};
+use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::directory::directory;
 use super::{Engine, Me, Session, Trouble, compute, lock, notice};
@@ -25,6 +25,9 @@ use super::{Engine, Me, Session, Trouble, compute, lock, notice};
 const CHECK: Duration = Duration::from_secs(3600);
 /// How long a command waits for the audit before it goes on without.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Leaves that are read at a time, at most: 75 MB of them. Logs are not that long; a server could say that its is.
+const MOST_LEAVES: u64 = 1 << 20;
 
 /// What the server says of its log on a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -209,6 +212,9 @@ impl Engine {
             let (Ok(head), Some(more)) = (key.verify(&checkpoint), Leaf::all(&body)) else { return Ok(None) };
             // Later pages may come with a later checkpoint: what is behind the first one's is for the next time.
             let known = first.get_or_insert(Known { head, note: checkpoint }).clone();
+            if known.head.size.saturating_sub(from) > MOST_LEAVES {
+                return self.too_long(known.head.size).await;
+            }
             let wanted = known.head.size.saturating_sub(next);
             let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
             if wanted > 0 && more.is_empty() {
@@ -219,6 +225,15 @@ impl Engine {
                 return Ok(Some(Read { known, leaves }));
             }
         }
+    }
+
+    async fn too_long(&self, size: u64) -> Result<Option<Read>, Trouble> {
+        let text = format!(
+            "the server says that its transparency log has {size} entries: that is more than can be verified here, \
+             and new accounts can't be relied on. Ask whoever runs the server"
+        );
+        self.raise(vec![Raise::new(AlarmKind::Contradicts, &size.to_be_bytes(), text)]).await?;
+        Err(Trouble::Refused { code: RefusalCode::TooLarge, retry_after: None })
     }
 
     /// The server shows a log that is no longer than the one that is known, and another one.
@@ -477,16 +492,13 @@ impl Engine {
 
     /// Whether the server proves that a head has grown out of the known one and holds one's own newest leaf.
     async fn proven(&self, session: &Session, key: &LogKey, head: Head) -> Result<bool, Trouble> {
-        use tlog_tiles::Hash;
         let Some(known) = self.db.run(|db| log::newest(db)).await? else { return Ok(false) };
         if key.verify(&known.note) != Ok(known.head) || known.head.size > head.size || known.head.size == 0 {
             return Ok(false);
         }
         let verb = Verb::ProveGrowth { from: known.head.size, to: head.size };
         let Answer::LogGrowth { proof } = session.wire.ask(verb).await?.0 else { return Err(Trouble::Lost) };
-        let proof = proof.into_iter().map(|hash| Hash(hash.into())).collect();
-        let (root, old) = (Hash(head.root), Hash(known.head.root));
-        let grown = tlog_tiles::check_tree(&proof, head.size, root, known.head.size, old).is_ok();
+        let grown = proof::has_grown(&known.head, &head, &proof);
         let nickname = self.me.nickname.clone();
         let verb = Verb::ProveLeaf { nickname, size: head.size };
         let Answer::LogLeaf { leaf } = session.wire.ask(verb).await?.0 else { return Err(Trouble::Lost) };
@@ -494,9 +506,7 @@ impl Engine {
         let bytes = <[u8; Leaf::SIZE]>::try_from(leaf.leaf.as_slice());
         let mine =
             bytes.as_ref().is_ok_and(|bytes| Leaf::from_bytes(bytes).name == NameHash::of(&self.me.nickname));
-        let hash = tlog_tiles::record_hash(&leaf.leaf);
-        let proof = leaf.proof.into_iter().map(|hash| Hash(hash.into())).collect();
-        let held = tlog_tiles::check_record(&proof, head.size, root, leaf.place, hash).is_ok();
+        let held = proof::holds(&head, leaf.place, &leaf.leaf, &leaf.proof);
         Ok(grown && mine && held)
     }
 
