@@ -313,8 +313,12 @@ impl Engine {
             let met = self.meet(session, entries).await?;
             let last = met.last().map(|(person, _)| person.account.nickname.clone());
             found.extend(met);
-            // A page that leads no further would lead nowhere for ever.
-            if !more || last.is_none() || last == after {
+            // Pages that lead no further would lead nowhere for ever.
+            let further = match (&last, &after) {
+                (Some(last), Some(after)) => last.folded() > after.folded(),
+                (last, _) => last.is_some(),
+            };
+            if !more || !further {
                 break;
             }
             after = last;
@@ -428,8 +432,16 @@ impl Engine {
             let mut everyone = lock(&self.online);
             if online { everyone.insert(account) } else { everyone.remove(&account) }
         };
-        if changed && let Some(person) = self.anybody(session, account).await? {
-            self.tell(Event::Presence { nickname: person.account.nickname.clone(), online });
+        if changed {
+            match self.anybody(session, account).await? {
+                Some(person) => {
+                    self.tell(Event::Presence { nickname: person.account.nickname.clone(), online });
+                }
+                // Of accounts that there are not, a server could name any number.
+                None => {
+                    lock(&self.online).remove(&account);
+                }
+            }
         }
         Ok(())
     }

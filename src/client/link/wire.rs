@@ -25,6 +25,9 @@ const PING: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(90);
 /// Pushed bytes that wait for their reader before reading pauses.
 const BACKLOG: usize = 8 * 1024 * 1024;
+/// The same while a reply is waited for, which may stand behind them. A server that is one holds far less than this
+/// back for a connection; one that floods its clients gets no further.
+const FLOOD: usize = 32 * 1024 * 1024;
 /// Bytes to write beyond which no further request is taken.
 const OUTGOING: usize = 512 * 1024;
 
@@ -39,6 +42,8 @@ pub(crate) struct Wire {
 pub(crate) struct Pushed {
     pub push: Push,
     pub body: Bytes,
+    /// What it takes while it waits.
+    weight: usize,
 }
 
 /// Pushes, in order. `None`: the connection has ended.
@@ -125,15 +130,10 @@ impl Pushes {
     }
 
     fn took(&self, pushed: Pushed) -> Pushed {
-        self.backlog.bytes.fetch_sub(weight(&pushed.body), Ordering::Relaxed);
+        self.backlog.bytes.fetch_sub(pushed.weight, Ordering::Relaxed);
         self.backlog.taken.notify_one();
         pushed
     }
-}
-
-/// What a push weighs: an empty one isn't free either.
-fn weight(body: &Bytes) -> usize {
-    body.len() + 128
 }
 
 /// A wire over a stream, its pushes, and the task that must be run for both. The task ends with the reason.
@@ -178,7 +178,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         let mut heard = Instant::now();
         loop {
             // Replies come on the same stream: while one is waited for, reading goes on.
-            let may_read = !self.pending.is_empty() || self.backlog.bytes.load(Ordering::Relaxed) < BACKLOG;
+            let most = if self.pending.is_empty() { BACKLOG } else { FLOOD };
+            let may_read = self.backlog.bytes.load(Ordering::Relaxed) < most;
             tokio::select! {
                 biased;
                 () = closed.cancelled() => {
@@ -228,11 +229,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             .map_err(|error| strange(&error.to_string()))?
         {
             let push = minicbor::decode(&frame.head).map_err(|_| strange("what is no message"))?;
+            let length = frame.head.len() + frame.body.len();
             match push {
                 Push::Reply { number, answer } => {
                     // Where a subscription begins among the pushes is for their reader to know.
                     if let Answer::Subscribed { .. } = answer {
-                        self.push(Push::Reply { number, answer: answer.clone() }, Bytes::new());
+                        self.push(Push::Reply { number, answer: answer.clone() }, Bytes::new(), length);
                     }
                     self.answer(number, Ok((answer, frame.body)));
                 }
@@ -242,19 +244,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                 }
                 Push::Goodbye { reason, retry_after } => {
                     // Who waits for a greeting wants to know when to come again.
-                    self.push(Push::Goodbye { reason, retry_after }, Bytes::new());
+                    self.push(Push::Goodbye { reason, retry_after }, Bytes::new(), length);
                     return Err(goodbye(reason).to_owned());
                 }
-                push => self.push(push, frame.body),
+                push => self.push(push, frame.body, length),
             }
         }
         Ok(())
     }
 
-    fn push(&mut self, push: Push, body: Bytes) {
-        self.backlog.bytes.fetch_add(weight(&body), Ordering::Relaxed);
+    /// Hands on what came in so many bytes.
+    fn push(&mut self, push: Push, body: Bytes, length: usize) {
+        // One without a body isn't free either.
+        let weight = length + size_of::<Pushed>();
+        self.backlog.bytes.fetch_add(weight, Ordering::Relaxed);
         // When nobody takes them any more, the connection is about to be closed.
-        let _ = self.pushes.send(Pushed { push, body });
+        let _ = self.pushes.send(Pushed { push, body, weight });
     }
 
     fn answer(&mut self, number: u32, reply: Reply) {
