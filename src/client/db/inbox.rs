@@ -42,6 +42,8 @@ pub(in crate::client) enum Noticed {
     Records = 4,
     /// Part of its sound is another's.
     Live = 3,
+    /// This device has made it, for somebody else.
+    Reflected = 5,
 }
 
 /// Whether this is the first time.

@@ -51,6 +51,8 @@ enum Outcome {
     OwnCopy {
         hash: EnvelopeHash,
     },
+    /// Said to be by this very device, which has not written it to itself.
+    Reflected,
     /// Not to be opened.
     Broken,
     Opened(Box<Sound>),
@@ -83,7 +85,7 @@ impl Engine {
             let mut bytes = 0;
             let mut next = Some(first);
             let mut other = None;
-            while let Some(Pushed { push, body }) = next.take() {
+            while let Some(Pushed { push, body, .. }) = next.take() {
                 let Push::Delivery { position, sender, device, message, conversation, wrap, accepted_at } =
                     push
                 else {
@@ -245,7 +247,7 @@ fn open(
         return match known {
             Some(known) if known == hash => Outcome::Duplicate,
             None if mine => Outcome::OwnCopy { hash },
-            _ => Outcome::Broken,
+            _ => Outcome::Reflected,
         };
     }
     let Some(person) = person else { return Outcome::Broken };
@@ -285,10 +287,9 @@ fn store(
     let Delivered { device, message, sender, .. } = arrived.delivered;
     match outcome {
         Outcome::Duplicate => Ok(()),
-        Outcome::Broken | Outcome::Fork => {
-            let fork = matches!(outcome, Outcome::Fork);
-            say_once(db, me, (sender, device, message), fork, events)
-        }
+        Outcome::Broken => say_once(db, me, (sender, device, message), Noticed::Broken, events),
+        Outcome::Fork => say_once(db, me, (sender, device, message), Noticed::Fork, events),
+        Outcome::Reflected => say_once(db, me, (sender, device, message), Noticed::Reflected, events),
         Outcome::OwnCopy { hash } => {
             if inbox::known(db, &device, &message)?.is_none() {
                 inbox::remember(db, &device, &message, hash)?;
@@ -299,7 +300,7 @@ fn store(
         Outcome::Opened(sound) => match inbox::known(db, &device, &message)? {
             // Twice in one batch.
             Some(hash) if hash == sound.hash => Ok(()),
-            Some(_) => say_once(db, me, (sender, device, message), true, events),
+            Some(_) => say_once(db, me, (sender, device, message), Noticed::Fork, events),
             None => store_opened(db, me, arrived, sound, events),
         },
     }
@@ -470,30 +471,32 @@ fn store_own_copy(db: &Transaction<'_>, me: &Me, arrived: &Arrived, events: &mut
     Ok(())
 }
 
-/// Says of a name that it does not open, or that it came with two contents; each once. Nothing that came
-/// over the wire is in it.
+/// Says of a name what is wrong with it; each thing once. Nothing that came over the wire is in it.
 fn say_once(
     db: &Transaction<'_>,
     me: &Me,
     (sender, device, message): (AccountId, DeviceId, MessageId),
-    fork: bool,
+    what: Noticed,
     events: &mut Vec<Event>,
 ) -> Sql<()> {
-    let what = if fork { Noticed::Fork } else { Noticed::Broken };
     if blocks::is_blocked(db, &sender)? || !inbox::notice_once(db, &device, &message, what)? {
         return Ok(());
     }
     let known: Option<Nickname> = contacts::by_account(db, &sender)?.map(|stored| stored.nickname);
-    let text = match (&known, fork) {
-        (Some(name), false) => {
-            format!("A message from {name} could not be opened: ask {name} to send it again")
+    let text = match (what, &known) {
+        (Noticed::Reflected, _) => {
+            "The server has delivered a message to you that this device has sent: nothing of it was taken in"
+                .to_owned()
         }
-        (None, false) => "A message from an unknown sender could not be opened".to_owned(),
-        (Some(name), true) => format!(
+        (Noticed::Fork, Some(name)) => format!(
             "{name}'s device has sent two different messages under one id: it may be copied or restored \
              from a backup; the first one is kept"
         ),
-        (None, true) => "An unknown device has sent two different messages under one id".to_owned(),
+        (Noticed::Fork, None) => "An unknown device has sent two different messages under one id".to_owned(),
+        (_, Some(name)) => {
+            format!("A message from {name} could not be opened: ask {name} to send it again")
+        }
+        (_, None) => "A message from an unknown sender could not be opened".to_owned(),
     };
     let peer = known.as_ref().unwrap_or(&me.nickname);
     events.push(Event::Message(notice(db, me, peer, text)?));
