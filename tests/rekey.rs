@@ -12,12 +12,10 @@
 mod support;
 
 use serde_json::Value;
+use support::forge::Forger;
 use support::swap::database;
 use support::{Profile, Server, schema};
-use tellal::crypto::envelope::{Content, Conversation, Draft, seal, wrap};
-use tellal::crypto::record::{verify_account, verify_message_key};
-use tellal::crypto::{MessageSecret, PrivateKey};
-use tellal::model::{AccountId, EnvelopeHash, MessageId, Millis, Signed, to_cbor};
+use tellal::model::{AccountId, Millis, to_cbor};
 
 fn friends() -> (Server, Profile, Profile) {
     let server = Server::start();
@@ -149,10 +147,10 @@ fn a_stolen_copy_is_worth_nothing_after_new_keys() {
 
     // A server that helps the thief: an envelope of the removed device, put right into the mailbox.
     server.stop();
-    deliver(&server, &thief, &burak, "ben ayşe", Millis::now(), 1);
+    deliver(&server, &thief, &burak, "ben ayşe", Millis::now());
     // Dated back to when the device was the account's: mail that was on its way looks like that, and is shown.
     let registered = user_since(&thief);
-    deliver(&server, &thief, &burak, "yolda kalmış", registered, 2);
+    deliver(&server, &thief, &burak, "yolda kalmış", registered);
     server.restart_on_same_port();
     let got = burak.receive();
     assert_eq!(texts(&got), ["yolda kalmış"], "{got:?}");
@@ -170,56 +168,31 @@ fn user_since(profile: &Profile) -> Millis {
 }
 
 /// Seals a text with the keys in a profile's files, and puts it into somebody's mailbox on a server that is stopped.
-fn deliver(server: &Server, from: &Profile, to: &Profile, text: &str, sent_at: Millis, number: u8) {
+fn deliver(server: &Server, from: &Profile, to: &Profile, text: &str, sent_at: Millis) {
+    let forger = Forger::new(server, from, to);
+    let forged = forger.seal(&forger.draft(sent_at), text);
     let db = database(server.data());
-    let account: AccountId = serde_json::from_value(json(from)["account"].clone()).unwrap();
-    let recipient: AccountId = serde_json::from_value(json(to)["account"].clone()).unwrap();
-    let key = |name: &str| PrivateKey::from_pem(&std::fs::read_to_string(from.file(name)).unwrap()).unwrap();
-    let device = key("keys/device.pem");
-    let records = |sql: &str| -> Vec<Signed> {
-        let mut statement = db.prepare(sql).unwrap();
-        let rows = statement.query_map([recipient.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).unwrap();
-        rows.map(|row| minicbor::decode(&row.unwrap()).unwrap()).collect()
-    };
-    let chain =
-        verify_account(&records("SELECT record FROM account_record WHERE account = ? ORDER BY place"));
-    let keys = records(
-        "SELECT message_key.record FROM message_key JOIN device ON device.id = message_key.device
-         WHERE device.account = ?",
-    );
-    let message_key = verify_message_key(&chain.unwrap(), &keys[0]).unwrap();
-    let message = MessageId::from_bytes([number; 16]);
-    let draft = Draft {
-        message,
-        account,
-        recipient: Conversation::Account(recipient),
-        counter: None,
-        previous: EnvelopeHash::new([0; 32]),
-        sent_at,
-        log: None,
-    };
-    let sealed = seal(&device, &draft, &Content::Text(text.to_owned()), MessageSecret::generate()).unwrap();
-    let wraps = vec![wrap(&sealed.secret, &sealed.header_hash, &message_key).unwrap()];
-    let device = *device.public().id().as_bytes();
+    let message = forged.message;
+    let (sender, recipient) = (*forger.account.as_bytes(), *forger.to.as_bytes());
     db.execute(
         "INSERT INTO envelope (device, message, sender, conversation, hash, accepted_at, body)
          VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
-            device,
+            forger.device.public().id().as_bytes(),
             message.as_bytes(),
-            account.as_bytes(),
-            recipient.as_bytes(),
-            [number; 32],
+            sender,
+            recipient,
+            [message.as_bytes().as_slice(), message.as_bytes()].concat(),
             Millis::now().0.cast_signed(),
-            sealed.body.as_ref(),
+            forged.body.as_ref(),
         ),
     )
     .unwrap();
     let envelope = db.last_insert_rowid();
-    db.execute("UPDATE account SET newest = newest + 1 WHERE id = ?", [recipient.as_bytes()]).unwrap();
+    db.execute("UPDATE account SET newest = newest + 1 WHERE id = ?", [recipient]).unwrap();
     db.execute(
         "INSERT INTO mailbox (account, seq, envelope, wraps) SELECT id, newest, ?, ? FROM account WHERE id = ?",
-        (envelope, to_cbor(&wraps), recipient.as_bytes()),
+        (envelope, to_cbor(&vec![forged.wrap]), recipient),
     )
     .unwrap();
 }

@@ -22,6 +22,7 @@
 pub mod card;
 pub mod clock;
 pub mod follow;
+pub mod forge;
 pub mod schema;
 pub mod screen;
 pub mod signal;

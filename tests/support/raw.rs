@@ -121,6 +121,8 @@ pub struct Raw {
     inbox: BytesMut,
     number: u32,
     waiting: VecDeque<(Push, Bytes)>,
+    /// Its first frame.
+    pub hello: Push,
     pub server: ServerId,
     pub nonce: [u8; 32],
     pub exporter: [u8; 32],
@@ -151,13 +153,15 @@ impl Raw {
             inbox: BytesMut::new(),
             number: 0,
             waiting: VecDeque::new(),
+            hello: Push::LogGrown { size: 0 },
             server: ServerId::new([0; 32]),
             nonce: [0; 32],
             exporter,
         };
-        match raw.next().await.expect("the connection ended").0 {
-            Push::Hello { server, nonce, .. } => (raw.server, raw.nonce) = (server, *nonce),
-            other => return Err(other),
+        raw.hello = raw.next().await.expect("the connection ended").0;
+        match &raw.hello {
+            Push::Hello { server, nonce, .. } => (raw.server, raw.nonce) = (*server, **nonce),
+            other => return Err(other.clone()),
         }
         Ok(raw)
     }
@@ -268,7 +272,7 @@ impl Raw {
     }
 
     /// The next frame; `None` once the connection has ended.
-    async fn next(&mut self) -> Option<(Push, Bytes)> {
+    pub async fn next(&mut self) -> Option<(Push, Bytes)> {
         loop {
             if let Some(frame) = frame::take(&mut self.inbox, Limit::FROM_SERVER).unwrap() {
                 return Some((minicbor::decode(&frame.head).unwrap(), frame.body));
