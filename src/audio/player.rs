@@ -52,26 +52,27 @@ impl Player {
     /// What is to be given to a device that was just opened. It goes on where the one before left off, and rather
     /// says something again than leaves something out.
     pub fn enter(&mut self) -> Voice {
-        let from = match self.track.take_seek() {
+        let sought = self.track.sought();
+        let from = match sought {
             Some(time) => self.sound.frame(time),
             None => (self.track.frame() as usize).saturating_sub(self.sound.frame(HELD)),
         };
-        self.begin(from)
+        self.begin(from, sought)
     }
 
     /// Another place was asked for: what is to be given to the device from now on.
     pub fn turn(&mut self) -> Option<Voice> {
-        let time = self.track.take_seek()?;
-        Some(self.begin(self.sound.frame(time)))
+        let time = self.track.sought()?;
+        Some(self.begin(self.sound.frame(time), Some(time)))
     }
 
-    fn begin(&mut self, frame: usize) -> Voice {
+    fn begin(&mut self, frame: usize, sought: Option<Duration>) -> Voice {
         let frame = if self.sound.is_complete() { frame.min(self.sound.frames()) } else { frame };
         self.before.extend(self.ring.take());
         let room = self.sound.frame(AHEAD).max(BLOCK) * 2 * usize::from(self.sound.channels().get());
         let (writer, reader) = ring(room);
         self.ring = Some(writer);
-        self.flow = self.track.begin(frame);
+        self.flow = self.track.begin(frame, sought);
         self.speed = self.track.speed();
         (self.next, self.given, self.stretch) = (frame, 0, None);
         self.prepare();

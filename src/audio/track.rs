@@ -160,14 +160,17 @@ impl Track {
         self.place().speed
     }
 
-    /// Where it is to go on from, if that was asked since.
-    pub fn take_seek(&self) -> Option<Duration> {
-        self.place().seek.take()
+    /// Where it is to go on from, if that was asked since it began the last time.
+    pub fn sought(&self) -> Option<Duration> {
+        self.place().seek
     }
 
-    /// Another flow takes the place of the one before, and begins with a frame of the sound.
-    pub fn begin(&self, frame: usize) -> Arc<Flow> {
+    /// Another flow takes the place of the one before, and begins with a frame of the sound: the one that was sought,
+    /// if one was. Until then what was sought is where it is.
+    pub fn begin(&self, frame: usize, sought: Option<Duration>) -> Arc<Flow> {
         let mut place = self.place();
+        // What was asked for meanwhile comes next.
+        place.seek = place.seek.filter(|seek| Some(*seek) != sought);
         place.flow.void.store(true, Ordering::Relaxed);
         place.flow = Arc::default();
         let speed = place.speed;
