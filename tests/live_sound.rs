@@ -17,7 +17,7 @@ use std::sync::mpsc::Receiver;
 
 use serde_json::Value;
 use support::card::{Card, Heard, RATE};
-use support::{Profile, Running, Server, schema, signal};
+use support::{Profile, Running, Server, schema, signal, wav};
 
 /// Surely it.
 const SURE: f32 = 0.9;
@@ -73,7 +73,17 @@ fn assert_heard(recording: &[f32]) {
 
 /// Begins to speak; it records when this returns.
 fn begin(card: &Card, profile: &Profile, seconds: &str) -> (Running, Receiver<String>) {
-    let args = ["voice", "burak", "--live", "--seconds", seconds, "--mute", "--json"];
+    begin_with(card, profile, seconds, &[])
+}
+
+/// The same with further options.
+fn begin_with(
+    card: &Card,
+    profile: &Profile,
+    seconds: &str,
+    options: &[&str],
+) -> (Running, Receiver<String>) {
+    let args = [&["voice", "burak", "--live", "--seconds", seconds, "--mute", "--json"], options].concat();
     let (speaking, stderr) = Running::start_with_stderr(&mut card.command(profile, args));
     let line = stderr.recv_timeout(support::TIMEOUT).unwrap();
     assert!(line.starts_with("speaking to burak, from "), "{line}");
@@ -165,6 +175,63 @@ fn a_killed_speaker_is_kept_as_far_as_they_came_and_marked_by_both() {
         assert_eq!((history.len(), &history[0]["cut_off"]), (1, &true.into()), "{history:?}");
     }
     following.kill();
+}
+
+#[test]
+fn a_microphone_that_is_pulled_out_is_replaced_and_what_is_said_goes_on() {
+    let (card, server) = (Card::start(), Server::start());
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let (file, siren) = (speech_file(&ayşe), ayşe.file("siren.wav"));
+    std::fs::write(&siren, wav::siren()).unwrap();
+    let mut following = card.start_on(&burak, ["receive", "--follow", "--play", "--mute", "--json"]);
+    let headset = card.plug_in("headset");
+    let (speaking, stderr) = begin_with(&card, &ayşe, "12", &["--device", "headset.monitor"]);
+    let announced = json(following.line());
+    let heard = card.record_loudspeaker();
+    card.play_on("headset", &siren);
+    card.unplug(&headset);
+    card.speak_into_microphone(&file);
+    wait_for_speech(&heard);
+    let sent = speaking.wait().json();
+    drop(stderr);
+    assert_eq!(sent[0]["id"], announced["id"]);
+    let ended = json(following.line());
+    assert_eq!((&ended["id"], &ended["cut_off"]), (&announced["id"], &false.into()));
+    following.kill();
+
+    let (recorded, arrived) = (saved(&ayşe, &announced["id"]), saved(&burak, &announced["id"]));
+    assert!(recorded == arrived, "what arrived is not what was recorded");
+    let spoken: Vec<f32> = speech().iter().map(|sample| f32::from(*sample) / 32768.0).collect();
+    let places = [signal::read(&wav::siren()).0, spoken].map(|said| signal::find(&arrived, &said));
+    eprintln!("measured: before and after the headset went: {places:?}");
+    assert!(places.iter().all(|found| found.correlation > SURE) && places[0].at < places[1].at, "{places:?}");
+    assert_heard(&heard.stop());
+}
+
+#[test]
+fn a_speaker_whose_only_microphone_goes_is_kept_as_far_as_they_came() {
+    let (card, server) = (Card::start(), Server::start());
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let file = speech_file(&ayşe);
+    let mut following = burak.start(["receive", "--follow", "--mute", "--json"]);
+    let (speaking, stderr) = begin(&card, &ayşe, "120");
+    let announced = json(following.line());
+    card.speak_into_microphone(&file);
+    card.unplug(&card.built_in("speaker"));
+    card.unplug(&card.built_in("microphone"));
+    // Nobody plugs another one in: it ends by itself, long before its time.
+    let sent = speaking.wait().json();
+    let said: Vec<String> = stderr.iter().collect();
+    assert!(said.iter().any(|line| line.contains("what was said is kept and marked")), "{said:?}");
+    assert_eq!((&sent[0]["id"], &sent[0]["cut_off"]), (&announced["id"], &true.into()));
+    let ended = json(following.line());
+    assert_eq!((&ended["id"], &ended["cut_off"]), (&announced["id"], &true.into()));
+    following.kill();
+    let (recorded, arrived) = (saved(&ayşe, &announced["id"]), saved(&burak, &announced["id"]));
+    assert!(recorded == arrived, "what arrived is not what was recorded");
+    let spoken: Vec<f32> = speech().iter().map(|sample| f32::from(*sample) / 32768.0).collect();
+    let found = signal::find(&arrived, &spoken);
+    assert!(found.correlation > SURE, "{found:?}");
 }
 
 #[test]
