@@ -1,6 +1,6 @@
 //! The program's own short sounds. A file of the same name in a folder of the person's replaces one.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -95,8 +95,8 @@ impl Sounds {
         Self { cues: Arc::default(), volume: percent.min(100) }
     }
 
-    /// These, replaced by what a folder holds under the same names; for each file there that can't be used a line
-    /// that says why. A folder that is not there replaces nothing.
+    /// These, replaced by what a folder holds under the same names; for each file there that can't be used, or is
+    /// called like no sound, a line that says so. A folder that is not there replaces nothing.
     pub fn replaced_by(&self, folder: &Path) -> (Self, Vec<String>) {
         let (mut cues, mut warnings) = ((*self.cues).clone(), Vec::new());
         for (cue, slot) in Cue::ALL.into_iter().zip(&mut cues) {
@@ -113,6 +113,7 @@ impl Sounds {
                 }
             }
         }
+        warnings.extend(misnamed(folder));
         (Self { cues: Arc::new(cues), volume: self.volume }, warnings)
     }
 
@@ -129,6 +130,17 @@ impl Sounds {
         }
         slot.sound.get().cloned()
     }
+}
+
+/// Of each WAV file in a folder that is called like no sound: that it is.
+fn misnamed(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_wav = |path: &PathBuf| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("wav"));
+    let is_ours = |path: &PathBuf| Cue::ALL.iter().any(|cue| path.ends_with(cue.file()));
+    let mut found: Vec<PathBuf> = files.filter(|path| is_wav(path) && !is_ours(path)).collect();
+    found.sort();
+    let names = Cue::ALL.map(Cue::file).join(", ");
+    found.iter().map(|path| format!("{} is never played: sounds are {names}", path.display())).collect()
 }
 
 fn load(path: &Path) -> Result<Sound, WavError> {

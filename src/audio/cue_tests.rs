@@ -63,10 +63,17 @@ fn a_file_of_the_same_name_replaces_a_sound_and_a_bad_one_is_said() {
     let own = tempfile::tempdir().unwrap();
     std::fs::write(own.path().join("error.wav"), Cue::Joined.built_in()).unwrap();
     std::fs::write(own.path().join("sent.wav"), "").unwrap();
+    std::fs::write(own.path().join("recieved.wav"), Cue::Joined.built_in()).unwrap();
+    std::fs::write(own.path().join("notes.txt"), "").unwrap();
     let (theirs, warnings) = sounds.replaced_by(own.path());
     assert_eq!(theirs.get(Cue::Error).unwrap().duration(), built_in(Cue::Joined));
     assert_eq!(theirs.file(Cue::Sent), sounds.file(Cue::Sent));
-    assert!(warnings[0].ends_with("the usual sound is used"), "{warnings:?}");
+    let [cut, misspelt] = &warnings[..] else { panic!("{warnings:?}") };
+    assert!(cut.ends_with("the usual sound is used"), "{cut}");
+    assert!(
+        misspelt.contains("recieved.wav is never played: sounds are sent.wav, received.wav"),
+        "{misspelt}"
+    );
 }
 
 #[test]
