@@ -146,6 +146,24 @@ fn what_is_spoken_is_heard_while_it_is_spoken_and_kept_sample_for_sample() {
 }
 
 #[test]
+fn a_note_that_is_still_spoken_is_played_as_far_as_it_is_and_on() {
+    let (card, server) = (Card::start(), Server::start());
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let file = speech_file(&ayşe);
+    let (speaking, _stderr) = begin(&card, &ayşe, "15");
+    let new = burak.run(["receive", "--wait", "30", "--json"]).json();
+    assert_eq!(new[0]["live"], true);
+    let playing = card.start_on(&burak, ["play", "last", "--mute", "--json"]);
+    let heard = card.record_loudspeaker();
+    card.speak_into_microphone(&file);
+    wait_for_speech(&heard);
+    assert_eq!(speaking.wait().code(), 0);
+    let played = playing.wait().json();
+    assert_eq!((&played[0]["id"], &played[0]["complete"]), (&new[0]["id"], &true.into()));
+    assert_heard(&heard.stop());
+}
+
+#[test]
 fn a_killed_speaker_is_kept_as_far_as_they_came_and_marked_by_both() {
     let (card, server) = (Card::start(), Server::start());
     let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));

@@ -16,6 +16,7 @@ use crate::audio::{AudioError, Playback, Speaker, Start};
 use crate::client::{Body, Client, Message, MessageRef};
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::listening::{self, Control, Standing, left_off, read_speed, read_time};
+use crate::terminal::live::listen;
 use crate::terminal::progress::{self, Line};
 use crate::terminal::{line, sanitize};
 
@@ -144,13 +145,24 @@ impl Player<'_> {
         from: Option<Duration>,
         keys: &mut Option<Keys>,
     ) -> Result<End> {
-        let (left, peaks) = match &message.body {
-            Body::Voice { position_ms, peaks, .. } => (*position_ms, peaks.as_slice()),
-            _ => (0, [].as_slice()),
+        let (left, peaks, live) = match &message.body {
+            Body::Voice { position_ms, peaks, live, .. } => (*position_ms, peaks.as_slice(), *live),
+            _ => (0, [].as_slice(), false),
         };
         let from = from.unwrap_or(Duration::from_millis(left));
-        let playback = self.speaker.play_from(wav, Start { from, speed: self.speed });
-        let length = line::duration(u64::try_from(playback.duration().as_millis()).unwrap_or(u64::MAX));
+        let start = Start { from, speed: self.speed };
+        let (playback, length) = if live {
+            // What has come of it, and then what comes.
+            let sound = tokio::select! {
+                sound = listen(self.client, MessageRef::Number(message.number)) => sound?,
+                () = self.stop.cancelled() => return Ok(End::Interrupted),
+            };
+            (self.speaker.play_sound(sound, start), "live".to_owned())
+        } else {
+            let playback = self.speaker.play_from(wav, start);
+            let length = u64::try_from(playback.duration().as_millis()).unwrap_or(u64::MAX);
+            (playback, line::duration(length))
+        };
         let begin = if from.is_zero() { String::new() } else { format!(", from {}", listening::time(from)) };
         let how = if keys.is_some() { HELP } else { "" };
         let from = sanitize::line(message.from.as_str());
