@@ -163,6 +163,66 @@ fn keys_stop_repeat_skip_go_on_and_change_the_pace() {
 }
 
 #[test]
+fn in_a_conversation_commands_do_what_keys_do() {
+    let scene = Scene::new();
+    let zoé = Profile::register(&scene.server, "zoé");
+    zoé.send("burak", "This was written before, by zoé, and is not read yet.");
+    let mut chat = scene.screen(&["chat", "ayşe", "--mute"]);
+    chat.wait_for("connected; ayşe is");
+    chat.type_keys("/unread zoé\r");
+    let asked = scene.wait_for_asked(1);
+    assert_eq!(asked[0].text, "zoé: This was written before, by zoé, and is not read yet.");
+    let heard = scene.card.record_loudspeaker();
+    heard.wait_until("it has been read", has_ended);
+    // A reply goes to whoever was heard last, and not to the one the conversation is with.
+    chat.type_keys("/reply\r");
+    chat.wait_for("* recording for zoé: Enter sends it");
+    let note = scene.ayşe.file("note.wav");
+    std::fs::write(&note, support::wav::tone(32_000)).unwrap();
+    scene.card.speak_into_microphone(&note);
+    chat.type_keys("\r");
+    chat.wait_for("* voice note for zoé, 0:0");
+    assert_eq!(zoé.run(["receive", "--wait", "60", "--json"]).json()[0]["kind"], "voice");
+
+    // How somebody sounds is shown, changed, and heard.
+    chat.type_keys("/voice-of ayşe\r");
+    chat.wait_for("* ayşe sounds like this: pitch=");
+    let asked = scene.wait_until("the name", support::TIMEOUT, |asked| asked.last().unwrap().text == "ayşe");
+    let (count, before) = (asked.len(), asked.last().unwrap().pitch);
+    chat.type_keys("/voice-of ayşe higher\r");
+    let asked = scene.wait_for_asked(count + 1);
+    assert_eq!((asked[count].text.as_str(), asked[count].pitch), ("ayşe", before + 15));
+
+    // What arrives is read; the rest of what is long on request, and all of it once more.
+    chat.type_keys("/speak on\r");
+    chat.wait_for("what arrives is read aloud");
+    // Any key is silence: what is typed is typed before.
+    for _ in 0..10 {
+        chat.type_keys("/faster\r");
+    }
+    scene.ayşe.send("burak", &[long(), long(), long()].join(" "));
+    chat.wait_for("This is sentence number 1 ");
+    let more = "more seconds, press more";
+    let asked =
+        scene.wait_until(more, 2 * support::TIMEOUT, |asked| asked.last().unwrap().text.contains(more));
+    let first = asked.iter().find(|asked| asked.text.contains("sentence number 1 ")).unwrap();
+    assert_eq!(first.pitch, before + 15);
+    let heard = scene.card.record_loudspeaker();
+    heard.wait_until("it has said that there is more", has_ended);
+    chat.type_keys("/more\r");
+    let asked = scene.wait_for_asked(asked.len() + 1);
+    let next = asked.last().unwrap().text.clone();
+    assert!(next.starts_with("This is sentence number") && next != first.text, "{next}");
+    chat.type_keys("/again\r");
+    let asked = scene.wait_for_asked(asked.len() + 1);
+    assert!(asked.last().unwrap().text.contains("This is sentence number"), "{asked:?}");
+    chat.type_keys("/stop\r");
+    heard.wait_until("it is silent", has_ended);
+    chat.type_keys("/quit\r");
+    assert_eq!(chat.finish(), 0);
+}
+
+#[test]
 fn two_hundred_messages_at_once_are_read_in_order_one_at_a_time_until_they_are_stopped() {
     const COUNT: usize = 200;
     let scene = Scene::new();
