@@ -156,6 +156,24 @@ fn a_locked_profile_opens_with_its_passphrase_alone() {
 }
 
 #[test]
+fn a_passphrase_that_nothing_is_sealed_under_seals_nothing() {
+    let server = Server::start();
+    let ayşe = Profile::register(&server, "ayşe");
+    // Before there is a history, and where a new key is made.
+    with(&ayşe, WORDS, &["history"]).ok();
+    with(&ayşe, WORDS, &["rekey", "--message-key"]).ok();
+    ayşe.run(["history"]).ok();
+    for path in keys(&ayşe) {
+        assert!(
+            std::fs::read_to_string(&path).unwrap().starts_with("-----BEGIN PRIVATE KEY-----"),
+            "{path:?}"
+        );
+    }
+    set(&ayşe, WORDS);
+    assert_eq!(error(&ayşe.run(["history", "--json"])), "locked");
+}
+
+#[test]
 fn a_conversation_asks_without_echo_serves_others_and_is_locked_from_outside() {
     let server = Server::start();
     let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));

@@ -25,6 +25,7 @@ use liar::{Liar, Passing};
 use serde_json::Value;
 use support::forge::{Forged, Forger, account, join, parts};
 use support::{Profile, Server, schema};
+use tellal::crypto::envelope::Draft;
 use tellal::crypto::{MessageSecret, Purpose};
 use tellal::model::{KeyId, Millis, Wrap};
 use tellal::protocol::message::Push;
@@ -118,6 +119,44 @@ fn what_comes_back_to_the_device_that_made_it_is_not_taken_for_a_message() {
         )]
     );
     assert_eq!(said(&deliver(&server, &ayşe, &recorded)), [], "that is said once");
+}
+
+#[test]
+fn a_note_to_oneself_is_what_this_device_has_signed_for_itself() {
+    let (server, ayşe, burak) = friends();
+    let id = ayşe.send("burak", "yalnız burak için");
+    let (push, _) = record(&server, &burak).remove(0);
+    let Push::Delivery { message, .. } = push else { panic!("{push:?}") };
+    assert_eq!(message.to_string(), id);
+    // The server makes an envelope of this device to itself, under the name of what was for burak.
+    let forger = Forger::new(&server, &ayşe, &ayşe);
+    let draft = Draft { message, ..forger.draft(Millis::now()) };
+    let secret = MessageSecret::generate();
+    let forged = forger.assemble(&draft, b"no token", secret.commitment(), &secret, Purpose::Login);
+    let new = deliver(&server, &ayşe, &[forger.delivery(&forged)]);
+    let [("notice", text)] = said(&new)[..] else { panic!("{new:?}") };
+    assert!(text.contains("that this device has sent"), "{text}");
+}
+
+#[test]
+fn what_can_not_be_opened_is_not_said_without_end() {
+    let (server, ayşe, burak) = friends();
+    ayşe.send("burak", "tanışalım");
+    burak.receive();
+    let forger = Forger::new(&server, &ayşe, &burak);
+    let broken: Vec<(Push, Bytes)> = (0..200)
+        .map(|_| {
+            let mut forged = forger.seal(&forger.draft(Millis::now()), "bozuk");
+            forged.body = forged.body.slice(..40);
+            forger.delivery(&forged)
+        })
+        .collect();
+    let new = deliver(&server, &burak, &broken);
+    assert!(new.len() < 100, "{} of 200 are said", new.len());
+    let last = said(&new).last().unwrap().1;
+    assert!(last.ends_with("No more of this kind is told for an hour"), "{last}");
+    ayşe.send("burak", "hâlâ buradayım");
+    assert_eq!(said(&burak.receive()), [("text", "hâlâ buradayım")]);
 }
 
 #[test]

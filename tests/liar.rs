@@ -27,7 +27,7 @@ use serde_json::Value;
 use support::forge::{account, directory_entry, join, parts};
 use support::{Profile, Server, TIMEOUT, schema, wav};
 use tellal::crypto::Purpose;
-use tellal::crypto::record::verify_account;
+use tellal::crypto::record::{announce_message_key, verify_account};
 use tellal::model::{AccountId, DirectoryEntry, MessageId, Millis, Position, Signed, to_cbor};
 use tellal::protocol::frame;
 use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Verb};
@@ -54,6 +54,9 @@ fn text(words: &str) -> (String, String) {
 fn notice(words: &str) -> (String, String) {
     ("notice".to_owned(), words.to_owned())
 }
+
+/// What a server does with what passes by.
+type Lie = Box<dyn FnMut(Passing, &mut Line) + Send>;
 
 /// Passes everything on but what comes from the mailbox, which it hands to this.
 fn with_mail(
@@ -117,6 +120,35 @@ fn keys_that_are_swapped_are_not_written_to() {
         assert!(sent.failure().contains("there is no key to write to"), "{sent:?}");
     }
     assert_eq!(burak.receive_texts(), []);
+}
+
+#[test]
+fn a_server_whose_clock_is_wrong_gets_nothing_sealed_for_keys_of_long_ago() {
+    let (server, ayşe, burak) = friends();
+    let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+    let long_ago = Millis(Millis::now().0 - days(730).as_millis() as u64);
+    let with_clock = move |mut lie: Lie| {
+        move |passing: Passing, line: &mut Line| match passing {
+            Passing::Down(Push::Hello { versions, server, nonce, log_key, .. }, body) => {
+                line.tell(&Push::Hello { versions, server, nonce, time: long_ago, log_key }, &body);
+            }
+            other => lie(other, line),
+        }
+    };
+    // By itself it changes nothing.
+    let liar = Liar::start(&server, &[&ayşe], with_clock(Box::new(|passing, line| line.pass(passing))));
+    ayşe.run(["send", "burak", "bir", "--server", &liar.name]).ok();
+    assert_eq!(burak.receive_texts().len(), 1);
+    // With a true record of burak's, of a key that somebody may have got hold of by now.
+    let stolen = Person::new("burak").message;
+    let device = liar::key(&burak.file("keys/device.pem"));
+    let record = announce_message_key(&device, account(&burak), stolen.public(), long_ago, None).unwrap();
+    let entry = DirectoryEntry { message_keys: vec![record], ..directory_entry(&server, account(&burak)) };
+    let zoé = Profile::register(&server, "zoé");
+    let lie = with_clock(Box::new(with_entry(account(&burak), entry)));
+    let liar = Liar::start(&server, &[&zoé], lie);
+    let sent = zoé.run(["send", "burak", "gizli", "--server", &liar.name]);
+    assert!(sent.failure().contains("there is no key to write to"), "{sent:?}");
 }
 
 #[test]

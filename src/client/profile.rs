@@ -267,10 +267,44 @@ impl Home {
     /// Destroys a private key. That it is gone already is fine.
     pub(super) fn remove_key(&self, name: &str) -> Result<(), ClientError> {
         let path = self.key_path(name);
-        match seal::overwrite(&path).and_then(|()| fs::remove_file(&path)) {
+        match seal::destroy(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.error(&path, &error)),
             _ => Ok(()),
         }
+    }
+
+    /// Destroys the private keys that the profile does not name: what replaced them is in force, and their end broke
+    /// off. For whoever has the profile locked.
+    pub(super) fn destroy_strays(&self, profile: &Profile) -> Result<(), ClientError> {
+        let mut named =
+            vec![identity_name(profile), device_name(profile), message_key_name(&profile.message_key)];
+        named.extend(profile.replaced.iter().map(|replaced| message_key_name(&replaced.key)));
+        match &profile.pending {
+            Some(Pending::MessageKey { key, .. }) => named.push(message_key_name(key)),
+            Some(Pending::Rekey { identity, device, key, .. }) => {
+                let new = Profile { identity: Some(*identity), device: *device, ..profile.clone() };
+                named.extend([identity_name(&new), device_name(&new), message_key_name(key)]);
+            }
+            Some(Pending::Registration { .. }) | None => {}
+        }
+        for name in self.key_names()? {
+            if !named.contains(&name) {
+                tracing::info!(%name, "a private key that is no longer used is destroyed");
+                self.remove_key(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of all private keys that there are.
+    fn key_names(&self) -> Result<Vec<String>, ClientError> {
+        let path = self.path.join("keys");
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&path).map_err(|error| self.error(&path, &error))? {
+            let name = entry.map_err(|error| self.error(&path, &error))?.file_name();
+            names.extend(name.to_str().and_then(|name| name.strip_suffix(".pem")).map(str::to_owned));
+        }
+        Ok(names)
     }
 
     pub(super) fn load_key(&self, name: &str) -> Result<PrivateKey, ClientError> {
@@ -289,14 +323,9 @@ impl Home {
 
     /// The ids of all message keys that are kept.
     pub(super) fn message_keys(&self) -> Result<Vec<KeyId>, ClientError> {
-        let path = self.path.join("keys");
-        let mut ids = Vec::new();
-        for entry in fs::read_dir(&path).map_err(|error| self.error(&path, &error))? {
-            let name = entry.map_err(|error| self.error(&path, &error))?.file_name();
-            let id = name.to_str().and_then(|name| name.strip_prefix(MESSAGE)?.strip_suffix(".pem"));
-            ids.extend(id.and_then(|id| id.parse::<KeyId>().ok()));
-        }
-        Ok(ids)
+        let names = self.key_names()?;
+        let ids = names.iter().filter_map(|name| name.strip_prefix(MESSAGE)?.parse().ok());
+        Ok(ids.collect())
     }
 
     /// The history's key: 32 random bytes in hexadecimal, made at the first call.

@@ -119,3 +119,53 @@ fn a_change_of_passphrase_that_broke_off_is_undone_or_finished() {
     assert!(!open.is_sealed().unwrap());
     assert_eq!(*home.history_key().unwrap(), *history_key);
 }
+
+#[test]
+fn the_end_of_a_key_that_broke_off_is_carried_out_at_the_next_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    home.create().unwrap();
+    let key = crate::crypto::PrivateKey::from_pem(&crate::crypto::test_keys::AYŞE.device.to_pem()).unwrap();
+    let id = |byte| KeyId::new([byte; 32]);
+    let message = |byte| message_key_name(&id(byte));
+    let pending = Pending::MessageKey {
+        record: Signed { body: vec![].into(), signature: vec![].into() },
+        key: id(3),
+        from: Millis(3),
+    };
+    let met = Met {
+        server_key: id(0),
+        roots: false,
+        server_id: crate::model::ServerId::new([0; 32]),
+        log_key: None,
+    };
+    let profile = Profile {
+        replaced: vec![Replaced { key: id(1), at: Millis(2) }],
+        ..Profile::new(
+            "localhost:6000".to_owned(),
+            met,
+            ("ayşe".parse().unwrap(), "teal".parse().unwrap()),
+            (id(9).into(), id(8).into()),
+            (id(2), Millis(2)),
+            pending,
+        )
+    };
+    let mut kept = vec![identity_name(&profile), device_name(&profile), message(1), message(2), message(3)];
+    kept.sort();
+    for name in kept.iter().chain(&[message(4), "identity-of-before".to_owned()]) {
+        home.save_key(name, &key).unwrap();
+    }
+    // Killed after the name was taken away, with zeros in it or not yet.
+    let dying = home.path().join("keys").join(format!("{}.pem.new", message(5)));
+    fs::write(&dying, vec![0; 100]).unwrap();
+    home.finish_resealing().unwrap();
+    home.destroy_strays(&profile).unwrap();
+    let mut names = home.key_names().unwrap();
+    names.sort();
+    assert_eq!(names, kept);
+    assert!(!dying.exists());
+    home.remove_key(&message(1)).unwrap();
+    home.remove_key(&message(1)).unwrap();
+    assert_eq!(home.key_names().unwrap().len(), 4);
+    assert_eq!(fs::read_dir(home.path().join("keys")).unwrap().count(), 4, "nothing is left of it");
+}

@@ -69,7 +69,10 @@ impl Opening {
 
     async fn own(&self, lock: Lock) -> Result<Standing, ClientError> {
         self.home.finish_resealing()?;
-        let engine = Engine::open(self.home.clone(), lock, self.server.clone(), self.signals.clone()).await?;
+        // A passphrase that nothing is sealed under seals nothing: nobody has confirmed it.
+        let sealed = self.home.is_sealed()?;
+        let home = if sealed { self.home.clone() } else { self.home.clone().with_passphrase(None) };
+        let engine = Engine::open(home, lock, self.server.clone(), self.signals.clone()).await?;
         let roles = Roles::default();
         let place = roles.take(self.role)?;
         match Host::open(self.home.clone(), engine.clone(), self.signals.clone(), roles) {

@@ -112,9 +112,16 @@ pub(in crate::client) fn meet(
     Ok(pin)
 }
 
-/// The rival takes the pinned key's place: not compared with anybody yet.
-pub(in crate::client) fn accept_rival(db: &Connection, name: &Nickname) -> Sql<Option<Rival>> {
+/// The rival takes the pinned key's place: not compared with anybody yet. `None`: it is not this one any more.
+pub(in crate::client) fn accept_rival(
+    db: &Connection,
+    name: &Nickname,
+    identity: &KeyId,
+) -> Sql<Option<Rival>> {
     let Some(Stored { account, rival: Some(rival), .. }) = by_name(db, name)? else { return Ok(None) };
+    if rival.identity != *identity {
+        return Ok(None);
+    }
     db.prepare_cached(
         "UPDATE contacts SET pinned = 0, verified = 0, rival = NULL, rival_identity = NULL, rival_since = NULL
          WHERE account = ?1",

@@ -38,9 +38,11 @@ fn a_name_stays_with_the_key_that_it_was_first_met_with() {
 
     // And once more, until somebody accepts it.
     assert!(matches!(meet(&db, &other, &other_entry, Millis(6)).unwrap(), Pin::Changed(_)));
-    accept_rival(&db, &name).unwrap().unwrap();
+    // Whoever decided about another key has not decided about this one.
+    assert_eq!(accept_rival(&db, &name, &first.identity.id()).unwrap(), None);
+    accept_rival(&db, &name, &other.identity.id()).unwrap().unwrap();
     assert!(stored().account == other.id && !stored().is_held() && !stored().verified);
-    assert_eq!(accept_rival(&db, &name).unwrap(), None);
+    assert_eq!(accept_rival(&db, &name, &other.identity.id()).unwrap(), None);
     assert_eq!(meet(&db, &other, &other_entry, Millis(7)).unwrap(), Pin::Holds);
     assert!(matches!(meet(&db, &first, &entry, Millis(8)).unwrap(), Pin::Changed(_)));
 }

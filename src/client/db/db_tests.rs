@@ -82,6 +82,24 @@ fn a_message_waits_for_the_sound_of_the_one_before_it() {
 }
 
 #[test]
+fn what_waits_for_sound_that_does_not_come_is_found_after_a_while() {
+    let db = memory();
+    let names = (name("burak"), name("ayşe"));
+    let note = messages::insert(&db, &incoming(&voice(), &names, false)).unwrap();
+    assert_eq!(messages::overtaken(&db, Millis(2)).unwrap(), [], "nothing waits for it");
+    let text = messages::insert(&db, &incoming(&text("after"), &names, true)).unwrap();
+    assert_eq!(messages::overtaken(&db, Millis(1)).unwrap(), [], "it may still come");
+    let [late] = &messages::overtaken(&db, Millis(2)).unwrap()[..] else { panic!() };
+    assert_eq!((late.device, &late.sender, &late.behind[..]), (PHONE, &names.0, &[text][..]));
+    assert_eq!(messages::release(&db, text).unwrap().number, 1);
+    assert_eq!(messages::overtaken(&db, Millis(2)).unwrap(), []);
+    // It has its place when it comes.
+    fetches::end(&db, note).unwrap();
+    let released = messages::release_ready(&db, &PHONE).unwrap();
+    assert_eq!(released.iter().map(|message| message.number).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
 fn history_is_found_by_person_words_number_and_id() {
     let db = memory();
     let names = (name("burak"), name("ayşe"));

@@ -44,6 +44,10 @@ pub(in crate::client) enum Noticed {
     Live = 3,
     /// This device has made it, for somebody else.
     Reflected = 5,
+    /// Its sound is so late that what came after it is shown before it.
+    Overtaken = 6,
+    /// Of an identity key: that it has turned up in the place of another.
+    Rival = 7,
 }
 
 /// Whether this is the first time.

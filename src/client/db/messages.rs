@@ -127,6 +127,47 @@ pub(in crate::client) fn release_ready(db: &Connection, device: &DeviceId) -> Sq
     ready.into_iter().map(|arrival| release(db, arrival)).collect()
 }
 
+/// A message whose sound has not come for too long.
+#[derive(PartialEq, Eq, Debug)]
+pub(in crate::client) struct Late {
+    pub device: DeviceId,
+    pub message: MessageId,
+    pub sender: Nickname,
+    /// What its device sent after it, and is here.
+    pub behind: Vec<i64>,
+}
+
+/// Messages whose sound is not here though they came before this time, and which hold up others.
+pub(in crate::client) fn overtaken(db: &Connection, before: Millis) -> Sql<Vec<Late>> {
+    let mut statement = db.prepare_cached(
+        "SELECT arrival, device, id, sender, complete, COALESCE(received_at, 0) FROM messages
+         WHERE number IS NULL ORDER BY device, arrival",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut found: Vec<Late> = Vec::new();
+    // Of which device what follows waits still, and rightly.
+    let mut waits = None;
+    while let Some(row) = rows.next()? {
+        let device = DeviceId::new(row.get(1)?);
+        if waits == Some(device) {
+            continue;
+        }
+        let late = found.last_mut().filter(|late| late.device == device);
+        match (row.get::<_, bool>(4)?, late) {
+            (true, Some(late)) => late.behind.push(row.get(0)?),
+            (true, None) => {}
+            (false, _) if row.get::<_, i64>(5)? > signed(before.0) => waits = Some(device),
+            (false, Some(_)) => {}
+            (false, None) => {
+                let message = MessageId::from_bytes(row.get(2)?);
+                found.push(Late { device, message, sender: parsed(row, 3)?, behind: Vec::new() });
+            }
+        }
+    }
+    found.retain(|late| !late.behind.is_empty());
+    Ok(found)
+}
+
 pub(in crate::client) fn by_arrival(db: &Connection, arrival: i64) -> Sql<Message> {
     let sql = format!("SELECT {COLUMNS} FROM messages m WHERE m.arrival = ?1");
     db.prepare_cached(&sql)?.query_row([arrival], read)

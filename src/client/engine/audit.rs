@@ -16,7 +16,7 @@ use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
 use crate::crypto::record::verify_account;
 use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret, proof};
 use crate::model::{AccountId, Head, Leaf, MessageId, Millis, NameHash, Nickname, Recipient, Signed};
-use crate::protocol::message::{Answer, RefusalCode, Verb};
+use crate::protocol::message::{Answer, Verb};
 
 use super::directory::directory;
 use super::{Engine, Me, Session, Trouble, compute, lock, notice};
@@ -140,9 +140,7 @@ impl Engine {
         self.learn_own_records(session).await?;
         let known = self.db.run(|db| log::newest(db)).await?;
         let size = known.as_ref().map_or(0, |known| known.head.size);
-        let Some(read) = self.ask_for_log(session, &key, size).await? else {
-            return self.contradicts().await;
-        };
+        let Some(read) = self.ask_for_log(session, &key, size).await? else { return Ok(()) };
         let grown = read.known.clone();
         match known {
             Some(known) if grown.head.size == size && grown.head == known.head => return Ok(()),
@@ -201,7 +199,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A signed checkpoint, and its leaves from a place on. `None`: what came is not that.
+    /// A signed checkpoint, and its leaves from a place on. `None`: what came is not that, which has been said.
     async fn ask_for_log(&self, session: &Session, key: &LogKey, from: u64) -> Result<Option<Read>, Trouble> {
         let mut leaves = Vec::new();
         let mut first: Option<Known> = None;
@@ -209,15 +207,20 @@ impl Engine {
             let next = from + leaves.len() as u64;
             let (answer, body) = session.wire.ask(Verb::ReadLog { from: next }).await?;
             let Answer::Log { checkpoint } = answer else { return Err(Trouble::Lost) };
-            let (Ok(head), Some(more)) = (key.verify(&checkpoint), Leaf::all(&body)) else { return Ok(None) };
+            let (Ok(head), Some(more)) = (key.verify(&checkpoint), Leaf::all(&body)) else {
+                self.contradicts().await?;
+                return Ok(None);
+            };
             // Later pages may come with a later checkpoint: what is behind the first one's is for the next time.
             let known = first.get_or_insert(Known { head, note: checkpoint }).clone();
             if known.head.size.saturating_sub(from) > MOST_LEAVES {
-                return self.too_long(known.head.size).await;
+                self.too_long(known.head.size).await?;
+                return Ok(None);
             }
             let wanted = known.head.size.saturating_sub(next);
             let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
             if wanted > 0 && more.is_empty() {
+                self.contradicts().await?;
                 return Ok(None);
             }
             leaves.extend(more.into_iter().take(wanted));
@@ -227,13 +230,12 @@ impl Engine {
         }
     }
 
-    async fn too_long(&self, size: u64) -> Result<Option<Read>, Trouble> {
+    async fn too_long(&self, size: u64) -> Result<(), Trouble> {
         let text = format!(
             "the server says that its transparency log has {size} entries: that is more than can be verified here, \
              and new accounts can't be relied on. Ask whoever runs the server"
         );
-        self.raise(vec![Raise::new(AlarmKind::Contradicts, &size.to_be_bytes(), text)]).await?;
-        Err(Trouble::Refused { code: RefusalCode::TooLarge, retry_after: None })
+        self.raise(vec![Raise::new(AlarmKind::Contradicts, b"size", text)]).await
     }
 
     /// The server shows a log that is no longer than the one that is known, and another one.
@@ -255,7 +257,7 @@ impl Engine {
     /// What was read behind the known leaves does not make what was signed: the whole of it is read anew, and held
     /// against what is known.
     async fn diverged(&self, session: &Session, key: &LogKey, known: Known) -> Result<(), Trouble> {
-        let Some(read) = self.ask_for_log(session, key, 0).await? else { return self.contradicts().await };
+        let Some(read) = self.ask_for_log(session, key, 0).await? else { return Ok(()) };
         let shown = compute(move || {
             let mut hashes = Hashes::empty();
             hashes.append(0, &read.leaves)?;
@@ -473,7 +475,6 @@ impl Engine {
         }
         self.audit(session).await?;
         let Some(read) = self.ask_for_log(session, &key, 0).await? else {
-            self.contradicts().await?;
             return self.audit_report(false).await;
         };
         let (leaves, shown) = (read.leaves, read.known.clone());

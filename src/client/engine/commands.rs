@@ -1,8 +1,9 @@
 //! What front ends ask, one by one.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use crate::client::db::messages::{self, Kind};
 use crate::client::db::{contacts, fetches, inbox, live_sound, outbox, speaking};
@@ -14,6 +15,8 @@ use crate::protocol::message::Verb;
 
 use super::{Engine, Link, Session, Trouble, lock};
 
+/// How long the server may take to say who somebody is before what is written to them is stored all the same.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of the largest voice note.
 const VOICE_BYTES: usize = 64 * 1024 * 1024;
 /// The longest.
@@ -208,10 +211,11 @@ impl Engine {
             Some(None) => {}
             // Someone new: if the server can be asked, it is better to know at once.
             None => match self.session().await {
-                Ok(session) => match self.look_up_name(&session, &to).await {
-                    Ok(Some(_)) | Err(Trouble::Lost | Trouble::Refused { .. }) => {}
-                    Ok(None) => return Err(ClientError::UnknownNickname { nickname: to }),
-                    Err(Trouble::Local(error)) => return Err(error),
+                Ok(session) => match timeout(PATIENCE, self.look_up_name(&session, &to)).await {
+                    // What was written is not lost because the server takes its time.
+                    Err(_) | Ok(Ok(Some(_)) | Err(Trouble::Lost | Trouble::Refused { .. })) => {}
+                    Ok(Ok(None)) => return Err(ClientError::UnknownNickname { nickname: to }),
+                    Ok(Err(Trouble::Local(error))) => return Err(error),
                 },
                 Err(
                     error @ (ClientError::WrongFingerprint { .. } | ClientError::WrongCertificate { .. }),

@@ -201,7 +201,7 @@ impl Engine {
     /// The old device is no longer known: perhaps the server has taken the new keys, and its word was lost.
     async fn try_new_keys(&self) -> Result<ClientError, ClientError> {
         let profile = lock(&self.profile).clone();
-        let Some(Pending::Rekey { identity, device, .. }) = profile.pending.clone() else {
+        let Some(Pending::Rekey { record, identity, device, .. }) = profile.pending.clone() else {
             return Ok(self.explain(Trouble::Lost));
         };
         let new = Profile { identity: Some(identity), device, ..profile.clone() };
@@ -211,9 +211,18 @@ impl Engine {
         let signature = greeted.prove(Arc::new(key), Purpose::Login, profile.account, device).await?;
         let login = Verb::Login { account: profile.account, device, signature: signature.into() };
         let answer = timeout(PATIENCE, greeted.wire.ask(login)).await;
+        // The old keys are destroyed for no mere word: it has to show the record that it says it has taken.
+        let look_up = Verb::LookUpAccount { account: profile.account };
+        let shown = timeout(PATIENCE, greeted.wire.ask(look_up)).await;
         greeted.wire.close();
+        let has_it = match shown {
+            Ok(Ok((Answer::Directory { entries, .. }, _))) => {
+                entries.iter().any(|entry| entry.chain.contains(&record))
+            }
+            _ => false,
+        };
         match answer {
-            Ok(Ok((Answer::LoggedIn, _))) => {
+            Ok(Ok((Answer::LoggedIn, _))) if has_it => {
                 self.finish_rekey().await?;
                 Ok(self.explain(Trouble::Lost))
             }

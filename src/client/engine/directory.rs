@@ -29,8 +29,15 @@ use super::{Engine, Me, Session, Trouble, compute, lock, notice};
 /// After this the directory is asked again before something is sealed.
 const FRESH: Duration = Duration::from_secs(3600);
 
-/// How far clocks may be apart.
+/// How far clocks may be apart: a server's is believed as far as this and no further, or it could have messages
+/// sealed for keys of long ago.
 const CLOCKS: Duration = Duration::from_secs(24 * 3600);
+
+/// Now, by the server's clock as far as that is believed, which is ahead of this one by so many milliseconds.
+pub(super) fn believed_now(ahead_ms: i64) -> Millis {
+    let most = i64::try_from(CLOCKS.as_millis()).unwrap_or(i64::MAX);
+    Millis(Millis::now().0.saturating_add_signed(ahead_ms.clamp(-most, most)))
+}
 
 /// Someone whose records have been verified.
 #[derive(Clone, Debug)]
@@ -134,8 +141,14 @@ impl Engine {
                     let pin = contacts::meet(db, &account, &entry, now)?;
                     if let Pin::Changed(known) = &pin {
                         let (name, vouched) = (&account.nickname, known.account == account.id);
-                        let text = warning(name, known, account.identity.id(), now, vouched);
-                        events.push(Event::Message(notice(db, &me, name, text)?));
+                        let shown = account.identity.id();
+                        // Of each key once, however often a server shows one and another.
+                        let about = known.account.as_bytes().first_chunk().copied().unwrap_or_default();
+                        let (key, about) = (DeviceId::from(shown), MessageId::from_bytes(about));
+                        if inbox::notice_once(db, &key, &about, Noticed::Rival)? || known.rival.is_none() {
+                            let text = warning(name, known, shown, now, vouched);
+                            events.push(Event::Message(notice(db, &me, name, text)?));
+                        }
                     }
                     let held = pin != Pin::Holds;
                     let person = Person { account, keys, held, unlogged: false, fetched_at: now };

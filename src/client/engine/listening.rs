@@ -15,7 +15,8 @@ use crate::client::db::{fetches, messages};
 use crate::client::link::Denied;
 use crate::client::link::wire::Reply;
 use crate::crypto::PublicKey;
-use crate::crypto::live::open_group;
+use crate::crypto::live::{self, open_group};
+use crate::model::limits;
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::{Engine, Session, Trouble, compute, notice};
@@ -95,7 +96,8 @@ impl Engine {
                 let (window, most) = match groups {
                     Some(groups) => (WINDOW_OVER, groups),
                     None if ended => (0, 0),
-                    None => (WINDOW_LIVE, u32::MAX),
+                    // No note is longer.
+                    None => (WINDOW_LIVE, live::count(limits::LIVE_SIZE)),
                 };
                 let mut next = asked.back().map_or(note.here, |(index, _)| index + 1);
                 while asked.len() < window && next < most {

@@ -84,6 +84,7 @@ pub(super) struct Engine {
     /// One asks for the mailbox's end at a time.
     draining: tokio::sync::Mutex<()>,
     people: Mutex<HashMap<AccountId, Arc<Person>>>,
+    allowance: Mutex<receiving::Allowance>,
     /// The newest verified head of the transparency log.
     head: Mutex<Option<Head>>,
     /// There may be something to audit.
@@ -187,6 +188,7 @@ impl Engine {
         signals: broadcast::Sender<Signal>,
     ) -> Result<Arc<Self>, ClientError> {
         let profile = home.load()?.filter(Profile::is_registered).ok_or_else(|| home.not_registered())?;
+        home.destroy_strays(&profile)?;
         let address = match server {
             Some(address) => address,
             None => profile.server.parse().map_err(|_| {
@@ -230,6 +232,7 @@ impl Engine {
             renewing: tokio::sync::Mutex::default(),
             draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),
+            allowance: Mutex::default(),
             head: Mutex::new(head),
             audit: Notify::new(),
             auditing: tokio::sync::Mutex::default(),

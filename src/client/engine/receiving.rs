@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rayon::prelude::*;
@@ -15,6 +15,7 @@ use crate::client::db::{Sql, blocks, contacts, fetches, listening, messages};
 use crate::client::link::Pushed;
 use crate::client::link::wire::Pushes;
 use crate::client::{Body, Delivery, Event};
+use crate::crypto::PrivateKey;
 use crate::crypto::envelope::{
     CheckError, Content, Conversation, Delivered, Header, LiveClosing, LiveEnd, Opened, Recipient, VoiceData,
     parse,
@@ -29,6 +30,11 @@ const BATCH: usize = 128;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// A gap that stands this long while messages come in is announced.
 const GAP: Duration = Duration::from_secs(10);
+/// So many things that are wrong with what came are said in so much time.
+const MOST_SAID: u32 = 64;
+const SAID_IN: Duration = Duration::from_secs(3600);
+/// A voice note whose sound has not come for this long holds up nothing any more.
+const OVERTAKEN_MS: u64 = 60_000;
 /// A date further than this from the arrival is marked.
 const LATE: Duration = Duration::from_secs(10 * 60);
 
@@ -39,6 +45,29 @@ struct Arrived {
     wrap: Option<Wrap>,
     accepted_at: Millis,
     body: Bytes,
+}
+
+/// What may still be said of what is wrong, and until when.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    left: u32,
+    until: Instant,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { left: MOST_SAID, until: Instant::now() + SAID_IN }
+    }
+}
+
+impl Allowance {
+    /// How much may be said now.
+    fn left(&mut self) -> u32 {
+        if self.until <= Instant::now() {
+            *self = Self::default();
+        }
+        self.left
+    }
 }
 
 /// What checking and opening it came to.
@@ -138,10 +167,12 @@ impl Engine {
             .await?;
         let keys = lock(&self.message_keys).clone();
         let me = Recipient { account: self.me.account, device: self.me.device };
+        let own = self.device_key.clone();
         let opened = compute(move || {
             let work = batch.into_par_iter().zip(known);
             work.map(|(arrived, known)| {
-                let outcome = open(&arrived, known, me, people.get(&arrived.delivered.sender), &keys);
+                let person = people.get(&arrived.delivered.sender);
+                let outcome = open(&arrived, known, me, &own, person, &keys);
                 (arrived, outcome)
             })
             .collect::<Vec<_>>()
@@ -154,11 +185,12 @@ impl Engine {
             _ => false,
         });
         let who = self.me.clone();
-        let (position, keep, fetching, heard) = self
+        let mut left = lock(&self.allowance).left();
+        let (position, keep, fetching, heard, left) = self
             .commit(move |db, events| {
                 let (mut last, mut heard) = (None, false);
                 for (arrived, outcome) in &opened {
-                    store(db, &who, arrived, outcome, events)?;
+                    store(db, &who, arrived, outcome, &mut left, events)?;
                     if let Outcome::Opened(sound) = outcome {
                         let Sound { header, opened, .. } = &**sound;
                         heard |= audit::note(db, &who, header.account, header.log.as_ref(), &opened.content)?;
@@ -167,9 +199,10 @@ impl Engine {
                     last = Some(arrived.position);
                 }
                 let epoch = last.map_or(0, |position| position.epoch);
-                Ok((last, fetches::keep_from(db, epoch)?, fetches::any(db)?, heard))
+                Ok((last, fetches::keep_from(db, epoch)?, fetches::any(db)?, heard, left))
             })
             .await?;
+        lock(&self.allowance).left = left;
         if let Some(position) = position {
             self.acknowledge(session, position, keep).await;
         }
@@ -217,8 +250,20 @@ impl Engine {
     }
 
     async fn announce_gaps(&self, before: Millis) -> Result<(), Trouble> {
-        let me = self.me.clone();
+        let (me, now) = (self.me.clone(), Millis::now());
         let announced = self.commit(move |db, events| {
+            for late in messages::overtaken(db, Millis(now.0.saturating_sub(OVERTAKEN_MS)))? {
+                let name = &late.sender;
+                if inbox::notice_once(db, &late.device, &late.message, Noticed::Overtaken)? {
+                    let text = format!(
+                        "The sound of a voice note from {name} has not come yet: what came after it is shown before it"
+                    );
+                    events.push(Event::Message(notice(db, &me, name, text)?));
+                }
+                for arrival in late.behind {
+                    events.push(Event::Message(messages::release(db, arrival)?));
+                }
+            }
             for (sender, missing) in inbox::announce_gaps(db, before)? {
                 let what = if missing == 1 { "1 message".to_owned() } else { format!("{missing} messages") };
                 let text = format!("{what} from {sender} did not arrive: ask {sender} to send again");
@@ -235,6 +280,7 @@ fn open(
     arrived: &Arrived,
     known: Option<EnvelopeHash>,
     me: Recipient,
+    own: &PrivateKey,
     person: Option<&Arc<Person>>,
     keys: &Keys,
 ) -> Outcome {
@@ -243,7 +289,8 @@ fn open(
     if header.device == me.device && arrived.delivered.device == me.device {
         let mine = header.account == me.account
             && header.message == arrived.delivered.message
-            && header.recipient == Conversation::Account(me.account);
+            && header.recipient == Conversation::Account(me.account)
+            && parsed.is_signed_by(own.public());
         return match known {
             Some(known) if known == hash => Outcome::Duplicate,
             None if mine => Outcome::OwnCopy { hash },
@@ -282,14 +329,15 @@ fn store(
     me: &Me,
     arrived: &Arrived,
     outcome: &Outcome,
+    left: &mut u32,
     events: &mut Vec<Event>,
 ) -> Sql<()> {
     let Delivered { device, message, sender, .. } = arrived.delivered;
     match outcome {
         Outcome::Duplicate => Ok(()),
-        Outcome::Broken => say_once(db, me, (sender, device, message), Noticed::Broken, events),
-        Outcome::Fork => say_once(db, me, (sender, device, message), Noticed::Fork, events),
-        Outcome::Reflected => say_once(db, me, (sender, device, message), Noticed::Reflected, events),
+        Outcome::Broken => say_once(db, me, (sender, device, message), Noticed::Broken, left, events),
+        Outcome::Fork => say_once(db, me, (sender, device, message), Noticed::Fork, left, events),
+        Outcome::Reflected => say_once(db, me, (sender, device, message), Noticed::Reflected, left, events),
         Outcome::OwnCopy { hash } => {
             if inbox::known(db, &device, &message)?.is_none() {
                 inbox::remember(db, &device, &message, hash)?;
@@ -300,7 +348,7 @@ fn store(
         Outcome::Opened(sound) => match inbox::known(db, &device, &message)? {
             // Twice in one batch.
             Some(hash) if hash == sound.hash => Ok(()),
-            Some(_) => say_once(db, me, (sender, device, message), Noticed::Fork, events),
+            Some(_) => say_once(db, me, (sender, device, message), Noticed::Fork, left, events),
             None => store_opened(db, me, arrived, sound, events),
         },
     }
@@ -477,11 +525,17 @@ fn say_once(
     me: &Me,
     (sender, device, message): (AccountId, DeviceId, MessageId),
     what: Noticed,
+    left: &mut u32,
     events: &mut Vec<Event>,
 ) -> Sql<()> {
-    if blocks::is_blocked(db, &sender)? || !inbox::notice_once(db, &device, &message, what)? {
+    if blocks::is_blocked(db, &sender)? {
         return Ok(());
     }
+    // Names are anybody's to make up: what can't be opened is not said without end.
+    if *left == 0 || !inbox::notice_once(db, &device, &message, what)? {
+        return Ok(());
+    }
+    *left -= 1;
     let known: Option<Nickname> = contacts::by_account(db, &sender)?.map(|stored| stored.nickname);
     let text = match (what, &known) {
         (Noticed::Reflected, _) => {
@@ -498,6 +552,7 @@ fn say_once(
         }
         (_, None) => "A message from an unknown sender could not be opened".to_owned(),
     };
+    let text = if *left == 0 { format!("{text}. No more of this kind is told for an hour") } else { text };
     let peer = known.as_ref().unwrap_or(&me.nickname);
     events.push(Event::Message(notice(db, me, peer, text)?));
     Ok(())

@@ -80,13 +80,13 @@ impl Scene {
             .iter()
             .map(|one| {
                 let known = inbox::known(&self.db, &one.delivered.device, &one.delivered.message).unwrap();
-                open(one, known, me, Some(&self.burak), &self.keys)
+                open(one, known, me, &AYŞE.device, Some(&self.burak), &self.keys)
             })
             .collect();
         let transaction = self.db.transaction().unwrap();
-        let mut events = Vec::new();
+        let (mut events, mut left) = (Vec::new(), MOST_SAID);
         for (arrived, outcome) in batch.iter().zip(&opened) {
-            store(&transaction, &self.me, arrived, outcome, &mut events).unwrap();
+            store(&transaction, &self.me, arrived, outcome, &mut left, &mut events).unwrap();
         }
         transaction.commit().unwrap();
         events

@@ -21,6 +21,7 @@ use crate::model::time::in_words;
 use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
+use super::directory::believed_now;
 use super::{Engine, Person, Session, Trouble, compute, lock, refusal};
 
 /// Submissions under way at a time.
@@ -113,7 +114,14 @@ impl Engine {
                     continue;
                 }
                 let closes = item.closes;
-                match self.attempt(session, item, at_least).await? {
+                let attempt = match self.attempt(session, item, at_least).await {
+                    // Of this conversation: the others go on.
+                    Err(Trouble::Refused { code, retry_after }) => {
+                        Attempt::Held(Hold::refused(code, retry_after.unwrap_or(HELD)))
+                    }
+                    attempt => attempt?,
+                };
+                match attempt {
                     Attempt::Sent(reply) => {
                         under_way.push_back(UnderWay {
                             place,
@@ -212,8 +220,8 @@ impl Engine {
         if person.held || other {
             return Ok(Attempt::Held(Hold::new(HELD, self.why_held(item.to).await?)));
         }
-        let now = Millis::now().0.saturating_add_signed(session.clock_ahead_ms);
-        let mut keys = person.usable_keys(Millis(now));
+        let now = believed_now(session.clock_ahead_ms);
+        let mut keys = person.usable_keys(now);
         if keys.is_empty() {
             let asked = match self.look_up_name(session, &item.to).await {
                 Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => {
@@ -221,7 +229,7 @@ impl Engine {
                 }
                 asked => asked?,
             };
-            keys = asked.map(|person| person.usable_keys(Millis(now))).unwrap_or_default();
+            keys = asked.map(|person| person.usable_keys(now)).unwrap_or_default();
         }
         if keys.is_empty() {
             let name = &item.to;

@@ -80,39 +80,44 @@ impl Engine {
         if !known && !new {
             return Err(ClientError::WrongCode { nickname: stored.nickname });
         }
-        self.decide(&stored, new, true).await?;
+        let rival = stored.rival.as_ref().filter(|_| new).map(|rival| rival.identity);
+        self.decide(&stored, rival, true).await?;
         self.safety(name).await
     }
 
     /// Takes the key that has turned up for the known one.
     pub(super) async fn accept_change(&self, name: Nickname) -> Result<Safety, ClientError> {
         let stored = self.acquaintance(&name).await?;
-        if stored.rival.is_some() {
-            self.decide(&stored, true, false).await?;
+        if let Some(rival) = &stored.rival {
+            self.decide(&stored, Some(rival.identity), false).await?;
         }
         self.safety(name).await
     }
 
-    /// Carries out what a person has decided, and sends on.
-    async fn decide(&self, stored: &Stored, accept: bool, verified: bool) -> Result<(), ClientError> {
+    /// Carries out what a person has decided about the key that they were shown, and sends on.
+    async fn decide(&self, stored: &Stored, rival: Option<KeyId>, verified: bool) -> Result<(), ClientError> {
         let name = stored.nickname.clone();
         let account = stored.account;
-        self.commit(move |db, events| {
-            let mut pinned = account;
-            if accept && let Some(rival) = contacts::accept_rival(db, &name)? {
-                pinned = rival.account;
-                outbox::readdress(db, &name, &pinned)?;
-            }
-            if verified {
-                contacts::set_verified(db, &pinned)?;
-            }
-            if accept || verified {
+        let decided = self
+            .commit(move |db, events| {
+                let mut pinned = account;
+                if let Some(identity) = &rival {
+                    let Some(rival) = contacts::accept_rival(db, &name, identity)? else { return Ok(false) };
+                    pinned = rival.account;
+                    outbox::readdress(db, &name, &pinned)?;
+                }
+                if verified {
+                    contacts::set_verified(db, &pinned)?;
+                }
                 log::settle_name(db, &name)?;
-            }
-            events.push(Event::Verified { nickname: name, verified });
-            Ok(())
-        })
-        .await?;
+                events.push(Event::Verified { nickname: name, verified });
+                Ok(true)
+            })
+            .await?;
+        if !decided && let Some(Some(change)) = self.held(&stored.nickname).await? {
+            // Yet another one has turned up meanwhile.
+            return Err(ClientError::KeyChanged { nickname: stored.nickname.clone(), change });
+        }
         lock(&self.people).retain(|_, person| person.account.nickname != stored.nickname);
         self.decided.notify_one();
         Ok(())

@@ -23,6 +23,9 @@ use crate::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Request
 const PING: Duration = Duration::from_secs(30);
 /// After this long without a byte the connection is dead.
 const SILENCE: Duration = Duration::from_secs(90);
+/// The same with a request that has no answer, whatever else comes. What is waited for at the server takes 20 s, and a
+/// window of chunks on a slow line some minutes.
+const UNANSWERED: Duration = Duration::from_secs(240);
 /// Pushed bytes that wait for their reader before reading pauses.
 const BACKLOG: usize = 8 * 1024 * 1024;
 /// The same while a reply is waited for, which may stand behind them. A server that is one holds far less than this
@@ -167,7 +170,8 @@ struct Pump<S> {
     requests: mpsc::Receiver<Outgoing>,
     pushes: mpsc::UnboundedSender<Pushed>,
     backlog: Arc<Backlog>,
-    pending: HashMap<u32, oneshot::Sender<Reply>>,
+    /// Requests without an answer, and since when.
+    pending: HashMap<u32, (Instant, oneshot::Sender<Reply>)>,
     number: u32,
 }
 
@@ -206,6 +210,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                     if now.duration_since(heard) >= SILENCE {
                         return "the server has fallen silent".to_owned();
                     }
+                    if self.pending.values().any(|(asked, _)| now.duration_since(*asked) >= UNANSWERED) {
+                        return "the server does not answer what it is asked".to_owned();
+                    }
                     self.put(Outgoing { verb: Verb::Ping, body: Bytes::new(), reply: None });
                 }
             }
@@ -218,7 +225,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         let head = to_cbor(&Request { number, verb: request.verb });
         frame::put(&mut self.io.outgoing, &head, &request.body);
         if let Some(reply) = request.reply {
-            self.pending.insert(number, reply);
+            self.pending.insert(number, (Instant::now(), reply));
         }
     }
 
@@ -263,7 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     }
 
     fn answer(&mut self, number: u32, reply: Reply) {
-        if let Some(sender) = self.pending.remove(&number) {
+        if let Some((_, sender)) = self.pending.remove(&number) {
             // Whoever asked may have gone.
             let _ = sender.send(reply);
         }
@@ -284,12 +291,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     }
 }
 
-/// How long a server may have its clients wait, whatever it says.
+/// How long, and how short, a server may have its clients wait, whatever it says.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The time to wait that a server has named.
 pub(crate) fn wait(retry_after: u32) -> Duration {
-    Duration::from_millis(retry_after.into()).min(LONGEST_WAIT)
+    Duration::from_millis(retry_after.into()).clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }
 
 fn goodbye(reason: GoodbyeReason) -> &'static str {

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::UnixStream;
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::handle::Signal;
@@ -15,6 +17,9 @@ use crate::client::{ClientError, Command, Reply, Role};
 
 use super::frame::{self, FromGuest, FromOwner};
 use super::socket_path;
+
+/// How long an owner may take to greet.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 type Answer = Result<(Reply, Vec<u8>), ClientError>;
 
@@ -42,7 +47,8 @@ impl Guest {
             let hello = frame::read::<_, FromOwner>(&mut stream).await?;
             io::Result::Ok((stream, hello))
         };
-        let stream = match greeted.await {
+        // An owner that does not answer is one that has stopped.
+        let stream = match timeout(PATIENCE, greeted).await.unwrap_or_else(|late| Err(late.into())) {
             Ok((stream, Some((FromOwner::Welcome, _)))) => stream,
             Ok((_, Some((FromOwner::Sorry { error }, _)))) => return Err(error),
             Ok(_) => return Ok(Err(OwnerGone)),

@@ -42,13 +42,7 @@ impl Home {
     /// Seals all secrets under another passphrase, or none. Only for whoever has the profile locked.
     pub(in crate::client) fn reseal(&self, new: Option<Arc<Passphrase>>) -> Result<Self, ClientError> {
         let resealed = self.clone().with_passphrase(new);
-        let mut names = Vec::new();
-        let keys = self.path.join("keys");
-        for entry in fs::read_dir(&keys).map_err(|error| self.error(&keys, &error))? {
-            let name = entry.map_err(|error| self.error(&keys, &error))?.file_name();
-            names.extend(name.to_str().and_then(|name| name.strip_suffix(".pem")).map(str::to_owned));
-        }
-        for name in names {
+        for name in self.key_names()? {
             let key = self.load_key(&name)?;
             let pem = match &resealed.passphrase {
                 Some(passphrase) => key.to_sealed_pem(passphrase).map_err(|_| failed())?,
@@ -128,6 +122,20 @@ fn next(path: &Path) -> PathBuf {
     name.push(".");
     name.push(NEXT);
     name.into()
+}
+
+/// Destroys a file. Whatever breaks it off: it has its name and its content, or neither name nor use, and is
+/// destroyed when the profile is next opened.
+pub(super) fn destroy(path: &Path) -> io::Result<()> {
+    let mut dying = path.as_os_str().to_owned();
+    dying.push(".");
+    dying.push(NEW);
+    fs::rename(path, &dying)?;
+    if let Some(folder) = path.parent() {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    overwrite(Path::new(&dying))?;
+    fs::remove_file(&dying)
 }
 
 /// Writes zeros over a file's content, durably.

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::header::VERSION;
 use super::{Content, Conversation, Header};
 use crate::crypto::record::Account;
-use crate::crypto::{CannotOpen, MessageSecret, PrivateKey, Purpose};
+use crate::crypto::{CannotOpen, MessageSecret, PrivateKey, PublicKey, Purpose};
 use crate::model::{AccountId, DeviceId, Entry, EnvelopeHash, MessageId, Wrap, from_canonical_cbor, limits};
 
 /// Bytes that are no envelope.
@@ -153,6 +153,11 @@ impl Parsed {
         EnvelopeHash::new(Purpose::Envelope.hash(&[&self.header_hash, &self.token_hash]))
     }
 
+    /// Whether this key has signed it: whose envelope it is where no directory is needed to know that.
+    pub fn is_signed_by(&self, device: &PublicKey) -> bool {
+        device.verify(Purpose::Envelope, &[&self.header_hash, &self.token_hash], &self.signature).is_ok()
+    }
+
     /// Checks, in this order: that the server's word and the header agree, that it is addressed to this
     /// device and not made by it, that the sender's pinned identity has certified the device, and the
     /// device's signature.
@@ -193,10 +198,9 @@ impl Parsed {
             None if sender.removed_device(&header.device).is_some() => return Err(CheckError::RemovedDevice),
             None => return Err(CheckError::UncertifiedDevice),
         };
-        device
-            .key
-            .verify(Purpose::Envelope, &[&self.header_hash, &self.token_hash], &self.signature)
-            .map_err(|_| CheckError::Signature)?;
+        if !self.is_signed_by(&device.key) {
+            return Err(CheckError::Signature);
+        }
         Ok(Verified { parsed: self, me })
     }
 }
