@@ -116,10 +116,21 @@ fn a_log_rolled_back_from_a_backup_is_detected_and_named() {
     let screen = Screen::start(&burak, &["chat", "ayşe", "--mute", "--color", "never"], &[]);
     screen.wait_for("ALARM: the server's transparency log was rolled back");
 
+    // What comes from people whom the known log does not have waits for that.
+    let 지민 = Profile::register(&server, "지민");
+    지민.send("ayşe", "yeni geldim");
+    let (notices, messages) = receive(&ayşe, &server.name());
+    assert!(messages.is_empty(), "{messages:?}");
+    assert!(notices.iter().any(|notice| notice.contains("waits on the server until the log is in order")));
+    assert_eq!(receive(&ayşe, &server.name()).1.len(), 0);
+
     // Whoever knows what happened goes on.
     let (report, content) = audit(&ayşe, &["--accept"]);
     assert!(content, "{report}");
-    assert_eq!((&report["size"], &report["alarms"][0]["accepted"]), (&2.into(), &true.into()));
+    assert_eq!((&report["size"], &report["alarms"][0]["accepted"]), (&3.into(), &true.into()));
+    let (_, messages) = receive(&ayşe, &server.name());
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert_eq!(messages[0]["text"], "yeni geldim");
     assert!(warning(&ayşe, "ayşe").is_none());
     Profile::register(&server, "小明");
     ayşe.send("小明", "merhaba");

@@ -81,10 +81,12 @@ pub(in crate::client) fn fail(db: &Connection, arrival: i64, notice: &str) -> Sq
     end(db, arrival)
 }
 
-/// How far the server may forget: before the oldest message whose sound is still there.
+/// How far the server may forget: before the oldest message whose sound is still there, or whose sender nobody could
+/// vouch for yet.
 pub(in crate::client) fn keep_from(db: &Connection, epoch: u64) -> Sql<Option<u64>> {
     db.prepare_cached(
-        "SELECT MIN(seq) FROM (SELECT epoch, seq FROM fetches UNION ALL SELECT epoch, seq FROM listening)
+        "SELECT MIN(seq) FROM (SELECT epoch, seq FROM fetches UNION ALL SELECT epoch, seq FROM listening
+             UNION ALL SELECT epoch, seq FROM held_back)
          WHERE epoch = ?1",
     )?
     .query_row([epoch.cast_signed()], |row| Ok(row.get::<_, Option<i64>>(0)?.map(unsigned)))

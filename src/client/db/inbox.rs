@@ -48,6 +48,8 @@ pub(in crate::client) enum Noticed {
     Overtaken = 6,
     /// Of an identity key: that it has turned up in the place of another.
     Rival = 7,
+    /// Nobody can vouch for its sender yet.
+    HeldBack = 8,
 }
 
 /// Whether this is the first time.
@@ -189,6 +191,34 @@ pub(in crate::client) fn cursor(db: &Connection) -> Sql<Option<Position>> {
             Ok(Position { epoch: row.get::<_, i64>(0)?.cast_unsigned(), seq: unsigned(row.get(1)?) })
         })
         .optional()
+}
+
+/// Has the entry at this place read again later.
+pub(in crate::client) fn hold_back(db: &Connection, position: Position) -> Sql<()> {
+    db.prepare_cached("INSERT OR IGNORE INTO held_back (epoch, seq) VALUES (?1, ?2)")?
+        .execute(params![position.epoch.cast_signed(), signed(position.seq)])
+        .map(drop)
+}
+
+/// The entry at this place was read, or the server no longer has it and what was before it.
+pub(in crate::client) fn release_held_back(db: &Connection, position: Position, before: bool) -> Sql<()> {
+    let sql = if before {
+        "DELETE FROM held_back WHERE epoch <> ?1 OR seq <= ?2"
+    } else {
+        "DELETE FROM held_back WHERE epoch = ?1 AND seq = ?2"
+    };
+    db.prepare_cached(sql)?.execute(params![position.epoch.cast_signed(), signed(position.seq)]).map(drop)
+}
+
+/// Goes back to before the first entry that was held back; whether there is one.
+pub(in crate::client) fn go_back(db: &Connection) -> Sql<bool> {
+    let Some(now) = cursor(db)? else { return Ok(false) };
+    let first: Option<i64> = db
+        .prepare_cached("SELECT MIN(seq) FROM held_back WHERE epoch = ?1")?
+        .query_row([now.epoch.cast_signed()], |row| row.get(0))?;
+    let Some(first) = first.map(unsigned) else { return Ok(false) };
+    set_cursor(db, Position { seq: now.seq.min(first.saturating_sub(1)), ..now })?;
+    Ok(true)
 }
 
 pub(in crate::client) fn set_cursor(db: &Connection, position: Position) -> Sql<()> {

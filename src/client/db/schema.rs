@@ -254,6 +254,14 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE UNIQUE INDEX log_alarms_once ON log_alarms (kind, about);
 ",
+    "
+    -- Places in the mailbox of what nobody could vouch for yet: read again once the log is in order.
+    CREATE TABLE held_back (
+        epoch INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        PRIMARY KEY (epoch, seq)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Brings a file to the newest version.

@@ -10,6 +10,7 @@ use minicbor::bytes::ByteArray;
 use tokio::time::timeout;
 
 use crate::client::command::AlarmKind;
+use crate::client::db::inbox;
 use crate::client::db::log::{self, Finding, Hashes, Known, Standing};
 use crate::client::{Alarm, AuditReport, ClientError, Event};
 use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
@@ -173,6 +174,10 @@ impl Engine {
             let others = outdated.into_iter().filter(|name| *name != self.me.nickname);
             lock(&self.outdated).extend(others);
             self.audit.notify_one();
+        }
+        // Whom the log did not have, it may have now.
+        if self.db.write(|db| inbox::go_back(db)).await? {
+            self.subscribe(session).await?;
         }
         Ok(())
     }

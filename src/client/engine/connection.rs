@@ -276,6 +276,7 @@ impl Engine {
         let cursor = self.db.run(|db| inbox::cursor(db)).await?;
         let (answer, _) = session.wire.ask(Verb::Subscribe { after: cursor }).await?;
         let Answer::Subscribed { oldest } = answer else { return Err(Trouble::Lost) };
+        self.db.write(move |db| inbox::release_held_back(db, oldest, true)).await?;
         let expired = match cursor {
             Some(cursor) if cursor.epoch == oldest.epoch => oldest.seq.saturating_sub(cursor.seq),
             // Read again from its beginning: what is not there any more may have been read before.

@@ -258,7 +258,8 @@ impl Engine {
         self.look_up_name(session, name).await
     }
 
-    /// The account that a message came from. `None`: the directory knows none of that id with that device.
+    /// The account that a message came from; one that the transparency log does not have is said to be
+    /// [`Person::unlogged`]. `None`: the directory knows none of that id with that device.
     pub(super) async fn sender(
         &self,
         session: &Session,
@@ -271,19 +272,23 @@ impl Engine {
         if let Some(person) = self.known(account).await?.filter(has) {
             return Ok(Some(person));
         }
-        self.look_up_account(session, account).await
+        self.look_up(session, account).await
     }
 
-    /// Asks the directory for an account. `None`: there is none of this id.
+    /// Asks the directory for an account. `None`: there is none of this id that could be relied on.
     pub(super) async fn look_up_account(
         &self,
         session: &Session,
         account: AccountId,
     ) -> Result<Option<Arc<Person>>, Trouble> {
+        Ok(self.look_up(session, account).await?.filter(|person| !person.unlogged))
+    }
+
+    async fn look_up(&self, session: &Session, account: AccountId) -> Result<Option<Arc<Person>>, Trouble> {
         let entries = directory(session, Verb::LookUpAccount { account }).await?;
         let met = self.meet(session, entries).await?;
         let met = met.into_iter().map(|(person, _)| person);
-        Ok(met.into_iter().find(|person| person.account.id == account && !person.unlogged))
+        Ok(met.into_iter().find(|person| person.account.id == account))
     }
 
     /// An account that was met before.

@@ -69,7 +69,7 @@ impl Engine {
     async fn listen_to(&self, session: &Session, mut note: Listening) -> Result<(), Trouble> {
         let arrival = note.arrival;
         let mut news = self.live_news.subscribe();
-        let sender = self.sender(session, note.account, note.device).await?;
+        let sender = self.sender(session, note.account, note.device).await?.filter(|person| !person.unlogged);
         let Some(sender) = sender else { return self.stop_listening(session, &note, None).await };
         let Some(key) = sender.account.device(&note.device).map(|device| device.key.clone()) else {
             return self.stop_listening(session, &note, None).await;

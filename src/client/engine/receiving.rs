@@ -82,6 +82,8 @@ enum Outcome {
     },
     /// Said to be by this very device, which has not written it to itself.
     Reflected,
+    /// The transparency log does not have its sender: it is read again once the log is in order.
+    HeldBack,
     /// Not to be opened.
     Broken,
     Opened(Box<Sound>),
@@ -298,6 +300,9 @@ fn open(
         };
     }
     let Some(person) = person else { return Outcome::Broken };
+    if person.unlogged {
+        return Outcome::HeldBack;
+    }
     // Mail of a removed device waits for as long as servers keep mail, and no longer.
     let removed = person.account.removed_device(&header.device);
     if removed.is_some_and(|(_, at)| Millis::now().since(at) > limits::RETENTION) {
@@ -333,8 +338,15 @@ fn store(
     events: &mut Vec<Event>,
 ) -> Sql<()> {
     let Delivered { device, message, sender, .. } = arrived.delivered;
+    if !matches!(outcome, Outcome::HeldBack) {
+        inbox::release_held_back(db, arrived.position, false)?;
+    }
     match outcome {
         Outcome::Duplicate => Ok(()),
+        Outcome::HeldBack => {
+            inbox::hold_back(db, arrived.position)?;
+            say_once(db, me, (sender, device, message), Noticed::HeldBack, left, events)
+        }
         Outcome::Broken => say_once(db, me, (sender, device, message), Noticed::Broken, left, events),
         Outcome::Fork => say_once(db, me, (sender, device, message), Noticed::Fork, left, events),
         Outcome::Reflected => say_once(db, me, (sender, device, message), Noticed::Reflected, left, events),
@@ -540,6 +552,11 @@ fn say_once(
     let text = match (what, &known) {
         (Noticed::Reflected, _) => {
             "The server has delivered a message to you that this device has sent: nothing of it was taken in"
+                .to_owned()
+        }
+        (Noticed::HeldBack, _) => {
+            "A message has come from somebody whom the server's transparency log does not have: it waits on the \
+             server until the log is in order, see `tellal audit`"
                 .to_owned()
         }
         (Noticed::Fork, Some(name)) => format!(
