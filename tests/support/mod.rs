@@ -319,10 +319,16 @@ impl Server {
 
     /// Asks it to end (SIGTERM) and waits until it has. Fails unless it ended well.
     pub fn stop(&mut self) {
-        self.running.signal("TERM");
+        self.stop_by("TERM");
+    }
+
+    /// The same by a signal of one's choice; what it logged.
+    pub fn stop_by(&mut self, signal: &str) -> String {
+        self.running.signal(signal);
         while self.running.line().is_some() {}
         let status = self.running.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", self.running.stderr());
+        self.running.stderr().to_owned()
     }
 
     /// Starts it again on the same folder and the same port, and waits until it is ready. One that still runs is

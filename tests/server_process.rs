@@ -1,0 +1,79 @@
+//! The server as a process: what it speaks, how it ends, what it logs.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod support;
+
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
+
+use support::{Profile, Server, wav};
+
+#[test]
+fn it_ends_in_good_order_when_it_is_asked_to_and_says_so() {
+    let mut server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    for signal in ["INT", "TERM"] {
+        // Somebody is connected.
+        let mut following = burak.start(["receive", "--follow", "--mute"]);
+        ayşe.send("burak", signal);
+        assert!(following.line().unwrap().contains(signal));
+        let log = server.stop_by(signal);
+        assert!(log.contains("asked to stop") && log.contains("stopped"), "{log}");
+        following.kill();
+        server.restart_on_same_port();
+    }
+    ayşe.send("burak", "sonra");
+    assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "sonra".to_owned())]);
+}
+
+#[test]
+fn its_log_holds_no_words_no_keys_and_no_invitations() {
+    let mut server = Server::start_with([OsStr::new("-v")]);
+    let invite = server.beside(["invite"]).ok().to_owned();
+    let ayşe = Profile::new(&server, "ayşe");
+    ayşe.run(["register", "ayşe", "--key-bits", "2048", "--server", &server.name(), "--invite", &invite]).ok();
+    let burak = Profile::register(&server, "burak");
+    ayşe.send("burak", "bu aramızda kalsın");
+    let note = ayşe.file("note.wav");
+    std::fs::write(&note, wav::rising(6)).unwrap();
+    ayşe.run(["voice", "burak", "--file", note.to_str().unwrap()]).ok();
+    burak.receive();
+    // Something that it has something to say about.
+    let mut broken = Command::new("openssl");
+    broken.args(["s_client", "-connect", &server.name(), "-alpn", "tellal/1"]).stdin(Stdio::null());
+    broken.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    let log = server.stop_by("TERM");
+    assert!(log.contains("registered"), "{log}");
+    for secret in ["aramızda", "PRIVATE", "BEGIN", invite.as_str()] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+    for profile in [&ayşe, &burak] {
+        for key in std::fs::read_dir(profile.file("keys")).unwrap() {
+            let pem = std::fs::read_to_string(key.unwrap().path()).unwrap();
+            for line in pem.lines().filter(|line| line.len() > 40) {
+                assert!(!log.contains(&line[..40]));
+            }
+        }
+    }
+}
+
+#[test]
+fn it_speaks_tls_1_3_and_nothing_older() {
+    let server = Server::start();
+    let shakes = |version: &str| {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["s_client", "-connect", &server.name(), "-alpn", "tellal/1", version]);
+        let done = openssl.stdin(Stdio::null()).output().expect("openssl is installed");
+        String::from_utf8_lossy(&done.stdout).contains("New, TLSv1.3")
+    };
+    assert!(shakes("-tls1_3"));
+    assert!(!shakes("-tls1_2"));
+}
