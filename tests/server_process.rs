@@ -39,7 +39,9 @@ fn its_log_holds_no_words_no_keys_and_no_invitations() {
     let mut server = Server::start_with([OsStr::new("-v")]);
     let invite = server.beside(["invite"]).ok().to_owned();
     let ayşe = Profile::new(&server, "ayşe");
-    ayşe.run(["register", "ayşe", "--key-bits", "2048", "--server", &server.name(), "--invite", &invite]).ok();
+    ayşe
+        .run(["register", "ayşe", "--key-bits", "2048", "--server", &server.name(), "--invite", &invite])
+        .ok();
     let burak = Profile::register(&server, "burak");
     ayşe.send("burak", "bu aramızda kalsın");
     let note = ayşe.file("note.wav");
