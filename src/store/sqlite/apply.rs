@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension as _, Transaction};
 use sha2::{Digest as _, Sha256};
 
 use super::log;
-use super::prune::{self, Prune};
+use super::prune::{self, Prune, Pruned};
 use super::writer::ReplyTo;
 use crate::model::{
     AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Recipient, Signed, Submission, to_cbor,
@@ -35,8 +35,7 @@ pub enum Operation {
         bytes: u64,
         reply: ReplyTo<()>,
     },
-    /// Answers whether there is more to prune.
-    Prune(Prune, ReplyTo<bool>),
+    Prune(Prune, ReplyTo<Pruned>),
     Close(ReplyTo<()>),
 }
 
@@ -80,8 +79,6 @@ pub struct Applied {
     pub reply: Box<dyn FnOnce(Result<(), StoreError>)>,
     /// What has come into mailboxes.
     pub entries: Vec<(AccountId, Arc<Entry>)>,
-    /// Blobs whose files can go.
-    pub removed: Vec<BlobId>,
 }
 
 /// What the writer remembers from group to group, being the only one who writes it.
@@ -164,7 +161,7 @@ impl<'a> Group<'a> {
     }
 
     pub fn apply(&mut self, operation: Operation) -> Applied {
-        let (mut entries, mut removed) = (Vec::new(), Vec::new());
+        let mut entries = Vec::new();
         let reply = match operation {
             Operation::Invite(invite, reply) => self.answer(self.invite(&invite), reply),
             Operation::Block(account, other, blocked, reply) => {
@@ -192,13 +189,13 @@ impl<'a> Group<'a> {
                 self.answer(self.seal_blob(&blob, &owner, chunks, bytes), reply)
             }
             Operation::Prune(what, reply) => {
-                let result = self.prune(what, &mut removed);
+                let result = self.prune(what);
                 self.answer(result, reply)
             }
             // The writer takes it out of every group.
             Operation::Close(reply) => self.answer(Ok(()), reply),
         };
-        Applied { reply, entries, removed }
+        Applied { reply, entries }
     }
 
     /// Keeps the operation's own result until it is known whether the group is durable.
@@ -510,17 +507,17 @@ impl<'a> Group<'a> {
         Ok(mailbox)
     }
 
-    fn prune(&mut self, what: Prune, removed: &mut Vec<BlobId>) -> Result<bool, StoreError> {
+    fn prune(&mut self, what: Prune) -> Result<Pruned, StoreError> {
         let (account, up_to) = match what {
             Prune::Mailbox(account, up_to) => (account, up_to),
-            Prune::Rest(now) => return prune::rest(self.transaction, now, removed),
+            Prune::Rest(now) => return prune::rest(self.transaction, now),
         };
         let mut mailbox = self.mailbox(&account)?;
         let (more, freed) = prune::mailbox(self.transaction, &account, up_to)?;
         mailbox.bytes = mailbox.bytes.saturating_sub(freed);
         self.memory.mailboxes.insert(account, mailbox);
         self.changed.push(account);
-        Ok(more)
+        Ok(Pruned { more, removed: Vec::new() })
     }
 
     /// All blocks.

@@ -152,7 +152,7 @@ async fn a_full_mailbox_takes_no_more_until_it_has_room() {
 async fn a_quota_of_blobs_counts_what_is_under_way_and_is_given_back() {
     let folder = tempfile::tempdir().unwrap();
     let open =
-        || SqliteStore::open_with(folder.path(), Quotas { blobs: 4_000, ..Quotas::default() }).unwrap();
+        || SqliteStore::open_with(folder.path(), Quotas { blobs: 12_000, ..Quotas::default() }).unwrap();
     let store = open();
     let (ayşe, burak) = (Person::new(1), Person::new(5));
     store.register(ayşe.registration("ayşe")).await.unwrap();
@@ -182,4 +182,130 @@ async fn a_quota_of_blobs_counts_what_is_under_way_and_is_given_back() {
     let later = Millis::now().plus(std::time::Duration::from_secs(25 * 3600));
     store.prune(later).await.unwrap();
     assert_eq!(refused().await, Ok(()));
+}
+
+/// Names of files in the folder of blobs, or of those under way.
+fn files(folder: &Path, of: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.join(of)).unwrap().map(Result::unwrap);
+    let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    files.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn a_sealed_file_without_a_row_goes_after_a_day_and_one_with_a_row_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let (named, orphan) = (BlobId::new([1; 32]), BlobId::new([2; 32]));
+    for blob in [named, orphan] {
+        store.put_chunk(ayşe.device, blob, 0, Bytes::from_static(b"chunk")).await.unwrap();
+    }
+    store.seal_blob(ayşe.device, named, 1).await.unwrap();
+    let mut asked = submission(&ayşe, &burak, 1, b"merhaba");
+    asked.blobs.push(named);
+    store.submit(asked).await.unwrap();
+    // As after a crash between the file's name and its row.
+    store.blobs.seal(&ayşe.device, &orphan, 1).unwrap();
+    std::fs::write(folder.path().join("blobs/README"), "not a blob's").unwrap();
+
+    let now = Millis::now();
+    store.prune(now.plus(HOUR * 22)).await.unwrap();
+    assert_eq!(files(folder.path(), "blobs").len(), 3, "it may get its row yet");
+    store.prune(now.plus(HOUR * 25)).await.unwrap();
+    let mut left = files(folder.path(), "blobs");
+    left.sort();
+    assert_eq!(left, [named.to_string(), "README".to_owned()]);
+    assert_eq!(store.fetch_chunk(named, 0).await, Ok(Bytes::from_static(b"chunk")));
+}
+
+#[tokio::test]
+async fn a_blob_that_lay_under_way_for_days_is_not_old_when_it_is_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (owner, blob) = (Person::new(1).device, BlobId::new([1; 32]));
+    store.put_chunk(owner, blob, 0, Bytes::from_static(b"chunk")).await.unwrap();
+    let partial = folder.path().join("blobs/partial").join(format!("{owner}-{blob}"));
+    let file = std::fs::OpenOptions::new().write(true).open(partial).unwrap();
+    file.set_modified(std::time::SystemTime::now() - HOUR * 72).unwrap();
+    store.blobs.seal(&owner, &blob, 1).unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    store.seal_blob(owner, blob, 1).await.unwrap();
+    assert_eq!(store.fetch_chunk(blob, 0).await, Ok(Bytes::from_static(b"chunk")));
+}
+
+#[tokio::test]
+async fn a_seal_that_nobody_waits_for_any_more_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let owner = Person::new(1).device;
+    for number in 0..20 {
+        let blob = BlobId::new([number; 32]);
+        store.put_chunk(owner, blob, 0, Bytes::from_static(b"chunk")).await.unwrap();
+        // Begun, and dropped as the connection of whoever asked is.
+        tokio::select! {
+            biased;
+            _ = store.seal_blob(owner, blob, 1) => {}
+            () = std::future::ready(()) => {}
+        }
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !store.stat_blob(owner, blob).await.unwrap().sealed {
+            assert!(Instant::now() < deadline, "the file has its name, but no row");
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(files(folder.path(), "blobs").len(), 20);
+    assert_eq!(files(folder.path(), "blobs/partial").len(), 0);
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_refused_begins_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let owner = Person::new(1).device;
+    for number in 0..10 {
+        let put = |index, chunk| store.put_chunk(owner, BlobId::new([number; 32]), index, chunk);
+        assert_eq!(put(7, Bytes::from_static(b"chunk")).await, Err(StoreError::Conflict), "not the first");
+        assert_eq!(put(0, Bytes::new()).await, Err(StoreError::Conflict), "empty");
+    }
+    assert_eq!(files(folder.path(), "blobs/partial"), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_account_has_a_few_blobs_under_way_and_each_counts_however_small_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |blobs| SqliteStore::open_with(folder.path(), Quotas { blobs, ..Quotas::default() }).unwrap();
+    let store = open(u64::MAX);
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let blob = |number: u8| BlobId::new([number; 32]);
+    let chunk = || Bytes::from_static(b"x");
+    let mut taken = 0u8;
+    while store.put_chunk(ayşe.device, blob(taken), 0, chunk()).await.is_ok() {
+        taken += 1;
+    }
+    assert_eq!(taken, 64);
+    let one_more = || store.put_chunk(ayşe.device, blob(99), 0, chunk());
+    assert_eq!(one_more().await, Err(StoreError::BlobQuota));
+    assert_eq!(files(folder.path(), "blobs/partial").len(), 64);
+    assert_eq!(store.put_chunk(ayşe.device, blob(0), 1, chunk()).await, Ok(()), "those go on");
+    assert_eq!(store.put_chunk(burak.device, blob(99), 0, chunk()).await, Ok(()), "others have their own");
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(one_more().await, Err(StoreError::BlobQuota), "measured, they are as many as counted");
+    store.seal_blob(ayşe.device, blob(0), 2).await.unwrap();
+    assert_eq!(one_more().await, Ok(()));
+    assert_eq!(one_more().await, Ok(()), "again");
+    assert!(store.put_chunk(ayşe.device, blob(98), 0, chunk()).await.is_err());
+    store.drop_blob(ayşe.device, blob(1)).await.unwrap();
+    assert_eq!(store.put_chunk(ayşe.device, blob(98), 0, chunk()).await, Ok(()));
+    store.close().await.unwrap();
+    drop(store);
+
+    // 65 files of a few bytes, sealed or not, take the room of 65 files.
+    for (quota, taken) in [(65 * 4_096, false), (66 * 4_096, true)] {
+        let store = open(quota);
+        let put = store.put_chunk(ayşe.device, blob(98), 1, chunk()).await;
+        assert_eq!(put.is_ok(), taken, "{put:?}");
+        store.close().await.unwrap();
+    }
 }

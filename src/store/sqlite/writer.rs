@@ -9,7 +9,6 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::apply::{Applied, Group, Operation};
-use super::blobs::Blobs;
 use crate::store::wake::Watchers;
 use crate::store::{Quotas, StoreError};
 
@@ -22,21 +21,20 @@ pub type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
 /// The way to the writing thread.
 ///
 /// The queue has no bound of its own: it holds no more than each connection may have under way at once.
-#[derive(Debug)]
-pub struct Writer(Mutex<Option<Sender<Operation>>>);
+#[derive(Clone, Debug)]
+pub struct Writer(Arc<Mutex<Option<Sender<Operation>>>>);
 
 impl Writer {
     pub fn start(
         connection: Connection,
         watchers: Watchers,
-        blobs: Blobs,
         quotas: Quotas,
         log: watch::Sender<u64>,
     ) -> Result<Self, StoreError> {
         let (sender, operations) = channel();
         let thread = std::thread::Builder::new().name("store".to_owned());
-        thread.spawn(move || write(connection, &operations, &watchers, &blobs, quotas, &log))?;
-        Ok(Self(Mutex::new(Some(sender))))
+        thread.spawn(move || write(connection, &operations, &watchers, quotas, &log))?;
+        Ok(Self(Arc::new(Mutex::new(Some(sender)))))
     }
 
     /// Queues an operation now, and gives the future of its answer.
@@ -66,7 +64,6 @@ fn write(
     mut connection: Connection,
     operations: &Receiver<Operation>,
     watchers: &Watchers,
-    blobs: &Blobs,
     quotas: Quotas,
     log: &watch::Sender<u64>,
 ) {
@@ -77,7 +74,7 @@ fn write(
             Some(place) => group.drain(place..).next(),
             None => None,
         };
-        commit(&mut connection, group, &mut memory, watchers, blobs);
+        commit(&mut connection, group, &mut memory, watchers);
         if let Some(size) = memory.log_size() {
             // Committed, or the memory would be empty.
             log.send_if_modified(|known| std::mem::replace(known, size) != size);
@@ -97,7 +94,6 @@ fn commit(
     group: Vec<Operation>,
     memory: &mut super::apply::Memory,
     watchers: &Watchers,
-    blobs: &Blobs,
 ) {
     if group.is_empty() {
         return;
@@ -122,13 +118,10 @@ fn commit(
         // It may hold what was rolled back.
         memory.forget();
     }
-    for Applied { reply, entries, removed } in applied {
+    for Applied { reply, entries } in applied {
         if result.is_ok() {
             for (account, entry) in &entries {
                 watchers.tell(account, &Arc::clone(entry));
-            }
-            for blob in removed {
-                blobs.remove(&blob);
             }
         }
         reply(result.clone());
