@@ -5,6 +5,7 @@
 //!
 //! - `schema`: the tables
 //! - `writer`: the thread, and grouping
+//! - `checkpoint`: keeping the write-ahead log short
 //! - `apply`: what each operation does inside the group's transaction
 //! - `read`: queries
 //! - `log`: the transparency log
@@ -14,6 +15,7 @@
 
 mod apply;
 mod blobs;
+mod checkpoint;
 mod log;
 mod prune;
 mod read;
@@ -104,7 +106,7 @@ impl SqliteStore {
         let blobs = Blobs::open(folder.join("blobs"))?;
         let usage = Usage::default();
         usage.measure(&connection, &blobs)?;
-        let writer = Writer::start(connection, watchers.clone(), quotas, log.clone())?;
+        let writer = Writer::start(connection, &database, watchers.clone(), quotas, log.clone())?;
         Ok(Self {
             server_id,
             epoch,

@@ -309,3 +309,55 @@ async fn an_account_has_a_few_blobs_under_way_and_each_counts_however_small_it_i
         store.close().await.unwrap();
     }
 }
+
+/// How often the write-ahead log has begun anew (https://sqlite.org/fileformat2.html#walformat).
+fn beginnings(folder: &Path) -> u32 {
+    let log = std::fs::read(folder.join("server.db-wal")).unwrap();
+    log.get(12..16).map_or(0, |number| u32::from_be_bytes(number.try_into().unwrap()))
+}
+
+#[tokio::test]
+async fn the_write_ahead_log_begins_anew_again_and_again_while_writing_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let open =
+        || SqliteStore::open_with(folder.path(), Quotas { mailbox: u64::MAX, ..Quotas::default() }).unwrap();
+    let store = open();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let body = vec![7; 60_000];
+    let (mut sent, first) = (0u32, beginnings(folder.path()));
+    // Somebody reads all the time.
+    let (reads, mut read) = (std::cell::Cell::new(true), 0);
+    let writing = async {
+        while beginnings(folder.path()) < first + 3 {
+            assert!(sent < 6_000, "360 MB are in the log, and nothing of it was moved");
+            let group: Vec<_> = (0..16)
+                .map(|_| {
+                    sent += 1;
+                    let mut asked = submission(&ayşe, &burak, 0, &body);
+                    asked.message = crate::model::MessageId::from_bytes(u128::from(sent).to_be_bytes());
+                    store.submit(asked)
+                })
+                .collect();
+            for accepted in group {
+                accepted.await.unwrap();
+            }
+        }
+        reads.set(false);
+    };
+    let reading = async {
+        while reads.get() {
+            let entries = store.read(burak.account, read, 1_000_000).await.unwrap();
+            read = entries.last().map_or(read, |entry| entry.seq);
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(writing, reading);
+    store.close().await.unwrap();
+    drop(store);
+
+    let store = open();
+    assert_eq!(store.bounds(burak.account).await.unwrap().newest, u64::from(sent));
+    let entries = store.read(burak.account, u64::from(sent) - 100, usize::MAX).await.unwrap();
+    assert_eq!(entries.len(), 100);
+    assert!(entries.iter().all(|entry| entry.body == body));
+}

@@ -2,6 +2,7 @@
 //! the commit: many envelopes, one fsync.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::apply::{Applied, Group, Operation};
+use super::checkpoint::Checkpoints;
 use crate::store::wake::Watchers;
 use crate::store::{Quotas, StoreError};
 
@@ -26,14 +28,16 @@ pub struct Writer(Arc<Mutex<Option<Sender<Operation>>>>);
 
 impl Writer {
     pub fn start(
-        connection: Connection,
+        mut connection: Connection,
+        database: &Path,
         watchers: Watchers,
         quotas: Quotas,
         log: watch::Sender<u64>,
     ) -> Result<Self, StoreError> {
         let (sender, operations) = channel();
+        let checkpoints = Checkpoints::start(&mut connection, database)?;
         let thread = std::thread::Builder::new().name("store".to_owned());
-        thread.spawn(move || write(connection, &operations, &watchers, quotas, &log))?;
+        thread.spawn(move || write(connection, checkpoints, &operations, &watchers, quotas, &log))?;
         Ok(Self(Arc::new(Mutex::new(Some(sender)))))
     }
 
@@ -62,6 +66,7 @@ impl Writer {
 
 fn write(
     mut connection: Connection,
+    mut checkpoints: Checkpoints,
     operations: &Receiver<Operation>,
     watchers: &Watchers,
     quotas: Quotas,
@@ -80,11 +85,14 @@ fn write(
             log.send_if_modified(|known| std::mem::replace(known, size) != size);
         }
         if let Some(Operation::Close(reply)) = closing {
+            checkpoints.end();
             let closed = connection.close().map_err(|(_, error)| error.into());
             let _ = reply.send(closed);
             return;
         }
+        checkpoints.go_on(&connection);
     }
+    checkpoints.end();
 }
 
 /// Applies a group and answers. What failed for its own sake is answered with that and leaves no trace;
