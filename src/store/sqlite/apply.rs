@@ -26,7 +26,8 @@ pub enum Operation {
     Submit(Box<Prepared>, ReplyTo<Millis>),
     /// Whose mailbox, whose mail, and whether it is dropped.
     Block(AccountId, AccountId, bool, ReplyTo<()>),
-    Acknowledge(DeviceId, u64, ReplyTo<()>),
+    /// One for each device: the writer has put them together.
+    Acknowledge(DeviceId, u64, Vec<ReplyTo<()>>),
     SealBlob {
         blob: BlobId,
         owner: DeviceId,
@@ -36,6 +37,8 @@ pub enum Operation {
         reply: ReplyTo<()>,
     },
     Prune(Prune, ReplyTo<Pruned>),
+    /// Nothing but an answer: what waited has been written before it.
+    Settle(ReplyTo<()>),
     Close(ReplyTo<()>),
 }
 
@@ -64,9 +67,14 @@ impl Operation {
             | Self::Register(_, reply)
             | Self::AppendRecord(_, reply)
             | Self::Publish(_, reply)
-            | Self::Acknowledge(_, _, reply)
+            | Self::Settle(reply)
             | Self::SealBlob { reply, .. }
             | Self::Close(reply) => drop(reply.send(Err(error))),
+            Self::Acknowledge(_, _, replies) => {
+                for reply in replies {
+                    drop(reply.send(Err(error.clone())));
+                }
+            }
             Self::Submit(_, reply) => drop(reply.send(Err(error))),
             Self::Prune(_, reply) => drop(reply.send(Err(error))),
         }
@@ -184,7 +192,15 @@ impl<'a> Group<'a> {
                 let result = self.submit(*prepared, &mut entries);
                 self.answer(result, reply)
             }
-            Operation::Acknowledge(device, seq, reply) => self.answer(self.acknowledge(&device, seq), reply),
+            Operation::Acknowledge(device, seq, replies) => {
+                let result = self.acknowledge(&device, seq);
+                self.note_failure(&result);
+                Box::new(move |committed: Result<(), StoreError>| {
+                    for reply in replies {
+                        drop(reply.send(committed.clone().and(result.clone())));
+                    }
+                })
+            }
             Operation::SealBlob { blob, owner, chunks, bytes, reply } => {
                 self.answer(self.seal_blob(&blob, &owner, chunks, bytes), reply)
             }
@@ -192,10 +208,16 @@ impl<'a> Group<'a> {
                 let result = self.prune(what);
                 self.answer(result, reply)
             }
-            // The writer takes it out of every group.
-            Operation::Close(reply) => self.answer(Ok(()), reply),
+            // The writer takes closing out of every group.
+            Operation::Settle(reply) | Operation::Close(reply) => self.answer(Ok(()), reply),
         };
         Applied { reply, entries }
+    }
+
+    fn note_failure<T>(&mut self, result: &Result<T, StoreError>) {
+        if let Err(error @ StoreError::Failed(_)) = result {
+            self.failure = Some(error.clone());
+        }
     }
 
     /// Keeps the operation's own result until it is known whether the group is durable.
@@ -204,9 +226,7 @@ impl<'a> Group<'a> {
         result: Result<T, StoreError>,
         reply: ReplyTo<T>,
     ) -> Box<dyn FnOnce(Result<(), StoreError>)> {
-        if let Err(error @ StoreError::Failed(_)) = &result {
-            self.failure = Some(error.clone());
-        }
+        self.note_failure(&result);
         // A receiver that is gone has no use for the answer.
         Box::new(move |committed| drop(reply.send(committed.and(result))))
     }

@@ -272,7 +272,7 @@ impl Store for SqliteStore {
         position: Position,
     ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static {
         let seq = if position.epoch == self.epoch { position.seq } else { 0 };
-        self.writer.ask(move |reply| Operation::Acknowledge(device, seq, reply))
+        self.writer.ask(move |reply| Operation::Acknowledge(device, seq, vec![reply]))
     }
 
     fn watch(&self, account: AccountId) -> Wakeups {
@@ -387,6 +387,8 @@ impl Store for SqliteStore {
     }
 
     async fn prune(&self, now: Millis) -> Result<(), StoreError> {
+        // What is due is looked up beside the writer.
+        self.writer.ask(Operation::Settle).await?;
         for (account, up_to) in self.query(move |connection| prune::due(connection, now)).await? {
             self.prune_step(Prune::Mailbox(account, up_to), now).await?;
         }

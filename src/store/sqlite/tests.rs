@@ -361,3 +361,60 @@ async fn the_write_ahead_log_begins_anew_again_and_again_while_writing_goes_on()
     assert_eq!(entries.len(), 100);
     assert!(entries.iter().all(|entry| entry.body == body));
 }
+
+fn acknowledged(folder: &Path, person: &Person) -> u64 {
+    let connection = schema::open_reader(&folder.join("server.db")).unwrap();
+    let query = "SELECT acknowledged FROM device WHERE id = ?";
+    let seq: i64 = connection.query_row(query, [person.device.as_bytes()], |row| row.get(0)).unwrap();
+    seq.cast_unsigned()
+}
+
+#[tokio::test]
+async fn acknowledgements_are_put_together_and_written_when_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    for number in 1..=9 {
+        store.submit(submission(&ayşe, &burak, number, b"merhaba")).await.unwrap();
+    }
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    let up_to = |seq| store.acknowledge(burak.device, Position { epoch, seq });
+    // In any order, each is answered and the furthest counts. Nothing else is asked meanwhile.
+    let asked: Vec<_> = [3, 7, 5, 1].map(up_to).into();
+    for answer in asked {
+        assert_eq!(answer.await, Ok(()));
+    }
+    assert_eq!(acknowledged(folder.path(), &burak), 7);
+    up_to(2).await.unwrap();
+    assert_eq!(acknowledged(folder.path(), &burak), 7, "never back");
+    // Acknowledged before it is there: it is not had yet.
+    let (early, submitted) = (up_to(10), store.submit(submission(&ayşe, &burak, 10, b"merhaba")));
+    early.await.unwrap();
+    submitted.await.unwrap();
+    assert_eq!(acknowledged(folder.path(), &burak), 9);
+}
+
+#[tokio::test]
+async fn what_goes_by_acknowledgements_finds_those_that_were_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    for number in 1..=9 {
+        store.submit(submission(&ayşe, &burak, number, b"merhaba")).await.unwrap();
+    }
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    // None is waited for.
+    let up_to = |seq| drop(store.acknowledge(burak.device, Position { epoch, seq }));
+    up_to(3);
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(store.bounds(burak.account).await.unwrap().pruned, 3);
+    // A device that takes another's place begins where that stood.
+    up_to(5);
+    let mut second = Person::new(40);
+    second.account = burak.account;
+    store.append_record(burak.replaced_by(&second, "burak")).await.unwrap();
+    assert_eq!(acknowledged(folder.path(), &second), 5);
+    drop(store.acknowledge(second.device, Position { epoch, seq: 8 }));
+    store.close().await.unwrap();
+    assert_eq!(acknowledged(folder.path(), &second), 8);
+}

@@ -1,21 +1,28 @@
 //! The one thread that writes. It takes what has gathered, applies it in one transaction, and answers after
 //! the commit: many envelopes, one fsync.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::apply::{Applied, Group, Operation};
 use super::checkpoint::Checkpoints;
+use crate::model::DeviceId;
 use crate::store::wake::Watchers;
 use crate::store::{Quotas, StoreError};
 
 /// Operations in one transaction, at most.
 const GROUP: usize = 512;
+
+/// How long an acknowledgement waits for a group that is written anyway: nobody waits for it, and nothing is lost
+/// without it, so that none needs a commit of its own.
+const PATIENCE: Duration = Duration::from_millis(30);
 
 /// What is sent back once an operation is durable.
 pub type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -73,12 +80,21 @@ fn write(
     log: &watch::Sender<u64>,
 ) {
     let mut memory = super::apply::Memory::new(quotas);
-    while let Ok(first) = operations.recv() {
-        let mut group: Vec<_> = std::iter::once(first).chain(operations.try_iter().take(GROUP - 1)).collect();
+    let mut acknowledged = Acknowledged::default();
+    loop {
+        let first = acknowledged.receive(operations);
+        let ended = matches!(first, Err(RecvTimeoutError::Disconnected));
+        let mut group: Vec<_> = first.into_iter().chain(operations.try_iter().take(GROUP - 1)).collect();
         let closing = match group.iter().position(|operation| matches!(operation, Operation::Close(_))) {
             Some(place) => group.drain(place..).next(),
             None => None,
         };
+        let mut group = acknowledged.take_from(group);
+        if group.is_empty() && closing.is_none() && !ended && acknowledged.may_wait() {
+            continue;
+        }
+        // Before all others: some of those go by what was acknowledged.
+        group.splice(..0, acknowledged.take());
         commit(&mut connection, group, &mut memory, watchers);
         if let Some(size) = memory.log_size() {
             // Committed, or the memory would be empty.
@@ -90,9 +106,55 @@ fn write(
             let _ = reply.send(closed);
             return;
         }
+        if ended {
+            return checkpoints.end();
+        }
         checkpoints.go_on(&connection);
     }
-    checkpoints.end();
+}
+
+/// Acknowledgements that wait, at most one for each device: the furthest.
+#[derive(Default)]
+struct Acknowledged {
+    devices: HashMap<DeviceId, (u64, Vec<ReplyTo<()>>)>,
+    /// When they have waited for long enough.
+    due: Option<Instant>,
+}
+
+impl Acknowledged {
+    /// The next operation, or none in time.
+    fn receive(&self, operations: &Receiver<Operation>) -> Result<Operation, RecvTimeoutError> {
+        match self.due {
+            Some(due) => operations.recv_timeout(due.saturating_duration_since(Instant::now())),
+            None => operations.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    /// Keeps what is acknowledged, and gives back the rest.
+    fn take_from(&mut self, group: Vec<Operation>) -> Vec<Operation> {
+        let mut rest = Vec::with_capacity(group.len());
+        for operation in group {
+            let Operation::Acknowledge(device, seq, replies) = operation else {
+                rest.push(operation);
+                continue;
+            };
+            let (furthest, waiting) = self.devices.entry(device).or_default();
+            *furthest = seq.max(*furthest);
+            waiting.extend(replies);
+            self.due.get_or_insert_with(|| Instant::now() + PATIENCE);
+        }
+        rest
+    }
+
+    fn may_wait(&self) -> bool {
+        self.devices.len() < GROUP && self.due.is_none_or(|due| Instant::now() < due)
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = Operation> + use<> {
+        self.due = None;
+        let devices = std::mem::take(&mut self.devices).into_iter();
+        devices.map(|(device, (seq, replies))| Operation::Acknowledge(device, seq, replies))
+    }
 }
 
 /// Applies a group and answers. What failed for its own sake is answered with that and leaves no trace;
