@@ -124,15 +124,17 @@ impl SqliteStore {
         })
     }
 
-    /// Takes one step after another, as often as there is more to do.
+    /// Takes one step after another, as often as there is more to do. The writer has at least as much time for others.
     async fn prune_step(&self, what: Prune, now: Millis) -> Result<(), StoreError> {
         loop {
+            let begun = Instant::now();
             let Pruned { more, removed } =
                 self.writer.ask(move |reply| Operation::Prune(what, reply)).await?;
             self.remove_orphans(removed, now).await?;
             if !more {
                 return Ok(());
             }
+            tokio::time::sleep(begun.elapsed()).await;
         }
     }
 

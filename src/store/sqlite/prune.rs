@@ -10,7 +10,7 @@ use crate::model::{AccountId, BlobId, Millis, limits};
 use crate::store::StoreError;
 
 /// Rows that one step removes, at most: a group's transaction stays short.
-const STEP: i64 = 500;
+const STEP: i64 = 64;
 
 /// How long a sealed blob may wait for the envelope that refers to it.
 const UNUSED_BLOB: std::time::Duration = std::time::Duration::from_secs(24 * 3600);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::limits;
 use crate::store::conformance::{self, Person, submission};
 
 crate::store::conformance::suite!(SqliteStore, |folder: &Path| SqliteStore::open(folder).unwrap());
@@ -74,6 +75,29 @@ async fn a_clock_that_was_wrong_for_a_while_costs_no_older_mail() {
     store.prune(Millis::now()).await.unwrap();
     assert_eq!(store.read(people.1.account, 0, usize::MAX).await.unwrap().len(), 3);
     assert_eq!(store.bounds(people.1.account).await.unwrap().pruned, 0);
+}
+
+#[tokio::test]
+async fn a_long_mailbox_is_pruned_in_many_steps_and_none_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let accepted: Vec<_> =
+        (0..=255).map(|number| store.submit(submission(&ayşe, &burak, number, &[number]))).collect();
+    for accepted in accepted {
+        accepted.await.unwrap();
+    }
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    store.acknowledge(burak.device, Position { epoch, seq: 250 }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    let left = store.read(burak.account, 0, usize::MAX).await.unwrap();
+    assert_eq!(left.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [251, 252, 253, 254, 255, 256]);
+    assert_eq!(store.bounds(burak.account).await.unwrap().pruned, 250);
+    // The names of the others go a month later, as do those that nobody fetched.
+    store.prune(Millis::now().plus(limits::RETENTION + HOUR)).await.unwrap();
+    let connection = schema::open_reader(&folder.path().join("server.db")).unwrap();
+    let count = connection.query_row("SELECT count(*) FROM envelope", [], |row| row.get::<_, u32>(0));
+    assert_eq!(count.unwrap(), 0);
 }
 
 #[tokio::test]
