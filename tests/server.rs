@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use raw::{Person, Raw, Served, blob};
 use tellal::crypto::record;
-use tellal::model::{MessageId, Millis, Position, limits, to_cbor};
+use tellal::model::{MessageId, Millis, Position, Wrap, limits, to_cbor};
 use tellal::protocol::frame;
 use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Request, Verb};
 use tellal::server::Options;
@@ -118,7 +118,7 @@ async fn a_submission_that_can_not_be_delivered_is_refused_with_the_reason() {
     let served = Served::start().await;
     let (mut ayşe, _burak) = friends(&served).await;
     let zoé = Person::new("zoé");
-    assert_eq!(ayşe.ask(zoé.submit(id()), b"").await, Err(RefusalCode::UnknownRecipient));
+    assert_eq!(ayşe.ask(zoé.submit(id()), b"x").await, Err(RefusalCode::UnknownRecipient));
 
     let change = |change: &dyn Fn(&mut Verb)| {
         let mut verb = BURAK.submit(id());
@@ -129,29 +129,114 @@ async fn a_submission_that_can_not_be_delivered_is_refused_with_the_reason() {
         let Verb::Submit { recipients, .. } = verb else { return };
         recipients[0].wraps[0].key = AYŞE.key();
     });
-    assert_eq!(ayşe.ask(wrong_key, b"").await, Err(RefusalCode::KeySuperseded));
+    assert_eq!(ayşe.ask(wrong_key, b"x").await, Err(RefusalCode::KeySuperseded));
     let wrong_device = change(&|verb| {
         let Verb::Submit { recipients, .. } = verb else { return };
         recipients[0].wraps[0].device = AYŞE.device();
     });
-    assert_eq!(ayşe.ask(wrong_device, b"").await, Err(RefusalCode::Invalid));
+    assert_eq!(ayşe.ask(wrong_device, b"x").await, Err(RefusalCode::Invalid));
     let elsewhere = change(&|verb| {
         let Verb::Submit { conversation, .. } = verb else { return };
         *conversation = AYŞE.account();
     });
-    assert_eq!(ayşe.ask(elsewhere, b"").await, Err(RefusalCode::Invalid));
+    assert_eq!(ayşe.ask(elsewhere, b"x").await, Err(RefusalCode::Invalid));
     let nowhere = change(&|verb| {
         let Verb::Submit { recipients, .. } = verb else { return };
         recipients.clear();
     });
-    assert_eq!(ayşe.ask(nowhere, b"").await, Err(RefusalCode::Invalid));
+    assert_eq!(ayşe.ask(nowhere, b"x").await, Err(RefusalCode::Invalid));
     let no_blob = change(&|verb| {
         let Verb::Submit { blobs, .. } = verb else { return };
         blobs.push(blob(1));
     });
-    assert_eq!(ayşe.ask(no_blob, b"").await, Err(RefusalCode::BlobMissing));
-    let too_large = vec![0; limits::FRAME + 1];
-    assert_eq!(ayşe.ask(BURAK.submit(id()), &too_large).await, Err(RefusalCode::TooLarge));
+    assert_eq!(ayşe.ask(no_blob, b"x").await, Err(RefusalCode::BlobMissing));
+    assert_eq!(ayşe.ask(BURAK.submit(id()), b"").await, Err(RefusalCode::Invalid), "nothing in it");
+}
+
+#[tokio::test]
+async fn what_would_come_in_a_frame_that_is_too_large_is_refused_and_the_mailbox_stays_readable() {
+    let served = Served::start().await;
+    let (mut ayşe, burak) = friends(&served).await;
+    drop(burak);
+    let accepted = |answer| matches!(answer, Ok(Answer::Accepted { .. }));
+    let wrapped = |change: &dyn Fn(&mut Vec<Wrap>)| {
+        let mut verb = BURAK.submit(id());
+        if let Verb::Submit { recipients, .. } = &mut verb {
+            change(&mut recipients[0].wraps);
+        }
+        verb
+    };
+    let long = |length| wrapped(&|wraps| wraps[0].ciphertext = vec![7; length].into());
+
+    // As large as they may be: body and wrap both.
+    assert!(accepted(ayşe.ask(long(512), &[1; limits::BODY]).await));
+    for length in [limits::BODY + 1, limits::FRAME, limits::FRAME + 1] {
+        let refused = ayşe.ask(BURAK.submit(id()), &vec![2; length]).await;
+        assert_eq!(refused, Err(RefusalCode::TooLarge), "an envelope of {length}");
+    }
+    for length in [513, 100_000, 300_000] {
+        assert_eq!(ayşe.ask(long(length), b"x").await, Err(RefusalCode::TooLarge), "a wrap of {length}");
+    }
+    for length in [0, 255] {
+        assert_eq!(ayşe.ask(long(length), b"x").await, Err(RefusalCode::Invalid), "a wrap of {length}");
+    }
+    let twice = wrapped(&|wraps| wraps.push(wraps[0].clone()));
+    assert_eq!(ayşe.ask(twice, b"x").await, Err(RefusalCode::Invalid));
+    assert!(accepted(ayşe.ask(BURAK.submit(id()), b"son").await));
+
+    let put = |number| Verb::PutChunk { blob: blob(number), index: 0 };
+    assert_eq!(ayşe.ask(put(1), &[3; limits::BODY]).await, Ok(Answer::Done));
+    for length in [limits::BODY + 1, 400_000] {
+        assert_eq!(ayşe.ask(put(2), &vec![3; length]).await, Err(RefusalCode::TooLarge), "{length}");
+    }
+    let nothing = ayşe.ask(Verb::StatBlob { blob: blob(2) }, b"").await;
+    assert_eq!(nothing, Ok(Answer::Blob { chunks: 0, sealed: false }));
+    assert_eq!(ayşe.ask(Verb::SealBlob { blob: blob(1), chunks: 1 }, b"").await, Ok(Answer::Done));
+
+    // A reader that holds the server to its limits.
+    let mut burak = Raw::login(served.address, &BURAK).await;
+    let mail = burak.read_mailbox(None).await;
+    assert_eq!(mail.iter().map(|(_, body)| body.len()).collect::<Vec<_>>(), [limits::BODY, 3]);
+    let fetch = Verb::FetchChunk { blob: blob(1), index: 0 };
+    let (answer, chunk) = burak.ask_for_body(fetch, b"").await.unwrap();
+    assert_eq!((answer, chunk.len()), (Answer::Chunk, limits::BODY));
+    let wait = Verb::AwaitChunk { device: AYŞE.device(), blob: blob(1), index: 0 };
+    let (answer, chunk) = burak.ask_for_body(wait, b"").await.unwrap();
+    assert_eq!((answer, chunk.len()), (Answer::Chunk, limits::BODY));
+}
+
+#[tokio::test]
+async fn what_a_store_holds_that_fits_into_no_frame_is_passed_over() {
+    let served = Served::start().await;
+    let (mut ayşe, mut burak) = friends(&served).await;
+    for text in ["bir", "iki", "üç", "dört"] {
+        assert!(ayşe.ask(BURAK.submit(id()), text.as_bytes()).await.is_ok());
+    }
+    let mail = burak.read_mailbox(None).await;
+    let ends = (mail[0].0, mail[3].0);
+    drop(burak);
+    let folder = served.stop().await;
+    // What was taken before there was a limit: a body and a wrap that are too large.
+    let connection = rusqlite::Connection::open(folder.path().join("server.db")).unwrap();
+    let body = vec![1; limits::FRAME];
+    let changed =
+        connection.execute("UPDATE envelope SET body = ? WHERE body = CAST('iki' AS BLOB)", [&body]);
+    assert_eq!(changed.unwrap(), 1);
+    let wrap = Wrap { device: BURAK.device(), key: BURAK.key(), ciphertext: vec![7; 200_000].into() };
+    let changed = connection.execute("UPDATE mailbox SET wraps = ? WHERE seq = 3", [to_cbor(&vec![wrap])]);
+    assert_eq!(changed.unwrap(), 1);
+    drop(connection);
+
+    let served = Served::start_in(folder, Options::default()).await;
+    let mut burak = Raw::login(served.address, &BURAK).await;
+    let mail = burak.read_mailbox(None).await;
+    let texts: Vec<_> = mail.iter().map(|(_, body)| &**body).collect();
+    assert_eq!(texts, [&b"bir"[..], "dört".as_bytes()]);
+    assert_eq!((mail[0].0, mail[1].0), ends, "and their places are what they were");
+    let mut ayşe = Raw::login(served.address, &AYŞE).await;
+    assert!(ayşe.ask(BURAK.submit(id()), "beş".as_bytes()).await.is_ok());
+    let Some((Push::Delivery { .. }, body)) = burak.pushed().await else { panic!() };
+    assert_eq!(body, "beş".as_bytes());
 }
 
 #[tokio::test]
@@ -451,6 +536,31 @@ async fn a_reader_that_does_not_read_holds_nobody_up() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn who_sends_more_than_may_be_under_way_is_answered_for_all_of_it() {
+    let served = Served::start().await;
+    let (mut ayşe, mut burak) = friends(&served).await;
+    const COUNT: u32 = 60;
+    // Far more than a mebibyte, none of it waited for.
+    let mut asked = Vec::new();
+    for number in 0..COUNT {
+        asked.push(ayşe.send(BURAK.submit(id()), &vec![number as u8; limits::BODY]).await);
+    }
+    let mut answered = Vec::new();
+    for _ in 0..COUNT {
+        let (push, _) = ayşe.pushed().await.unwrap();
+        let Push::Reply { number, answer: Answer::Accepted { .. } } = push else { panic!("{push:?}") };
+        answered.push(number);
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, asked);
+    let mail = burak.read_mailbox(None).await;
+    assert_eq!(
+        mail.iter().map(|(_, body)| u32::from(body[0])).collect::<Vec<_>>(),
+        (0..COUNT).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]

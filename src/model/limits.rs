@@ -16,6 +16,11 @@ pub const INLINE_CONTENT: usize = 48 * 1024;
 pub const FRAME: usize = 128 * 1024;
 /// The largest frame head beside its wraps.
 pub const HEAD: usize = 4 * 1024;
+/// The largest envelope, and the largest sealed chunk: with any head that brings it to a client, one fits into a
+/// frame.
+pub const BODY: usize = FRAME - HEAD;
+/// Bytes of a wrap's ciphertext: those of its key's modulus.
+pub const CIPHERTEXT: std::ops::RangeInclusive<usize> = *RSA_BITS.start() / 8..=*RSA_BITS.end() / 8;
 /// Wraps in one submission.
 pub const WRAPS: usize = 512;
 /// The largest frame from a connection that has not logged in.

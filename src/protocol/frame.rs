@@ -50,7 +50,7 @@ impl Limit {
         Self { frame: limits::FRAME_BEFORE_LOGIN, head: limits::FRAME_BEFORE_LOGIN };
 
     /// A wrap is at most a 4096-bit ciphertext, two ids and their CBOR heads.
-    const WRAPS: usize = limits::WRAPS * (512 + 2 * 34 + 8);
+    const WRAPS: usize = limits::WRAPS * (*limits::CIPHERTEXT.end() + 2 * 34 + 8);
 
     /// From a logged-in client: the head carries wraps.
     pub const FROM_CLIENT: Self =

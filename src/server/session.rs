@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::hub::Change;
 use super::limits::Source;
 use super::{Shared, connection, verb};
-use crate::model::{AccountId, DeviceId, Entry, Millis, Position};
+use crate::model::{AccountId, DeviceId, Entry, Millis, Position, limits};
 use crate::protocol::VERSION;
 use crate::protocol::message::{Answer, Push, RefusalCode, Request, SessionProof, Verb};
 use crate::store::{Bounds, Store, StoreError, Wakeups};
@@ -143,8 +143,8 @@ impl<S: Store> Session<S> {
         self.failed
     }
 
-    /// Begins what is asked. Answers that need no waiting come at once.
-    pub fn ask(&mut self, request: Request, body: Bytes) -> (Option<Push>, Option<Pending>) {
+    /// Begins what is asked, in a frame of so many bytes. Answers that need no waiting come at once.
+    pub fn ask(&mut self, request: Request, bytes: usize, body: Bytes) -> (Option<Push>, Option<Pending>) {
         let Request { number, verb } = request;
         let Some(who) = self.login.as_ref().map(|login| login.who) else {
             return self.ask_as_nobody(number, verb);
@@ -160,7 +160,7 @@ impl<S: Store> Session<S> {
                 verb::account_record::publish(shared, who, number, record, message_key)
             }
             Verb::Submit { message, conversation, recipients, blobs } => {
-                if let Err(wait) = self.count_sending(who, 1, &body) {
+                if let Err(wait) = self.count_sending(who, 1, bytes) {
                     return limited(number, wait);
                 }
                 let asked = verb::submit::Submit { message, conversation, recipients, blobs, body };
@@ -172,7 +172,7 @@ impl<S: Store> Session<S> {
             }
             Verb::Acknowledge { position } => verb::mailbox::acknowledge(shared, who, position),
             Verb::PutChunk { blob, index } => {
-                if let Err(wait) = self.count_sending(who, 0, &body) {
+                if let Err(wait) = self.count_sending(who, 0, bytes) {
                     return limited(number, wait);
                 }
                 verb::blob::put(shared, &self.turn, who, number, blob, index, body)
@@ -204,10 +204,10 @@ impl<S: Store> Session<S> {
     }
 
     /// Counts what an account sends against what it may send in a minute.
-    fn count_sending(&self, who: Who, messages: u32, body: &Bytes) -> Result<(), Duration> {
+    fn count_sending(&self, who: Who, messages: u32, bytes: usize) -> Result<(), Duration> {
         let limits = &self.shared.options.limits;
         let most = (limits.messages, limits.bytes);
-        self.shared.sending.count(who.account, messages, body.len() as u64, most)
+        self.shared.sending.count(who.account, messages, bytes as u64, most)
     }
 
     /// Counts an attempt to log in or to register against what may come from one address.
@@ -320,7 +320,7 @@ impl<S: Store> Session<S> {
             let position = Position { epoch: mailbox.epoch, seq: mailbox.sent };
             return vec![(Push::Drained { position }, Bytes::new())];
         }
-        entries.iter().map(|entry| deliver(mailbox, login.who.device, entry)).collect()
+        entries.iter().filter_map(|entry| deliver(mailbox, login.who.device, entry)).collect()
     }
 
     /// What is told unasked: what has just come into the mailbox, who has come or gone, and
@@ -333,7 +333,7 @@ impl<S: Store> Session<S> {
             entry = next_entry(mailbox.as_mut()) => {
                 let (mailbox, entry) = entry;
                 if entry.seq == mailbox.sent + 1 {
-                    return Some(vec![deliver(mailbox, device, &entry)]);
+                    return Some(deliver(mailbox, device, &entry).into_iter().collect());
                 }
                 // What was sent already needs nothing; what is missing in between is in the mailbox.
                 mailbox.live = entry.seq <= mailbox.sent;
@@ -386,18 +386,27 @@ async fn next_size(log: Option<&mut watch::Receiver<u64>>) -> u64 {
     pending().await
 }
 
-fn deliver(mailbox: &mut Mailbox, device: DeviceId, entry: &Entry) -> (Push, Bytes) {
+/// An entry for a device. Nothing for one that fits into no frame, and was taken while there was no limit: the
+/// device would end the connection over it and find it again on the next, and nothing behind it ever.
+fn deliver(mailbox: &mut Mailbox, device: DeviceId, entry: &Entry) -> Option<(Push, Bytes)> {
     mailbox.sent = entry.seq;
+    let wrap = entry.wraps.iter().find(|wrap| wrap.device == device);
+    let ciphertext = wrap.map_or(0, |wrap| wrap.ciphertext.len());
+    if entry.body.len() > limits::BODY || ciphertext > *limits::CIPHERTEXT.end() {
+        let (seq, bytes) = (entry.seq, entry.body.len() + ciphertext);
+        tracing::warn!(%device, seq, bytes, "passed over an entry of a mailbox that fits into no frame");
+        return None;
+    }
     let push = Push::Delivery {
         position: Position { epoch: mailbox.epoch, seq: entry.seq },
         sender: entry.sender,
         device: entry.device,
         message: entry.message,
         conversation: entry.conversation,
-        wrap: entry.wraps.iter().find(|wrap| wrap.device == device).cloned(),
+        wrap: wrap.cloned(),
         accepted_at: entry.accepted_at,
     };
-    (push, entry.body.clone())
+    Some((push, entry.body.clone()))
 }
 
 fn answer(number: u32, answer: Answer) -> (Option<Push>, Option<Pending>) {

@@ -70,6 +70,17 @@ impl Person {
         NewMessageKey { device: self.device, key, until, supersedes, record: signed(&key.to_string()) }
     }
 
+    /// What puts another device into the place of this one, behind the account's first record.
+    pub fn replaced_by(&self, new: &Self, first: &str) -> NewRecord {
+        NewRecord {
+            account: self.account,
+            previous: Sha256::digest(first).into(),
+            record: signed("rekey"),
+            removed: vec![self.device],
+            added: Some(new.message_key(new.key, None)),
+        }
+    }
+
     fn recipient(&self) -> Recipient {
         let wrap = Wrap { device: self.device, key: self.key, ciphertext: vec![9; 256].into() };
         Recipient { account: self.account, wraps: vec![wrap] }
@@ -198,13 +209,7 @@ pub async fn account_records<S: Store>(folder: &Path, open: impl Fn(&Path) -> S)
     store.acknowledge(burak.device, Position { epoch, seq: 1 }).await.unwrap();
     let hash = |text: &str| <[u8; 32]>::from(Sha256::digest(text.as_bytes()));
     let new = Person { account: burak.account, ..Person::new(60) };
-    let rekey = NewRecord {
-        account: burak.account,
-        previous: hash("burak"),
-        record: signed("rekey"),
-        removed: vec![burak.device],
-        added: Some(new.message_key(new.key, None)),
-    };
+    let rekey = burak.replaced_by(&new, "burak");
     let append = |change: &dyn Fn(&mut NewRecord)| {
         let mut record = rekey.clone();
         change(&mut record);

@@ -262,7 +262,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Arc<Entry>>, StoreError>> + Send;
 
     /// The device has everything up to here. A position of another epoch, or before an earlier one, says
-    /// nothing.
+    /// nothing. It may wait a little, to be written together with others: nothing is lost without it.
     fn acknowledge(
         &self,
         device: DeviceId,

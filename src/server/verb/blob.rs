@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::answering;
-use crate::model::{BlobId, DeviceId};
+use super::{answering, refused};
+use crate::model::{BlobId, DeviceId, limits};
 use crate::protocol::message::{Answer, RefusalCode};
 use crate::server::Shared;
 use crate::server::session::{Done, Pending, Who};
@@ -29,6 +29,10 @@ pub fn put<S: Store>(
     index: u32,
     chunk: Bytes,
 ) -> Pending {
+    // Whoever fetched it would get a frame that is too large.
+    if chunk.len() > limits::BODY {
+        return refused(number, RefusalCode::TooLarge);
+    }
     let (shared, turn) = (Arc::clone(shared), Arc::clone(turn));
     let written = async move {
         let _turn = turn.lock().await;
@@ -92,7 +96,7 @@ pub fn wait<S: Store>(
             awaited = shared.store.await_chunk(owner, blob, index, PATIENCE) => awaited,
         };
         match awaited {
-            Ok(Awaited::Chunk(chunk)) => Done::Answer(number, Answer::Chunk, chunk),
+            Ok(Awaited::Chunk(chunk)) => answer(number, chunk),
             Ok(Awaited::Nothing(BlobState { chunks, sealed })) => {
                 Done::Answer(number, Answer::Blob { chunks, sealed }, Bytes::new())
             }
@@ -105,8 +109,16 @@ pub fn fetch<S: Store>(shared: &Arc<Shared<S>>, number: u32, blob: BlobId, index
     let shared = Arc::clone(shared);
     Box::pin(async move {
         match shared.store.fetch_chunk(blob, index).await {
-            Ok(chunk) => Done::Answer(number, Answer::Chunk, chunk),
+            Ok(chunk) => answer(number, chunk),
             Err(error) => Done::Refusal(number, error),
         }
     })
+}
+
+/// A chunk, unless it was put while there was no limit and fits into no frame.
+fn answer(number: u32, chunk: Bytes) -> Done {
+    if chunk.len() > limits::BODY {
+        return Done::Refused(number, RefusalCode::TooLarge);
+    }
+    Done::Answer(number, Answer::Chunk, chunk)
 }

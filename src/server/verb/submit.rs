@@ -1,5 +1,6 @@
 //! Putting an envelope into mailboxes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,11 +26,20 @@ pub struct Submit {
 
 pub fn submit<S: Store>(shared: &Arc<Shared<S>>, who: Who, number: u32, asked: Submit) -> Pending {
     let Submit { message, conversation, recipients, blobs, body } = asked;
-    let wraps: usize = recipients.iter().map(|recipient| recipient.wraps.len()).sum();
-    if body.len() > limits::FRAME || wraps > limits::WRAPS || blobs.len() > BLOBS {
+    let wraps = || recipients.iter().flat_map(|recipient| &recipient.wraps);
+    let longest = wraps().map(|wrap| wrap.ciphertext.len()).max().unwrap_or(0);
+    // What is over any of these would come to its readers in a frame that they have to refuse, again and again.
+    let too_large = body.len() > limits::BODY
+        || longest > *limits::CIPHERTEXT.end()
+        || wraps().count() > limits::WRAPS
+        || blobs.len() > BLOBS;
+    if too_large {
         return refused(number, RefusalCode::TooLarge);
     }
-    if !goes_where_it_may(&recipients, conversation, who.account) {
+    if body.is_empty()
+        || !are_wraps(&recipients)
+        || !goes_where_it_may(&recipients, conversation, who.account)
+    {
         return refused(number, RefusalCode::Invalid);
     }
     let submission = Submission {
@@ -44,6 +54,17 @@ pub fn submit<S: Store>(shared: &Arc<Shared<S>>, who: Who, number: u32, asked: S
     // Called here, not inside the future: this is what keeps a connection's submissions in order.
     let accepted = shared.store.submit(submission);
     answering(number, accepted, |at| Answer::Accepted { at })
+}
+
+/// Each as long as an RSA ciphertext is, and no two for one device.
+fn are_wraps(recipients: &[Recipient]) -> bool {
+    recipients.iter().all(|recipient| {
+        let mut devices = HashSet::new();
+        recipient
+            .wraps
+            .iter()
+            .all(|wrap| limits::CIPHERTEXT.contains(&wrap.ciphertext.len()) && devices.insert(wrap.device))
+    })
 }
 
 /// One mailbox for the conversation, perhaps one for the sender's other devices, and none twice.

@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension as _, Transaction};
 use sha2::{Digest as _, Sha256};
 
 use super::log;
-use super::prune::{self, Prune};
+use super::prune::{self, Prune, Pruned};
 use super::writer::ReplyTo;
 use crate::model::{
     AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Recipient, Signed, Submission, to_cbor,
@@ -26,7 +26,8 @@ pub enum Operation {
     Submit(Box<Prepared>, ReplyTo<Millis>),
     /// Whose mailbox, whose mail, and whether it is dropped.
     Block(AccountId, AccountId, bool, ReplyTo<()>),
-    Acknowledge(DeviceId, u64, ReplyTo<()>),
+    /// One for each device: the writer has put them together.
+    Acknowledge(DeviceId, u64, Vec<ReplyTo<()>>),
     SealBlob {
         blob: BlobId,
         owner: DeviceId,
@@ -35,8 +36,9 @@ pub enum Operation {
         bytes: u64,
         reply: ReplyTo<()>,
     },
-    /// Answers whether there is more to prune.
-    Prune(Prune, ReplyTo<bool>),
+    Prune(Prune, ReplyTo<Pruned>),
+    /// Nothing but an answer: what waited has been written before it.
+    Settle(ReplyTo<()>),
     Close(ReplyTo<()>),
 }
 
@@ -65,9 +67,14 @@ impl Operation {
             | Self::Register(_, reply)
             | Self::AppendRecord(_, reply)
             | Self::Publish(_, reply)
-            | Self::Acknowledge(_, _, reply)
+            | Self::Settle(reply)
             | Self::SealBlob { reply, .. }
             | Self::Close(reply) => drop(reply.send(Err(error))),
+            Self::Acknowledge(_, _, replies) => {
+                for reply in replies {
+                    drop(reply.send(Err(error.clone())));
+                }
+            }
             Self::Submit(_, reply) => drop(reply.send(Err(error))),
             Self::Prune(_, reply) => drop(reply.send(Err(error))),
         }
@@ -80,8 +87,6 @@ pub struct Applied {
     pub reply: Box<dyn FnOnce(Result<(), StoreError>)>,
     /// What has come into mailboxes.
     pub entries: Vec<(AccountId, Arc<Entry>)>,
-    /// Blobs whose files can go.
-    pub removed: Vec<BlobId>,
 }
 
 /// What the writer remembers from group to group, being the only one who writes it.
@@ -164,7 +169,7 @@ impl<'a> Group<'a> {
     }
 
     pub fn apply(&mut self, operation: Operation) -> Applied {
-        let (mut entries, mut removed) = (Vec::new(), Vec::new());
+        let mut entries = Vec::new();
         let reply = match operation {
             Operation::Invite(invite, reply) => self.answer(self.invite(&invite), reply),
             Operation::Block(account, other, blocked, reply) => {
@@ -187,18 +192,32 @@ impl<'a> Group<'a> {
                 let result = self.submit(*prepared, &mut entries);
                 self.answer(result, reply)
             }
-            Operation::Acknowledge(device, seq, reply) => self.answer(self.acknowledge(&device, seq), reply),
+            Operation::Acknowledge(device, seq, replies) => {
+                let result = self.acknowledge(&device, seq);
+                self.note_failure(&result);
+                Box::new(move |committed: Result<(), StoreError>| {
+                    for reply in replies {
+                        drop(reply.send(committed.clone().and(result.clone())));
+                    }
+                })
+            }
             Operation::SealBlob { blob, owner, chunks, bytes, reply } => {
                 self.answer(self.seal_blob(&blob, &owner, chunks, bytes), reply)
             }
             Operation::Prune(what, reply) => {
-                let result = self.prune(what, &mut removed);
+                let result = self.prune(what);
                 self.answer(result, reply)
             }
-            // The writer takes it out of every group.
-            Operation::Close(reply) => self.answer(Ok(()), reply),
+            // The writer takes closing out of every group.
+            Operation::Settle(reply) | Operation::Close(reply) => self.answer(Ok(()), reply),
         };
-        Applied { reply, entries, removed }
+        Applied { reply, entries }
+    }
+
+    fn note_failure<T>(&mut self, result: &Result<T, StoreError>) {
+        if let Err(error @ StoreError::Failed(_)) = result {
+            self.failure = Some(error.clone());
+        }
     }
 
     /// Keeps the operation's own result until it is known whether the group is durable.
@@ -207,9 +226,7 @@ impl<'a> Group<'a> {
         result: Result<T, StoreError>,
         reply: ReplyTo<T>,
     ) -> Box<dyn FnOnce(Result<(), StoreError>)> {
-        if let Err(error @ StoreError::Failed(_)) = &result {
-            self.failure = Some(error.clone());
-        }
+        self.note_failure(&result);
         // A receiver that is gone has no use for the answer.
         Box::new(move |committed| drop(reply.send(committed.and(result))))
     }
@@ -510,17 +527,17 @@ impl<'a> Group<'a> {
         Ok(mailbox)
     }
 
-    fn prune(&mut self, what: Prune, removed: &mut Vec<BlobId>) -> Result<bool, StoreError> {
+    fn prune(&mut self, what: Prune) -> Result<Pruned, StoreError> {
         let (account, up_to) = match what {
             Prune::Mailbox(account, up_to) => (account, up_to),
-            Prune::Rest(now) => return prune::rest(self.transaction, now, removed),
+            Prune::Rest(now) => return prune::rest(self.transaction, now),
         };
         let mut mailbox = self.mailbox(&account)?;
         let (more, freed) = prune::mailbox(self.transaction, &account, up_to)?;
         mailbox.bytes = mailbox.bytes.saturating_sub(freed);
         self.memory.mailboxes.insert(account, mailbox);
         self.changed.push(account);
-        Ok(more)
+        Ok(Pruned { more, removed: Vec::new() })
     }
 
     /// All blocks.

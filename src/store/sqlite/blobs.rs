@@ -20,12 +20,15 @@ const LENGTH: u64 = 4;
 /// A file under way that nothing was added to for so long is abandoned.
 const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// A sealed file that has had no row for so long will not get one.
+const ORPHANED: Duration = Duration::from_secs(24 * 3600);
+
 /// The folder of blobs.
 #[derive(Clone, Debug)]
 pub struct Blobs {
     sealed: PathBuf,
     partial: PathBuf,
-    /// Held while a file gets its name.
+    /// Held while a file gets its name, or loses it.
     naming: Arc<Mutex<()>>,
 }
 
@@ -75,10 +78,16 @@ impl Blobs {
         if self.sealed_path(blob).exists() {
             return Err(StoreError::Conflict);
         }
-        let path = self.partial_path(owner, blob);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let mut written = Written::read(file)?;
         let (index, length) = (u64::from(index), chunk.len() as u64);
+        // Only what can be the first chunk begins a file.
+        let begins = index == 0 && length > 0;
+        let mut how = OpenOptions::new();
+        how.read(true).write(true).create(begins).truncate(false);
+        let file = how.open(self.partial_path(owner, blob)).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => StoreError::Conflict,
+            _ => error.into(),
+        })?;
+        let mut written = Written::read(file)?;
         if index + 1 == written.chunks && length == written.last {
             return Ok(0);
         }
@@ -105,7 +114,9 @@ impl Blobs {
             Ok(file) => file,
             // Sealed before, and then the answer or the row was lost.
             Err(error) if error.kind() == ErrorKind::NotFound => {
+                let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
                 let file = File::open(self.sealed_path(blob)).map_err(|_| StoreError::BlobMissing)?;
+                file.set_modified(SystemTime::now())?;
                 let written = Written::read(file)?;
                 let same = written.count()? == chunks;
                 return if same { Ok(written.end) } else { Err(StoreError::Conflict) };
@@ -117,6 +128,8 @@ impl Blobs {
             return Err(StoreError::Conflict);
         }
         written.file.set_len(written.end)?;
+        // From now on it waits for its row, whenever its last chunk came.
+        written.file.set_modified(SystemTime::now())?;
         written.file.sync_all()?;
         let naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
         if self.sealed_path(blob).exists() {
@@ -130,15 +143,15 @@ impl Blobs {
     }
 
     /// Files under way: whose they are, and their bytes.
-    pub fn under_way(&self) -> Result<Vec<(DeviceId, u64)>, StoreError> {
+    pub fn under_way(&self) -> Result<Vec<(DeviceId, BlobId, u64)>, StoreError> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.partial)? {
             let entry = entry?;
             let name = entry.file_name();
-            let owner = name.to_str().and_then(|name| name.split_once('-')).map(|(owner, _)| owner.parse());
+            let Some((owner, blob)) = name.to_str().and_then(|name| name.split_once('-')) else { continue };
             // One that has just been sealed is gone from here.
-            if let (Some(Ok(owner)), Ok(metadata)) = (owner, entry.metadata()) {
-                found.push((owner, metadata.len()));
+            if let (Ok(owner), Ok(blob), Ok(metadata)) = (owner.parse(), blob.parse(), entry.metadata()) {
+                found.push((owner, blob, metadata.len()));
             }
         }
         Ok(found)
@@ -162,20 +175,44 @@ impl Blobs {
         }
     }
 
-    /// Removes a sealed blob's file.
-    pub fn remove(&self, blob: &BlobId) {
-        if let Err(error) = fs::remove_file(self.sealed_path(blob)) {
+    /// Sealed files that are older than a day. Most have a row.
+    pub fn old(&self, now: Millis) -> Result<Vec<BlobId>, StoreError> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.sealed)? {
+            let entry = entry?;
+            let Some(Ok(blob)) = entry.file_name().to_str().map(str::parse) else { continue };
+            if entry.metadata().is_ok_and(|file| age(&file, now) > ORPHANED) {
+                found.push(blob);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes the file of a blob that has no row, unless it was sealed in the last day and may get one yet.
+    pub fn remove_orphan(
+        &self,
+        blob: &BlobId,
+        now: Millis,
+        has_row: impl FnOnce() -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let path = self.sealed_path(blob);
+        let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(file) = fs::metadata(&path) else { return Ok(()) };
+        if age(&file, now) <= ORPHANED || has_row()? {
+            return Ok(());
+        }
+        if let Err(error) = fs::remove_file(path) {
             tracing::warn!(%error, %blob, "could not remove a blob's file");
         }
+        Ok(())
     }
 
     /// Removes files under way that nothing was added to for a week.
     pub fn remove_abandoned(&self, now: Millis) -> Result<(), StoreError> {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.0);
         for entry in fs::read_dir(&self.partial)? {
             let entry = entry?;
-            let age = now.duration_since(entry.metadata()?.modified()?).unwrap_or_default();
-            if age > ABANDONED {
+            // One that has just been sealed is gone from here.
+            if entry.metadata().is_ok_and(|file| age(&file, now) > ABANDONED) {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -213,6 +250,12 @@ impl Written {
     fn count(&self) -> Result<u32, StoreError> {
         u32::try_from(self.chunks).map_err(|_| StoreError::TooLarge)
     }
+}
+
+/// How long nothing was written to a file.
+fn age(file: &fs::Metadata, now: Millis) -> Duration {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.0);
+    file.modified().ok().and_then(|then| now.duration_since(then).ok()).unwrap_or_default()
 }
 
 /// One chunk of a file.

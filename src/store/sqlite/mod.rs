@@ -5,6 +5,7 @@
 //!
 //! - `schema`: the tables
 //! - `writer`: the thread, and grouping
+//! - `checkpoint`: keeping the write-ahead log short
 //! - `apply`: what each operation does inside the group's transaction
 //! - `read`: queries
 //! - `log`: the transparency log
@@ -14,6 +15,7 @@
 
 mod apply;
 mod blobs;
+mod checkpoint;
 mod log;
 mod prune;
 mod read;
@@ -23,6 +25,7 @@ mod writer;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,9 +45,12 @@ use crate::model::{
 };
 use apply::Operation;
 use blobs::Blobs;
-use prune::Prune;
+use prune::{Prune, Pruned};
 use usage::Usage;
 use writer::Writer;
+
+/// How often sealed files without a row are looked for: there is one only after a crash.
+const SWEEP: Duration = Duration::from_secs(3600);
 
 /// A [`Store`] in a folder.
 #[derive(Debug)]
@@ -63,6 +69,8 @@ pub struct SqliteStore {
     quotas: Quotas,
     /// Who waits for more of a blob under way.
     growth: Growth,
+    /// When sealed files without a row were looked for last, in milliseconds; 0: never.
+    swept: AtomicU64,
     /// Leaves of the log that are durable.
     log: watch::Sender<u64>,
 }
@@ -98,7 +106,7 @@ impl SqliteStore {
         let blobs = Blobs::open(folder.join("blobs"))?;
         let usage = Usage::default();
         usage.measure(&connection, &blobs)?;
-        let writer = Writer::start(connection, watchers.clone(), blobs.clone(), quotas, log.clone())?;
+        let writer = Writer::start(connection, &database, watchers.clone(), quotas, log.clone())?;
         Ok(Self {
             server_id,
             epoch,
@@ -112,12 +120,49 @@ impl SqliteStore {
             usage,
             quotas,
             growth: Growth::default(),
+            swept: AtomicU64::new(0),
         })
     }
 
-    /// Takes one step after another, as often as there is more to do.
-    async fn prune_step(&self, what: Prune) -> Result<(), StoreError> {
-        while self.writer.ask(move |reply| Operation::Prune(what, reply)).await? {}
+    /// Takes one step after another, as often as there is more to do. The writer has at least as much time for others.
+    async fn prune_step(&self, what: Prune, now: Millis) -> Result<(), StoreError> {
+        loop {
+            let begun = Instant::now();
+            let Pruned { more, removed } =
+                self.writer.ask(move |reply| Operation::Prune(what, reply)).await?;
+            self.remove_orphans(removed, now).await?;
+            if !more {
+                return Ok(());
+            }
+            tokio::time::sleep(begun.elapsed()).await;
+        }
+    }
+
+    /// Removes the files of those of these blobs that have no row.
+    async fn remove_orphans(&self, among: Vec<BlobId>, now: Millis) -> Result<(), StoreError> {
+        if among.is_empty() {
+            return Ok(());
+        }
+        let blobs = self.blobs.clone();
+        self.query(move |connection| {
+            among.iter().try_for_each(|blob| {
+                blobs.remove_orphan(blob, now, || Ok(read::blob(connection, blob)?.is_some()))
+            })
+        })
+        .await
+    }
+
+    /// Removes the sealed files that have no row: between a file's name and its row, in either order, a server may
+    /// have crashed.
+    async fn sweep(&self, now: Millis) -> Result<(), StoreError> {
+        let last = self.swept.load(Ordering::Relaxed);
+        if last != 0 && now < Millis(last).plus(SWEEP) {
+            return Ok(());
+        }
+        let blobs = self.blobs.clone();
+        let old = blocking(move || blobs.old(now)).await?;
+        self.remove_orphans(old, now).await?;
+        self.swept.store(now.0, Ordering::Relaxed);
         Ok(())
     }
 
@@ -229,7 +274,7 @@ impl Store for SqliteStore {
         position: Position,
     ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static {
         let seq = if position.epoch == self.epoch { position.seq } else { 0 };
-        self.writer.ask(move |reply| Operation::Acknowledge(device, seq, reply))
+        self.writer.ask(move |reply| Operation::Acknowledge(device, seq, vec![reply]))
     }
 
     fn watch(&self, account: AccountId) -> Wakeups {
@@ -262,11 +307,11 @@ impl Store for SqliteStore {
         let (blobs, usage, quota) = (self.blobs.clone(), self.usage.clone(), self.quotas.blobs);
         self.query(move |connection| {
             let account = usage.owner(connection, &owner)?;
-            if usage.of(&account) >= quota {
+            if !usage.has_room(&account, owner, blob, quota) {
                 return Err(StoreError::BlobQuota);
             }
             let more = blobs.put(&owner, &blob, index, &chunk)?;
-            usage.add(account, more);
+            usage.add(account, owner, blob, more);
             Ok(())
         })
         .await?;
@@ -275,11 +320,17 @@ impl Store for SqliteStore {
     }
 
     async fn seal_blob(&self, owner: DeviceId, blob: BlobId, chunks: u32) -> Result<(), StoreError> {
-        let blobs = self.blobs.clone();
-        let bytes = blocking(move || blobs.seal(&owner, &blob, chunks)).await?;
-        self.writer.ask(move |reply| Operation::SealBlob { blob, owner, chunks, bytes, reply }).await?;
-        self.growth.tell(owner, blob);
-        Ok(())
+        let (blobs, usage, writer, growth) =
+            (self.blobs.clone(), self.usage.clone(), self.writer.clone(), self.growth.clone());
+        // A task of its own: whoever asked may be gone by the time the file has its name, which needs its row then.
+        let sealed = tokio::spawn(async move {
+            let bytes = blocking(move || blobs.seal(&owner, &blob, chunks)).await?;
+            writer.ask(move |reply| Operation::SealBlob { blob, owner, chunks, bytes, reply }).await?;
+            usage.end(owner, blob);
+            growth.tell(owner, blob);
+            Ok(())
+        });
+        sealed.await.unwrap_or_else(|_| Err(StoreError::Failed("the store's task ended".to_owned())))
     }
 
     async fn await_chunk(
@@ -311,6 +362,7 @@ impl Store for SqliteStore {
     async fn drop_blob(&self, owner: DeviceId, blob: BlobId) -> Result<(), StoreError> {
         let blobs = self.blobs.clone();
         blocking(move || blobs.drop_unsealed(&owner, &blob)).await?;
+        self.usage.end(owner, blob);
         self.growth.tell(owner, blob);
         Ok(())
     }
@@ -337,10 +389,13 @@ impl Store for SqliteStore {
     }
 
     async fn prune(&self, now: Millis) -> Result<(), StoreError> {
+        // What is due is looked up beside the writer.
+        self.writer.ask(Operation::Settle).await?;
         for (account, up_to) in self.query(move |connection| prune::due(connection, now)).await? {
-            self.prune_step(Prune::Mailbox(account, up_to)).await?;
+            self.prune_step(Prune::Mailbox(account, up_to), now).await?;
         }
-        self.prune_step(Prune::Rest(now)).await?;
+        self.prune_step(Prune::Rest(now), now).await?;
+        self.sweep(now).await?;
         let (blobs, usage) = (self.blobs.clone(), self.usage.clone());
         self.query(move |connection| {
             blobs.remove_abandoned(now)?;

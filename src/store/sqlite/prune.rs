@@ -10,7 +10,7 @@ use crate::model::{AccountId, BlobId, Millis, limits};
 use crate::store::StoreError;
 
 /// Rows that one step removes, at most: a group's transaction stays short.
-const STEP: i64 = 500;
+const STEP: i64 = 64;
 
 /// How long a sealed blob may wait for the envelope that refers to it.
 const UNUSED_BLOB: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
@@ -22,6 +22,15 @@ pub enum Prune {
     Mailbox(AccountId, u64),
     /// Removes the names of envelopes, and blobs, that are not needed at this time any more.
     Rest(Millis),
+}
+
+/// What a step has done.
+#[derive(Debug, Default)]
+pub struct Pruned {
+    /// There may be more to do.
+    pub more: bool,
+    /// Blobs whose files can go.
+    pub removed: Vec<BlobId>,
 }
 
 fn ago(now: Millis, span: std::time::Duration) -> i64 {
@@ -108,12 +117,8 @@ pub fn mailbox(
     Ok((more, freed.cast_unsigned()))
 }
 
-/// One step in everything else. Whether there may be more to do; `removed` gets the blobs whose files can go.
-pub fn rest(
-    transaction: &Transaction<'_>,
-    now: Millis,
-    removed: &mut Vec<BlobId>,
-) -> Result<bool, StoreError> {
+/// One step in everything else.
+pub fn rest(transaction: &Transaction<'_>, now: Millis) -> Result<Pruned, StoreError> {
     transaction
         .prepare_cached("DELETE FROM invite WHERE uses = 0 OR expires_at < ?")?
         .execute([now.0.cast_signed()])?;
@@ -123,7 +128,7 @@ pub fn rest(
                  (SELECT id FROM envelope WHERE accepted_at < ? AND body IS NULL LIMIT ?)",
         )?
         .execute((ago(now, limits::RETENTION), STEP))?;
-    let blobs: Vec<BlobId> = transaction
+    let removed: Vec<BlobId> = transaction
         .prepare_cached(
             "DELETE FROM blob WHERE id IN
                  (SELECT id FROM blob WHERE sealed_at < ?
@@ -132,7 +137,6 @@ pub fn rest(
         )?
         .query_map((ago(now, UNUSED_BLOB), STEP), |row| row.get(0).map(BlobId::new))?
         .collect::<Result<_, _>>()?;
-    let full = [names, blobs.len()].iter().any(|count| *count as i64 == STEP);
-    removed.extend(blobs);
-    Ok(full)
+    let more = [names, removed.len()].iter().any(|count| *count as i64 == STEP);
+    Ok(Pruned { more, removed })
 }

@@ -138,12 +138,19 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // 16 MiB of log before it goes into the database: pages that change all the time are written there less often.
-    connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
     // 16 MiB: the names of envelopes are looked up all over.
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.set_prepared_statement_cache_capacity(64);
     migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens the database to move what is in its write-ahead log.
+pub fn open_mover(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // The log and the database are synced before either is relied on.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -512)?;
     Ok(connection)
 }
 

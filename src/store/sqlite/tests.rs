@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::limits;
 use crate::store::conformance::{self, Person, submission};
 
 crate::store::conformance::suite!(SqliteStore, |folder: &Path| SqliteStore::open(folder).unwrap());
@@ -77,6 +78,29 @@ async fn a_clock_that_was_wrong_for_a_while_costs_no_older_mail() {
 }
 
 #[tokio::test]
+async fn a_long_mailbox_is_pruned_in_many_steps_and_none_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let accepted: Vec<_> =
+        (0..=255).map(|number| store.submit(submission(&ayşe, &burak, number, &[number]))).collect();
+    for accepted in accepted {
+        accepted.await.unwrap();
+    }
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    store.acknowledge(burak.device, Position { epoch, seq: 250 }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    let left = store.read(burak.account, 0, usize::MAX).await.unwrap();
+    assert_eq!(left.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [251, 252, 253, 254, 255, 256]);
+    assert_eq!(store.bounds(burak.account).await.unwrap().pruned, 250);
+    // The names of the others go a month later, as do those that nobody fetched.
+    store.prune(Millis::now().plus(limits::RETENTION + HOUR)).await.unwrap();
+    let connection = schema::open_reader(&folder.path().join("server.db")).unwrap();
+    let count = connection.query_row("SELECT count(*) FROM envelope", [], |row| row.get::<_, u32>(0));
+    assert_eq!(count.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_database_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     drop(SqliteStore::open(folder.path()).unwrap());
@@ -152,7 +176,7 @@ async fn a_full_mailbox_takes_no_more_until_it_has_room() {
 async fn a_quota_of_blobs_counts_what_is_under_way_and_is_given_back() {
     let folder = tempfile::tempdir().unwrap();
     let open =
-        || SqliteStore::open_with(folder.path(), Quotas { blobs: 4_000, ..Quotas::default() }).unwrap();
+        || SqliteStore::open_with(folder.path(), Quotas { blobs: 12_000, ..Quotas::default() }).unwrap();
     let store = open();
     let (ayşe, burak) = (Person::new(1), Person::new(5));
     store.register(ayşe.registration("ayşe")).await.unwrap();
@@ -182,4 +206,256 @@ async fn a_quota_of_blobs_counts_what_is_under_way_and_is_given_back() {
     let later = Millis::now().plus(std::time::Duration::from_secs(25 * 3600));
     store.prune(later).await.unwrap();
     assert_eq!(refused().await, Ok(()));
+}
+
+/// Names of files in the folder of blobs, or of those under way.
+fn files(folder: &Path, of: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.join(of)).unwrap().map(Result::unwrap);
+    let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    files.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn a_sealed_file_without_a_row_goes_after_a_day_and_one_with_a_row_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let (named, orphan) = (BlobId::new([1; 32]), BlobId::new([2; 32]));
+    for blob in [named, orphan] {
+        store.put_chunk(ayşe.device, blob, 0, Bytes::from_static(b"chunk")).await.unwrap();
+    }
+    store.seal_blob(ayşe.device, named, 1).await.unwrap();
+    let mut asked = submission(&ayşe, &burak, 1, b"merhaba");
+    asked.blobs.push(named);
+    store.submit(asked).await.unwrap();
+    // As after a crash between the file's name and its row.
+    store.blobs.seal(&ayşe.device, &orphan, 1).unwrap();
+    std::fs::write(folder.path().join("blobs/README"), "not a blob's").unwrap();
+
+    let now = Millis::now();
+    store.prune(now.plus(HOUR * 22)).await.unwrap();
+    assert_eq!(files(folder.path(), "blobs").len(), 3, "it may get its row yet");
+    store.prune(now.plus(HOUR * 25)).await.unwrap();
+    let mut left = files(folder.path(), "blobs");
+    left.sort();
+    assert_eq!(left, [named.to_string(), "README".to_owned()]);
+    assert_eq!(store.fetch_chunk(named, 0).await, Ok(Bytes::from_static(b"chunk")));
+}
+
+#[tokio::test]
+async fn a_blob_that_lay_under_way_for_days_is_not_old_when_it_is_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (owner, blob) = (Person::new(1).device, BlobId::new([1; 32]));
+    store.put_chunk(owner, blob, 0, Bytes::from_static(b"chunk")).await.unwrap();
+    let partial = folder.path().join("blobs/partial").join(format!("{owner}-{blob}"));
+    let file = std::fs::OpenOptions::new().write(true).open(partial).unwrap();
+    file.set_modified(std::time::SystemTime::now() - HOUR * 72).unwrap();
+    store.blobs.seal(&owner, &blob, 1).unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    store.seal_blob(owner, blob, 1).await.unwrap();
+    assert_eq!(store.fetch_chunk(blob, 0).await, Ok(Bytes::from_static(b"chunk")));
+}
+
+#[tokio::test]
+async fn a_seal_that_nobody_waits_for_any_more_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let owner = Person::new(1).device;
+    for number in 0..20 {
+        let blob = BlobId::new([number; 32]);
+        store.put_chunk(owner, blob, 0, Bytes::from_static(b"chunk")).await.unwrap();
+        // Begun, and dropped as the connection of whoever asked is.
+        tokio::select! {
+            biased;
+            _ = store.seal_blob(owner, blob, 1) => {}
+            () = std::future::ready(()) => {}
+        }
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !store.stat_blob(owner, blob).await.unwrap().sealed {
+            assert!(Instant::now() < deadline, "the file has its name, but no row");
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(files(folder.path(), "blobs").len(), 20);
+    assert_eq!(files(folder.path(), "blobs/partial").len(), 0);
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_refused_begins_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let owner = Person::new(1).device;
+    for number in 0..10 {
+        let put = |index, chunk| store.put_chunk(owner, BlobId::new([number; 32]), index, chunk);
+        assert_eq!(put(7, Bytes::from_static(b"chunk")).await, Err(StoreError::Conflict), "not the first");
+        assert_eq!(put(0, Bytes::new()).await, Err(StoreError::Conflict), "empty");
+    }
+    assert_eq!(files(folder.path(), "blobs/partial"), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_account_has_a_few_blobs_under_way_and_each_counts_however_small_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |blobs| SqliteStore::open_with(folder.path(), Quotas { blobs, ..Quotas::default() }).unwrap();
+    let store = open(u64::MAX);
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let blob = |number: u8| BlobId::new([number; 32]);
+    let chunk = || Bytes::from_static(b"x");
+    let mut taken = 0u8;
+    while store.put_chunk(ayşe.device, blob(taken), 0, chunk()).await.is_ok() {
+        taken += 1;
+    }
+    assert_eq!(taken, 64);
+    let one_more = || store.put_chunk(ayşe.device, blob(99), 0, chunk());
+    assert_eq!(one_more().await, Err(StoreError::BlobQuota));
+    assert_eq!(files(folder.path(), "blobs/partial").len(), 64);
+    assert_eq!(store.put_chunk(ayşe.device, blob(0), 1, chunk()).await, Ok(()), "those go on");
+    assert_eq!(store.put_chunk(burak.device, blob(99), 0, chunk()).await, Ok(()), "others have their own");
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(one_more().await, Err(StoreError::BlobQuota), "measured, they are as many as counted");
+    store.seal_blob(ayşe.device, blob(0), 2).await.unwrap();
+    assert_eq!(one_more().await, Ok(()));
+    assert_eq!(one_more().await, Ok(()), "again");
+    assert!(store.put_chunk(ayşe.device, blob(98), 0, chunk()).await.is_err());
+    store.drop_blob(ayşe.device, blob(1)).await.unwrap();
+    assert_eq!(store.put_chunk(ayşe.device, blob(98), 0, chunk()).await, Ok(()));
+    store.close().await.unwrap();
+    drop(store);
+
+    // 65 files of a few bytes, sealed or not, take the room of 65 files.
+    for (quota, taken) in [(65 * 4_096, false), (66 * 4_096, true)] {
+        let store = open(quota);
+        let put = store.put_chunk(ayşe.device, blob(98), 1, chunk()).await;
+        assert_eq!(put.is_ok(), taken, "{put:?}");
+        store.close().await.unwrap();
+    }
+}
+
+/// How often the write-ahead log has begun anew (https://sqlite.org/fileformat2.html#walformat).
+fn beginnings(folder: &Path) -> u32 {
+    let log = std::fs::read(folder.join("server.db-wal")).unwrap();
+    log.get(12..16).map_or(0, |number| u32::from_be_bytes(number.try_into().unwrap()))
+}
+
+#[tokio::test]
+async fn the_write_ahead_log_begins_anew_again_and_again_while_writing_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let open =
+        || SqliteStore::open_with(folder.path(), Quotas { mailbox: u64::MAX, ..Quotas::default() }).unwrap();
+    let store = open();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let body = vec![7; 60_000];
+    let (mut sent, first) = (0u32, beginnings(folder.path()));
+    // Somebody reads all the time.
+    let (reads, mut read) = (std::cell::Cell::new(true), 0);
+    let writing = async {
+        while beginnings(folder.path()) < first + 3 {
+            assert!(sent < 6_000, "360 MB are in the log, and nothing of it was moved");
+            let group: Vec<_> = (0..16)
+                .map(|_| {
+                    sent += 1;
+                    let mut asked = submission(&ayşe, &burak, 0, &body);
+                    asked.message = crate::model::MessageId::from_bytes(u128::from(sent).to_be_bytes());
+                    store.submit(asked)
+                })
+                .collect();
+            for accepted in group {
+                accepted.await.unwrap();
+            }
+        }
+        reads.set(false);
+    };
+    let reading = async {
+        while reads.get() {
+            let entries = store.read(burak.account, read, 1_000_000).await.unwrap();
+            read = entries.last().map_or(read, |entry| entry.seq);
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(writing, reading);
+    store.close().await.unwrap();
+    drop(store);
+
+    let store = open();
+    assert_eq!(store.bounds(burak.account).await.unwrap().newest, u64::from(sent));
+    let entries = store.read(burak.account, u64::from(sent) - 100, usize::MAX).await.unwrap();
+    assert_eq!(entries.len(), 100);
+    assert!(entries.iter().all(|entry| entry.body == body));
+}
+
+fn acknowledged(folder: &Path, person: &Person) -> u64 {
+    let connection = schema::open_reader(&folder.join("server.db")).unwrap();
+    let query = "SELECT acknowledged FROM device WHERE id = ?";
+    let seq: i64 = connection.query_row(query, [person.device.as_bytes()], |row| row.get(0)).unwrap();
+    seq.cast_unsigned()
+}
+
+#[tokio::test]
+async fn acknowledgements_are_put_together_and_written_when_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    for number in 1..=9 {
+        store.submit(submission(&ayşe, &burak, number, b"merhaba")).await.unwrap();
+    }
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    let up_to = |seq| store.acknowledge(burak.device, Position { epoch, seq });
+    // In any order, each is answered and the furthest counts. Nothing else is asked meanwhile.
+    let asked: Vec<_> = [3, 7, 5, 1].map(up_to).into();
+    for answer in asked {
+        assert_eq!(answer.await, Ok(()));
+    }
+    assert_eq!(acknowledged(folder.path(), &burak), 7);
+    up_to(2).await.unwrap();
+    assert_eq!(acknowledged(folder.path(), &burak), 7, "never back");
+    // Acknowledged before it is there: it is not had yet.
+    let (early, submitted) = (up_to(10), store.submit(submission(&ayşe, &burak, 10, b"merhaba")));
+    early.await.unwrap();
+    submitted.await.unwrap();
+    assert_eq!(acknowledged(folder.path(), &burak), 9);
+}
+
+#[tokio::test]
+async fn what_goes_by_acknowledgements_finds_those_that_were_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    for number in 1..=9 {
+        store.submit(submission(&ayşe, &burak, number, b"merhaba")).await.unwrap();
+    }
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    // None is waited for.
+    let up_to = |seq| drop(store.acknowledge(burak.device, Position { epoch, seq }));
+    up_to(3);
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(store.bounds(burak.account).await.unwrap().pruned, 3);
+    // A device that takes another's place begins where that stood.
+    up_to(5);
+    let mut second = Person::new(40);
+    second.account = burak.account;
+    store.append_record(burak.replaced_by(&second, "burak")).await.unwrap();
+    assert_eq!(acknowledged(folder.path(), &second), 5);
+    drop(store.acknowledge(second.device, Position { epoch, seq: 8 }));
+    store.close().await.unwrap();
+    assert_eq!(acknowledged(folder.path(), &second), 8);
+}
+
+#[tokio::test]
+async fn a_read_is_bounded_by_wraps_as_by_bodies() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    for number in 1..=200 {
+        let mut asked = submission(&ayşe, &burak, number, b"x");
+        // Hardly any body, and sometimes no wrap either.
+        if number % 2 == 0 {
+            asked.recipients[0].wraps.clear();
+        }
+        store.submit(asked).await.unwrap();
+    }
+    let some = store.read(burak.account, 0, 10_000).await.unwrap();
+    assert!((10..40).contains(&some.len()), "{}", some.len());
 }

@@ -1,20 +1,28 @@
 //! The one thread that writes. It takes what has gathered, applies it in one transaction, and answers after
 //! the commit: many envelopes, one fsync.
 
+use std::collections::HashMap;
 use std::future::Future;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::apply::{Applied, Group, Operation};
-use super::blobs::Blobs;
+use super::checkpoint::Checkpoints;
+use crate::model::DeviceId;
 use crate::store::wake::Watchers;
 use crate::store::{Quotas, StoreError};
 
 /// Operations in one transaction, at most.
 const GROUP: usize = 512;
+
+/// How long an acknowledgement waits for a group that is written anyway: nobody waits for it, and nothing is lost
+/// without it, so that none needs a commit of its own.
+const PATIENCE: Duration = Duration::from_millis(30);
 
 /// What is sent back once an operation is durable.
 pub type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -22,21 +30,22 @@ pub type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
 /// The way to the writing thread.
 ///
 /// The queue has no bound of its own: it holds no more than each connection may have under way at once.
-#[derive(Debug)]
-pub struct Writer(Mutex<Option<Sender<Operation>>>);
+#[derive(Clone, Debug)]
+pub struct Writer(Arc<Mutex<Option<Sender<Operation>>>>);
 
 impl Writer {
     pub fn start(
-        connection: Connection,
+        mut connection: Connection,
+        database: &Path,
         watchers: Watchers,
-        blobs: Blobs,
         quotas: Quotas,
         log: watch::Sender<u64>,
     ) -> Result<Self, StoreError> {
         let (sender, operations) = channel();
+        let checkpoints = Checkpoints::start(&mut connection, database)?;
         let thread = std::thread::Builder::new().name("store".to_owned());
-        thread.spawn(move || write(connection, &operations, &watchers, &blobs, quotas, &log))?;
-        Ok(Self(Mutex::new(Some(sender))))
+        thread.spawn(move || write(connection, checkpoints, &operations, &watchers, quotas, &log))?;
+        Ok(Self(Arc::new(Mutex::new(Some(sender)))))
     }
 
     /// Queues an operation now, and gives the future of its answer.
@@ -64,29 +73,87 @@ impl Writer {
 
 fn write(
     mut connection: Connection,
+    mut checkpoints: Checkpoints,
     operations: &Receiver<Operation>,
     watchers: &Watchers,
-    blobs: &Blobs,
     quotas: Quotas,
     log: &watch::Sender<u64>,
 ) {
     let mut memory = super::apply::Memory::new(quotas);
-    while let Ok(first) = operations.recv() {
-        let mut group: Vec<_> = std::iter::once(first).chain(operations.try_iter().take(GROUP - 1)).collect();
+    let mut acknowledged = Acknowledged::default();
+    loop {
+        let first = acknowledged.receive(operations);
+        let ended = matches!(first, Err(RecvTimeoutError::Disconnected));
+        let mut group: Vec<_> = first.into_iter().chain(operations.try_iter().take(GROUP - 1)).collect();
         let closing = match group.iter().position(|operation| matches!(operation, Operation::Close(_))) {
             Some(place) => group.drain(place..).next(),
             None => None,
         };
-        commit(&mut connection, group, &mut memory, watchers, blobs);
+        let mut group = acknowledged.take_from(group);
+        if group.is_empty() && closing.is_none() && !ended && acknowledged.may_wait() {
+            continue;
+        }
+        // Before all others: some of those go by what was acknowledged.
+        group.splice(..0, acknowledged.take());
+        commit(&mut connection, group, &mut memory, watchers);
         if let Some(size) = memory.log_size() {
             // Committed, or the memory would be empty.
             log.send_if_modified(|known| std::mem::replace(known, size) != size);
         }
         if let Some(Operation::Close(reply)) = closing {
+            checkpoints.end();
             let closed = connection.close().map_err(|(_, error)| error.into());
             let _ = reply.send(closed);
             return;
         }
+        if ended {
+            return checkpoints.end();
+        }
+        checkpoints.go_on(&connection);
+    }
+}
+
+/// Acknowledgements that wait, at most one for each device: the furthest.
+#[derive(Default)]
+struct Acknowledged {
+    devices: HashMap<DeviceId, (u64, Vec<ReplyTo<()>>)>,
+    /// When they have waited for long enough.
+    due: Option<Instant>,
+}
+
+impl Acknowledged {
+    /// The next operation, or none in time.
+    fn receive(&self, operations: &Receiver<Operation>) -> Result<Operation, RecvTimeoutError> {
+        match self.due {
+            Some(due) => operations.recv_timeout(due.saturating_duration_since(Instant::now())),
+            None => operations.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    /// Keeps what is acknowledged, and gives back the rest.
+    fn take_from(&mut self, group: Vec<Operation>) -> Vec<Operation> {
+        let mut rest = Vec::with_capacity(group.len());
+        for operation in group {
+            let Operation::Acknowledge(device, seq, replies) = operation else {
+                rest.push(operation);
+                continue;
+            };
+            let (furthest, waiting) = self.devices.entry(device).or_default();
+            *furthest = seq.max(*furthest);
+            waiting.extend(replies);
+            self.due.get_or_insert_with(|| Instant::now() + PATIENCE);
+        }
+        rest
+    }
+
+    fn may_wait(&self) -> bool {
+        self.devices.len() < GROUP && self.due.is_none_or(|due| Instant::now() < due)
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = Operation> + use<> {
+        self.due = None;
+        let devices = std::mem::take(&mut self.devices).into_iter();
+        devices.map(|(device, (seq, replies))| Operation::Acknowledge(device, seq, replies))
     }
 }
 
@@ -97,7 +164,6 @@ fn commit(
     group: Vec<Operation>,
     memory: &mut super::apply::Memory,
     watchers: &Watchers,
-    blobs: &Blobs,
 ) {
     if group.is_empty() {
         return;
@@ -122,15 +188,10 @@ fn commit(
         // It may hold what was rolled back.
         memory.forget();
     }
-    for Applied { reply, entries, removed } in applied {
-        if result.is_ok() {
-            for (account, entry) in &entries {
-                watchers.tell(account, &Arc::clone(entry));
-            }
-            for blob in removed {
-                blobs.remove(&blob);
-            }
-        }
+    if result.is_ok() {
+        watchers.tell(applied.iter().flat_map(|applied| &applied.entries));
+    }
+    for Applied { reply, .. } in applied {
         reply(result.clone());
     }
     for operation in waiting {
