@@ -10,10 +10,13 @@ use tokio_util::task::TaskTracker;
 use super::LoadError;
 use super::peer::Target;
 
-/// Between two bytes of a slow handshake.
-const SLOWLY: Duration = Duration::from_secs(1);
+/// Between two bytes of a slow handshake: so many connections write that often, and that is the load's own work.
+const SLOWLY: Duration = Duration::from_secs(5);
 
-/// A handshake that has only begun: a record of 512 bytes, of which none come, or one each second.
+/// Before a connection that was ended is begun again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A handshake that has only begun: a record of 512 bytes, of which none come, or one every five seconds.
 const BEGINNING: [u8; 9] = [22, 3, 1, 2, 0, 1, 0, 1, 252];
 
 /// Connections to a server that are kept up: each that it ends is begun again.
@@ -24,7 +27,7 @@ pub struct Siege {
 
 impl Siege {
     /// Opens so many connections, all of them before it returns. `slowly`: they go on with a TLS handshake, a byte
-    /// each second; otherwise they send nothing.
+    /// every five seconds; otherwise they send nothing.
     ///
     /// # Errors
     /// When the server can't be reached, or this process may not open as many files.
@@ -59,7 +62,7 @@ async fn connect(target: &Target) -> Result<TcpStream, LoadError> {
 async fn keep(target: Target, mut socket: TcpStream, slowly: bool) {
     loop {
         hold(&mut socket, slowly).await;
-        tokio::time::sleep(SLOWLY).await;
+        tokio::time::sleep(AGAIN).await;
         if let Ok(another) = connect(&target).await {
             socket = another;
         }
