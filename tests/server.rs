@@ -118,7 +118,7 @@ async fn a_submission_that_can_not_be_delivered_is_refused_with_the_reason() {
     let served = Served::start().await;
     let (mut ayşe, _burak) = friends(&served).await;
     let zoé = Person::new("zoé");
-    assert_eq!(ayşe.ask(zoé.submit(id()), b"").await, Err(RefusalCode::UnknownRecipient));
+    assert_eq!(ayşe.ask(zoé.submit(id()), b"x").await, Err(RefusalCode::UnknownRecipient));
 
     let change = |change: &dyn Fn(&mut Verb)| {
         let mut verb = BURAK.submit(id());
@@ -129,27 +129,28 @@ async fn a_submission_that_can_not_be_delivered_is_refused_with_the_reason() {
         let Verb::Submit { recipients, .. } = verb else { return };
         recipients[0].wraps[0].key = AYŞE.key();
     });
-    assert_eq!(ayşe.ask(wrong_key, b"").await, Err(RefusalCode::KeySuperseded));
+    assert_eq!(ayşe.ask(wrong_key, b"x").await, Err(RefusalCode::KeySuperseded));
     let wrong_device = change(&|verb| {
         let Verb::Submit { recipients, .. } = verb else { return };
         recipients[0].wraps[0].device = AYŞE.device();
     });
-    assert_eq!(ayşe.ask(wrong_device, b"").await, Err(RefusalCode::Invalid));
+    assert_eq!(ayşe.ask(wrong_device, b"x").await, Err(RefusalCode::Invalid));
     let elsewhere = change(&|verb| {
         let Verb::Submit { conversation, .. } = verb else { return };
         *conversation = AYŞE.account();
     });
-    assert_eq!(ayşe.ask(elsewhere, b"").await, Err(RefusalCode::Invalid));
+    assert_eq!(ayşe.ask(elsewhere, b"x").await, Err(RefusalCode::Invalid));
     let nowhere = change(&|verb| {
         let Verb::Submit { recipients, .. } = verb else { return };
         recipients.clear();
     });
-    assert_eq!(ayşe.ask(nowhere, b"").await, Err(RefusalCode::Invalid));
+    assert_eq!(ayşe.ask(nowhere, b"x").await, Err(RefusalCode::Invalid));
     let no_blob = change(&|verb| {
         let Verb::Submit { blobs, .. } = verb else { return };
         blobs.push(blob(1));
     });
-    assert_eq!(ayşe.ask(no_blob, b"").await, Err(RefusalCode::BlobMissing));
+    assert_eq!(ayşe.ask(no_blob, b"x").await, Err(RefusalCode::BlobMissing));
+    assert_eq!(ayşe.ask(BURAK.submit(id()), b"").await, Err(RefusalCode::Invalid), "nothing in it");
 }
 
 #[tokio::test]
@@ -261,12 +262,12 @@ async fn a_superseded_message_key_is_refused_and_its_successor_taken() {
     let verb = publish(Some(BURAK.key()));
     assert_eq!(burak.ask(verb.clone(), b"").await, Ok(Answer::Done));
     assert_eq!(burak.ask(verb, b"").await, Ok(Answer::Done), "again");
-    assert_eq!(ayşe.ask(BURAK.submit(id()), b"").await, Err(RefusalCode::KeySuperseded));
+    assert_eq!(ayşe.ask(BURAK.submit(id()), b"x").await, Err(RefusalCode::KeySuperseded));
     let mut verb = BURAK.submit(id());
     if let Verb::Submit { recipients, .. } = &mut verb {
         recipients[0].wraps[0].key = fresh.key();
     }
-    assert!(matches!(ayşe.ask(verb, b"").await, Ok(Answer::Accepted { .. })));
+    assert!(matches!(ayşe.ask(verb, b"x").await, Ok(Answer::Accepted { .. })));
 }
 
 #[tokio::test]
@@ -535,6 +536,31 @@ async fn a_reader_that_does_not_read_holds_nobody_up() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn who_sends_more_than_may_be_under_way_is_answered_for_all_of_it() {
+    let served = Served::start().await;
+    let (mut ayşe, mut burak) = friends(&served).await;
+    const COUNT: u32 = 60;
+    // Far more than a mebibyte, none of it waited for.
+    let mut asked = Vec::new();
+    for number in 0..COUNT {
+        asked.push(ayşe.send(BURAK.submit(id()), &vec![number as u8; limits::BODY]).await);
+    }
+    let mut answered = Vec::new();
+    for _ in 0..COUNT {
+        let (push, _) = ayşe.pushed().await.unwrap();
+        let Push::Reply { number, answer: Answer::Accepted { .. } } = push else { panic!("{push:?}") };
+        answered.push(number);
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, asked);
+    let mail = burak.read_mailbox(None).await;
+    assert_eq!(
+        mail.iter().map(|(_, body)| u32::from(body[0])).collect::<Vec<_>>(),
+        (0..COUNT).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]

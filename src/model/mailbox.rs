@@ -87,3 +87,11 @@ pub struct Entry {
     /// Header, signature and token, as they came.
     pub body: Bytes,
 }
+
+impl Entry {
+    /// About how many bytes it takes in memory, and in a frame at most.
+    pub fn size(&self) -> usize {
+        let wraps = self.wraps.iter().map(|wrap| wrap.ciphertext.len() + size_of::<Wrap>());
+        self.body.len() + wraps.sum::<usize>() + 256
+    }
+}

@@ -4,7 +4,7 @@
 //! buffers. What is gathered is written at once. When a client reads too slowly, nothing more is read from
 //! it or from its mailbox until it has caught up.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::Shared;
 use super::limits::Place;
-use super::session::{Pending, Session};
+use super::session::{Done, Pending, Session};
 use super::socket::Socket;
 use crate::model::to_cbor;
 use crate::protocol::frame::{self, FrameError, Limit};
@@ -49,6 +49,9 @@ const FULL: Duration = Duration::from_secs(10);
 /// Requests of one connection under way at once.
 const UNDER_WAY: usize = 128;
 
+/// Bytes of the frames that they came in, above which no more are taken.
+const UNDER_WAY_BYTES: usize = 1024 * 1024;
+
 /// Taking leave of a client that may not be listening.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -72,6 +75,22 @@ enum Moved {
     Written,
 }
 
+/// A request under way.
+struct UnderWay {
+    pending: Pending,
+    /// Of the frame that it came in.
+    bytes: usize,
+}
+
+impl Future for UnderWay {
+    type Output = (Done, usize);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let done = ready!(self.pending.as_mut().poll(context));
+        Poll::Ready((done, self.bytes))
+    }
+}
+
 /// A connection whose TLS handshake is done.
 pub struct Connection<S: Store> {
     shared: Arc<Shared<S>>,
@@ -80,7 +99,9 @@ pub struct Connection<S: Store> {
     outbox: BytesMut,
     flushed: bool,
     session: Session<S>,
-    pending: FuturesUnordered<Pending>,
+    pending: FuturesUnordered<UnderWay>,
+    /// Bytes of the frames that those came in.
+    under_way: usize,
     heard: Instant,
     _place: Place,
 }
@@ -110,6 +131,7 @@ impl<S: Store> Connection<S> {
             outbox: BytesMut::new(),
             flushed: true,
             pending: FuturesUnordered::new(),
+            under_way: 0,
             heard: Instant::now(),
             _place: place,
         };
@@ -136,16 +158,18 @@ impl<S: Store> Connection<S> {
             if self.session.has_failed() {
                 return End::Gone;
             }
-            self.pending.extend(self.session.next_read(self.outbox.len() < HIGH_WATER));
+            let read = self.session.next_read(self.outbox.len() < HIGH_WATER);
+            self.begin(read, 0);
             let room = self.outbox.len() < self.high_water();
+            let reading = room && self.takes_more();
             let Self { tls, inbox, outbox, flushed, session, pending, .. } = self;
-            let reading = room && pending.len() < UNDER_WAY && !session.is_logging_in();
             // What waits to be sent is gathered first, then written at once.
             tokio::select! {
                 biased;
                 () = self.shared.shutdown.cancelled() => return self.drain().await,
                 () = session.replaced() => return End::Goodbye(GoodbyeReason::Replaced),
-                Some(done) = pending.next() => {
+                Some((done, bytes)) = pending.next() => {
+                    self.under_way -= bytes;
                     let (pushes, more) = session.done(done);
                     if session.is_logged_in() {
                         tls.get_mut().1.set_buffer_limit(Some(TLS_WAITING));
@@ -153,7 +177,7 @@ impl<S: Store> Connection<S> {
                     for (head, body) in &pushes {
                         self.put_with(head, body);
                     }
-                    self.pending.extend(more);
+                    self.begin(more, 0);
                 }
                 unasked = session.unasked(), if room => {
                     let Some(frames) = unasked else { return End::Goodbye(GoodbyeReason::TimedOut) };
@@ -186,10 +210,7 @@ impl<S: Store> Connection<S> {
 
     /// Hands complete frames to the session, as many as may be under way.
     fn take_frames(&mut self) -> Result<(), End> {
-        while self.pending.len() < UNDER_WAY
-            && self.outbox.len() < self.high_water()
-            && !self.session.is_logging_in()
-        {
+        while self.outbox.len() < self.high_water() && self.takes_more() {
             let limit = if self.session.is_logged_in() { Limit::FROM_CLIENT } else { Limit::BEFORE_LOGIN };
             let frame = match frame::take(&mut self.inbox, limit) {
                 Ok(Some(frame)) => frame,
@@ -212,12 +233,26 @@ impl<S: Store> Connection<S> {
         if decoder.position() != frame.head.len() {
             return Err(End::Goodbye(GoodbyeReason::Malformed));
         }
-        let (push, pending) = self.session.ask(request, frame.body);
+        let bytes = frame.head.len() + frame.body.len();
+        let (push, pending) = self.session.ask(request, bytes, frame.body);
         if let Some(push) = push {
             self.put(&push);
         }
-        self.pending.extend(pending);
+        self.begin(pending, bytes);
         Ok(())
+    }
+
+    /// Something is under way from now on, asked for in a frame of so many bytes.
+    fn begin(&mut self, pending: Option<Pending>, bytes: usize) {
+        if let Some(pending) = pending {
+            self.under_way += bytes;
+            self.pending.push(UnderWay { pending, bytes });
+        }
+    }
+
+    /// Whether one more request may be under way.
+    fn takes_more(&self) -> bool {
+        self.pending.len() < UNDER_WAY && self.under_way < UNDER_WAY_BYTES && !self.session.is_logging_in()
     }
 
     /// Bytes that may wait to be written: few for who may be anybody.
@@ -237,7 +272,7 @@ impl<S: Store> Connection<S> {
     async fn drain(&mut self) -> End {
         let limit = self.shared.options.drain;
         let answers = async {
-            while let Some(done) = self.pending.next().await {
+            while let Some((done, _)) = self.pending.next().await {
                 let (pushes, _) = self.session.done(done);
                 for (head, body) in &pushes {
                     self.put_with(head, body);

@@ -24,7 +24,7 @@ pub struct Limits {
     pub invited: bool,
     /// Messages of an account in a minute.
     pub messages: u32,
-    /// Bytes of an account, of messages and chunks, in a minute.
+    /// Bytes of an account, of messages and chunks with their heads, in a minute.
     pub bytes: u64,
     /// What counts as a minute.
     pub minute: Duration,

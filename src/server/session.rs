@@ -143,8 +143,8 @@ impl<S: Store> Session<S> {
         self.failed
     }
 
-    /// Begins what is asked. Answers that need no waiting come at once.
-    pub fn ask(&mut self, request: Request, body: Bytes) -> (Option<Push>, Option<Pending>) {
+    /// Begins what is asked, in a frame of so many bytes. Answers that need no waiting come at once.
+    pub fn ask(&mut self, request: Request, bytes: usize, body: Bytes) -> (Option<Push>, Option<Pending>) {
         let Request { number, verb } = request;
         let Some(who) = self.login.as_ref().map(|login| login.who) else {
             return self.ask_as_nobody(number, verb);
@@ -160,7 +160,7 @@ impl<S: Store> Session<S> {
                 verb::account_record::publish(shared, who, number, record, message_key)
             }
             Verb::Submit { message, conversation, recipients, blobs } => {
-                if let Err(wait) = self.count_sending(who, 1, &body) {
+                if let Err(wait) = self.count_sending(who, 1, bytes) {
                     return limited(number, wait);
                 }
                 let asked = verb::submit::Submit { message, conversation, recipients, blobs, body };
@@ -172,7 +172,7 @@ impl<S: Store> Session<S> {
             }
             Verb::Acknowledge { position } => verb::mailbox::acknowledge(shared, who, position),
             Verb::PutChunk { blob, index } => {
-                if let Err(wait) = self.count_sending(who, 0, &body) {
+                if let Err(wait) = self.count_sending(who, 0, bytes) {
                     return limited(number, wait);
                 }
                 verb::blob::put(shared, &self.turn, who, number, blob, index, body)
@@ -204,10 +204,10 @@ impl<S: Store> Session<S> {
     }
 
     /// Counts what an account sends against what it may send in a minute.
-    fn count_sending(&self, who: Who, messages: u32, body: &Bytes) -> Result<(), Duration> {
+    fn count_sending(&self, who: Who, messages: u32, bytes: usize) -> Result<(), Duration> {
         let limits = &self.shared.options.limits;
         let most = (limits.messages, limits.bytes);
-        self.shared.sending.count(who.account, messages, body.len() as u64, most)
+        self.shared.sending.count(who.account, messages, bytes as u64, most)
     }
 
     /// Counts an attempt to log in or to register against what may come from one address.

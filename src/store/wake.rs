@@ -4,7 +4,7 @@
 //! hint: a session that falls behind misses entries here and finds them in the mailbox.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
@@ -14,17 +14,23 @@ use crate::model::{AccountId, BlobId, DeviceId, Entry};
 /// Entries that wait in memory for one session before it is sent to its mailbox instead.
 const WAITING: usize = 64;
 
+/// Bytes of them. One entry waits in any case: who waits for the next is woken by nothing else.
+const WAITING_BYTES: usize = 256 * 1024;
+
 /// What is put into one mailbox, for one session.
 #[derive(Debug)]
 pub struct Wakeups {
     newest: Arc<AtomicU64>,
+    bytes: Arc<AtomicUsize>,
     entries: mpsc::Receiver<Arc<Entry>>,
 }
 
 impl Wakeups {
     /// The next entry. There may have been others before it that are found in the mailbox only.
     pub async fn next(&mut self) -> Option<Arc<Entry>> {
-        self.entries.recv().await
+        let entry = self.entries.recv().await?;
+        self.bytes.fetch_sub(entry.size(), Ordering::AcqRel);
+        Some(entry)
     }
 
     /// Whether no entry waits here at the moment.
@@ -45,6 +51,8 @@ pub struct Watchers(Arc<Mutex<HashMap<AccountId, Vec<Watcher>>>>);
 #[derive(Debug)]
 struct Watcher {
     newest: Arc<AtomicU64>,
+    /// Of the entries that wait.
+    bytes: Arc<AtomicUsize>,
     entries: mpsc::Sender<Arc<Entry>>,
 }
 
@@ -52,12 +60,12 @@ impl Watchers {
     /// Begins to watch. Dropping the [`Wakeups`] ends it.
     pub fn watch(&self, account: AccountId) -> Wakeups {
         let (sender, entries) = mpsc::channel(WAITING);
-        let newest = Arc::new(AtomicU64::new(0));
+        let (newest, bytes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
         let mut watchers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_account = watchers.entry(account).or_default();
         of_account.retain(|watcher| !watcher.entries.is_closed());
-        of_account.push(Watcher { newest: Arc::clone(&newest), entries: sender });
-        Wakeups { newest, entries }
+        of_account.push(Watcher { newest: Arc::clone(&newest), bytes: Arc::clone(&bytes), entries: sender });
+        Wakeups { newest, bytes, entries }
     }
 
     /// Tells those who watch. Never waits: who is behind misses it.
@@ -67,7 +75,16 @@ impl Watchers {
         of_account.retain(|watcher| {
             // Before the entry is sent, so that who finds the channel empty sees what it missed.
             watcher.newest.store(entry.seq, Ordering::Release);
-            let sent = watcher.entries.try_send(Arc::clone(entry));
+            let size = entry.size();
+            let waiting = watcher.bytes.fetch_add(size, Ordering::AcqRel);
+            let sent = if waiting == 0 || waiting + size <= WAITING_BYTES {
+                watcher.entries.try_send(Arc::clone(entry))
+            } else {
+                Err(mpsc::error::TrySendError::Full(Arc::clone(entry)))
+            };
+            if sent.is_err() {
+                watcher.bytes.fetch_sub(size, Ordering::AcqRel);
+            }
             !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
         });
         if of_account.is_empty() {
@@ -128,6 +145,40 @@ impl Drop for Growing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{MessageId, Millis};
+
+    #[tokio::test]
+    async fn large_entries_wait_in_the_mailbox_and_not_in_memory() {
+        let (watchers, account) = (Watchers::default(), AccountId::new([1; 32]));
+        let mut wakeups = watchers.watch(account);
+        let entry = |seq, length| {
+            Arc::new(Entry {
+                seq,
+                sender: account,
+                device: DeviceId::new([2; 32]),
+                message: MessageId::from_bytes([3; 16]),
+                conversation: account,
+                wraps: Vec::new(),
+                accepted_at: Millis(0),
+                body: vec![0; length].into(),
+            })
+        };
+        for round in 0..3 {
+            let first = round * 50;
+            for seq in first + 1..=first + 50 {
+                watchers.tell(&account, &entry(seq, 100_000));
+            }
+            let mut waited = Vec::new();
+            while !wakeups.is_empty() {
+                waited.push(wakeups.next().await.unwrap().seq);
+            }
+            assert_eq!(waited, [first + 1, first + 2], "as many as fit, from the first on");
+            assert_eq!(wakeups.newest(), first + 50, "who missed some knows it");
+        }
+        // One alone wakes whoever waits, however large it is.
+        watchers.tell(&account, &entry(151, 10 * WAITING_BYTES));
+        assert_eq!(wakeups.next().await.unwrap().seq, 151);
+    }
 
     #[tokio::test]
     async fn news_reach_all_who_wait_and_nothing_is_kept_for_nobody() {

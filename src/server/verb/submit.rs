@@ -36,7 +36,10 @@ pub fn submit<S: Store>(shared: &Arc<Shared<S>>, who: Who, number: u32, asked: S
     if too_large {
         return refused(number, RefusalCode::TooLarge);
     }
-    if !are_wraps(&recipients) || !goes_where_it_may(&recipients, conversation, who.account) {
+    if body.is_empty()
+        || !are_wraps(&recipients)
+        || !goes_where_it_may(&recipients, conversation, who.account)
+    {
         return refused(number, RefusalCode::Invalid);
     }
     let submission = Submission {

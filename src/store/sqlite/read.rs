@@ -92,7 +92,7 @@ pub fn mailbox(
     let (mut entries, mut size) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         let entry = entry(row)?;
-        size += entry.body.len();
+        size += entry.size();
         entries.push(Arc::new(entry));
         if size >= bytes {
             break;

@@ -442,3 +442,20 @@ async fn what_goes_by_acknowledgements_finds_those_that_were_waiting() {
     store.close().await.unwrap();
     assert_eq!(acknowledged(folder.path(), &second), 8);
 }
+
+#[tokio::test]
+async fn a_read_is_bounded_by_wraps_as_by_bodies() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    for number in 1..=200 {
+        let mut asked = submission(&ayşe, &burak, number, b"x");
+        // Hardly any body, and sometimes no wrap either.
+        if number % 2 == 0 {
+            asked.recipients[0].wraps.clear();
+        }
+        store.submit(asked).await.unwrap();
+    }
+    let some = store.read(burak.account, 0, 10_000).await.unwrap();
+    assert!((10..40).contains(&some.len()), "{}", some.len());
+}
