@@ -6,6 +6,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -360,8 +361,8 @@ fn transfer(
         return Poll::Pending;
     }
     // On the stack: an idle connection holds no buffer.
-    let mut scratch = [0; 16 * 1024];
-    let mut buffer = ReadBuf::new(&mut scratch);
+    let mut scratch = [MaybeUninit::uninit(); 16 * 1024];
+    let mut buffer = ReadBuf::uninit(&mut scratch);
     ready!(Pin::new(tls).poll_read(context, &mut buffer))?;
     inbox.extend_from_slice(buffer.filled());
     Poll::Ready(Ok(Moved::Read(buffer.filled().len())))

@@ -68,28 +68,35 @@ impl Watchers {
         Wakeups { newest, bytes, entries }
     }
 
-    /// Tells those who watch. Never waits: who is behind misses it.
-    pub fn tell(&self, account: &AccountId, entry: &Arc<Entry>) {
+    /// Tells those who watch what a group has put into mailboxes. Never waits: who is behind misses it.
+    pub fn tell<'a>(&self, group: impl IntoIterator<Item = &'a (AccountId, Arc<Entry>)>) {
         let mut watchers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(of_account) = watchers.get_mut(account) else { return };
-        of_account.retain(|watcher| {
-            // Before the entry is sent, so that who finds the channel empty sees what it missed.
-            watcher.newest.store(entry.seq, Ordering::Release);
-            let size = entry.size();
-            let waiting = watcher.bytes.fetch_add(size, Ordering::AcqRel);
-            let sent = if waiting == 0 || waiting + size <= WAITING_BYTES {
-                watcher.entries.try_send(Arc::clone(entry))
-            } else {
-                Err(mpsc::error::TrySendError::Full(Arc::clone(entry)))
-            };
-            if sent.is_err() {
-                watcher.bytes.fetch_sub(size, Ordering::AcqRel);
+        for (account, entry) in group {
+            let Some(of_account) = watchers.get_mut(account) else { continue };
+            of_account.retain(|watcher| watcher.tell(entry));
+            if of_account.is_empty() {
+                watchers.remove(account);
             }
-            !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
-        });
-        if of_account.is_empty() {
-            watchers.remove(account);
         }
+    }
+}
+
+impl Watcher {
+    /// Whether somebody is there still.
+    fn tell(&self, entry: &Arc<Entry>) -> bool {
+        // Before the entry is sent, so that who finds the channel empty sees what it missed.
+        self.newest.store(entry.seq, Ordering::Release);
+        let size = entry.size();
+        let waiting = self.bytes.fetch_add(size, Ordering::AcqRel);
+        let sent = if waiting == 0 || waiting + size <= WAITING_BYTES {
+            self.entries.try_send(Arc::clone(entry))
+        } else {
+            Err(mpsc::error::TrySendError::Full(Arc::clone(entry)))
+        };
+        if sent.is_err() {
+            self.bytes.fetch_sub(size, Ordering::AcqRel);
+        }
+        !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
     }
 }
 
@@ -166,7 +173,7 @@ mod tests {
         for round in 0..3 {
             let first = round * 50;
             for seq in first + 1..=first + 50 {
-                watchers.tell(&account, &entry(seq, 100_000));
+                watchers.tell(&[(account, entry(seq, 100_000))]);
             }
             let mut waited = Vec::new();
             while !wakeups.is_empty() {
@@ -176,7 +183,7 @@ mod tests {
             assert_eq!(wakeups.newest(), first + 50, "who missed some knows it");
         }
         // One alone wakes whoever waits, however large it is.
-        watchers.tell(&account, &entry(151, 10 * WAITING_BYTES));
+        watchers.tell(&[(account, entry(151, 10 * WAITING_BYTES))]);
         assert_eq!(wakeups.next().await.unwrap().seq, 151);
     }
 

@@ -188,12 +188,10 @@ fn commit(
         // It may hold what was rolled back.
         memory.forget();
     }
-    for Applied { reply, entries } in applied {
-        if result.is_ok() {
-            for (account, entry) in &entries {
-                watchers.tell(account, &Arc::clone(entry));
-            }
-        }
+    if result.is_ok() {
+        watchers.tell(applied.iter().flat_map(|applied| &applied.entries));
+    }
+    for Applied { reply, .. } in applied {
         reply(result.clone());
     }
     for operation in waiting {
