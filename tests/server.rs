@@ -262,12 +262,12 @@ async fn a_superseded_message_key_is_refused_and_its_successor_taken() {
     let verb = publish(Some(BURAK.key()));
     assert_eq!(burak.ask(verb.clone(), b"").await, Ok(Answer::Done));
     assert_eq!(burak.ask(verb, b"").await, Ok(Answer::Done), "again");
-    assert_eq!(ayşe.ask(BURAK.submit(id()), b"").await, Err(RefusalCode::KeySuperseded));
+    assert_eq!(ayşe.ask(BURAK.submit(id()), b"x").await, Err(RefusalCode::KeySuperseded));
     let mut verb = BURAK.submit(id());
     if let Verb::Submit { recipients, .. } = &mut verb {
         recipients[0].wraps[0].key = fresh.key();
     }
-    assert!(matches!(ayşe.ask(verb, b"").await, Ok(Answer::Accepted { .. })));
+    assert!(matches!(ayşe.ask(verb, b"x").await, Ok(Answer::Accepted { .. })));
 }
 
 #[tokio::test]
