@@ -163,6 +163,22 @@ fn keys_stop_repeat_skip_go_on_and_change_the_pace() {
 }
 
 #[test]
+fn what_ends_by_itself_reads_a_long_text_to_its_end() {
+    let scene = Scene::new();
+    scene.ayşe.send("burak", &long());
+    scene.run(&["receive", "--mute"]).ok();
+    let mut speak = scene.screen(&["speak", "last", "--mute"]);
+    speak.wait_for("(keys:");
+    scene.wait_for_asked(1);
+    // As fast as it goes.
+    speak.type_keys("+++++++++++++++++++++");
+    let last = "sentence number 24 ";
+    scene.wait_until(last, 3 * support::TIMEOUT, |asked| asked.last().unwrap().text.contains(last));
+    assert_eq!(speak.finish(), 0);
+    assert!(!scene.asked().iter().any(|asked| asked.text.contains("press more")));
+}
+
+#[test]
 fn in_a_conversation_commands_do_what_keys_do() {
     let scene = Scene::new();
     let zoé = Profile::register(&scene.server, "zoé");

@@ -17,8 +17,8 @@ use crate::terminal::{Aloud, Cues, progress, sanitize};
 
 /// Messages of the history that tell which languages people write in.
 const HABITS: u32 = 50;
-/// What the keys do.
-const HELP: &str = "(keys: space silence, n next, r again, m more, - slower, + faster, u what was not heard, v reply by voice, q end; \
+/// What the keys do; `{more}` only where long texts are cut.
+const HELP: &str = "(keys: space silence, n next, r again,{more} - slower, + faster, u what was not heard, v reply by voice, q end; \
                     in a note: p pause, arrows 5 s back and ahead)";
 /// How long keeping how far a note was heard may take at the end.
 const KEEPING: Duration = Duration::from_secs(2);
@@ -109,8 +109,13 @@ impl Hearing {
         else {
             return std::future::pending().await;
         };
-        aloud.cut_long_texts();
-        app.out.note(HELP);
+        // What ends by itself reads to the end: nobody could ask it for the rest.
+        let goes_on = !self.asked;
+        if goes_on {
+            aloud.cut_long_texts();
+        }
+        let help = HELP.replace("{more}", if goes_on { " m more," } else { "" });
+        app.out.note(&help);
         loop {
             let key = match keys.press().await {
                 Press::Char(c) => Press::Char(c.to_lowercase().next().unwrap_or(c)),
@@ -126,7 +131,7 @@ impl Hearing {
                 Press::Char('-' | '_') => aloud.slower(),
                 Press::Char('+' | '=') => aloud.faster(),
                 Press::Char('u') => app.out.note(&unheard(aloud.unheard(None))),
-                Press::Char('h' | '?') => app.out.note(HELP),
+                Press::Char('h' | '?') => app.out.note(&help),
                 Press::Char('v') => match aloud.last_from() {
                     Some(to) => reply::record(app, client, cues, &mut keys, &to).await,
                     None => app.out.note("(nobody has been heard yet, so there is nobody to reply to)"),
