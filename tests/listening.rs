@@ -163,6 +163,29 @@ fn keys_stop_repeat_skip_go_on_and_change_the_pace() {
 }
 
 #[test]
+fn what_is_read_at_once_is_announced_by_its_senders_name_and_by_a_sound_only_where_it_cant_be_read() {
+    let scene = Scene::new();
+    let (received, rate) = signal::read(&std::fs::read("sounds/received.wav").unwrap());
+    assert_eq!(rate, RATE);
+    let likeness = |samples: &[f32]| signal::find(samples, &received).correlation;
+    scene.ayşe.send("burak", "This is read as soon as it is here.");
+    let heard = scene.card.record_loudspeaker();
+    scene.run(&["receive", "--speak"]).ok();
+    let sound = heard.stop();
+    assert_eq!(texts(&scene.asked()), ["ayşe: This is read as soon as it is here."]);
+    assert!(signal::peak(&sound) > 0.05);
+    assert!(likeness(&sound) < 0.7, "{}", likeness(&sound));
+    // There is nothing to read it with.
+    scene.ayşe.send("burak", "This is not read.");
+    let heard = scene.card.record_loudspeaker();
+    Running::start(scene.command(&["receive", "--speak"]).env("SPEECHD_ADDRESS", "unix_socket:/nonexistent"))
+        .wait()
+        .ok();
+    let sound = heard.stop();
+    assert!(likeness(&sound) > 0.9, "{}", likeness(&sound));
+}
+
+#[test]
 fn what_ends_by_itself_reads_a_long_text_to_its_end() {
     let scene = Scene::new();
     scene.ayşe.send("burak", &long());

@@ -100,6 +100,8 @@ struct State {
     queue: VecDeque<Job>,
     /// Of what is heard now.
     one: CancellationToken,
+    /// Something is being heard, or is about to be.
+    busy: bool,
     playing: Option<Playback>,
     /// What is heard now, or was heard last.
     last: Option<What>,
@@ -139,6 +141,7 @@ impl State {
     fn next(&mut self) -> Option<(Job, CancellationToken)> {
         let job = self.queue.pop_front()?;
         self.one = CancellationToken::new();
+        self.busy = !matches!(job.what, What::Mark);
         if matches!(job.what, What::Message(..) | What::More(..)) {
             self.last = Some(job.what.clone());
         }
@@ -184,6 +187,15 @@ impl Aloud {
     /// Quiet hours in place of those that are set for the profile.
     pub fn set_quiet(&self, quiet: Quiet) {
         self.inner.shared.state().quiet = Some(quiet);
+    }
+
+    /// Whether what is put in the queue now is heard at once: nothing else is, and nobody records.
+    pub fn is_free(&self) -> bool {
+        let waits = {
+            let state = self.inner.shared.state();
+            state.busy || !state.queue.is_empty()
+        };
+        !waits && Floor::of(&self.inner.home).is_free()
     }
 
     /// Hears what has arrived, after everything that came before. In quiet hours it is kept for [`Aloud::unheard`].

@@ -120,7 +120,7 @@ impl Talk {
         match (&message.body, wav) {
             (Body::Voice { live: true, .. }, _) => {
                 let turn = self.aloud(false).hear(message);
-                self.follow(message.number, turn);
+                self.follow(Some(message.number), turn, || {});
             }
             (Body::Voice { duration_ms, position_ms, .. }, Some(wav)) => {
                 let from = if message.from == self.view.me { "you" } else { message.from.as_str() };
@@ -129,7 +129,7 @@ impl Talk {
                 let length = duration(*duration_ms);
                 self.words(&format!("playing voice note {} from {from}, {length}{at}", message.number));
                 let turn = self.aloud(false).note(message, wav);
-                self.follow(message.number, turn);
+                self.follow(Some(message.number), turn, || {});
             }
             (Body::Text { .. }, _) => {
                 self.give_voice();
@@ -140,35 +140,49 @@ impl Talk {
         }
     }
 
-    /// Whether it is heard while it is spoken.
-    pub(super) fn is_heard_live(&self, message: &Message) -> bool {
-        self.sound.speaking
-            && message.from != self.view.me
-            && matches!(message.body, Body::Voice { live: true, .. })
+    /// Whether it is heard as soon as it comes, as is a note that is being spoken whatever is heard now.
+    pub(super) fn is_heard_at_once(&self, message: &Message) -> bool {
+        self.is_heard(message)
+            && (matches!(message.body, Body::Voice { live: true, .. })
+                || self.sound.aloud.as_ref().is_none_or(Aloud::is_free))
     }
 
-    /// Hears what has just arrived, if that is wanted.
-    pub(super) fn hear_arrival(&mut self, message: &Message) {
-        if !self.sound.speaking || message.from == self.view.me || matches!(message.body, Body::Notice { .. })
-        {
+    /// Whether it is heard without being asked for.
+    fn is_heard(&self, message: &Message) -> bool {
+        self.sound.speaking
+            && message.from != self.view.me
+            && !matches!(message.body, Body::Notice { .. })
+    }
+
+    /// Hears what has just arrived, if that is wanted; with this sound if it can't be.
+    pub(super) fn hear_arrival(&mut self, message: &Message, otherwise: Option<Cue>) {
+        if !self.is_heard(message) {
             return;
         }
         // A note is fetched when its turn comes: nothing overtakes it.
-        let turn = self.aloud(true).arrived(message);
-        if let (Body::Voice { .. }, Some(turn)) = (&message.body, turn) {
-            self.follow(message.number, turn);
-        }
+        let Some(turn) = self.aloud(true).arrived(message) else { return };
+        let note = matches!(message.body, Body::Voice { .. }).then_some(message.number);
+        let (cues, from) = (self.sound.cues.clone(), message.from.clone());
+        self.follow(note, turn, move || {
+            otherwise.into_iter().for_each(|cue| cues.play(cue, Some(&from)));
+        });
     }
 
-    /// Does what is due once a note has been heard.
-    fn follow(&mut self, number: u64, turn: Turn) {
-        self.sound.last = Some(number);
-        self.busy(true);
+    /// Does what is due once something has been heard: a note, if it has a number. Otherwise, if it can't be.
+    fn follow(&mut self, note: Option<u64>, turn: Turn, otherwise: impl FnOnce() + Send + 'static) {
+        if note.is_some() {
+            self.sound.last = note;
+            self.busy(true);
+        }
         let done = self.done.clone();
         self.sound.kept.spawn(async move {
-            let heard = turn.done().await == Outcome::Heard;
+            let outcome = turn.done().await;
+            if let Outcome::Unavailable(_) = outcome {
+                otherwise();
+            }
+            let heard = outcome == Outcome::Heard;
             // The conversation may have ended.
-            let _ = done.send(Done::Heard { number, heard });
+            note.into_iter().for_each(|number| drop(done.send(Done::Heard { number, heard })));
         });
     }
 
