@@ -64,7 +64,7 @@ impl<T: Fn(&str)> Reader<T> {
         };
         let played = {
             let mut state = self.shared.state();
-            state.busy = false;
+            state.now = None;
             state.playing.take()
         };
         if let (What::Message(message, _), Some(played)) = (&what, played) {
@@ -109,10 +109,14 @@ impl<T: Fn(&str)> Reader<T> {
                 Body::Notice { text } => self.remark(message, text).await,
                 Body::Voice { live: true, .. } => self.live(message, named).await,
                 Body::Voice { position_ms, peaks, .. } => {
-                    let wav = match wav {
-                        Some(wav) => wav.to_vec(),
+                    let (wav, left) = match wav {
+                        Some(wav) => (wav.to_vec(), *position_ms),
+                        // It may have been heard in part since it came.
                         None => match self.client.audio(MessageRef::Number(message.number)).await {
-                            Ok((_, wav)) => wav,
+                            Ok((Message { body: Body::Voice { position_ms, .. }, .. }, wav)) => {
+                                (wav, position_ms)
+                            }
+                            Ok((_, wav)) => (wav, 0),
                             Err(error) => return Outcome::Unavailable(error.to_string()),
                         },
                     };
@@ -124,7 +128,7 @@ impl<T: Fn(&str)> Reader<T> {
                         }
                     }
                     self.after_sounds().await;
-                    let from = Duration::from_millis(*position_ms);
+                    let from = Duration::from_millis(left);
                     let start = |speed| Start { from, speed };
                     let outcome =
                         self.play(|speaker, speed| speaker.play_from(wav, start(speed)), peaks).await;
