@@ -6,10 +6,10 @@ use anyhow::Result;
 use tokio::sync::oneshot;
 
 use super::app::App;
+use super::deliver;
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
 use super::record::pressed;
-use super::deliver;
 use crate::audio::{AudioError, recorder};
 use crate::client::{Client, Ending, Events, LiveNote, Message};
 use crate::model::Nickname;
@@ -121,6 +121,9 @@ async fn watch(app: &App, taking: &mut Dictation, keys: &mut Option<Keys>) -> bo
             key = pressed(keys) => match key {
                 Press::Enter | Press::End => return true,
                 Press::Escape => return false,
+                Press::Char(' ') => {
+                    app.out.note("tellal: what is heard while you speak can't be paused: Enter ends it");
+                }
                 _ => {}
             },
             _ = ticks.tick() => {
