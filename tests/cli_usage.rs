@@ -1,13 +1,19 @@
 //! The command line without a server: usage, and what is said about a profile that is not there.
 
 #![cfg(all(feature = "client", feature = "server"))]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
 
 mod support;
 
 use std::process::Command;
 
-use support::{Finished, Running};
+use support::{Finished, Running, Server, schema};
 use tempfile::TempDir;
 
 fn run(home: &TempDir, args: &[&str]) -> Finished {
@@ -128,4 +134,41 @@ fn what_is_no_voice_note_is_said_with_the_reason() {
     assert!(missing.failure().contains("/nonexistent/x.wav can't be read: No such file"));
     let folder = run(&home, &["voice", "burak", "--file", home.path().to_str().unwrap()]);
     assert!(folder.failure().contains("can't be read: is a directory"));
+}
+
+#[test]
+fn a_server_speaks_json_where_that_is_asked_for() {
+    let server = Server::start_limited("[registration]\nwho = \"invited\"\n");
+    let shown = server.beside(["--check-config", "--json"]).json();
+    assert_eq!((shown.len(), shown[0]["kind"].as_str()), (1, Some("server_config")));
+    schema::check(&shown[0], &["server_config"]);
+    assert_eq!(shown[0]["config"]["registration"]["who"], "invited");
+    assert_eq!(shown[0]["config"]["connections"]["total"], 10_000);
+    assert!(shown[0]["file"].as_str().unwrap().ends_with("server.toml"));
+
+    let made = server.beside(["invite", "--uses", "2", "--json"]).json();
+    assert_eq!((made.len(), made[0]["kind"].as_str()), (1, Some("invitation")));
+    schema::check(&made[0], &["invitation"]);
+    assert_eq!(made[0]["uses"], 2);
+    let profile = support::Profile::new(&server, "ayşe");
+    let invitation = made[0]["invitation"].as_str().unwrap();
+    let register = ["register", "ayşe", "--key-bits", "2048", "--server", &profile.server];
+    profile.run([&register[..], &["--invite", invitation]].concat()).ok();
+
+    // The folder is taken.
+    let failed = server.beside(["--listen", "127.0.0.1:0", "--json"]);
+    let error: serde_json::Value = serde_json::from_str(&failed.stdout).unwrap();
+    schema::check(&error, &["error"]);
+    assert_eq!(failed.code(), 1);
+
+    let folder = TempDir::new().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tellal"));
+    command.args(["server", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path());
+    let mut running = Running::start(&mut command);
+    let ready: serde_json::Value = serde_json::from_str(&running.line().unwrap()).unwrap();
+    schema::check(&ready, &["listening"]);
+    assert_eq!(ready["kind"], "listening");
+    assert!(ready["address"].as_str().unwrap().parse::<std::net::SocketAddr>().unwrap().port() > 0);
+    assert!(ready["fingerprint"].as_str().unwrap().starts_with("SHA256:"));
+    running.kill();
 }

@@ -51,7 +51,9 @@ fn where_everything_is_well_it_says_so() {
     let (checks, code) = checks(card.command(&zoé, ["doctor"]));
     // That there is no passphrase is said, and is no failure.
     assert_eq!((names(&checks, false), code), (vec!["passphrase"], 0), "{checks:?}");
-    let voices = ["voice en", "voice fr", "voice ko", "voice tr", "voice zh"];
+    let tags = ["ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh"];
+    let voices = tags.map(|tag| format!("voice {tag}"));
+    let voices = voices.each_ref().map(String::as_str);
     let all = ["clock", "files", "loudspeaker", "microphone", "profile", "server", "speech"];
     assert_eq!(names(&checks, true), [&all[..], &voices].concat());
     zoé.run_with_stdin(["lock", "--set", "--new-passphrase-fd", "0"], b"gizli").ok();
@@ -103,7 +105,23 @@ fn it_is_heard_the_microphone_and_a_sentence_in_each_language() {
     eprintln!("measured: what the microphone got, at the loudspeaker: {back:?}");
     assert!(back.correlation > 0.85, "{back:?}");
     let mut from = place("playback");
-    for language in ["Turkish", "Korean", "Chinese", "French", "English"] {
+    for language in [
+        "Turkish",
+        "Korean",
+        "Chinese",
+        "French",
+        "English",
+        "German",
+        "Spanish",
+        "Italian",
+        "Portuguese",
+        "Dutch",
+        "Polish",
+        "Russian",
+        "Arabic",
+        "Hindi",
+        "Japanese",
+    ] {
         let until = place(&format!("voice: {language}"));
         let loud =
             signal::envelope(&sound[from..until], RATE).iter().filter(|energy| **energy > 0.01).count();

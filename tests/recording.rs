@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use support::card::{Card, RATE};
+use support::swap::swap;
 use support::{Profile, Running, Server, signal, wav};
 
 /// Surely it.
@@ -24,7 +25,7 @@ const SURE: f32 = 0.9;
 /// Two people with a sound card.
 struct Scene {
     card: Card,
-    _server: Server,
+    server: Server,
     ayşe: Profile,
     burak: Profile,
 }
@@ -33,7 +34,7 @@ impl Scene {
     fn new() -> Self {
         let (card, server) = (Card::start(), Server::start());
         let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-        Self { card, _server: server, ayşe, burak }
+        Self { card, server, ayşe, burak }
     }
 
     fn file(&self, name: &str, wav: &[u8]) -> PathBuf {
@@ -296,4 +297,40 @@ fn in_a_conversation_it_is_the_same() {
     chat.type_keys("/quit\r");
     assert_eq!(chat.finish(), 0);
     assert!(signal::find(&scene.arrived(), &samples(&spoken)).correlation > SURE);
+}
+
+#[test]
+fn where_the_key_has_changed_nothing_is_recorded_and_what_was_is_kept() {
+    let mut scene = Scene::new();
+    // Her key is known before it changes.
+    scene.burak.send("ayşe", "merhaba");
+    let spoken = wav::siren();
+    let mut chat = scene.card.screen(&scene.ayşe, &["chat", "burak", "--mute"]);
+    chat.wait_for("connected; burak is");
+    chat.type_keys("/voice\r");
+    chat.wait_for("* recording for burak: Enter sends it");
+    scene.speak(&spoken);
+    let impostor = swap(&mut scene.server, "burak");
+    impostor.send("ayşe", "I am burak, of course");
+    chat.wait_for("I am burak, of course");
+    chat.type_keys("\r");
+    chat.wait_for("* not sent to burak: the key of burak has changed");
+    chat.wait_for("* the recording is kept in ");
+    let folder = std::fs::read_dir(scene.ayşe.home()).unwrap().map(|entry| entry.unwrap().path());
+    let is_kept = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("unsent-");
+    let kept: Vec<PathBuf> = folder.filter(is_kept).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let found = signal::find(&samples(&std::fs::read(&kept[0]).unwrap()), &samples(&spoken));
+    assert!(found.correlation > SURE, "{found:?}");
+    // From now on that is said before anybody speaks.
+    chat.type_keys("/voice\r");
+    chat.wait_for("* nothing is recorded: the key of burak has changed");
+    chat.type_keys("/quit\r");
+    chat.finish();
+    for options in [&[][..], &["--live"]] {
+        let arguments = [&["voice", "burak", "--mute", "--seconds", "1"], options].concat();
+        let refused = scene.card.run(&scene.ayşe, arguments);
+        assert!(refused.failure().contains("the key of burak has changed"), "{refused:?}");
+        assert!(!refused.stderr.contains("recording 1 s") && !refused.stderr.contains("speaking to"));
+    }
 }

@@ -4,21 +4,22 @@ use std::io::{Write, stderr};
 use std::time::Duration;
 
 use anyhow::Result;
+use tokio_util::task::TaskTracker;
 
 use super::app::App;
 use super::reply;
 use crate::audio::Speaker;
 use crate::client::settings::Quiet;
 use crate::client::{Body, Client, Message};
-use crate::terminal::aloud::Turn;
+use crate::terminal::aloud::{Outcome, Turn};
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::listening::Control;
 use crate::terminal::{Aloud, Cues, progress, sanitize};
 
 /// Messages of the history that tell which languages people write in.
 const HABITS: u32 = 50;
-/// What the keys do.
-const HELP: &str = "(keys: space silence, n next, r again, m more, - slower, + faster, u what was not heard, v reply by voice, q end; \
+/// What the keys do; `{more}` only where long texts are cut.
+const HELP: &str = "(keys: space silence, n next, r again,{more} - slower, + faster, u what was not heard, v reply by voice, q end; \
                     in a note: p pause, arrows 5 s back and ahead)";
 /// How long keeping how far a note was heard may take at the end.
 const KEEPING: Duration = Duration::from_secs(2);
@@ -30,6 +31,8 @@ pub struct Hearing {
     speak: bool,
     /// Whether what is shown was asked for, and has not just arrived.
     asked: bool,
+    /// What is done once it is known that something can't be heard.
+    told: TaskTracker,
 }
 
 impl Hearing {
@@ -45,13 +48,13 @@ impl Hearing {
             }
             aloud
         });
-        Self { aloud, play, speak, asked: true }
+        Self { aloud, play, speak, asked: true, told: TaskTracker::new() }
     }
 
     /// With texts read aloud. What goes wrong is not said: it is the outcome.
     pub fn quiet(app: &App, client: &Client) -> Self {
         let aloud = Aloud::new(client.clone(), &app.home, Speaker::new(), true, |_| {});
-        Self { aloud: Some(aloud), play: false, speak: true, asked: true }
+        Self { aloud: Some(aloud), play: false, speak: true, asked: true, told: TaskTracker::new() }
     }
 
     /// From now on what is shown has just arrived, which in quiet hours is not heard; in these, if they are given.
@@ -77,19 +80,36 @@ impl Hearing {
         Ok(())
     }
 
-    /// Whether it is heard as soon as it comes: then no other sound announces it.
-    pub fn announces_itself(&self, message: &Message) -> bool {
-        self.play && matches!(message.body, Body::Voice { live: true, .. })
+    /// Which of what has come is heard as soon as it comes: then no sound announces it, but its sender's name, where
+    /// there is a voice to say it. A note that is being spoken is one, whatever is heard now.
+    pub fn announcing(&self) -> impl Fn(&Message) -> bool {
+        let free = self.aloud.as_ref().is_some_and(Aloud::is_free);
+        move |message| match message.body {
+            Body::Voice { live: true, .. } => self.play,
+            _ => free && self.speak && self.is_wanted(message),
+        }
+    }
+
+    fn is_wanted(&self, message: &Message) -> bool {
+        match &message.body {
+            Body::Text { .. } | Body::Notice { .. } => self.speak,
+            Body::Voice { .. } => self.play,
+        }
+    }
+
+    /// Does something if this can't be heard.
+    pub fn otherwise(&self, turn: Turn, act: impl FnOnce() + Send + 'static) {
+        self.told.spawn(async move {
+            if let Outcome::Unavailable(_) = turn.done().await {
+                act();
+            }
+        });
     }
 
     /// Puts a message in the queue, if it is of a kind that is to be heard.
     pub fn hear(&self, message: &Message) -> Option<Turn> {
         let aloud = self.aloud.as_ref()?;
-        let wanted = match &message.body {
-            Body::Text { .. } | Body::Notice { .. } => self.speak,
-            Body::Voice { .. } => self.play,
-        };
-        match (wanted, self.asked) {
+        match (self.is_wanted(message), self.asked) {
             (false, _) => None,
             (true, true) => Some(aloud.hear(message)),
             (true, false) => aloud.arrived(message),
@@ -101,6 +121,8 @@ impl Hearing {
         if let Some(aloud) = &self.aloud {
             aloud.idle().await;
         }
+        self.told.close();
+        self.told.wait().await;
     }
 
     /// Does what the keys say, until one says to end.
@@ -109,8 +131,13 @@ impl Hearing {
         else {
             return std::future::pending().await;
         };
-        aloud.cut_long_texts();
-        app.out.note(HELP);
+        // What ends by itself reads to the end: nobody could ask it for the rest.
+        let goes_on = !self.asked;
+        if goes_on {
+            aloud.cut_long_texts();
+        }
+        let help = HELP.replace("{more}", if goes_on { " m more," } else { "" });
+        app.out.note(&help);
         loop {
             let key = match keys.press().await {
                 Press::Char(c) => Press::Char(c.to_lowercase().next().unwrap_or(c)),
@@ -126,7 +153,7 @@ impl Hearing {
                 Press::Char('-' | '_') => aloud.slower(),
                 Press::Char('+' | '=') => aloud.faster(),
                 Press::Char('u') => app.out.note(&unheard(aloud.unheard(None))),
-                Press::Char('h' | '?') => app.out.note(HELP),
+                Press::Char('h' | '?') => app.out.note(&help),
                 Press::Char('v') => match aloud.last_from() {
                     Some(to) => reply::record(app, client, cues, &mut keys, &to).await,
                     None => app.out.note("(nobody has been heard yet, so there is nobody to reply to)"),

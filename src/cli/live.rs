@@ -6,10 +6,10 @@ use anyhow::Result;
 use tokio::sync::oneshot;
 
 use super::app::App;
+use super::deliver;
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
 use super::record::pressed;
-use super::{deliver, voice};
 use crate::audio::{AudioError, recorder};
 use crate::client::{Client, Ending, Events, LiveNote, Message};
 use crate::model::Nickname;
@@ -19,6 +19,7 @@ use crate::terminal::keys::{Keys, Press};
 use crate::terminal::line::duration;
 use crate::terminal::live::{BLOCK, speak};
 use crate::terminal::progress::{self, Line};
+use crate::terminal::unsent;
 
 /// Speaks until Enter, for some seconds, or to the limit; waits until the server has all of it, and prints the
 /// message's id. Ctrl-C and Esc take it back.
@@ -29,7 +30,7 @@ pub async fn run(to: &Nickname, recorder: recorder::Options, app: &App) -> Resul
     let client = app.open().await?;
     let cues = app.cues();
     let mut events = client.events();
-    voice::known(&client, to).await?;
+    unsent::check(&client, to).await?;
     let options = Options { recorder, trim: false, review: false, even_silent: true };
     let sent = record(app, &client, &mut events, to, options).await;
     if sent.as_ref().is_err_and(|error| error.is::<Interrupted>()) {
@@ -120,6 +121,9 @@ async fn watch(app: &App, taking: &mut Dictation, keys: &mut Option<Keys>) -> bo
             key = pressed(keys) => match key {
                 Press::Enter | Press::End => return true,
                 Press::Escape => return false,
+                Press::Char(' ') => {
+                    app.out.note("tellal: what is heard while you speak can't be paused: Enter ends it");
+                }
                 _ => {}
             },
             _ = ticks.tick() => {

@@ -175,9 +175,13 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(root: Root) -> ExitCode {
+    #[cfg(all(feature = "client", feature = "server"))]
+    let json = root.globals.json;
+    #[cfg(all(not(feature = "client"), feature = "server"))]
+    let json = false;
     match root.verb {
         #[cfg(feature = "server")]
-        Verb::Server(args) => server::main(args).await,
+        Verb::Server(args) => server::main(args, json).await,
         #[cfg(feature = "client")]
         Verb::Client(verb) => client(verb, root.globals).await,
     }

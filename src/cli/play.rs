@@ -164,9 +164,15 @@ impl Player<'_> {
             (playback, line::duration(length))
         };
         let begin = if from.is_zero() { String::new() } else { format!(", from {}", listening::time(from)) };
-        let how = if keys.is_some() { HELP } else { "" };
+        let plain = self.app.out.lines.plain;
+        let how = match (keys.is_some(), plain) {
+            (false, _) => "",
+            (true, false) => HELP,
+            (true, true) => HELP_IN_WORDS,
+        };
+        let sign = if plain { "" } else { "#" };
         let from = sanitize::line(message.from.as_str());
-        self.app.out.note(&format!("voice note #{} of {from}, {length}{begin}{how}", message.number));
+        self.app.out.note(&format!("voice note {sign}{} of {from}, {length}{begin}{how}", message.number));
         let mut screen = Screen::new(self.app, &playback, peaks);
         let end = tokio::select! {
             done = screen.show(keys) => done,
@@ -191,6 +197,9 @@ impl Player<'_> {
 
 /// What keys do.
 const HELP: &str = "; space: pause; ←/→: 5 s; 0-9: tenths; g: go to a time; </>: speed; n: next; q: stop";
+/// The same in words alone.
+const HELP_IN_WORDS: &str = "; space pauses, left and right go five seconds, 0 to 9 go to tenths, g goes to a time, \
+                             comma is slower, full stop is faster, n is next, q stops";
 
 /// One note on a terminal.
 struct Screen<'a> {

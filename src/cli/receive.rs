@@ -10,7 +10,7 @@ use super::deliver;
 use super::hearing::Hearing;
 use super::output::LiveEnded;
 use crate::client::settings::Quiet;
-use crate::client::{Client, ClientError, Event, Events, Role};
+use crate::client::{Client, ClientError, Event, Events, Message, Role};
 use crate::model::Nickname;
 use crate::terminal::{Cues, cues};
 
@@ -190,16 +190,21 @@ impl Reader<'_> {
         }
         // Only what the reader has counts as shown.
         self.app.out.flush()?;
-        for message in messages.iter().filter(|message| !self.hearing.announces_itself(message)) {
-            cues::of_message(message).iter().for_each(|cue| self.cues.play(*cue, Some(&message.from)));
-        }
+        let announces_itself = self.hearing.announcing();
+        let cue = |message: &Message| {
+            let (cue, from, cues) = (cues::of_message(message), message.from.clone(), self.cues.clone());
+            move || cue.into_iter().for_each(|cue| cues.play(cue, Some(&from)))
+        };
+        messages.iter().filter(|message| !announces_itself(message)).for_each(|message| cue(message)());
         if !messages.is_empty() {
             let numbers: Vec<u64> = messages.iter().map(|message| message.number).collect();
             self.client.mark_shown(&numbers).await?;
         }
         for message in &messages {
-            // Nobody waits for each of them.
-            drop(self.hearing.hear(message));
+            let turn = self.hearing.hear(message);
+            if let Some(turn) = turn.filter(|_| announces_itself(message)) {
+                self.hearing.otherwise(turn, cue(message));
+            }
         }
         Ok(messages.len())
     }

@@ -9,13 +9,16 @@ use crate::model::Nickname;
 use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::Floor;
 use crate::terminal::keys::{Keys, Press};
-use crate::terminal::{Cues, line};
+use crate::terminal::{Cues, line, unsent};
 
 /// How often the recording is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Records until a key, and sends it, or does not. What goes wrong is said, and listening goes on.
 pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to: &Nickname) {
+    if let Err(error) = unsent::check_key(client, to).await {
+        return app.out.note(&format!("tellal: nothing is recorded: {error}"));
+    }
     let taken = Floor::of(&app.home).take();
     let mut taking = match Dictation::start(Options::default()).await {
         Ok(taking) => taking,
@@ -50,10 +53,14 @@ pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to
     };
     words.iter().for_each(|words| app.out.note(&format!("({words})")));
     if silent {
-        return app.out.note("tellal: not sent: nobody is heard in it; is the microphone muted?");
+        app.out.note("(nobody is heard in it: Enter or v sends it all the same, c does not send it)");
+        if !wants_silence(keys).await {
+            return app.out.note("(not sent: what was recorded is forgotten)");
+        }
     }
     let Note { wav, duration_ms, sample_rate, peaks, .. } = note;
-    match client.send_voice(to, VoiceNote { wav, duration_ms, sample_rate, peaks }).await {
+    let sent = client.send_voice(to, VoiceNote { wav: wav.clone(), duration_ms, sample_rate, peaks });
+    match sent.await {
         Ok(message) => {
             app.out.note(&format!("(a voice note for {to}, {})", line::duration(duration_ms)));
             let (client, cues, to) = (client.clone(), cues.clone(), to.clone());
@@ -62,6 +69,20 @@ pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to
                 cues.play(if accepted { Cue::Sent } else { Cue::Error }, Some(&to));
             });
         }
-        Err(error) => app.out.note(&format!("tellal: not sent: {error}")),
+        Err(error) => {
+            let kept = unsent::kept(&app.home, &wav);
+            app.out.note(&format!("tellal: not sent: {error}; {kept}"));
+        }
+    }
+}
+
+/// Whether a note in which nobody is heard is to be sent all the same.
+async fn wants_silence(keys: &mut Keys) -> bool {
+    loop {
+        match keys.press().await {
+            Press::Enter | Press::Char('v' | 'V') => return true,
+            Press::Char('c' | 'C' | 'q' | 'Q') | Press::Escape | Press::End => return false,
+            _ => {}
+        }
     }
 }

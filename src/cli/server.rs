@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -61,16 +62,52 @@ enum Action {
     },
 }
 
-/// Runs `tellal server` and reports how it ended. Logs go to stderr; `RUST_LOG` says how much of them.
-pub async fn main(args: Args) -> ExitCode {
+/// The server takes connections.
+#[derive(Debug, Serialize)]
+pub struct Listening {
+    /// `listening`.
+    pub kind: &'static str,
+    /// ADDR:PORT.
+    pub address: String,
+    /// The fingerprint of its key, `SHA256:…`.
+    pub fingerprint: String,
+}
+
+/// The result of `server invite`.
+#[derive(Debug, Serialize)]
+pub struct Invitation {
+    /// `invitation`.
+    pub kind: &'static str,
+    /// What `register --invite` takes.
+    pub invitation: String,
+    /// For how many registrations.
+    pub uses: u32,
+    /// Until when.
+    pub expires_at: Millis,
+}
+
+/// The result of `server --check-config`.
+#[derive(Debug, Serialize)]
+pub struct Allowed<'a> {
+    /// `server_config`.
+    pub kind: &'static str,
+    /// The file that says so, if there is one.
+    pub file: Option<String>,
+    /// What is allowed, as that file would say it.
+    pub config: &'a Config,
+}
+
+/// Runs `tellal server` and reports how it ended. Logs go to stderr; `RUST_LOG` says how much of them. `json`: results
+/// are objects.
+pub async fn main(args: Args, json: bool) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber =
         tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_env_filter(filter);
     // Only a second start in the same process could fail.
     let _ = subscriber.try_init();
-    match run(args).await {
+    match run(args, json).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => super::failure::report(&error, false),
+        Err(error) => super::failure::report(&error, json),
     }
 }
 
@@ -78,14 +115,14 @@ pub async fn main(args: Args) -> ExitCode {
 ///
 /// # Errors
 /// When the server can't start, or could not close its store.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
     let data = args.data.map_or_else(default_data, Ok)?;
     if let Some(Action::Invite { uses, days }) = args.action {
-        return invite(&data, uses, days).await;
+        return invite(&data, uses, days, json).await;
     }
     let (config, source) = configuration(args.config, &data)?;
     if args.check_config {
-        return show(&config, source.as_deref());
+        return show(&config, source.as_deref(), json);
     }
     make_private_folder(&data)?;
     raise_open_files(&config);
@@ -104,9 +141,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let address = listener.local_addr().context("no address to listen on")?;
     let shutdown = CancellationToken::new();
     stop_on_signals(shutdown.clone())?;
-    let mut out = io::stdout();
-    writeln!(out, "listening on {address}, fingerprint {}", identity.fingerprint.fingerprint())?;
-    out.flush()?;
+    let fingerprint = identity.fingerprint.fingerprint();
+    let listening = Listening { kind: "listening", address: address.to_string(), fingerprint };
+    put(json, &listening, || format!("listening on {address}, fingerprint {}\n", listening.fingerprint))?;
     tracing::info!(%address, data = %data.display(), "serving");
     server::run(listener, store, identity.config, log, config.options(), shutdown)
         .await
@@ -122,18 +159,36 @@ fn configuration(named: Option<PathBuf>, data: &Path) -> anyhow::Result<(Config,
     Ok((Config::read(&path)?, Some(path)))
 }
 
-fn show(config: &Config, source: Option<&Path>) -> anyhow::Result<()> {
+fn show(config: &Config, source: Option<&Path>, json: bool) -> anyhow::Result<()> {
+    let file = source.map(|path| path.display().to_string());
+    let allowed = Allowed { kind: "server_config", file, config };
+    let text = || {
+        let from = match &allowed.file {
+            Some(path) => format!("# {path}, and defaults for what it leaves out"),
+            None => "# no file: all of this is by default".to_owned(),
+        };
+        format!("{from}\n\n{}", config.to_toml())
+    };
+    Ok(put(json, &allowed, text)?)
+}
+
+/// One result: the object for programs, the lines for people.
+fn put<T: Serialize>(json: bool, object: &T, text: impl FnOnce() -> String) -> io::Result<()> {
     let mut out = io::stdout();
-    match source {
-        Some(path) => writeln!(out, "# {}, and defaults for what it leaves out", path.display())?,
-        None => writeln!(out, "# no file: all of this is by default")?,
+    #[cfg(feature = "client")]
+    if json {
+        writeln!(out, "{}", super::output::to_json(object)?)?;
+        return out.flush();
     }
-    write!(out, "\n{}", config.to_toml())?;
-    Ok(out.flush()?)
+    // Without a client there is no `--json`.
+    #[cfg(not(feature = "client"))]
+    let _ = (json, object);
+    out.write_all(text().as_bytes())?;
+    out.flush()
 }
 
 /// Makes an invitation beside a server that runs, or before it first does.
-async fn invite(data: &Path, uses: u32, days: u64) -> anyhow::Result<()> {
+async fn invite(data: &Path, uses: u32, days: u64, json: bool) -> anyhow::Result<()> {
     if !data.join("server.db").exists() {
         bail!("there is no server's data in {}: say with --data where it is", data.display());
     }
@@ -143,9 +198,8 @@ async fn invite(data: &Path, uses: u32, days: u64) -> anyhow::Result<()> {
     let expires_at = Millis::now().plus(Duration::from_secs(days * 24 * 3600));
     store.invite(NewInvite { hash: invite::hash(&token), uses, expires_at }).await?;
     store.close().await?;
-    let mut out = io::stdout();
-    writeln!(out, "{token}")?;
-    Ok(out.flush()?)
+    let invitation = Invitation { kind: "invitation", invitation: token, uses, expires_at };
+    Ok(put(json, &invitation, || format!("{}\n", invitation.invitation))?)
 }
 
 /// Every connection is an open file, and the usual limit is for programs that have few.

@@ -1,7 +1,7 @@
 //! `tellal voice`: a voice note, to somebody by nickname.
 
 use std::fs::File;
-use std::io::{self, Cursor, IsTerminal, Read, Seek, Write, stdin};
+use std::io::{self, Cursor, IsTerminal, Read, Seek, stdin};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,16 +11,13 @@ use clap::error::ErrorKind;
 use super::app::{App, nickname, usage};
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
-use super::{deliver, file, live, record};
+use super::{deliver, live, record};
 use crate::audio::recorder::{self, LIMIT};
 use crate::audio::{Limits, Note, WavError, wav};
 use crate::client::{Client, ClientError, Message, VoiceNote};
-use crate::model::{Millis, Nickname};
+use crate::model::Nickname;
 use crate::terminal::dictation::{Options, gain};
-use crate::terminal::line;
-
-/// How long the server may take to say who there is, before a recording.
-const ASKING: Duration = Duration::from_secs(1);
+use crate::terminal::{line, unsent};
 
 /// Options of `voice`.
 #[derive(Debug, clap::Args)]
@@ -88,7 +85,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         }
         None => {
             let client = app.open().await?;
-            known(&client, &to).await?;
+            unsent::check(&client, &to).await?;
             let options =
                 Options { recorder, trim: !args.no_trim, review: args.review, even_silent: args.even_silent };
             let wanted = record::Wanted { options, timed };
@@ -128,27 +125,21 @@ async fn send(
     sent.map(drop)
 }
 
-/// Nobody is to record a note for somebody who does not exist. Where the server can't be asked, that is seen later.
-pub(super) async fn known(client: &Client, to: &Nickname) -> Result<()> {
-    match tokio::time::timeout(ASKING, client.users()).await {
-        Ok(Ok(users)) if !users.iter().any(|user| user.nickname.folded() == to.folded()) => {
-            Err(ClientError::UnknownNickname { nickname: to.clone() }.into())
-        }
-        _ => Ok(()),
-    }
-}
-
 /// A recording that could not even be put into the outbox is not lost.
 fn kept(app: &App, error: anyhow::Error, wav: &[u8]) -> anyhow::Error {
     let stored = error.is::<Interrupted>()
         || error.downcast_ref::<Failure>().is_some_and(|failure| failure.id.is_some())
         || matches!(error.downcast_ref(), Some(ClientError::Refused { .. }));
-    let path = app.home.join(format!("unsent-{}.wav", Millis::now().0));
-    if stored || file::write(&path, false, |file| file.write_all(wav)).is_err() {
+    if stored {
         return error;
     }
-    let message = format!("{error:#}; the recording is kept in {}", path.display());
-    Failure::new("recording_kept", message).into()
+    match unsent::keep(&app.home, wav) {
+        Ok(path) => {
+            let message = format!("{error:#}; the recording is kept in {}", path.display());
+            Failure::new("recording_kept", message).into()
+        }
+        Err(_) => error,
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

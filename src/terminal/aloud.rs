@@ -87,6 +87,26 @@ struct Job {
     done: Option<oneshot::Sender<Outcome>>,
 }
 
+/// What one queue leaves to the one that takes its place.
+#[derive(Default)]
+pub struct Kept {
+    unheard: VecDeque<Message>,
+    rate: i32,
+    speed: Option<f32>,
+}
+
+impl Kept {
+    /// Whether everything has been heard.
+    pub fn is_empty(&self) -> bool {
+        self.unheard.is_empty()
+    }
+
+    /// How fast notes are to be played.
+    pub fn set_speed(&mut self, speed: f32) {
+        self.speed = Some(speed);
+    }
+}
+
 /// What the front end and the reader share.
 struct Shared {
     state: Mutex<State>,
@@ -100,6 +120,8 @@ struct State {
     queue: VecDeque<Job>,
     /// Of what is heard now.
     one: CancellationToken,
+    /// What is being heard, or is about to be.
+    now: Option<What>,
     playing: Option<Playback>,
     /// What is heard now, or was heard last.
     last: Option<What>,
@@ -139,6 +161,7 @@ impl State {
     fn next(&mut self) -> Option<(Job, CancellationToken)> {
         let job = self.queue.pop_front()?;
         self.one = CancellationToken::new();
+        self.now = (!matches!(job.what, What::Mark)).then(|| job.what.clone());
         if matches!(job.what, What::Message(..) | What::More(..)) {
             self.last = Some(job.what.clone());
         }
@@ -186,6 +209,15 @@ impl Aloud {
         self.inner.shared.state().quiet = Some(quiet);
     }
 
+    /// Whether what is put in the queue now is heard at once: nothing else is, and nobody records.
+    pub fn is_free(&self) -> bool {
+        let waits = {
+            let state = self.inner.shared.state();
+            state.now.is_some() || !state.queue.is_empty()
+        };
+        !waits && Floor::of(&self.inner.home).is_free()
+    }
+
     /// Hears what has arrived, after everything that came before. In quiet hours it is kept for [`Aloud::unheard`].
     pub fn arrived(&self, message: &Message) -> Option<Turn> {
         let quiet = self.inner.shared.state().quiet;
@@ -213,7 +245,7 @@ impl Aloud {
         drop(self.push(What::Name(nickname.clone())));
     }
 
-    /// Hears what was kept or stopped before its turn, of one person or of all; how much that is.
+    /// Hears what was kept back or stopped, of one person or of all; how much that is.
     pub fn unheard(&self, from: Option<&Nickname>) -> usize {
         let kept = {
             let mut state = self.inner.shared.state();
@@ -271,9 +303,15 @@ impl Aloud {
         self.inner.shared.speech.iter().for_each(|speech| speech.learn(from.as_str(), text));
     }
 
-    /// Falls silent at once; what waits is dropped, and kept for [`Aloud::unheard`].
+    /// Falls silent at once; what is being heard and what waits is dropped, and kept for [`Aloud::unheard`].
     pub fn stop(&self) {
         let mut state = self.inner.shared.state();
+        match state.now.take() {
+            Some(What::Message(message, None)) => state.keep(message),
+            Some(What::More(message, rest)) => state.rest = Some((message, rest)),
+            // What was asked for by its number can be asked for again.
+            Some(What::Message(_, Some(_)) | What::Name(_) | What::Mark) | None => {}
+        }
         for Job { what, done, .. } in std::mem::take(&mut state.queue) {
             match what {
                 // Whoever waits until everything is over need not wait any more.
@@ -286,6 +324,26 @@ impl Aloud {
             }
         }
         self.inner.shared.hush(&state);
+    }
+
+    /// Falls silent at once, for good; what another queue goes on with.
+    pub fn end(&self) -> Kept {
+        self.stop();
+        let mut state = self.inner.shared.state();
+        Kept { unheard: std::mem::take(&mut state.unheard), rate: state.rate, speed: state.speed }
+    }
+
+    /// Goes on with what another queue has left.
+    pub fn take_up(&self, kept: Kept) {
+        let mut state = self.inner.shared.state();
+        state.unheard.extend(kept.unheard);
+        (state.rate, state.speed) = (kept.rate, kept.speed);
+        self.inner.shared.speech.iter().for_each(|speech| speech.set_rate(kept.rate));
+    }
+
+    /// Whether texts can be read.
+    pub fn has_voice(&self) -> bool {
+        self.inner.shared.speech.is_some()
     }
 
     /// Goes on to the next in the queue at once.

@@ -15,6 +15,7 @@
 //! - [`keys`]: single keys, without Enter
 //! - [`listening`]: a voice note that is heard, and what may be asked of it meanwhile
 //! - [`dictation`]: a voice note that is being recorded, and what may be asked of it
+//! - [`unsent`]: that no recording is lost
 //! - [`progress`]: how far a note has been played
 //! - [`chat`]: a conversation, line by line
 
@@ -31,6 +32,7 @@ pub mod live;
 pub mod progress;
 pub mod safety;
 pub mod sanitize;
+pub mod unsent;
 pub mod voice_of;
 
 pub use aloud::Aloud;

@@ -28,8 +28,9 @@ use crate::terminal::sanitize;
 /// Options of `doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Be heard: play back two seconds of the microphone, and speak in every language that has a voice. On a terminal
-    /// that is so anyway, unless --mute
+    /// Be heard: play back two seconds of the microphone, and speak a sentence in each of Turkish, Korean, Chinese, French,
+    /// English, German, Spanish, Italian, Portuguese, Dutch, Polish, Russian, Arabic, Hindi, Japanese and your own
+    /// language that has a voice. On a terminal that is so anyway, unless --mute
     #[arg(long, conflicts_with = "mute")]
     pub sound: bool,
 }

@@ -4,7 +4,27 @@ use super::Check;
 use super::packages::Platform;
 use crate::speech::{Language, Outcome, Speech, Utterance, language};
 
-/// Whether there is a voice for each of the common languages and the reader's own. `aloud`: each that there is says a
+/// What is said in each language that is looked at. Numbers are read in every one.
+const SENTENCES: [(&str, &str); 15] = [
+    ("tr", "Merhaba, şimdi Türkçe konuşuyorum."),
+    ("ko", "안녕하세요, 지금 한국어로 말하고 있습니다."),
+    ("zh", "你好，我现在说的是中文。"),
+    ("fr", "Bonjour, je parle français maintenant."),
+    ("en", "Hello, I am speaking English now."),
+    ("de", "Guten Tag, ich spreche jetzt Deutsch."),
+    ("es", "Hola, ahora hablo español."),
+    ("it", "Buongiorno, adesso parlo italiano."),
+    ("pt", "Olá, agora falo português."),
+    ("nl", "Hallo, ik spreek nu Nederlands."),
+    ("pl", "Dzień dobry, teraz mówię po polsku."),
+    ("ru", "Здравствуйте, сейчас я говорю по-русски."),
+    ("ar", "مرحبا، أنا أتكلم العربية الآن."),
+    ("hi", "नमस्ते, अब मैं हिन्दी बोल रही हूँ।"),
+    ("ja", "こんにちは、いま日本語を話しています。"),
+];
+const NUMBERS: &str = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10.";
+
+/// Whether there is a voice for each of these languages and the reader's own. `aloud`: each that there is says a
 /// sentence, one after the other, and its check is told once it has.
 ///
 /// # Errors
@@ -24,7 +44,10 @@ pub async fn look(
             });
         }
     };
-    tell(Check::good("speech", format!("the speech service answers; it speaks {} languages", voices.len())))?;
+    tell(Check::good(
+        "speech",
+        format!("the speech service answers; it has voices for {} languages", voices.len()),
+    ))?;
     for language in wanted(language::of_locale(|name| std::env::var(name).ok())) {
         let check = judge(language, &voices, platform);
         let check = if check.ok && aloud { say(speech, language).await } else { check };
@@ -33,10 +56,11 @@ pub async fn look(
     Ok(())
 }
 
-/// The common languages, and the reader's own.
+/// Those with a sentence, and the reader's own.
 fn wanted(own: Option<Language>) -> Vec<Language> {
-    let own = own.filter(|own| !Language::COMMON.contains(own));
-    Language::COMMON.into_iter().chain(own).collect()
+    let mut wanted: Vec<Language> = SENTENCES.iter().filter_map(|(tag, _)| Language::from_tag(tag)).collect();
+    wanted.extend(own.filter(|own| !wanted.contains(own)));
+    wanted
 }
 
 fn judge(language: Language, voices: &[Language], platform: Platform) -> Check {
@@ -62,24 +86,9 @@ async fn say(speech: &Speech, language: Language) -> Check {
     Check { language: Some(language.tag()), ..check }
 }
 
-/// A sentence in a language. Numbers are read in every one.
+/// A sentence in a language, or what is read in any.
 fn sentence(language: Language) -> &'static str {
-    match language.tag() {
-        "tr" => "Merhaba, şimdi Türkçe konuşuyorum.",
-        "ko" => "안녕하세요, 지금 한국어로 말하고 있습니다.",
-        "zh" => "你好，我现在说的是中文。",
-        "fr" => "Bonjour, je parle français maintenant.",
-        "en" => "Hello, I am speaking English now.",
-        "de" => "Guten Tag, ich spreche jetzt Deutsch.",
-        "es" => "Hola, ahora hablo español.",
-        "it" => "Buongiorno, adesso parlo italiano.",
-        "pt" => "Olá, agora falo português.",
-        "nl" => "Hallo, ik spreek nu Nederlands.",
-        "pl" => "Dzień dobry, teraz mówię po polsku.",
-        "ru" => "Здравствуйте, сейчас я говорю по-русски.",
-        "ja" => "こんにちは、いま日本語を話しています。",
-        _ => "1, 2, 3, 4, 5, 6, 7, 8, 9, 10.",
-    }
+    SENTENCES.iter().find(|(tag, _)| *tag == language.tag()).map_or(NUMBERS, |(_, sentence)| sentence)
 }
 
 #[cfg(test)]
@@ -88,9 +97,10 @@ mod tests {
 
     #[test]
     fn each_language_without_a_voice_is_told_with_what_to_do() {
-        let german = Language::from_tag("de_DE").unwrap();
-        let languages = wanted(Some(german));
-        assert_eq!((languages.len(), wanted(Some(Language::FRENCH)).len()), (6, 5));
+        let swedish = Language::from_tag("sv_SE").unwrap();
+        let languages = wanted(Some(swedish));
+        assert_eq!((languages.len(), wanted(Some(Language::FRENCH)).len()), (16, 15));
+        assert_eq!((sentence(swedish), sentence(Language::FRENCH)), (NUMBERS, SENTENCES[3].1));
         let checks: Vec<Check> = languages
             .iter()
             .map(|language| judge(*language, &[Language::ENGLISH], Platform::Debian))

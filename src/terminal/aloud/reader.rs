@@ -62,7 +62,11 @@ impl<T: Fn(&str)> Reader<T> {
             () = one.cancelled() => End::Over(Outcome::Stopped),
             () = taken(&floor), if !matches!(what, What::Mark) => End::Interrupted,
         };
-        let played = self.shared.state().playing.take();
+        let played = {
+            let mut state = self.shared.state();
+            state.now = None;
+            state.playing.take()
+        };
         if let (What::Message(message, _), Some(played)) = (&what, played) {
             let heard = matches!(end, End::Over(Outcome::Heard));
             self.keep_position(message, &played, heard).await;
@@ -90,8 +94,6 @@ impl<T: Fn(&str)> Reader<T> {
         while !self.floor.is_free() {
             tokio::time::sleep(LOOK).await;
         }
-        // The sound of its arrival is over first.
-        self.speaker.idle().await;
         match what {
             What::Mark => Outcome::Heard,
             What::Name(nickname) => self.say_name(nickname).await,
@@ -107,10 +109,14 @@ impl<T: Fn(&str)> Reader<T> {
                 Body::Notice { text } => self.remark(message, text).await,
                 Body::Voice { live: true, .. } => self.live(message, named).await,
                 Body::Voice { position_ms, peaks, .. } => {
-                    let wav = match wav {
-                        Some(wav) => wav.to_vec(),
+                    let (wav, left) = match wav {
+                        Some(wav) => (wav.to_vec(), *position_ms),
+                        // It may have been heard in part since it came.
                         None => match self.client.audio(MessageRef::Number(message.number)).await {
-                            Ok((_, wav)) => wav,
+                            Ok((Message { body: Body::Voice { position_ms, .. }, .. }, wav)) => {
+                                (wav, position_ms)
+                            }
+                            Ok((_, wav)) => (wav, 0),
                             Err(error) => return Outcome::Unavailable(error.to_string()),
                         },
                     };
@@ -121,7 +127,8 @@ impl<T: Fn(&str)> Reader<T> {
                             Outcome::Heard => {}
                         }
                     }
-                    let from = Duration::from_millis(*position_ms);
+                    self.after_sounds().await;
+                    let from = Duration::from_millis(left);
                     let start = |speed| Start { from, speed };
                     let outcome =
                         self.play(|speaker, speed| speaker.play_from(wav, start(speed)), peaks).await;
@@ -136,11 +143,13 @@ impl<T: Fn(&str)> Reader<T> {
     async fn live(&mut self, message: &Message, named: bool) -> Outcome {
         let which = MessageRef::Number(message.number);
         let name = async {
-            if self.is_named(&message.from, named) {
+            let outcome = if self.is_named(&message.from, named) {
                 self.say_name(&message.from).await
             } else {
                 Outcome::Heard
-            }
+            };
+            self.after_sounds().await;
+            outcome
         };
         let (named, sound) = tokio::join!(name, live::listen(&self.client, which));
         match named {
@@ -157,6 +166,11 @@ impl<T: Fn(&str)> Reader<T> {
         };
         self.heard(&message.from);
         outcome
+    }
+
+    /// The program's own sounds are short, and a voice reads on beside them; a note begins when they are over.
+    async fn after_sounds(&self) {
+        self.speaker.idle().await;
     }
 
     async fn say(&self, message: &Message, text: &str, named: bool) -> Outcome {

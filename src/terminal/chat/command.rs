@@ -153,8 +153,8 @@ fn parse(command: &str) -> Result<Command, String> {
     let name = words.next().unwrap_or_default();
     match name {
         "verify" => return verify(&words.collect::<String>()).map(Command::Verify),
-        "voice" => return voice(words).map(Command::Voice),
-        "live" => return voice(words).map(Command::Live),
+        "voice" => return voice(words, false).map(Command::Voice),
+        "live" => return voice(words, true).map(Command::Live),
         "play" => return play(words),
         "voice-of" => {
             let nick = words.next().ok_or("whose? /voice-of NICK; /users lists who there is")?;
@@ -222,13 +222,18 @@ fn verify(rest: &str) -> Result<Verify, String> {
     }
 }
 
-/// What may follow `/voice`: the same as on the command line.
-fn voice<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Options, String> {
+/// What may follow `/voice` and `/live`: the same as on the command line.
+fn voice<'a>(mut words: impl Iterator<Item = &'a str>, live: bool) -> Result<Options, String> {
     let mut options = Options::default();
     while let Some(word) = words.next() {
         let (option, inline) =
             word.split_once('=').map_or((word, None), |(option, value)| (option, Some(value)));
         match option {
+            "--no-trim" | "--review" | "--even-silent" if live => {
+                return Err(format!(
+                    "{option} is for /voice: what is heard while you speak can't be changed before it is sent"
+                ));
+            }
             "--no-trim" => options.trim = false,
             "--review" => options.review = true,
             "--even-silent" => options.even_silent = true,
@@ -240,6 +245,11 @@ fn voice<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Options, String
                 } else {
                     options.recorder.gain_db = gain(value)?;
                 }
+            }
+            _ if live => {
+                return Err(format!(
+                    "{word:?} is not understood: /live [--device NAME] [--gain DB]; //live … sends it as a text"
+                ));
             }
             _ => {
                 return Err(format!(
@@ -333,6 +343,8 @@ mod tests {
             command("/voice --device desk --gain=-6.5 --no-trim --review --even-silent"),
             Command::Voice(options)
         );
+        let recorder = recorder::Options { gain_db: 3.0, ..Default::default() };
+        assert_eq!(command("/live --gain 3"), Command::Live(Options { recorder, ..Options::default() }));
         assert_eq!(command("/speak on"), Command::Speak(true));
         assert_eq!(command("/speak off"), Command::Speak(false));
         assert_eq!(command("/speak"), Command::SpeakOne(MessageRef::Last));
@@ -387,6 +399,12 @@ mod tests {
         assert!(wrong("/seek soon").contains("1:05"));
         assert!(wrong("/speed").contains("/speed 1.5"));
         assert!(wrong("/voice now").contains("--no-trim") && wrong("/voice --gain").contains("value"));
+        for option in ["--no-trim", "--review", "--even-silent"] {
+            assert!(
+                wrong(&format!("/live --gain 3 {option}")).starts_with(&format!("{option} is for /voice"))
+            );
+        }
+        assert!(wrong("/live now").contains("/live [--device NAME]"));
         assert!(wrong("/voice --gain 99").contains("decibels"));
     }
 }

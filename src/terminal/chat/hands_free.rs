@@ -49,7 +49,7 @@ impl Talk {
             drop(self.aloud(true).hear(message));
         }
         // What is shown already, but was stopped or kept back, comes with it.
-        let kept = self.sound.aloud.as_ref().map_or(0, |aloud| aloud.unheard(from.as_ref()));
+        let kept = self.hear_kept(from.as_ref());
         if messages.is_empty() && kept == 0 {
             self.words("nothing is unread");
         }

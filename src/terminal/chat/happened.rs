@@ -145,11 +145,11 @@ impl Talk {
             // It may be about a key, which the prompt shows.
             self.look_around(false);
         }
-        if !self.is_heard_live(message) {
-            // What is heard at once needs no other announcement.
-            self.cue(cues::of_message(message), &message.from);
-        }
-        self.hear_arrival(message);
+        let cue = cues::of_message(message);
+        // What is heard at once needs no other announcement.
+        let announced = self.is_heard_at_once(message);
+        self.cue(cue.filter(|_| !announced), &message.from);
+        self.hear_arrival(message, cue.filter(|_| announced));
         Ok(())
     }
 

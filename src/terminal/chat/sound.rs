@@ -14,7 +14,7 @@ use crate::audio::Cue;
 use crate::client::{Body, ClientError, Message, MessageRef};
 use crate::model::Nickname;
 use crate::terminal::Cues;
-use crate::terminal::aloud::{Aloud, Outcome, Turn};
+use crate::terminal::aloud::{Aloud, Kept, Outcome, Turn};
 use crate::terminal::keys::Press;
 use crate::terminal::line::duration;
 use crate::terminal::listening::{Control, speed, time};
@@ -34,8 +34,8 @@ pub(super) struct Sound {
     speaking: bool,
     /// What is being recorded, and for whom.
     pub(super) taking: Option<Taking>,
-    /// How fast notes are played.
-    pub(super) speed: f32,
+    /// What the queue before has left to the next one.
+    left: Kept,
     /// The note that was heard last.
     last: Option<u64>,
     busy: Busy,
@@ -46,7 +46,17 @@ pub(super) struct Sound {
 impl Sound {
     pub(super) fn new(cues: Cues, home: PathBuf, busy: Busy) -> Self {
         let kept = TaskTracker::new();
-        Self { cues, home, aloud: None, speaking: false, taking: None, speed: 1.0, last: None, busy, kept }
+        Self {
+            cues,
+            home,
+            aloud: None,
+            speaking: false,
+            taking: None,
+            left: Kept::default(),
+            last: None,
+            busy,
+            kept,
+        }
     }
 }
 
@@ -67,15 +77,37 @@ impl Talk {
 
     pub(super) fn aloud(&mut self, speech: bool) -> &Aloud {
         let (done, client) = (self.done.clone(), self.client.clone());
-        let Sound { cues, home, aloud, speed, .. } = &mut self.sound;
-        let aloud = aloud.get_or_insert_with(|| {
+        let Sound { cues, home, aloud, left, .. } = &mut self.sound;
+        aloud.get_or_insert_with(|| {
             let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
             let aloud = Aloud::new(client, home, cues.speaker().clone(), speech, tell);
             aloud.cut_long_texts();
+            aloud.take_up(std::mem::take(left));
             aloud
-        });
-        aloud.set_speed(*speed);
-        aloud
+        })
+    }
+
+    /// Another queue takes this one's place, with what was not heard.
+    fn leave_queue(&mut self) {
+        if let Some(aloud) = self.sound.aloud.take() {
+            self.sound.left = aloud.end();
+        }
+    }
+
+    /// Hears what was stopped or kept back, of one person or of all; how much that is.
+    pub(super) fn hear_kept(&mut self, from: Option<&Nickname>) -> usize {
+        if self.sound.aloud.is_none() && self.sound.left.is_empty() {
+            return 0;
+        }
+        self.aloud(true).unheard(from)
+    }
+
+    /// How fast notes are played from the next one on.
+    pub(super) fn set_speed(&mut self, speed: f32) {
+        match &self.sound.aloud {
+            Some(aloud) => aloud.set_speed(speed),
+            None => self.sound.left.set_speed(speed),
+        }
     }
 
     /// Falls silent at once.
@@ -87,7 +119,7 @@ impl Talk {
     pub(super) async fn speak(&mut self, on: bool) -> Result<(), ChatError> {
         self.sound.speaking = on;
         // With a voice it is another queue.
-        self.sound.aloud = None;
+        self.leave_queue();
         if !on {
             self.words("what arrives is not read aloud any more");
             return Ok(());
@@ -120,7 +152,7 @@ impl Talk {
         match (&message.body, wav) {
             (Body::Voice { live: true, .. }, _) => {
                 let turn = self.aloud(false).hear(message);
-                self.follow(message.number, turn);
+                self.follow(Some(message.number), turn, || {});
             }
             (Body::Voice { duration_ms, position_ms, .. }, Some(wav)) => {
                 let from = if message.from == self.view.me { "you" } else { message.from.as_str() };
@@ -129,7 +161,7 @@ impl Talk {
                 let length = duration(*duration_ms);
                 self.words(&format!("playing voice note {} from {from}, {length}{at}", message.number));
                 let turn = self.aloud(false).note(message, wav);
-                self.follow(message.number, turn);
+                self.follow(Some(message.number), turn, || {});
             }
             (Body::Text { .. }, _) => {
                 self.give_voice();
@@ -140,42 +172,54 @@ impl Talk {
         }
     }
 
-    /// Whether it is heard while it is spoken.
-    pub(super) fn is_heard_live(&self, message: &Message) -> bool {
-        self.sound.speaking
-            && message.from != self.view.me
-            && matches!(message.body, Body::Voice { live: true, .. })
+    /// Whether it is heard as soon as it comes, as is a note that is being spoken whatever is heard now.
+    pub(super) fn is_heard_at_once(&self, message: &Message) -> bool {
+        self.is_heard(message)
+            && (matches!(message.body, Body::Voice { live: true, .. })
+                || self.sound.aloud.as_ref().is_none_or(Aloud::is_free))
     }
 
-    /// Hears what has just arrived, if that is wanted.
-    pub(super) fn hear_arrival(&mut self, message: &Message) {
-        if !self.sound.speaking || message.from == self.view.me || matches!(message.body, Body::Notice { .. })
-        {
+    /// Whether it is heard without being asked for.
+    fn is_heard(&self, message: &Message) -> bool {
+        self.sound.speaking && message.from != self.view.me && !matches!(message.body, Body::Notice { .. })
+    }
+
+    /// Hears what has just arrived, if that is wanted; with this sound if it can't be.
+    pub(super) fn hear_arrival(&mut self, message: &Message, otherwise: Option<Cue>) {
+        if !self.is_heard(message) {
             return;
         }
         // A note is fetched when its turn comes: nothing overtakes it.
-        let turn = self.aloud(true).arrived(message);
-        if let (Body::Voice { .. }, Some(turn)) = (&message.body, turn) {
-            self.follow(message.number, turn);
-        }
+        let Some(turn) = self.aloud(true).arrived(message) else { return };
+        let note = matches!(message.body, Body::Voice { .. }).then_some(message.number);
+        let (cues, from) = (self.sound.cues.clone(), message.from.clone());
+        self.follow(note, turn, move || {
+            otherwise.into_iter().for_each(|cue| cues.play(cue, Some(&from)));
+        });
     }
 
-    /// Does what is due once a note has been heard.
-    fn follow(&mut self, number: u64, turn: Turn) {
-        self.sound.last = Some(number);
-        self.busy(true);
+    /// Does what is due once something has been heard: a note, if it has a number. Otherwise, if it can't be.
+    fn follow(&mut self, note: Option<u64>, turn: Turn, otherwise: impl FnOnce() + Send + 'static) {
+        if note.is_some() {
+            self.sound.last = note;
+            self.busy(true);
+        }
         let done = self.done.clone();
         self.sound.kept.spawn(async move {
-            let heard = turn.done().await == Outcome::Heard;
+            let outcome = turn.done().await;
+            if let Outcome::Unavailable(_) = outcome {
+                otherwise();
+            }
+            let heard = outcome == Outcome::Heard;
             // The conversation may have ended.
-            let _ = done.send(Done::Heard { number, heard });
+            note.into_iter().for_each(|number| drop(done.send(Done::Heard { number, heard })));
         });
     }
 
     /// The queue for notes alone has no voice.
     pub(super) fn give_voice(&mut self) {
-        if !self.sound.speaking {
-            self.sound.aloud = None;
+        if self.sound.aloud.as_ref().is_some_and(|aloud| !aloud.has_voice()) {
+            self.leave_queue();
         }
     }
 
@@ -198,7 +242,7 @@ impl Talk {
     /// Does something with the note that is played.
     pub(super) fn control(&mut self, control: Control) {
         if let Control::Speed(speed) = control {
-            self.sound.speed = speed;
+            self.set_speed(speed);
         }
         let words = match self.sound.aloud.as_ref().and_then(Aloud::playing) {
             Some(playback) => control.apply(&playback),

@@ -11,6 +11,7 @@ use crate::model::Nickname;
 use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::{Floor, Taken};
 use crate::terminal::line::duration;
+use crate::terminal::unsent;
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -62,12 +63,18 @@ impl Talk {
         let look = Instant::now() + LOOK;
         let floor = Some(Floor::of(&self.sound.home).take());
         let live = live.then(Live::new);
-        self.sound.taking = Some(Taking { to, stage: Stage::Opening, look, say: FIRST, floor, live });
-        self.spawn(|_| async { Done::Recording(Dictation::start(options).await) });
+        let taking = Taking { to: to.clone(), stage: Stage::Opening, look, say: FIRST, floor, live };
+        self.sound.taking = Some(taking);
+        self.spawn(move |client| async move {
+            if let Err(error) = unsent::check_key(&client, &to).await {
+                return Done::Recording(Err(format!("nothing is recorded: {error}")));
+            }
+            Done::Recording(Dictation::start(options).await.map_err(|error| error.to_string()))
+        });
     }
 
     /// The microphone is open, or is not.
-    pub(super) fn recording(&mut self, started: Result<Dictation, AudioError>) {
+    pub(super) fn recording(&mut self, started: Result<Dictation, String>) {
         match (started, &mut self.sound.taking) {
             (Ok(dictation), Some(taking)) => {
                 let words = match &mut taking.live {
@@ -87,7 +94,7 @@ impl Talk {
             (Ok(_), None) => {}
             (Err(error), _) => {
                 self.sound.taking = None;
-                self.words(&error.to_string());
+                self.words(&error);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::pending;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +20,7 @@ use crate::audio::{AudioError, Note};
 use crate::client::{Client, ClientError, Command, Contact, Event, Events, Message, Reply, Safety};
 use crate::model::{MessageId, Nickname};
 use crate::terminal::dictation::{Dictation, Recorded};
+use crate::terminal::unsent;
 
 /// Messages of the history shown at the beginning, where nothing more is new.
 const RECENT: usize = 10;
@@ -59,8 +61,8 @@ pub(super) enum Done {
     Met(Vec<Message>),
     /// Something to be heard, with its sound.
     Fetched(Result<(Message, Option<Vec<u8>>), ClientError>),
-    /// The microphone is open, or is not.
-    Recording(Result<Dictation, AudioError>),
+    /// The microphone is open, or is not, and why.
+    Recording(Result<Dictation, String>),
     /// A note was recorded.
     Recorded { to: Nickname, recorded: Result<Recorded, AudioError> },
     /// What was heard while it was spoken is over.
@@ -135,7 +137,7 @@ impl Talk {
         let face = Face::open(colors, names.clone(), busy.clone(), settings.plain, settings.fallback)?;
         let (outgoing, to_send) = unbounded_channel();
         let (done, finished) = unbounded_channel();
-        tokio::spawn(send(client.clone(), to_send, done.clone()));
+        tokio::spawn(send(client.clone(), settings.home.clone(), to_send, done.clone()));
         let view = View { lines: settings.lines, me: status.nickname, color: status.color };
         let mut talk = Self {
             client,
@@ -402,20 +404,25 @@ impl Talk {
 /// Puts messages into the outbox one after the other, in the order they were typed.
 async fn send(
     client: Client,
+    home: PathBuf,
     mut messages: UnboundedReceiver<(MessageId, Nickname, Outgoing)>,
     done: UnboundedSender<Done>,
 ) {
     while let Some((id, to, what)) = messages.recv().await {
-        let (command, bulk) = match what {
+        let (command, wav) = match what {
             Outgoing::Text(text) => (Command::SendText { id, to: to.clone(), text }, Vec::new()),
             Outgoing::Voice(Note { wav, duration_ms, sample_rate, peaks, .. }) => {
                 (Command::SendVoice { id, to: to.clone(), duration_ms, sample_rate, peaks }, wav)
             }
         };
-        let result = client.call_with(command, bulk).await.map(drop::<(Reply, Vec<u8>)>);
+        let result = client.call_with(command, wav.clone()).await.map(drop::<(Reply, Vec<u8>)>);
+        // What was recorded can't be typed again.
+        let kept = (result.is_err() && !wav.is_empty()).then(|| unsent::kept(&home, &wav));
         if done.send(Done::Stored { id, to, result }).is_err() {
             return;
         }
+        // Told after why.
+        kept.into_iter().for_each(|words| drop(done.send(Done::Said(words))));
     }
 }
 

@@ -112,7 +112,7 @@ impl Talk {
             Command::Listen => self.listen_to_recording(),
             Command::Cancel => self.end_recording(false),
             Command::Play(which, speed) => {
-                self.sound.speed = speed.unwrap_or(self.sound.speed);
+                speed.into_iter().for_each(|speed| self.set_speed(speed));
                 self.fetch(which, true);
             }
             Command::Pause => self.pause(),
