@@ -23,7 +23,7 @@ use std::time::Duration;
 use raw::{Person, Raw, Served};
 use support::wav;
 use support::{Profile, Server, TIMEOUT};
-use tellal::model::{BlobId, MessageId};
+use tellal::model::{BlobId, MessageId, limits};
 use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Verb};
 use tellal::server::{Limits, Options};
 use tellal::store::Quotas;
@@ -433,6 +433,45 @@ async fn a_connection_that_is_not_logged_in_costs_less_than_64_kib() {
     let mut rest = Vec::new();
     let _ = socket.read_to_end(&mut rest);
     assert!(rest.len() < 100, "closed, perhaps with an alert");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_much_and_reads_nothing_costs_little_and_gets_it_all_in_the_end() {
+    const HELD: u64 = 12;
+    const ASKED: u32 = 120;
+    let server = Server::start_limited("");
+    let ayşe = Person::new("ayşe");
+    let mut raw = Raw::register(server.address, &ayşe).await;
+    let blob = BlobId::new([1; 32]);
+    let chunk = vec![7; limits::BODY];
+    assert_eq!(raw.ask(Verb::PutChunk { blob, index: 0 }, &chunk).await, Ok(Answer::Done));
+    assert_eq!(raw.ask(Verb::SealBlob { blob, chunks: 1 }, b"").await, Ok(Answer::Done));
+    let before = resident(server.id());
+    let mut held = Vec::new();
+    for number in 0..HELD {
+        let other = Person { name: format!("zoé{number}").parse().unwrap(), ..Person::new("zoé") };
+        let mut raw = Raw::register(server.address, &other).await;
+        for asked in 0..ASKED {
+            // As soon as it is there, which it is; or at once.
+            let verb = match asked % 2 {
+                0 => Verb::AwaitChunk { device: ayşe.device(), blob, index: 0 },
+                _ => Verb::FetchChunk { blob, index: 0 },
+            };
+            raw.send(verb, b"").await;
+        }
+        held.push(raw);
+    }
+    let each = settled(server.id(), before) * MANY / HELD;
+    println!("KiB each: {each}");
+    assert!(each < 8 * 1024, "{each} KiB for a connection that asked for {ASKED} chunks");
+    assert_eq!(raw.ask(Verb::Ping, b"").await, Ok(Answer::Done), "others notice nothing");
+    for raw in &mut held {
+        for _ in 0..ASKED {
+            let (push, body) = raw.pushed().await.unwrap();
+            assert!(matches!(push, Push::Reply { answer: Answer::Chunk, .. }), "{push:?}");
+            assert_eq!(body, chunk);
+        }
+    }
 }
 
 /// Waits until a process's memory has stopped growing; by how many KiB it has grown for each of [`MANY`].

@@ -159,6 +159,9 @@ impl<S: Store> Connection<S> {
             if self.session.has_failed() {
                 return End::Gone;
             }
+            if self.outbox.len() < HIGH_WATER {
+                self.session.sent();
+            }
             let read = self.session.next_read(self.outbox.len() < HIGH_WATER);
             self.begin(read, 0);
             let room = self.outbox.len() < self.high_water();
@@ -275,6 +278,7 @@ impl<S: Store> Connection<S> {
         let answers = async {
             while let Some((done, _)) = self.pending.next().await {
                 let (pushes, _) = self.session.done(done);
+                self.session.sent();
                 for (head, body) in &pushes {
                     self.put_with(head, body);
                 }

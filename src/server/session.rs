@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Change;
@@ -23,10 +23,18 @@ pub type Pending = Pin<Box<dyn Future<Output = Done> + Send>>;
 /// Frames to send: heads and bodies.
 pub type Frames = Vec<(Push, Bytes)>;
 
+/// Bulky answers of one connection that may be in memory at once: chunks, and pages of the directory and of the log.
+const BULKY: usize = 16;
+
+/// Where a request with a bulky answer waits for its turn, before the answer is read.
+pub type Bulk = Arc<Semaphore>;
+
 /// What has come of something that was under way.
 pub enum Done {
     /// An answer.
     Answer(u32, Answer, Bytes),
+    /// A bulky answer.
+    Bulky(u32, Answer, Bytes, Option<OwnedSemaphorePermit>),
     /// A refusal.
     Refusal(u32, StoreError),
     /// A refusal that is none of the store's.
@@ -89,6 +97,9 @@ pub struct Session<S: Store> {
     /// How long the transparency log is, once it has been read.
     log: Option<watch::Receiver<u64>>,
     turn: verb::blob::Turn,
+    bulk: Bulk,
+    /// Of bulky answers that wait to be sent.
+    waiting: Vec<OwnedSemaphorePermit>,
     failed: bool,
 }
 
@@ -113,6 +124,8 @@ impl<S: Store> Session<S> {
             changes: None,
             log: None,
             turn: verb::blob::Turn::default(),
+            bulk: Arc::new(Semaphore::new(BULKY)),
+            waiting: Vec::new(),
             failed: false,
         }
     }
@@ -149,12 +162,14 @@ impl<S: Store> Session<S> {
         let Some(who) = self.login.as_ref().map(|login| login.who) else {
             return self.ask_as_nobody(number, verb);
         };
-        let shared = &self.shared;
+        let (shared, bulk) = (&self.shared, &self.bulk);
         let pending = match verb {
             Verb::Register { .. } | Verb::Login { .. } => return refuse(number, RefusalCode::Invalid),
-            Verb::LookUpName { nickname } => verb::directory::look_up_name(shared, number, nickname),
-            Verb::LookUpAccount { account } => verb::directory::look_up_account(shared, number, account),
-            Verb::ListAccounts { after } => verb::directory::list(shared, number, after),
+            Verb::LookUpName { nickname } => verb::directory::look_up_name(shared, bulk, number, nickname),
+            Verb::LookUpAccount { account } => {
+                verb::directory::look_up_account(shared, bulk, number, account)
+            }
+            Verb::ListAccounts { after } => verb::directory::list(shared, bulk, number, after),
             Verb::PublishMessageKey { record } => verb::message_key::publish(shared, who, number, record),
             Verb::PublishRecord { record, message_key } => {
                 verb::account_record::publish(shared, who, number, record, message_key)
@@ -181,7 +196,7 @@ impl<S: Store> Session<S> {
                 verb::blob::seal(shared, &self.turn, who, number, blob, chunks)
             }
             Verb::StatBlob { blob } => verb::blob::stat(shared, &self.turn, who, number, blob),
-            Verb::FetchChunk { blob, index } => verb::blob::fetch(shared, number, blob, index),
+            Verb::FetchChunk { blob, index } => verb::blob::fetch(shared, bulk, number, blob, index),
             Verb::WatchPresence => {
                 let (accounts, changes) = shared.hub.watch();
                 self.changes = Some(changes);
@@ -189,12 +204,14 @@ impl<S: Store> Session<S> {
             }
             Verb::Block { account } => verb::block::set(shared, who, number, account, true),
             Verb::Unblock { account } => verb::block::set(shared, who, number, account, false),
-            Verb::AwaitChunk { device, blob, index } => verb::blob::wait(shared, number, device, blob, index),
+            Verb::AwaitChunk { device, blob, index } => {
+                verb::blob::wait(shared, bulk, number, device, blob, index)
+            }
             Verb::DropBlob { blob } => verb::blob::forget(shared, &self.turn, who, number, blob),
             Verb::ReadLog { from } => {
                 // From here on it is told when there is more.
                 self.log.get_or_insert_with(|| shared.store.watch_log());
-                verb::log::read(shared, number, from)
+                verb::log::read(shared, bulk, number, from)
             }
             Verb::ProveLeaf { nickname, size } => verb::log::prove_leaf(shared, number, &nickname, size),
             Verb::ProveGrowth { from, to } => verb::log::prove_growth(shared, number, from, to),
@@ -255,6 +272,10 @@ impl<S: Store> Session<S> {
             Done::Answer(number, answer, body) => {
                 return (vec![(Push::Reply { number, answer }, body)], None);
             }
+            Done::Bulky(number, answer, body, permit) => {
+                self.waiting.extend(permit);
+                return (vec![(Push::Reply { number, answer }, body)], None);
+            }
             Done::Refusal(number, error) => {
                 self.logging_in = false;
                 refusal(number, verb::code(&error))
@@ -287,6 +308,11 @@ impl<S: Store> Session<S> {
         let sent = known.map_or(0, |after| after.seq).max(pruned);
         self.mailbox = Some(Mailbox { epoch, sent, wakeups, reading: false, live: false });
         Push::Reply { number, answer: Answer::Subscribed { oldest: Position { epoch, seq: pruned } } }
+    }
+
+    /// Bulky answers that were waiting have been sent, or nearly: others may be read.
+    pub fn sent(&mut self) {
+        self.waiting.clear();
     }
 
     /// The next read of the mailbox, if one is due.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use super::{answering, refused};
 use crate::model::{BlobId, DeviceId, limits};
 use crate::protocol::message::{Answer, RefusalCode};
 use crate::server::Shared;
-use crate::server::session::{Done, Pending, Who};
+use crate::server::session::{Bulk, Done, Pending, Who};
 use crate::store::{Awaited, BlobState, Store};
 
 /// How long a chunk that is not there is waited for.
@@ -84,19 +84,34 @@ pub fn forget<S: Store>(
 /// Waits for a chunk, not beyond the server's own end.
 pub fn wait<S: Store>(
     shared: &Arc<Shared<S>>,
+    bulk: &Bulk,
     number: u32,
     owner: DeviceId,
     blob: BlobId,
     index: u32,
 ) -> Pending {
-    let shared = Arc::clone(shared);
+    let (shared, bulk) = (Arc::clone(shared), Arc::clone(bulk));
     Box::pin(async move {
-        let awaited = tokio::select! {
-            () = shared.shutdown.cancelled() => return Done::Refused(number, RefusalCode::ShuttingDown),
-            awaited = shared.store.await_chunk(owner, blob, index, PATIENCE) => awaited,
+        // Whoever waits for a chunk that is not there keeps nobody from a chunk that is.
+        let mut permit = None;
+        let awaited = loop {
+            let awaited = tokio::select! {
+                () = shared.shutdown.cancelled() => return Done::Refused(number, RefusalCode::ShuttingDown),
+                awaited = shared.store.await_chunk(owner, blob, index, PATIENCE) => awaited,
+            };
+            if permit.is_some() || !matches!(awaited, Ok(Awaited::Chunk(_))) {
+                break awaited;
+            }
+            permit = Arc::clone(&bulk).try_acquire_owned().ok();
+            if permit.is_some() {
+                break awaited;
+            }
+            // Read again when it is its turn, so that it is not in memory until then.
+            drop(awaited);
+            permit = Arc::clone(&bulk).acquire_owned().await.ok();
         };
         match awaited {
-            Ok(Awaited::Chunk(chunk)) => answer(number, chunk),
+            Ok(Awaited::Chunk(chunk)) => answer(number, chunk, permit),
             Ok(Awaited::Nothing(BlobState { chunks, sealed })) => {
                 Done::Answer(number, Answer::Blob { chunks, sealed }, Bytes::new())
             }
@@ -105,20 +120,28 @@ pub fn wait<S: Store>(
     })
 }
 
-pub fn fetch<S: Store>(shared: &Arc<Shared<S>>, number: u32, blob: BlobId, index: u32) -> Pending {
-    let shared = Arc::clone(shared);
+pub fn fetch<S: Store>(
+    shared: &Arc<Shared<S>>,
+    bulk: &Bulk,
+    number: u32,
+    blob: BlobId,
+    index: u32,
+) -> Pending {
+    let (shared, bulk) = (Arc::clone(shared), Arc::clone(bulk));
     Box::pin(async move {
+        // Never closed.
+        let permit = bulk.acquire_owned().await.ok();
         match shared.store.fetch_chunk(blob, index).await {
-            Ok(chunk) => answer(number, chunk),
+            Ok(chunk) => answer(number, chunk, permit),
             Err(error) => Done::Refusal(number, error),
         }
     })
 }
 
 /// A chunk, unless it was put while there was no limit and fits into no frame.
-fn answer(number: u32, chunk: Bytes) -> Done {
+fn answer(number: u32, chunk: Bytes, permit: Option<OwnedSemaphorePermit>) -> Done {
     if chunk.len() > limits::BODY {
         return Done::Refused(number, RefusalCode::TooLarge);
     }
-    Done::Answer(number, Answer::Chunk, chunk)
+    Done::Bulky(number, Answer::Chunk, chunk, permit)
 }

@@ -8,20 +8,22 @@ use super::answering;
 use crate::model::{Leaf, NameHash, Nickname};
 use crate::protocol::message::{Answer, LeafProof};
 use crate::server::Shared;
-use crate::server::session::{Done, Pending};
+use crate::server::session::{Bulk, Done, Pending};
 use crate::store::Store;
 
 /// Leaves in one answer: 118 KiB, which fits into a frame.
 const PAGE: usize = 1680;
 
-pub fn read<S: Store>(shared: &Arc<Shared<S>>, number: u32, from: u64) -> Pending {
-    let shared = Arc::clone(shared);
+pub fn read<S: Store>(shared: &Arc<Shared<S>>, bulk: &Bulk, number: u32, from: u64) -> Pending {
+    let (shared, bulk) = (Arc::clone(shared), Arc::clone(bulk));
     Box::pin(async move {
+        // Never closed.
+        let permit = bulk.acquire_owned().await.ok();
         match shared.store.log(from, PAGE).await {
             Ok((head, leaves)) => {
                 let checkpoint = shared.log.checkpoint(shared.store.server_id(), head);
                 let leaves: Vec<u8> = leaves.iter().flat_map(Leaf::to_bytes).collect();
-                Done::Answer(number, Answer::Log { checkpoint }, Bytes::from(leaves))
+                Done::Bulky(number, Answer::Log { checkpoint }, Bytes::from(leaves), permit)
             }
             Err(error) => Done::Refusal(number, error),
         }
