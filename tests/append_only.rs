@@ -194,6 +194,34 @@ fn recording_and_playing_only_add_lines_with_plain() {
 }
 
 #[test]
+fn with_plain_commands_answer_in_words_alone() {
+    let (card, server) = (Card::start(), Server::start());
+    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    let note = burak.file("note.wav");
+    std::fs::write(&note, support::wav::tone(16_000 * 2)).unwrap();
+    burak.run(["voice", "ayşe", "--mute", "--file", note.to_str().unwrap()]).ok();
+    ayşe.send("burak", "merhaba");
+    ayşe.run(["receive", "--mute"]).ok();
+    let card_env = card.env();
+    let variables: Vec<(&str, &str)> =
+        card_env.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
+    for (command, word) in [
+        (&["users"][..], "offline"),
+        (&["history"], "number "),
+        (&["doctor", "--mute"], "loudspeaker"),
+        (&["play", "last"], "space pauses"),
+    ] {
+        let mut screen = Screen::start(&ayşe, &[command, &["--plain"]].concat(), &variables);
+        assert_eq!(screen.finish(), 0, "{command:?}");
+        let raw = screen.raw();
+        let read = String::from_utf8(raw).unwrap();
+        assert!(read.contains(word), "{command:?}: {read}");
+        let decoration = read.find(|c: char| "→←✓#█[\u{1b}".contains(c));
+        assert_eq!(decoration, None, "{command:?}: {read}");
+    }
+}
+
+#[test]
 fn what_is_written_over_is_found() {
     let follow = |output: &str| Follower::new(4, 20, &[">"]).follow(output.as_bytes());
     assert_eq!(follow("one\r\n> a\r\x1b[K> ab\r\ntwo\r\n> ").unwrap(), ["one", "> ab", "two"]);

@@ -163,6 +163,22 @@ fn keys_stop_repeat_skip_go_on_and_change_the_pace() {
 }
 
 #[test]
+fn a_short_text_is_in_the_language_its_sender_writes_and_a_strangers_in_the_readers_own() {
+    let scene = Scene::new();
+    scene.ayşe.send("burak", "Merhaba, bugün hava çok güzel ve ben çok mutluyum.");
+    scene.run(&["receive", "--mute"]).ok();
+    scene.ayşe.send("burak", "ok");
+    scene.run(&["receive", "--speak", "--mute"]).ok();
+    assert_eq!(spoken(&scene.asked()), [("tr", "ayşe: ok")]);
+    let zoé = Profile::register(&scene.server, "zoé");
+    zoé.send("burak", "ok");
+    let mut french = scene.command(&["receive", "--speak", "--mute"]);
+    french.env_remove("LC_ALL").env("LANG", "fr_FR.UTF-8");
+    Running::start(&mut french).wait().ok();
+    assert_eq!(spoken(&scene.asked())[1..], [("fr", "zoé: ok")]);
+}
+
+#[test]
 fn what_is_read_at_once_is_announced_by_its_senders_name_and_by_a_sound_only_where_it_cant_be_read() {
     let scene = Scene::new();
     let (received, rate) = signal::read(&std::fs::read("sounds/received.wav").unwrap());

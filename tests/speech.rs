@@ -229,7 +229,7 @@ fn without_a_speech_service_one_line_says_so_and_texts_go_on() {
     let mut absent = scene.card.command(&scene.burak, ["receive", "--speak", "--mute"]);
     let finished = Running::start(absent.env("SPEECHD_CMD", "/nonexistent")).wait();
     assert_eq!(finished.ok().lines().count(), 2);
-    assert!(finished.one_line().contains("apt-get install speech-dispatcher"), "{finished:?}");
+    assert!(finished.one_line().contains("`tellal doctor` says what to install"), "{finished:?}");
     // There is something that never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("inet_socket:127.0.0.1:{}", silent.local_addr().unwrap().port());

@@ -39,7 +39,7 @@ pub struct Globals {
     /// Print one JSON object a line
     #[arg(long, global = true)]
     pub json: bool,
-    /// Play no sounds
+    /// Play none of the program's own sounds; voice notes and texts are heard all the same
     #[arg(long, global = true)]
     pub mute: bool,
     /// Words alone: no colours, no symbols, no bars, nothing that is drawn again; for screen readers and braille

@@ -12,8 +12,14 @@ use crate::client::{Contact, Message, Role, Safety};
 use crate::model::Nickname;
 use crate::terminal::chat::{self, ChatError, Plain, Settings};
 
+/// What can be pressed meanwhile.
+const KEYS: &str = "What is typed is sent; /help lists the commands, /quit or Ctrl-D ends. While a note is recorded or played and nothing \
+     is typed: Enter sends it, space pauses and goes on, left and right go 5 s back and ahead. Any key silences what is \
+     read aloud.";
+
 /// Options of `chat`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = KEYS)]
 pub struct Args {
     /// With whom; who there is can be asked inside, too
     #[arg(value_name = "NICK")]

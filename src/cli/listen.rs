@@ -7,8 +7,14 @@ use super::receive;
 use crate::client::Role;
 use crate::client::settings::Quiet;
 
+/// What can be pressed meanwhile.
+const KEYS: &str = "Keys: space or any other key is silence, n next, r again, m more of a long text, - slower, + faster, u what was not \
+     heard, v reply by voice (Enter or v sends it, space pauses, c does not send it), h these keys, q end; in a note: p \
+     pauses, left and right go 5 s back and ahead, 0 to 9 go to tenths.";
+
 /// Options of `listen`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = KEYS)]
 pub struct Args {
     /// Hear what is unread, of one person or of all, and end
     #[arg(long, value_name = "NICK", num_args = 0..=1, default_missing_value = "", conflicts_with = "quiet")]

@@ -20,8 +20,13 @@ use crate::terminal::live::listen;
 use crate::terminal::progress::{self, Line};
 use crate::terminal::{line, sanitize};
 
+/// What can be pressed meanwhile.
+const KEYS: &str = "Keys: space pauses and goes on, left and right go 5 s back and ahead, 0 to 9 go to tenths, g goes to a time (65 or \
+     1:05, then Enter), < or comma slower, > or full stop faster, n next note, q or Esc stops.";
+
 /// Options of `play`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = KEYS)]
 pub struct Args {
     /// Which voice note: its number, its id, or `last`
     #[arg(value_name = "ID")]

@@ -19,8 +19,13 @@ use crate::model::Nickname;
 use crate::terminal::dictation::{Options, gain};
 use crate::terminal::{line, unsent};
 
+/// What can be pressed meanwhile.
+const KEYS: &str = "Keys while it is recorded: Enter sends it, space pauses and goes on, l listens to it, Esc or Ctrl-C forgets it. With --live: \
+     Enter ends it, Esc or Ctrl-C takes it back.";
+
 /// Options of `voice`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = KEYS)]
 pub struct Args {
     /// To whom
     #[arg(value_name = "NICK")]

@@ -16,10 +16,10 @@ use super::{Command, Language, Lesson, Outcome, Utterance, What, text};
 
 /// What to say where there is no speech service.
 pub(super) const ABSENT: &str = "no speech service answers, so nothing is read aloud; \
-     to have it: apt-get install speech-dispatcher speech-dispatcher-espeak-ng";
+     `tellal doctor` says what to install";
 /// What to say where it is there, but mute.
-const MUTE: &str = "the speech service has no voice, so nothing is read aloud; to have some: apt-get install \
-     speech-dispatcher-espeak-ng; if that is there, end it, and it starts again by itself: killall speech-dispatcher";
+const MUTE: &str = "the speech service has no voice, so nothing is read aloud; `tellal doctor` says what to install; \
+     if that is there, end it, and it starts again by itself: killall speech-dispatcher";
 /// What to say where it has stopped answering.
 const STUCK: &str = "the speech service has stopped answering, so nothing is read aloud; \
      ending it helps, it starts again by itself: killall speech-dispatcher";

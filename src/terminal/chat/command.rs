@@ -123,7 +123,7 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("/reply", "", "record a voice note for whoever was heard last"),
     ("/voice-of", "NICK …", "NICK's voice; higher, slower, other … changes it"),
     ("/history", "[N]", "the last N messages, with their numbers"),
-    ("/unread", "[NICK|*]", "how much is new; hear what is new of NICK, or of all (*)"),
+    ("/unread", "[NICK|*]", "what is new from others; of NICK or of all (*): hear it"),
     ("/block", "NICK", "drop what this person sends; they can't tell"),
     ("/unblock", "NICK", "take it again"),
     ("/verify", "[NUMBER|accept]", "the safety number; NUMBER marks it as right"),
