@@ -441,6 +441,54 @@ fn in_quiet_hours_nothing_is_heard_until_it_is_asked_for() {
 }
 
 #[test]
+fn after_half_a_minute_somebody_is_named_again() {
+    let scene = Scene::new();
+    let mut listen = scene.screen(&["listen", "--mute"]);
+    listen.wait_for("(keys:");
+    let heard = scene.card.record_loudspeaker();
+    for (number, text) in
+        ["This is the first of three.", "This is the second.", "This is the third."].iter().enumerate()
+    {
+        if number == 2 {
+            heard.listen(Duration::from_secs(31));
+        }
+        scene.ayşe.send("burak", text);
+        scene.wait_for_asked(number + 1);
+        heard.wait_until("it has been read", has_ended);
+    }
+    let asked = scene.asked();
+    assert_eq!(
+        texts(&asked),
+        ["ayşe: This is the first of three.", "This is the second.", "ayşe: This is the third."]
+    );
+    listen.type_keys("q");
+    assert_eq!(listen.finish(), 0);
+}
+
+#[test]
+fn on_headphones_that_are_pulled_out_and_plugged_in_reading_goes_on() {
+    let scene = Scene::new();
+    let mut listen = scene.screen(&["listen", "--mute"]);
+    listen.wait_for("(keys:");
+    let heard = scene.card.record_loudspeaker();
+    scene.ayşe.send("burak", &long());
+    heard.wait_until("it is being read", sounds);
+    // Plugged in, and the default from now on.
+    let headphones = scene.card.plug_in("headphones");
+    scene.card.make_default("sink", "headphones");
+    let on_headphones = scene.card.record("headphones");
+    on_headphones.wait_until("it goes on there", sounds);
+    // And pulled out again in mid-sentence.
+    let before = scene.asked().len();
+    let back = scene.card.record_loudspeaker();
+    scene.card.unplug(&headphones);
+    scene.wait_for_asked(before + 1);
+    back.wait_until("it goes on here", sounds);
+    listen.type_keys("q");
+    assert_eq!(listen.finish(), 0);
+}
+
+#[test]
 fn nothing_is_heard_while_a_note_is_recorded_on_whichever_terminal() {
     let scene = Scene::new();
     let mut listen = scene.screen(&["listen", "--mute"]);

@@ -93,6 +93,8 @@ fn keys_pause_let_it_be_heard_and_send_it() {
     let mut taking = scene.card.screen(&scene.ayşe, &["voice", "burak", "--mute", "--no-trim"]);
     taking.wait_for("Enter sends, space pauses, l listens, Esc or Ctrl-C cancels");
     scene.speak(&first);
+    // The level falls again; a mark keeps the peak.
+    taking.wait_for("-|-");
     taking.type_keys(" ");
     taking.wait_for("tellal: paused at 0:0");
     scene.speak(&wav::rising(1));
@@ -218,6 +220,24 @@ fn it_is_heard_before_it_is_sent_where_that_is_asked_for() {
     taking.type_keys("\r");
     assert_eq!(taking.finish(), 0);
     assert!(signal::find(&scene.arrived(), &samples(&spoken)).correlation > SURE);
+}
+
+#[test]
+fn at_the_limit_it_ends_and_says_so() {
+    let scene = Scene::new();
+    let mut taking = scene
+        .card
+        .screen(&scene.ayşe, &["voice", "burak", "--mute", "--no-trim", "--review", "--seconds", "2"]);
+    taking.wait_for("recording 2 s");
+    scene.speak(&wav::siren());
+    taking.wait_for("this is it, 0:02");
+    taking.wait_for("that was it");
+    // Nothing is added to it any more.
+    taking.type_keys(" ");
+    taking.wait_for("it has ended");
+    taking.type_keys("\r");
+    assert_eq!(taking.finish(), 0);
+    assert_eq!(scene.arrived().len(), 2 * 16_000);
 }
 
 #[test]
