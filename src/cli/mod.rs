@@ -154,6 +154,9 @@ pub enum ClientVerb {
     Doctor(doctor::Args),
 }
 
+/// How long what runs may take to get to a place where it can be left.
+const STOPPING: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// How long a profile that was left open may take to close.
 #[cfg(feature = "client")]
 const CLOSING: std::time::Duration = std::time::Duration::from_secs(3);
@@ -166,8 +169,9 @@ pub fn main() -> ExitCode {
         Err(error) => return failure::report(&anyhow::anyhow!("can't start threads: {error}"), false),
     };
     let code = runtime.block_on(run(root));
-    // A thread that reads stdin can't be stopped, and must not hold up the end.
-    runtime.shutdown_background();
+    // What is in the middle of a handshake gets out of it. A thread that reads stdin can't be stopped, and must not hold
+    // up the end for long.
+    runtime.shutdown_timeout(STOPPING);
     // What failed or was interrupted did not close its profile.
     #[cfg(feature = "client")]
     crate::client::all_closed(CLOSING);

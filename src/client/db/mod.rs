@@ -38,6 +38,7 @@ use super::profile::{Home, damaged};
 
 pub(super) use rusqlite::Result as Sql;
 pub use threads::all_closed;
+pub(in crate::client) use threads::computing;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 

@@ -1,5 +1,6 @@
-//! The databases' threads. OpenSSL, which SQLCipher encrypts with, takes itself down in an exit handler of the
-//! process; a thread that still uses it then crashes. So the end of the process waits for them.
+//! The databases' threads, and computations. OpenSSL, which SQLCipher encrypts with, takes itself down in an exit
+//! handler of the process, and so does AWS-LC, which signs and unwraps; a thread that still uses one then crashes. So
+//! the end of the process waits for them.
 
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,8 +23,13 @@ fn threads() -> MutexGuard<'static, Threads> {
 /// A thread. Dropped without having been joined, it is left to [`all_closed`].
 pub(super) struct Handle(Option<JoinHandle<()>>);
 
-/// Counts a thread for as long as it runs, however it ends.
-struct Running;
+/// Counts a thread, or a computation, for as long as it runs, however it ends.
+pub(in crate::client) struct Running;
+
+/// A computation that is about to begin.
+pub(in crate::client) fn computing() -> Running {
+    Running::new()
+}
 
 /// Starts a thread for a database.
 pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<Handle> {
@@ -35,7 +41,8 @@ pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<Handle> 
     Ok(Handle(Some(thread)))
 }
 
-/// Waits until every history that this process has opened is closed, at most so long; whether they are.
+/// Waits until every history that this process has opened is closed and nothing is computed any more, at most so long;
+/// whether that is so.
 ///
 /// For the very end of a process that may have dropped a [`Client`](crate::client::Client) without closing it,
 /// once its runtime has been shut down.
@@ -97,6 +104,11 @@ mod tests {
         drop(handle);
         assert!(!all_closed(Duration::from_millis(1)));
         drop(end);
+        assert!(all_closed(Duration::from_secs(60)));
+        // What is computed counts, too.
+        let computing = computing();
+        assert!(!all_closed(Duration::from_millis(1)));
+        drop(computing);
         assert!(all_closed(Duration::from_secs(60)));
     }
 }

@@ -365,8 +365,10 @@ where
     F: FnOnce() -> T + Send + 'static,
 {
     let (sender, receiver) = oneshot::channel();
+    let computing = super::db::computing();
     rayon::spawn(move || {
         let _ = sender.send(work());
+        drop(computing);
     });
     receiver.await.map_err(|_| ClientError::Internal("a computation broke off".to_owned()))
 }
