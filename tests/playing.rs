@@ -208,13 +208,13 @@ fn the_next_note_plays_by_itself_and_what_was_listened_to_does_not() {
     }
     burak.receive();
     let mut playing = card.screen(&burak, &["--plain", "play", "4"]);
-    playing.wait_for("voice note #4 of ayşe");
+    playing.wait_for("voice note 4 of ayşe");
     playing.type_keys(" ");
     playing.wait_for("paused at 0:0");
     playing.type_keys(">>");
     playing.wait_for("speed 1.5");
     playing.type_keys("n");
-    playing.wait_for("voice note #5 of ayşe");
+    playing.wait_for("voice note 5 of ayşe");
     playing.type_keys("n");
     playing.wait_for("that was the last one");
     assert_eq!(playing.finish(), 0);
