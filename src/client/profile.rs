@@ -121,6 +121,17 @@ pub(super) enum Pending {
     },
 }
 
+/// Whether a private key's name is one that a profile gives.
+fn is_of_a_profile(name: &str) -> bool {
+    let kinds = [IDENTITY, DEVICE, MESSAGE];
+    name == IDENTITY
+        || name == DEVICE
+        || kinds.iter().any(|kind| {
+            let id = name.strip_prefix(kind).map(|rest| rest.strip_prefix('-').unwrap_or(rest));
+            id.is_some_and(|id| id.parse::<KeyId>().is_ok())
+        })
+}
+
 /// The keys of a device, by the names of their files.
 pub(super) const IDENTITY: &str = "identity";
 /// See [`IDENTITY`].
@@ -288,7 +299,8 @@ impl Home {
             Some(Pending::Registration { .. }) | None => {}
         }
         for name in self.key_names()? {
-            if !named.contains(&name) {
+            // What somebody has put there themselves is theirs.
+            if is_of_a_profile(&name) && !named.contains(&name) {
                 tracing::info!(%name, "a private key that is no longer used is destroyed");
                 self.remove_key(&name)?;
             }

@@ -151,8 +151,11 @@ fn the_end_of_a_key_that_broke_off_is_carried_out_at_the_next_opening() {
         )
     };
     let mut kept = vec![identity_name(&profile), device_name(&profile), message(1), message(2), message(3)];
+    // A copy that somebody has made is theirs.
+    kept.push("identity-copy".to_owned());
     kept.sort();
-    for name in kept.iter().chain(&[message(4), "identity-of-before".to_owned()]) {
+    let before = identity_name(&Profile { identity: Some(id(7)), ..profile.clone() });
+    for name in kept.iter().chain(&[message(4), before]) {
         home.save_key(name, &key).unwrap();
     }
     // Killed after the name was taken away, with zeros in it or not yet.
@@ -166,6 +169,6 @@ fn the_end_of_a_key_that_broke_off_is_carried_out_at_the_next_opening() {
     assert!(!dying.exists());
     home.remove_key(&message(1)).unwrap();
     home.remove_key(&message(1)).unwrap();
-    assert_eq!(home.key_names().unwrap().len(), 4);
-    assert_eq!(fs::read_dir(home.path().join("keys")).unwrap().count(), 4, "nothing is left of it");
+    assert_eq!(home.key_names().unwrap().len(), 5);
+    assert_eq!(fs::read_dir(home.path().join("keys")).unwrap().count(), 5, "nothing is left of it");
 }
