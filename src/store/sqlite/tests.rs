@@ -393,15 +393,21 @@ fn acknowledged(folder: &Path, person: &Person) -> u64 {
     seq.cast_unsigned()
 }
 
-#[tokio::test]
-async fn acknowledgements_are_put_together_and_written_when_nothing_else_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path()).unwrap();
-    let (ayşe, burak) = conformance::friends(&store).await;
+/// Two friends; nine messages of the first wait for the second, in this epoch.
+async fn nine_wait(store: &SqliteStore) -> (Person, Person, u64) {
+    let (ayşe, burak) = conformance::friends(store).await;
     for number in 1..=9 {
         store.submit(submission(&ayşe, &burak, number, b"merhaba")).await.unwrap();
     }
     let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    (ayşe, burak, epoch)
+}
+
+#[tokio::test]
+async fn acknowledgements_are_put_together_and_written_when_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak, epoch) = nine_wait(&store).await;
     let up_to = |seq| store.acknowledge(burak.device, Position { epoch, seq });
     // In any order, each is answered and the furthest counts. Nothing else is asked meanwhile.
     let asked: Vec<_> = [3, 7, 5, 1].map(up_to).into();
@@ -422,11 +428,7 @@ async fn acknowledgements_are_put_together_and_written_when_nothing_else_is() {
 async fn what_goes_by_acknowledgements_finds_those_that_were_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path()).unwrap();
-    let (ayşe, burak) = conformance::friends(&store).await;
-    for number in 1..=9 {
-        store.submit(submission(&ayşe, &burak, number, b"merhaba")).await.unwrap();
-    }
-    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    let (_, burak, epoch) = nine_wait(&store).await;
     // None is waited for.
     let up_to = |seq| drop(store.acknowledge(burak.device, Position { epoch, seq }));
     up_to(3);
