@@ -41,10 +41,11 @@ pub enum Done {
     Refused(u32, RefusalCode),
     /// The connection is this device's now.
     LoggedIn(u32, AccountId, DeviceId),
-    /// The ends of the mailbox are known, and where the device stands in it.
-    Subscribed(u32, Bounds, Option<Position>),
-    /// Part of the mailbox.
-    Entries(Result<Vec<Arc<Entry>>, StoreError>),
+    /// The ends of the mailbox are known, and where the device stands in it. It was watched since before they were
+    /// asked for, so that nothing is missed in between.
+    Subscribed(u32, Bounds, Option<Position>, Wakeups),
+    /// Part of the mailbox, for the subscription of this number.
+    Entries(u64, Result<Vec<Arc<Entry>>, StoreError>),
     /// Nothing that anybody waits for.
     Nothing,
 }
@@ -73,6 +74,8 @@ impl<S> Drop for Login<S> {
 
 /// Where a device stands in its mailbox.
 struct Mailbox {
+    /// The connection's how many-eth subscription this is: what was read for an earlier one is not for this.
+    subscription: u64,
     epoch: u64,
     /// The newest entry that was sent, or passed over as pruned.
     sent: u64,
@@ -90,8 +93,6 @@ pub struct Session<S: Store> {
     proof: SessionProof,
     logging_in: bool,
     login: Option<Login<S>>,
-    /// From before the mailbox's ends are asked for, so that nothing is missed in between.
-    wakeups: Option<Wakeups>,
     mailbox: Option<Mailbox>,
     changes: Option<broadcast::Receiver<Change>>,
     /// How long the transparency log is, once it has been read.
@@ -119,7 +120,6 @@ impl<S: Store> Session<S> {
             proof,
             logging_in: false,
             login: None,
-            wakeups: None,
             mailbox: None,
             changes: None,
             log: None,
@@ -181,10 +181,7 @@ impl<S: Store> Session<S> {
                 let asked = verb::submit::Submit { message, conversation, recipients, blobs, body };
                 verb::submit::submit(shared, who, number, asked)
             }
-            Verb::Subscribe { after } => {
-                self.wakeups = Some(shared.store.watch(who.account));
-                verb::mailbox::subscribe(shared, who, number, after)
-            }
+            Verb::Subscribe { after } => verb::mailbox::subscribe(shared, who, number, after),
             Verb::Acknowledge { position } => verb::mailbox::acknowledge(shared, who, position),
             Verb::PutChunk { blob, index } => {
                 if let Err(wait) = self.count_sending(who, 0, bytes) {
@@ -291,22 +288,22 @@ impl<S: Store> Session<S> {
                 self.login = Some(Login { shared, who: Who { account, device }, replaced });
                 Push::Reply { number, answer: Answer::LoggedIn }
             }
-            Done::Subscribed(number, bounds, after) => self.subscribed(number, bounds, after),
-            Done::Entries(entries) => return (self.read(entries), None),
+            Done::Subscribed(number, bounds, after, wakeups) => {
+                self.subscribed(number, bounds, after, wakeups)
+            }
+            Done::Entries(subscription, entries) => return (self.read(subscription, entries), None),
             Done::Nothing => return (Vec::new(), None),
         };
         (vec![(push, Bytes::new())], None)
     }
 
-    fn subscribed(&mut self, number: u32, bounds: Bounds, after: Option<Position>) -> Push {
-        let Some(wakeups) = self.wakeups.take() else {
-            // Two subscriptions at once: the first one's answer took it.
-            return refusal(number, RefusalCode::Invalid);
-        };
+    /// From here on the mailbox is sent from where this subscription begins, and from no earlier one's.
+    fn subscribed(&mut self, number: u32, bounds: Bounds, after: Option<Position>, wakeups: Wakeups) -> Push {
         let Bounds { epoch, pruned, newest } = bounds;
         let known = after.filter(|after| after.epoch == epoch && after.seq <= newest);
         let sent = known.map_or(0, |after| after.seq).max(pruned);
-        self.mailbox = Some(Mailbox { epoch, sent, wakeups, reading: false, live: false });
+        let subscription = self.mailbox.as_ref().map_or(0, |earlier| earlier.subscription + 1);
+        self.mailbox = Some(Mailbox { subscription, epoch, sent, wakeups, reading: false, live: false });
         Push::Reply { number, answer: Answer::Subscribed { oldest: Position { epoch, seq: pruned } } }
     }
 
@@ -327,11 +324,15 @@ impl<S: Store> Session<S> {
             return None;
         }
         mailbox.reading = true;
-        Some(verb::mailbox::read(&self.shared, account, mailbox.sent, connection::HIGH_WATER / 2))
+        let (subscription, sent) = (mailbox.subscription, mailbox.sent);
+        Some(verb::mailbox::read(&self.shared, account, subscription, sent, connection::HIGH_WATER / 2))
     }
 
-    fn read(&mut self, entries: Result<Vec<Arc<Entry>>, StoreError>) -> Frames {
+    fn read(&mut self, subscription: u64, entries: Result<Vec<Arc<Entry>>, StoreError>) -> Frames {
         let (Some(login), Some(mailbox)) = (&self.login, &mut self.mailbox) else { return Vec::new() };
+        if mailbox.subscription != subscription {
+            return Vec::new();
+        }
         mailbox.reading = false;
         let entries = match entries {
             Ok(entries) => entries,
