@@ -114,7 +114,7 @@ pub async fn main(args: Args, json: bool) -> ExitCode {
 /// Serves until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// When the server can't start, or could not close its store.
+/// When the server can't start, its store stops working, or could not be closed.
 pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
     let data = args.data.map_or_else(default_data, Ok)?;
     if let Some(Action::Invite { uses, days }) = args.action {
@@ -145,9 +145,7 @@ pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
     let listening = Listening { kind: "listening", address: address.to_string(), fingerprint };
     put(json, &listening, || format!("listening on {address}, fingerprint {}\n", listening.fingerprint))?;
     tracing::info!(%address, data = %data.display(), "serving");
-    server::run(listener, store, identity.config, log, config.options(), shutdown)
-        .await
-        .context("the store could not be closed in good order: the next start will repair it")
+    Ok(server::run(listener, store, identity.config, log, config.options(), shutdown).await?)
 }
 
 /// What the named file says, or the one in the folder, or the defaults; and which file it was.

@@ -344,6 +344,9 @@ pub trait Store: Send + Sync + 'static {
     /// nothing refers to any more.
     fn prune(&self, now: Millis) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Resolves when the store can do nothing more though nobody has closed it: who serves from it has to end.
+    fn broken(&self) -> impl Future<Output = ()> + Send + 'static;
+
     /// Finishes what was asked, and closes. Later calls fail.
     fn close(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

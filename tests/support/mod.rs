@@ -331,6 +331,13 @@ impl Server {
         self.running.stderr().to_owned()
     }
 
+    /// Waits until it ends by itself: its exit code, and what it logged.
+    pub fn ends(&mut self) -> (Option<i32>, String) {
+        while self.running.line().is_some() {}
+        let status = self.running.child.wait().unwrap();
+        (status.code(), self.running.stderr().to_owned())
+    }
+
     /// Starts it again on the same folder and the same port, and waits until it is ready. One that still runs is
     /// killed first.
     pub fn restart_on_same_port(&mut self) {

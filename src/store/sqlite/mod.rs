@@ -404,6 +404,10 @@ impl Store for SqliteStore {
         .await
     }
 
+    fn broken(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.writer.broken()
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
         self.writer.ask(Operation::Close).await
     }
