@@ -68,6 +68,29 @@ fn its_log_holds_no_words_no_keys_and_no_invitations() {
 }
 
 #[test]
+fn a_second_server_on_its_folder_is_refused_and_it_goes_on() {
+    let server = Server::start();
+    for more in [&[][..], &["--restored"]] {
+        let second = server.beside([&["--listen", "127.0.0.1:0"], more].concat());
+        assert_eq!((second.code(), &*second.stdout), (1, ""), "{second:?}");
+        let said = second.stderr.lines().last().unwrap();
+        assert!(said.starts_with("tellal: another server uses ") && said.contains("--data"), "{said}");
+    }
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    ayşe.send("burak", "merhaba");
+    assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "merhaba".to_owned())]);
+}
+
+#[test]
+fn nothing_is_restored_where_there_is_no_store() {
+    let mut server = Server::start();
+    server.stop();
+    std::fs::remove_file(server.data().join("server.db")).unwrap();
+    let finished = server.beside(["--restored", "--listen", "127.0.0.1:0"]);
+    assert!(finished.failure().contains("there is no server's data in "), "{finished:?}");
+}
+
+#[test]
 #[cfg_attr(not(debug_assertions), ignore = "sums that overflow panic in debug builds alone")]
 fn it_ends_when_nothing_can_be_written_any_more_and_says_so() {
     let mut server = Server::start();

@@ -280,6 +280,19 @@ impl Server {
         self.restart_on_same_port();
     }
 
+    /// The same, telling it so.
+    pub fn restore_as_such(&mut self, copy: TempDir) {
+        self.data = copy;
+        self.restart_restored();
+    }
+
+    /// Starts it again, telling it that its folder was restored.
+    pub fn restart_restored(&mut self) {
+        self.options.push("--restored".into());
+        self.restart_on_same_port();
+        self.options.pop();
+    }
+
     /// Runs `tellal server` with these arguments on its folder to its end, beside it.
     pub fn beside<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Finished {
         let mut command = tellal();

@@ -145,6 +145,12 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Draws another epoch for the mailboxes.
+pub fn draw_epoch(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute("UPDATE meta SET value = randomblob(7) WHERE name = 'epoch'", [])?;
+    Ok(())
+}
+
 /// Opens the database to move what is in its write-ahead log.
 pub fn open_mover(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
