@@ -132,6 +132,10 @@ struct Mailbox {
 /// is emptied at each pruning. No account has this id.
 pub const NOBODY: AccountId = AccountId::new([0; 32]);
 
+/// What an entry counts in its mailbox beside body and wraps: it takes rows and their places in indexes however small
+/// it is, 356 bytes of them as measured, and grows with its wraps.
+pub const ENTRY: u64 = 512;
+
 /// How many accounts and devices are remembered before all are forgotten.
 const REMEMBERED: usize = 100_000;
 

@@ -128,6 +128,12 @@ CREATE TABLE log_hash (
     hash BLOB NOT NULL
 ) STRICT;
 ",
+    "
+-- account.bytes: each entry counts 512 bytes beside its body and wraps.
+UPDATE account SET bytes = (
+    SELECT coalesce(sum(512 + coalesce(length(envelope.body), 0) + length(mailbox.wraps)), 0)
+    FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope WHERE mailbox.account = account.id);
+",
 ];
 
 /// Opens the database for its one writer, making or migrating it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::OptionalExtension as _;
 
 use super::super::prune::{self, Prune, Pruned};
-use super::{Group, Mailbox, NOBODY, Prepared};
+use super::{ENTRY, Group, Mailbox, NOBODY, Prepared};
 use crate::model::{AccountId, DeviceId, Entry, KeyId, Millis, Recipient};
 use crate::store::StoreError;
 
@@ -73,7 +73,7 @@ impl Group<'_> {
                 .prepare_cached("INSERT INTO mailbox (account, seq, envelope, wraps) VALUES (?, ?, ?, ?)")?
                 .execute((account.as_bytes(), seq.cast_signed(), envelope, &encoded))?;
             mailbox.newest = seq;
-            mailbox.bytes += (submission.body.len() + encoded.len()) as u64;
+            mailbox.bytes += ENTRY + (submission.body.len() + encoded.len()) as u64;
             self.memory.mailboxes.insert(account, mailbox);
             self.changed.push(account);
             let entry = Entry {
