@@ -11,8 +11,10 @@
 //! - `hub`: who is connected
 //! - `connection`: bytes in and out of one connection, and its one task
 //! - `session`: what a connection may ask, and where it stands in its mailbox
+//! - `acknowledging`: what a connection says it has, written one word after another
 //! - `verb`: one file for each thing that can be asked
 
+mod acknowledging;
 pub mod config;
 mod connection;
 mod hub;
@@ -78,6 +80,8 @@ struct Shared<S> {
     logins: Windows<Source>,
     registrations: Windows<Source>,
     sending: Windows<AccountId>,
+    asking: Windows<AccountId>,
+    changing: Windows<AccountId>,
 }
 
 /// Why serving came to another end than the one that was asked for.
@@ -117,6 +121,8 @@ pub async fn run<S: Store>(
         logins: Windows::new(limits.minute),
         registrations: Windows::new(limits.hour),
         sending: Windows::new(limits.minute),
+        asking: Windows::new(limits.minute),
+        changing: Windows::new(limits.minute),
     });
     let gate = Gate::new(&limits);
     let acceptor = TlsAcceptor::from(tls);

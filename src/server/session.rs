@@ -9,8 +9,10 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::acknowledging::Acknowledging;
 use super::hub::Change;
 use super::limits::Source;
+use super::verb::Counted;
 use super::{Shared, connection, verb};
 use crate::model::{AccountId, DeviceId, Entry, Millis, Position, limits};
 use crate::protocol::VERSION;
@@ -46,8 +48,8 @@ pub enum Done {
     Subscribed(u32, Bounds, Option<Position>, Wakeups),
     /// Part of the mailbox, for the subscription of this number.
     Entries(u64, Result<Vec<Arc<Entry>>, StoreError>),
-    /// Nothing that anybody waits for.
-    Nothing,
+    /// What was acknowledged is written.
+    Acknowledged,
 }
 
 /// Who a session belongs to.
@@ -94,6 +96,7 @@ pub struct Session<S: Store> {
     logging_in: bool,
     login: Option<Login<S>>,
     mailbox: Option<Mailbox>,
+    acknowledging: Acknowledging,
     changes: Option<broadcast::Receiver<Change>>,
     /// How long the transparency log is, once it has been read.
     log: Option<watch::Receiver<u64>>,
@@ -121,6 +124,7 @@ impl<S: Store> Session<S> {
             logging_in: false,
             login: None,
             mailbox: None,
+            acknowledging: Acknowledging::default(),
             changes: None,
             log: None,
             turn: verb::blob::Turn::default(),
@@ -162,6 +166,9 @@ impl<S: Store> Session<S> {
         let Some(who) = self.login.as_ref().map(|login| login.who) else {
             return self.ask_as_nobody(number, verb);
         };
+        if let Err(wait) = self.count_request(who, &verb) {
+            return limited(number, wait);
+        }
         let (shared, bulk) = (&self.shared, &self.bulk);
         let pending = match verb {
             Verb::Register { .. } | Verb::Login { .. } => return refuse(number, RefusalCode::Invalid),
@@ -182,7 +189,10 @@ impl<S: Store> Session<S> {
                 verb::submit::submit(shared, who, number, asked)
             }
             Verb::Subscribe { after } => verb::mailbox::subscribe(shared, who, number, after),
-            Verb::Acknowledge { position } => verb::mailbox::acknowledge(shared, who, position),
+            Verb::Acknowledge { position } => match self.acknowledging.take(position) {
+                Some(position) => verb::mailbox::acknowledge(shared, who, position),
+                None => return (None, None),
+            },
             Verb::PutChunk { blob, index } => {
                 if let Err(wait) = self.count_sending(who, 0, bytes) {
                     return limited(number, wait);
@@ -215,6 +225,17 @@ impl<S: Store> Session<S> {
             Verb::Ping => return answer(number, Answer::Done),
         };
         (None, Some(pending))
+    }
+
+    /// Counts a request against those that an account may make in a minute.
+    fn count_request(&self, who: Who, verb: &Verb) -> Result<(), Duration> {
+        let (shared, limits) = (&self.shared, &self.shared.options.limits);
+        let (windows, most) = match verb::counted(verb) {
+            Counted::Elsewhere => return Ok(()),
+            Counted::Question => (&shared.asking, limits.requests),
+            Counted::Change => (&shared.changing, limits.changes),
+        };
+        windows.count(who.account, 1, 0, (most, u64::MAX))
     }
 
     /// Counts what an account sends against what it may send in a minute.
@@ -292,7 +313,7 @@ impl<S: Store> Session<S> {
                 self.subscribed(number, bounds, after, wakeups)
             }
             Done::Entries(subscription, entries) => return (self.read(subscription, entries), None),
-            Done::Nothing => return (Vec::new(), None),
+            Done::Acknowledged => return (Vec::new(), self.acknowledge_more()),
         };
         (vec![(push, Bytes::new())], None)
     }
@@ -305,6 +326,13 @@ impl<S: Store> Session<S> {
         let subscription = self.mailbox.as_ref().map_or(0, |earlier| earlier.subscription + 1);
         self.mailbox = Some(Mailbox { subscription, epoch, sent, wakeups, reading: false, live: false });
         Push::Reply { number, answer: Answer::Subscribed { oldest: Position { epoch, seq: pruned } } }
+    }
+
+    /// Writes what was acknowledged while the last one was being written.
+    fn acknowledge_more(&mut self) -> Option<Pending> {
+        let who = self.login.as_ref()?.who;
+        let position = self.acknowledging.written()?;
+        Some(verb::mailbox::acknowledge(&self.shared, who, position))
     }
 
     /// Bulky answers that were waiting have been sent, or nearly: others may be read.
@@ -383,6 +411,13 @@ impl<S: Store> Session<S> {
                 None => pending().await,
             }
         }
+    }
+}
+
+impl<S: Store> Drop for Session<S> {
+    fn drop(&mut self) {
+        // The last word of who goes: it is queued by being begun.
+        drop(self.acknowledge_more());
     }
 }
 

@@ -262,7 +262,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Arc<Entry>>, StoreError>> + Send;
 
     /// The device has everything up to here. A position of another epoch, or before an earlier one, says
-    /// nothing. It may wait a little, to be written together with others: nothing is lost without it.
+    /// nothing. It may wait a little, to be written together with others: nothing is lost without it. It is queued
+    /// when it is called, not when its future is polled.
     fn acknowledge(
         &self,
         device: DeviceId,

@@ -41,6 +41,6 @@ pub fn acknowledge<S: Store>(shared: &Arc<Shared<S>>, who: Who, position: Positi
             // Nothing is lost by it: the mailbox is pruned later.
             tracing::warn!(%error, "an acknowledgement was not kept");
         }
-        Done::Nothing
+        Done::Acknowledged
     })
 }
