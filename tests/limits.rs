@@ -151,6 +151,19 @@ async fn connections_over_the_limit_are_told_when_to_come_again_and_others_go_on
     assert!(texts[0].contains("not now"), "what waited has left: {texts:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_in_all_are_limited_too() {
+    let server = Server::start_limited("[connections]\ntotal = 2\n");
+    let held = (Raw::connect(server.address).await, Raw::connect(server.address).await);
+    let Err(goodbye) = Raw::try_connect(server.address).await else { panic!("one too many was let in") };
+    assert!(matches!(goodbye, Push::Goodbye { reason: GoodbyeReason::Limited, .. }), "{goodbye:?}");
+    drop(held);
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    while Raw::try_connect(server.address).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "nobody is let in again");
+    }
+}
+
 fn is_closed(mut socket: &TcpStream) -> bool {
     socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     matches!(socket.read(&mut [0]), Ok(0)) || socket.take_error().is_ok_and(|error| error.is_some())
