@@ -26,12 +26,17 @@ impl Engine {
                 self.resume_rekey(session).await?;
             }
             let age = self.message_key_age();
-            let (begun, old) = {
+            let due = {
                 let profile = lock(&self.profile);
                 let old = Millis::now().since(profile.message_key_from) > age;
-                (matches!(profile.pending, Some(Pending::MessageKey { .. })), old)
+                match profile.pending {
+                    Some(Pending::MessageKey { .. }) => true,
+                    // Its key would hang beneath a device that is about to go.
+                    Some(Pending::Rekey { .. }) => false,
+                    _ => old,
+                }
             };
-            if begun || old {
+            if due {
                 self.replace_key(session).await?;
             }
             // What has not been fetched may be sealed for an old key.
@@ -60,6 +65,11 @@ impl Engine {
         let profile = lock(&self.profile).clone();
         let (record, key, from) = match profile.pending {
             Some(Pending::MessageKey { record, key, from }) => (record, key, from),
+            Some(Pending::Rekey { .. }) => {
+                let reason =
+                    "new keys for everything are about to take the old ones' places: run `tellal rekey`";
+                return Err(ClientError::Refused { reason: reason.to_owned() }.into());
+            }
             _ => self.make_key(profile.message_key).await?,
         };
         self.publish(session, record, key, from).await
