@@ -69,6 +69,35 @@ async fn offline_mail_waits_across_a_restart_and_is_read_from_the_cursor() {
 }
 
 #[tokio::test]
+async fn a_subscription_gets_nothing_that_was_read_for_an_earlier_one() {
+    const SUBSCRIPTIONS: u64 = 60;
+    const ENTRIES: u64 = 40;
+    let served = Served::start().await;
+    let (mut ayşe, mut burak) = friends(&served).await;
+    for _ in 0..ENTRIES {
+        assert!(ayşe.ask(BURAK.submit(id()), &[7; 9_000]).await.is_ok());
+    }
+    // None is waited for: most begin while something is being read for the one before.
+    for _ in 0..SUBSCRIPTIONS {
+        burak.send(Verb::Subscribe { after: None }, b"").await;
+    }
+    let (mut subscribed, mut next) = (0, 1);
+    loop {
+        match burak.pushed().await.unwrap().0 {
+            Push::Reply { answer: Answer::Subscribed { .. }, .. } => (subscribed, next) = (subscribed + 1, 1),
+            Push::Delivery { position, .. } => {
+                assert_eq!(position.seq, next, "of subscription {subscribed}");
+                next += 1;
+            }
+            Push::Drained { .. } if subscribed == SUBSCRIPTIONS => break,
+            Push::Drained { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(next, ENTRIES + 1, "the last one gets all of it");
+}
+
+#[tokio::test]
 async fn what_comes_in_is_pushed_at_once_and_in_order() {
     let served = Served::start().await;
     let (mut ayşe, mut burak) = friends(&served).await;

@@ -258,7 +258,7 @@ impl Engine {
             async {
                 if self.watching.load(Ordering::Relaxed) { self.watch_again(&session).await } else { Ok(()) }
             },
-            async { self.tell_blocks(&session).await },
+            async { ended(self.keep_telling_blocks(&session).await) },
             closing,
         );
         let reason = run.await.unwrap_or_else(|_| "the connection broke off".to_owned());
