@@ -127,6 +127,13 @@ impl Engine {
                 self.db.write(move |db| messages::mark_heard(db, number, position_ms, listened)).await?;
                 Reply::Done
             }
+            Command::MarkToHear { numbers, to_hear } => {
+                self.db.write(move |db| messages::mark_to_hear(db, &numbers, to_hear)).await?;
+                Reply::Done
+            }
+            Command::ToHear { from } => {
+                Reply::Messages(self.db.run(move |db| messages::to_hear(db, from.as_ref())).await?)
+            }
             Command::NextVoice { after } => {
                 let next = self.db.run(move |db| messages::next_voice(db, after)).await?;
                 Reply::Messages(next.into_iter().collect())

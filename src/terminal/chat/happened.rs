@@ -20,7 +20,7 @@ const AWAY: Duration = Duration::from_secs(3);
 
 impl Talk {
     /// Something came from the core.
-    pub(super) fn happened(&mut self, event: Event) -> Result<Flow, ChatError> {
+    pub(super) async fn happened(&mut self, event: Event) -> Result<Flow, ChatError> {
         self.say_trouble();
         match event {
             Event::Connected => {
@@ -31,7 +31,7 @@ impl Talk {
                 self.look_around(false);
             }
             Event::Disconnected { reason, .. } => self.disconnected(reason),
-            Event::Message(message) if message.number > self.known => self.arrived(&message)?,
+            Event::Message(message) if message.number > self.known => self.arrived(&message).await?,
             Event::Queued(message) if message.number > self.known => {
                 // Written by another command beside this one.
                 if !self.unsent.contains_key(&message.id) {
@@ -133,7 +133,7 @@ impl Talk {
         }
     }
 
-    fn arrived(&mut self, message: &Message) -> Result<(), ChatError> {
+    async fn arrived(&mut self, message: &Message) -> Result<(), ChatError> {
         let peer = peer(message, &self.view.me).clone();
         self.people.met(&peer, message);
         self.names.add([&peer]);
@@ -144,6 +144,9 @@ impl Talk {
         if matches!(message.body, Body::Notice { .. }) {
             // It may be about a key, which the prompt shows.
             self.look_around(false);
+        }
+        if self.is_heard(message) {
+            self.to_hear(&[message.number]).await?;
         }
         let cue = cues::of_message(message);
         // What is heard at once needs no other announcement.

@@ -14,7 +14,7 @@ use crate::audio::Cue;
 use crate::client::{Body, ClientError, Message, MessageRef};
 use crate::model::Nickname;
 use crate::terminal::Cues;
-use crate::terminal::aloud::{Aloud, Kept, Outcome, Turn};
+use crate::terminal::aloud::{Aloud, Outcome, Pace, Turn};
 use crate::terminal::keys::Press;
 use crate::terminal::line::duration;
 use crate::terminal::listening::{Control, speed, time};
@@ -34,8 +34,8 @@ pub(super) struct Sound {
     speaking: bool,
     /// What is being recorded, and for whom.
     pub(super) taking: Option<Taking>,
-    /// What the queue before has left to the next one.
-    left: Kept,
+    /// How fast the queue before was.
+    pace: Pace,
     /// The note that was heard last.
     last: Option<u64>,
     busy: Busy,
@@ -52,7 +52,7 @@ impl Sound {
             aloud: None,
             speaking: false,
             taking: None,
-            left: Kept::default(),
+            pace: Pace::default(),
             last: None,
             busy,
             kept,
@@ -77,36 +77,46 @@ impl Talk {
 
     pub(super) fn aloud(&mut self, speech: bool) -> &Aloud {
         let (done, client) = (self.done.clone(), self.client.clone());
-        let Sound { cues, home, aloud, left, .. } = &mut self.sound;
+        let Sound { cues, home, aloud, pace, .. } = &mut self.sound;
         aloud.get_or_insert_with(|| {
             let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
             let aloud = Aloud::new(client, home, cues.speaker().clone(), speech, tell);
             aloud.cut_long_texts();
-            aloud.take_up(std::mem::take(left));
+            aloud.take_up(std::mem::take(pace));
             aloud
         })
     }
 
-    /// Another queue takes this one's place, with what was not heard.
+    /// Another queue takes this one's place.
     fn leave_queue(&mut self) {
         if let Some(aloud) = self.sound.aloud.take() {
-            self.sound.left = aloud.end();
+            self.sound.pace = aloud.end();
         }
     }
 
-    /// Hears what was stopped or kept back, of one person or of all; how much that is.
-    pub(super) fn hear_kept(&mut self, from: Option<&Nickname>) -> usize {
-        if self.sound.aloud.is_none() && self.sound.left.is_empty() {
-            return 0;
+    /// Hears what was to be heard and was not, of one person or of all; how much that is.
+    pub(super) async fn hear_kept(&mut self, from: Option<&Nickname>) -> Result<usize, ChatError> {
+        if self.sound.aloud.is_none() && self.client.to_hear(from).await?.is_empty() {
+            return Ok(0);
         }
-        self.aloud(true).unheard(from)
+        self.give_voice();
+        Ok(self.aloud(true).unheard(from).await?)
+    }
+
+    /// These are to be heard, and not forgotten until they have been, however this ends.
+    pub(super) async fn to_hear(&self, numbers: &[u64]) -> Result<(), ChatError> {
+        match self.client.mark_to_hear(numbers, true).await {
+            // Locked from outside: that is told as an event, and nothing is heard any more.
+            Err(ClientError::Locked { .. }) => Ok(()),
+            marked => Ok(marked?),
+        }
     }
 
     /// How fast notes are played from the next one on.
     pub(super) fn set_speed(&mut self, speed: f32) {
         match &self.sound.aloud {
             Some(aloud) => aloud.set_speed(speed),
-            None => self.sound.left.set_speed(speed),
+            None => self.sound.pace.set_speed(speed),
         }
     }
 
@@ -180,7 +190,7 @@ impl Talk {
     }
 
     /// Whether it is heard without being asked for.
-    fn is_heard(&self, message: &Message) -> bool {
+    pub(super) fn is_heard(&self, message: &Message) -> bool {
         self.sound.speaking && message.from != self.view.me && !matches!(message.body, Body::Notice { .. })
     }
 

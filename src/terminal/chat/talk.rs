@@ -247,7 +247,7 @@ impl Talk {
             let flow = tokio::select! {
                 typed = self.face.typed.recv() => self.typed(typed.unwrap_or(Typed::End)).await?,
                 event = self.events.next() => match event {
-                    Some(event) => self.happened(event)?,
+                    Some(event) => self.happened(event).await?,
                     None => Flow::End,
                 },
                 Some(done) = self.finished.recv() => self.done(done)?,
@@ -304,7 +304,7 @@ impl Talk {
         }
         while let Ok(Some(event)) = timeout_at(Instant::now(), self.events.next()).await {
             if let Event::Accepted { .. } = event {
-                self.happened(event)?;
+                self.happened(event).await?;
             }
         }
         while let Ok(numbers) = self.face.printed.try_recv() {
