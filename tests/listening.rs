@@ -314,6 +314,10 @@ fn in_a_conversation_what_was_silenced_is_kept_and_so_is_the_pace() {
     assert!(lengths.iter().all(|seconds| *seconds < 3.0), "{lengths:?}");
     chat.type_keys("/quit\r");
     assert_eq!(chat.finish(), 0);
+    // The next process has what was silenced, and not what was heard. It has nothing to read it with.
+    let mut left = scene.command(&["listen", "--unread", "--mute"]);
+    let left = Running::start(left.env("SPEECHD_ADDRESS", "unix_socket:/nonexistent")).wait();
+    assert!(left.ok().contains("sentence number 1 ") && left.ok().lines().count() == 1, "{left:?}");
 }
 
 #[test]
