@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -82,6 +82,19 @@ enum What {
     Mark,
 }
 
+impl What {
+    fn is_note(&self) -> bool {
+        matches!(self, Self::Message(Message { body: Body::Voice { .. }, .. }, _))
+    }
+
+    fn number(&self) -> Option<u64> {
+        match self {
+            Self::Message(message, _) => Some(message.number),
+            Self::More(..) | Self::Name(_) | Self::Mark => None,
+        }
+    }
+}
+
 struct Job {
     what: What,
     /// Whether the sender is named, even if they go on.
@@ -108,6 +121,8 @@ struct Shared {
     state: Mutex<State>,
     /// Something is in the queue.
     wake: Notify,
+    /// Whether it is a note that is heard now, or the next of all that is.
+    note: watch::Sender<bool>,
     speech: Option<Speech>,
 }
 
@@ -121,6 +136,8 @@ struct State {
     playing: Option<Playback>,
     /// What is heard now, or was heard last.
     last: Option<What>,
+    /// The note that is played now, or was last.
+    last_note: Option<u64>,
     /// What is heard now is passed over.
     skipped: bool,
     /// Of the text that was cut last.
@@ -143,6 +160,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells whether keys are for a note, after the queue has changed.
+    fn tell(&self, state: &State) {
+        let first = state.now.as_ref().or_else(|| state.queue.front().map(|job| &job.what));
+        let is_note = first.is_some_and(What::is_note);
+        self.note.send_if_modified(|was| std::mem::replace(was, is_note) != is_note);
+    }
+
     /// Ends what is heard now.
     fn hush(&self, state: &State) {
         state.one.cancel();
@@ -159,6 +183,9 @@ impl State {
         self.one = CancellationToken::new();
         self.skipped = false;
         self.now = (!matches!(job.what, What::Mark)).then(|| job.what.clone());
+        if job.what.is_note() {
+            self.last_note = job.what.number();
+        }
         if matches!(job.what, What::Message(..) | What::More(..)) {
             self.last = Some(job.what.clone());
         }
@@ -167,12 +194,7 @@ impl State {
 
     /// The messages that are heard now or wait, by their numbers.
     fn numbers(&self) -> HashSet<u64> {
-        let all = self.now.iter().chain(self.queue.iter().map(|job| &job.what));
-        let numbers = all.filter_map(|what| match what {
-            What::Message(message, _) => Some(message.number),
-            What::More(..) | What::Name(_) | What::Mark => None,
-        });
-        numbers.collect()
+        self.now.iter().chain(self.queue.iter().map(|job| &job.what)).filter_map(What::number).collect()
     }
 }
 
@@ -189,7 +211,12 @@ impl Aloud {
         let tell = Arc::new(tell);
         let told = tell.clone();
         let speech = voice.then(|| Speech::new(move |line| told(line)));
-        let shared = Arc::new(Shared { state: Mutex::default(), wake: Notify::new(), speech });
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wake: Notify::new(),
+            note: watch::Sender::new(false),
+            speech,
+        });
         let reader = Reader::new(client.clone(), Floor::of(home), speaker, shared.clone(), tell);
         let task = tokio::spawn(reader.run()).abort_handle();
         Self { inner: Arc::new(Inner { shared, client, home: home.to_owned(), task }) }
@@ -212,11 +239,42 @@ impl Aloud {
 
     /// Whether what is put in the queue now is heard at once: nothing else is, and nobody records.
     pub fn is_free(&self) -> bool {
-        let waits = {
-            let state = self.inner.shared.state();
-            state.now.is_some() || !state.queue.is_empty()
-        };
-        !waits && Floor::of(&self.inner.home).is_free()
+        self.is_empty() && Floor::of(&self.inner.home).is_free()
+    }
+
+    /// Whether nothing is heard and nothing waits.
+    pub fn is_empty(&self) -> bool {
+        let state = self.inner.shared.state();
+        state.now.is_none() && state.queue.is_empty()
+    }
+
+    /// Whether a message is heard now, or waits for it.
+    pub fn has(&self, number: u64) -> bool {
+        self.inner.shared.state().numbers().contains(&number)
+    }
+
+    /// Tells whether it is a note that is heard: it is played, or about to be, and nothing else comes before it.
+    pub fn notes(&self) -> watch::Receiver<bool> {
+        self.inner.shared.note.subscribe()
+    }
+
+    /// The note that is played now, or was last.
+    pub fn last_note(&self) -> Option<u64> {
+        self.inner.shared.state().last_note
+    }
+
+    /// Goes on to the next note in the queue at once, before everything else there; whether there is one. What is heard
+    /// now is not to be heard any more.
+    pub fn next_note(&self) -> bool {
+        let mut state = self.inner.shared.state();
+        let Some(place) = state.queue.iter().position(|job| job.what.is_note()) else { return false };
+        if let Some(note) = state.queue.remove(place) {
+            state.queue.push_front(note);
+        }
+        state.skipped = true;
+        self.inner.shared.hush(&state);
+        self.inner.shared.tell(&state);
+        true
     }
 
     /// Hears what has arrived, after everything that came before. In quiet hours it is left to [`Aloud::unheard`].
@@ -268,6 +326,7 @@ impl Aloud {
         let Some(what) = state.last.clone() else { return false };
         state.queue.push_front(Job { what, named: true, done: None });
         self.inner.shared.hush(&state);
+        self.inner.shared.tell(&state);
         self.inner.shared.wake.notify_one();
         true
     }
@@ -317,6 +376,7 @@ impl Aloud {
             tell(done, if matches!(what, What::Mark) { Outcome::Heard } else { Outcome::Stopped });
         }
         self.inner.shared.hush(&state);
+        self.inner.shared.tell(&state);
     }
 
     /// Falls silent at once, for good; how fast it was.
@@ -374,7 +434,10 @@ impl Aloud {
     fn push(&self, what: What) -> Turn {
         let (done, outcome) = oneshot::channel();
         // Without its task, which only ends with the runtime, nothing is heard.
-        self.inner.shared.state().queue.push_back(Job { what, named: false, done: Some(done) });
+        let mut state = self.inner.shared.state();
+        state.queue.push_back(Job { what, named: false, done: Some(done) });
+        self.inner.shared.tell(&state);
+        drop(state);
         self.inner.shared.wake.notify_one();
         Turn { done: outcome }
     }

@@ -46,7 +46,12 @@ impl<T: Fn(&str)> Reader<T> {
 
     pub(super) async fn run(mut self) {
         loop {
-            let next = self.shared.state().next();
+            let next = {
+                let mut state = self.shared.state();
+                let next = state.next();
+                self.shared.tell(&state);
+                next
+            };
             match next {
                 Some((job, one)) => self.take(job, one).await,
                 None => self.shared.wake.notified().await,
@@ -75,7 +80,11 @@ impl<T: Fn(&str)> Reader<T> {
             }
         }
         // Not before that is kept: otherwise it seems to have been forgotten.
-        self.shared.state().now = None;
+        {
+            let mut state = self.shared.state();
+            state.now = None;
+            self.shared.tell(&state);
+        }
         match end {
             End::Over(outcome) => {
                 if let Outcome::Unavailable(why) = &outcome {

@@ -79,25 +79,33 @@ impl Talk {
     /// Something that was begun beside the conversation is done.
     pub(super) fn done(&mut self, done: Done) -> Result<Flow, ChatError> {
         match done {
-            Done::Stored { id, to, result } => {
+            Done::Stored { id, to, result, kept } => {
                 if result.is_err() {
                     self.stop_speaking(id);
                 }
                 self.stored(id, &to, result);
+                // Told after why.
+                kept.into_iter().for_each(|words| self.words(&words));
             }
-            Done::Spoken { id, to, result } => self.spoken(id, &to, result),
+            Done::Spoken { id, to, result } => {
+                self.under_way -= 1;
+                self.spoken(id, &to, result);
+            }
             Done::Directory { asked, result: Ok(contacts) } => self.directory(asked, &contacts)?,
             Done::Directory { asked: true, result: Err(error) } => self.words(&error.to_string()),
             Done::Directory { asked: false, .. } => {}
             Done::Fetched(Ok((message, wav))) => self.hear(&message, wav),
             Done::Fetched(Err(error)) => self.words(&error.to_string()),
-            Done::Recording(started) => self.recording(started),
-            Done::Recorded { to, recorded } => self.recorded(to, recorded),
-            Done::Heard { number, heard } => self.heard(number, heard),
-            Done::Next { asked, next } => self.next_found(asked, next),
+            Done::Recording { id, started } => self.recording(id, started),
+            Done::Recorded { to, recorded } => {
+                self.under_way -= 1;
+                self.recorded(to, recorded);
+            }
+            Done::Heard { number, heard, silences } => self.heard(number, heard, silences),
+            Done::Next { asked, next, silences } => self.next_found(asked, next, silences),
             Done::Said(words) => self.words(&words),
             Done::Blocked(words) => {
-                self.blocking -= 1;
+                self.under_way -= 1;
                 self.words(&words);
             }
             Done::Safety(Ok(safety)) => {
