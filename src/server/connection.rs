@@ -183,8 +183,7 @@ impl<S: Store> Connection<S> {
                     }
                     self.begin(more, 0);
                 }
-                unasked = session.unasked(), if room => {
-                    let Some(frames) = unasked else { return End::Goodbye(GoodbyeReason::TimedOut) };
+                frames = session.unasked(), if room => {
                     for (head, body) in &frames {
                         self.put_with(head, body);
                     }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::acknowledging::Acknowledging;
-use super::hub::Change;
+use super::hub::Hub;
 use super::limits::Source;
 use super::verb::Counted;
+use super::watching::Watching;
 use super::{Shared, connection, verb};
 use crate::model::{AccountId, DeviceId, Entry, Millis, Position, limits};
 use crate::protocol::VERSION;
@@ -107,7 +108,7 @@ pub struct Session<S: Store> {
     login: Option<Login<S>>,
     mailbox: Option<Mailbox>,
     acknowledging: Acknowledging,
-    changes: Option<broadcast::Receiver<Change>>,
+    watching: Option<Watching>,
     /// How long the transparency log is, once it has been read.
     log: Option<watch::Receiver<u64>>,
     turn: verb::blob::Turn,
@@ -135,7 +136,7 @@ impl<S: Store> Session<S> {
             login: None,
             mailbox: None,
             acknowledging: Acknowledging::default(),
-            changes: None,
+            watching: None,
             log: None,
             turn: verb::blob::Turn::default(),
             bulk: Arc::new(Semaphore::new(BULKY)),
@@ -217,9 +218,8 @@ impl<S: Store> Session<S> {
             Verb::StatBlob { blob } => verb::blob::stat(shared, &self.turn, who, number, blob),
             Verb::FetchChunk { blob, index } => verb::blob::fetch(shared, bulk, number, blob, index),
             Verb::WatchPresence => {
-                let (accounts, changes) = shared.hub.watch();
-                self.changes = Some(changes);
-                return answer(number, Answer::Online { accounts });
+                let watching = self.watching.insert(Watching::begin(&shared.hub, number));
+                return (watching.part(&shared.hub), None);
             }
             Verb::Block { account } => verb::block::set(shared, who, number, account, true),
             Verb::Unblock { account } => verb::block::set(shared, who, number, account, false),
@@ -401,27 +401,22 @@ impl<S: Store> Session<S> {
         entries.iter().filter_map(|entry| deliver(mailbox, login.who.device, entry)).collect()
     }
 
-    /// What is told unasked: what has just come into the mailbox, who has come or gone, and
-    /// that the log has grown. `None` when too
-    /// much of the latter was missed.
-    pub async fn unasked(&mut self) -> Option<Frames> {
-        let Self { login, mailbox, changes, log, .. } = self;
+    /// What is told unasked: what has just come into the mailbox, who has come or gone, and that the log has grown.
+    pub async fn unasked(&mut self) -> Frames {
+        let Self { shared, login, mailbox, watching, log, .. } = self;
         let Some(device) = login.as_ref().map(|login| login.who.device) else { return pending().await };
         tokio::select! {
             entry = next_entry(mailbox.as_mut()) => {
                 let (mailbox, entry) = entry;
                 if entry.seq == mailbox.sent + 1 {
-                    return Some(deliver(mailbox, device, &entry).into_iter().collect());
+                    return deliver(mailbox, device, &entry).into_iter().collect();
                 }
                 // What was sent already needs nothing; what is missing in between is in the mailbox.
                 mailbox.live = entry.seq <= mailbox.sent;
-                Some(Vec::new())
+                Vec::new()
             }
-            change = next_change(changes.as_mut()) => {
-                let Change { account, online } = change?;
-                Some(vec![(Push::Presence { account, online }, Bytes::new())])
-            }
-            size = next_size(log.as_mut()) => Some(vec![(Push::LogGrown { size }, Bytes::new())]),
+            news = next_news(watching.as_mut(), &shared.hub) => vec![(news, Bytes::new())],
+            size = next_size(log.as_mut()) => vec![(Push::LogGrown { size }, Bytes::new())],
         }
     }
 
@@ -454,9 +449,10 @@ async fn next_entry(mailbox: Option<&mut Mailbox>) -> (&mut Mailbox, Arc<Entry>)
     pending().await
 }
 
-async fn next_change(changes: Option<&mut broadcast::Receiver<Change>>) -> Option<Change> {
-    match changes {
-        Some(changes) => changes.recv().await.ok(),
+/// Who is there, or comes and goes.
+async fn next_news(watching: Option<&mut Watching>, hub: &Hub) -> Push {
+    match watching {
+        Some(watching) => watching.next(hub).await,
         None => pending().await,
     }
 }

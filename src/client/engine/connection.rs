@@ -1,7 +1,6 @@
 //! Connecting, logging in, and doing it again after each loss.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -234,6 +233,7 @@ impl Engine {
     /// Works on a connection until it ends; why it did.
     async fn serve(&self, session: Session, greeted: Greeted) -> ClientError {
         let Greeted { wire, pushes, run, .. } = greeted;
+        self.forget_list();
         self.link.send_replace(Link::Up(session.clone()));
         self.tell(Event::Connected);
         let closing = async {
@@ -258,12 +258,7 @@ impl Engine {
             async { ended(self.listen(&session).await) },
             async { ended(self.renew_keys(&session).await) },
             async { ended(self.audit_always(&session).await) },
-            async {
-                if self.watching.load(Ordering::Relaxed) {
-                    // What it could not tell is told on the next connection.
-                    let _ = self.watch_again(&session).await;
-                }
-            },
+            async { ended(self.tell_presence(&session).await) },
             async { ended(self.keep_telling_blocks(&session).await) },
             closing,
         );

@@ -4,7 +4,8 @@
 //! - [`blocking`]: whose mail is not wanted
 //! - [`commands`]: what is asked, one by one
 //! - [`connection`]: connecting, logging in, and again after each loss
-//! - [`directory`]: who people are; presence
+//! - [`directory`]: who people are
+//! - [`presence`]: who is online
 //! - [`sending`]: the outbox, from words to what the server has for good
 //! - [`receiving`]: the mailbox, from pushes to history
 //! - [`fetching`]: sound of received voice notes
@@ -22,6 +23,7 @@ mod directory;
 mod fetching;
 mod listening;
 mod pool;
+mod presence;
 mod receiving;
 mod rekeying;
 mod renewal;
@@ -29,7 +31,7 @@ mod sending;
 mod speaking;
 mod verification;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -82,8 +84,13 @@ pub(super) struct Engine {
     speaking: Notify,
     /// Sound that is heard while it is spoken has grown, here or there.
     grown: watch::Sender<u64>,
+    /// Somebody wants to be told who comes and goes.
     watching: AtomicBool,
-    online: Mutex<HashSet<AccountId>>,
+    presence: Mutex<presence::Presence>,
+    /// Who is online may have changed.
+    presence_news: Notify,
+    /// One tells of it at a time.
+    told: tokio::sync::Mutex<presence::Told>,
     /// One replaces keys at a time.
     renewing: tokio::sync::Mutex<()>,
     /// One asks for the mailbox's end at a time.
@@ -158,6 +165,8 @@ struct Progress {
     drained: bool,
     /// Sound is still being fetched.
     fetching: bool,
+    /// Lists of who is online that have come.
+    listed: u64,
 }
 
 /// Why something on a connection did not work.
@@ -238,7 +247,9 @@ impl Engine {
             speaking: Notify::new(),
             grown: watch::Sender::new(0),
             watching: AtomicBool::new(false),
-            online: Mutex::default(),
+            presence: Mutex::default(),
+            presence_news: Notify::new(),
+            told: tokio::sync::Mutex::default(),
             renewing: tokio::sync::Mutex::default(),
             draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),

@@ -141,9 +141,8 @@ impl Engine {
                     });
                 }
                 Some(Push::Drained { position }) => self.drained(session, position).await?,
-                Some(Push::Presence { account, online }) => {
-                    self.note_presence(session, account, online).await?;
-                }
+                Some(Push::Reply { number, answer }) => self.note_list(session, number, answer),
+                Some(Push::Presence { account, online }) => self.note_presence(account, online),
                 Some(Push::LogGrown { .. }) => self.audit.notify_one(),
                 // Nothing else is pushed after a login; what a newer server adds is not for this program.
                 _ => {}

@@ -259,8 +259,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             let length = frame.head.len() + frame.body.len();
             match push {
                 Push::Reply { number, answer } => {
-                    // Where a subscription begins among the pushes is for their reader to know.
-                    if let Answer::Subscribed { .. } = answer {
+                    // Where a subscription, or a list of who is online, begins among the pushes is for their reader
+                    // to know.
+                    if let Answer::Subscribed { .. } | Answer::Online { .. } = answer {
                         self.push(Push::Reply { number, answer: answer.clone() }, Bytes::new(), length);
                     }
                     self.answer(number, Ok((answer, frame.body)));

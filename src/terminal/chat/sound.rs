@@ -306,7 +306,8 @@ impl Talk {
         match next {
             // Something was asked for meanwhile: silence, or another note.
             Ok(_) if silences != self.sound.silences => {}
-            Ok(Some(message)) if self.sound.aloud.as_ref().is_some_and(|aloud| aloud.has(message.number)) => {}
+            Ok(Some(message)) if self.sound.aloud.as_ref().is_some_and(|aloud| aloud.has(message.number)) => {
+            }
             Ok(Some(message)) => self.hear(&message, None),
             Ok(None) if asked => self.words("that was the last one"),
             Ok(None) => {}
