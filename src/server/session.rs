@@ -9,8 +9,10 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::acknowledging::Acknowledging;
 use super::hub::Change;
 use super::limits::Source;
+use super::verb::Counted;
 use super::{Shared, connection, verb};
 use crate::model::{AccountId, DeviceId, Entry, Millis, Position, limits};
 use crate::protocol::VERSION;
@@ -43,12 +45,13 @@ pub enum Done {
     LoggedIn(u32, Who, usize),
     /// And still is, now that its session can be told to end.
     Confirmed(u32),
-    /// The ends of the mailbox are known, and where the device stands in it.
-    Subscribed(u32, Bounds, Option<Position>),
-    /// Part of the mailbox.
-    Entries(Result<Vec<Arc<Entry>>, StoreError>),
-    /// Nothing that anybody waits for.
-    Nothing,
+    /// The ends of the mailbox are known, and where the device stands in it. It was watched since before they were
+    /// asked for, so that nothing is missed in between.
+    Subscribed(u32, Bounds, Option<Position>, Wakeups),
+    /// Part of the mailbox, for the subscription of this number.
+    Entries(u64, Result<Vec<Arc<Entry>>, StoreError>),
+    /// What was acknowledged is written.
+    Acknowledged,
 }
 
 /// Who a session belongs to.
@@ -83,6 +86,8 @@ impl<S> Drop for Login<S> {
 
 /// Where a device stands in its mailbox.
 struct Mailbox {
+    /// The connection's how many-eth subscription this is: what was read for an earlier one is not for this.
+    subscription: u64,
     epoch: u64,
     /// The newest entry that was sent, or passed over as pruned.
     sent: u64,
@@ -100,9 +105,8 @@ pub struct Session<S: Store> {
     proof: SessionProof,
     logging_in: bool,
     login: Option<Login<S>>,
-    /// From before the mailbox's ends are asked for, so that nothing is missed in between.
-    wakeups: Option<Wakeups>,
     mailbox: Option<Mailbox>,
+    acknowledging: Acknowledging,
     changes: Option<broadcast::Receiver<Change>>,
     /// How long the transparency log is, once it has been read.
     log: Option<watch::Receiver<u64>>,
@@ -129,8 +133,8 @@ impl<S: Store> Session<S> {
             proof,
             logging_in: false,
             login: None,
-            wakeups: None,
             mailbox: None,
+            acknowledging: Acknowledging::default(),
             changes: None,
             log: None,
             turn: verb::blob::Turn::default(),
@@ -173,6 +177,9 @@ impl<S: Store> Session<S> {
             return self.ask_as_nobody(number, verb);
         };
         let who = *who;
+        if let Err(wait) = self.count_request(who, &verb) {
+            return limited(number, wait);
+        }
         let (shared, bulk) = (&self.shared, &self.bulk);
         let pending = match verb {
             Verb::Register { .. } | Verb::Login { .. } => return refuse(number, RefusalCode::Invalid),
@@ -193,11 +200,11 @@ impl<S: Store> Session<S> {
                 let asked = verb::submit::Submit { message, conversation, recipients, blobs, body };
                 verb::submit::submit(shared, who, number, asked)
             }
-            Verb::Subscribe { after } => {
-                self.wakeups = Some(shared.store.watch(who.account));
-                verb::mailbox::subscribe(shared, who, number, after)
-            }
-            Verb::Acknowledge { position } => verb::mailbox::acknowledge(shared, who, position),
+            Verb::Subscribe { after } => verb::mailbox::subscribe(shared, who, number, after),
+            Verb::Acknowledge { position } => match self.acknowledging.take(position) {
+                Some(position) => verb::mailbox::acknowledge(shared, who, position),
+                None => return (None, None),
+            },
             Verb::PutChunk { blob, index } => {
                 if let Err(wait) = self.count_sending(who, 0, bytes) {
                     return limited(number, wait);
@@ -230,6 +237,17 @@ impl<S: Store> Session<S> {
             Verb::Ping => return answer(number, Answer::Done),
         };
         (None, Some(pending))
+    }
+
+    /// Counts a request against those that an account may make in a minute.
+    fn count_request(&self, who: Who, verb: &Verb) -> Result<(), Duration> {
+        let (shared, limits) = (&self.shared, &self.shared.options.limits);
+        let (windows, most) = match verb::counted(verb) {
+            Counted::Elsewhere => return Ok(()),
+            Counted::Question => (&shared.asking, limits.requests),
+            Counted::Change => (&shared.changing, limits.changes),
+        };
+        windows.count(who.account, 1, 0, (most, u64::MAX))
     }
 
     /// Counts what an account sends against what it may send in a minute.
@@ -307,9 +325,11 @@ impl<S: Store> Session<S> {
                 self.logging_in = false;
                 Push::Reply { number, answer: Answer::LoggedIn }
             }
-            Done::Subscribed(number, bounds, after) => self.subscribed(number, bounds, after),
-            Done::Entries(entries) => return (self.read(entries), None),
-            Done::Nothing => return (Vec::new(), None),
+            Done::Subscribed(number, bounds, after, wakeups) => {
+                self.subscribed(number, bounds, after, wakeups)
+            }
+            Done::Entries(subscription, entries) => return (self.read(subscription, entries), None),
+            Done::Acknowledged => return (Vec::new(), self.acknowledge_more()),
         };
         (vec![(push, Bytes::new())], None)
     }
@@ -321,16 +341,21 @@ impl<S: Store> Session<S> {
         }
     }
 
-    fn subscribed(&mut self, number: u32, bounds: Bounds, after: Option<Position>) -> Push {
-        let Some(wakeups) = self.wakeups.take() else {
-            // Two subscriptions at once: the first one's answer took it.
-            return refusal(number, RefusalCode::Invalid);
-        };
+    /// From here on the mailbox is sent from where this subscription begins, and from no earlier one's.
+    fn subscribed(&mut self, number: u32, bounds: Bounds, after: Option<Position>, wakeups: Wakeups) -> Push {
         let Bounds { epoch, pruned, newest } = bounds;
         let known = after.filter(|after| after.epoch == epoch && after.seq <= newest);
         let sent = known.map_or(0, |after| after.seq).max(pruned);
-        self.mailbox = Some(Mailbox { epoch, sent, wakeups, reading: false, live: false });
+        let subscription = self.mailbox.as_ref().map_or(0, |earlier| earlier.subscription + 1);
+        self.mailbox = Some(Mailbox { subscription, epoch, sent, wakeups, reading: false, live: false });
         Push::Reply { number, answer: Answer::Subscribed { oldest: Position { epoch, seq: pruned } } }
+    }
+
+    /// Writes what was acknowledged while the last one was being written.
+    fn acknowledge_more(&mut self) -> Option<Pending> {
+        let who = self.login.as_ref()?.who;
+        let position = self.acknowledging.written()?;
+        Some(verb::mailbox::acknowledge(&self.shared, who, position))
     }
 
     /// Bulky answers that were waiting have been sent, or nearly: others may be read.
@@ -350,11 +375,15 @@ impl<S: Store> Session<S> {
             return None;
         }
         mailbox.reading = true;
-        Some(verb::mailbox::read(&self.shared, account, mailbox.sent, connection::HIGH_WATER / 2))
+        let (subscription, sent) = (mailbox.subscription, mailbox.sent);
+        Some(verb::mailbox::read(&self.shared, account, subscription, sent, connection::HIGH_WATER / 2))
     }
 
-    fn read(&mut self, entries: Result<Vec<Arc<Entry>>, StoreError>) -> Frames {
+    fn read(&mut self, subscription: u64, entries: Result<Vec<Arc<Entry>>, StoreError>) -> Frames {
         let (Some(login), Some(mailbox)) = (&self.login, &mut self.mailbox) else { return Vec::new() };
+        if mailbox.subscription != subscription {
+            return Vec::new();
+        }
         mailbox.reading = false;
         let entries = match entries {
             Ok(entries) => entries,
@@ -405,6 +434,13 @@ impl<S: Store> Session<S> {
                 None => pending().await,
             }
         }
+    }
+}
+
+impl<S: Store> Drop for Session<S> {
+    fn drop(&mut self) {
+        // The last word of who goes: it is queued by being begun.
+        drop(self.acknowledge_more());
     }
 }
 

@@ -42,6 +42,8 @@ impl Scene {
             logins: Windows::new(options.limits.minute),
             registrations: Windows::new(options.limits.hour),
             sending: Windows::new(options.limits.minute),
+            asking: Windows::new(options.limits.minute),
+            changing: Windows::new(options.limits.minute),
         });
         let now = Millis::now();
         let name = AYŞE.account.nickname.clone();

@@ -86,15 +86,16 @@ impl Engine {
     /// Audits for as long as the connection lasts.
     pub(super) async fn audit_always(&self, session: &Session) -> Result<(), Trouble> {
         loop {
-            match self.audit(session).await {
+            let again = match self.audit(session).await {
+                Ok(()) => CHECK,
                 // What the server can't answer now it may answer later.
-                Ok(()) | Err(Trouble::Refused { .. }) => {}
+                Err(Trouble::Refused { retry_after, .. }) => retry_after.unwrap_or(CHECK),
                 Err(trouble) => return Err(trouble),
-            }
+            };
             tokio::select! {
                 () = session.wire.ended() => return Err(Trouble::Lost),
                 () = self.audit.notified() => {}
-                () = tokio::time::sleep(CHECK) => {}
+                () = tokio::time::sleep(again) => {}
             }
         }
     }

@@ -264,9 +264,7 @@ impl Engine {
                     let _ = self.watch_again(&session).await;
                 }
             },
-            async {
-                let _ = self.tell_blocks(&session).await;
-            },
+            async { ended(self.keep_telling_blocks(&session).await) },
             closing,
         );
         let reason = run.await.unwrap_or_else(|_| "the connection broke off".to_owned());

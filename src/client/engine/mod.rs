@@ -68,6 +68,8 @@ pub(super) struct Engine {
     kick: Notify,
     /// There may be something new in the outbox.
     outbox: Notify,
+    /// There may be a block that the server does not know of.
+    blocks: Notify,
     /// A person has decided about a key: what was held may leave.
     decided: Notify,
     /// There may be something new to fetch.
@@ -228,6 +230,7 @@ impl Engine {
             link: watch::Sender::new(Link::Connecting { attempt: 1 }),
             kick: Notify::new(),
             outbox: Notify::new(),
+            blocks: Notify::new(),
             decided: Notify::new(),
             fetches: Notify::new(),
             listening: Notify::new(),
@@ -387,10 +390,23 @@ fn stopped() -> ClientError {
     ClientError::Internal("the client is closed".to_owned())
 }
 
+/// Waits until what was refused for having been asked too often may be asked again. Any other trouble it gives back.
+async fn wait_out(session: &Session, trouble: Trouble) -> Result<(), Trouble> {
+    let Trouble::Refused { code: RefusalCode::Limited, retry_after: Some(wait) } = trouble else {
+        return Err(trouble);
+    };
+    tokio::select! {
+        () = session.wire.ended() => Err(Trouble::Lost),
+        () = tokio::time::sleep(wait) => Ok(()),
+    }
+}
+
 /// The error that a refusal is for whoever asked.
 pub(super) fn refused(code: RefusalCode, retry_after: Option<Duration>) -> ClientError {
     match code {
-        RefusalCode::Limited => limited("the server has been asked too often from your address", retry_after),
+        RefusalCode::Limited => {
+            limited("the server has been asked too often by you or from your address", retry_after)
+        }
         RefusalCode::InviteNeeded => ClientError::InviteNeeded,
         code => ClientError::Refused { reason: refusal(code).to_owned() },
     }

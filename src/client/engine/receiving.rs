@@ -23,7 +23,7 @@ use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nicknam
 use crate::protocol::message::{Answer, Push, Verb};
 
 use super::pool::compute_each;
-use super::{Engine, Keys, Me, Person, Session, Trouble, audit, lock, notice};
+use super::{Engine, Keys, Me, Person, Session, Trouble, audit, lock, notice, wait_out};
 
 /// Envelopes, and bytes of them, that are opened together.
 const BATCH: usize = 128;
@@ -158,7 +158,14 @@ impl Engine {
         let mut people: HashMap<AccountId, Arc<Person>> = HashMap::new();
         for (account, device) in senders {
             if device != self.me.device {
-                people.extend(self.sender(session, account, device).await?.map(|person| (account, person)));
+                // Mail is not given up, nor the connection, for having asked too often.
+                let sender = loop {
+                    match self.sender(session, account, device).await {
+                        Err(trouble) => wait_out(session, trouble).await?,
+                        sender => break sender?,
+                    }
+                };
+                people.extend(sender.map(|person| (account, person)));
             }
         }
         let names: Vec<(DeviceId, MessageId)> =

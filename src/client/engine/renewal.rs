@@ -36,15 +36,20 @@ impl Engine {
                     _ => old,
                 }
             };
+            let mut again = CHECK;
             if due {
-                self.replace_key(session).await?;
+                match self.replace_key(session).await {
+                    // It is made, and published when the server takes it.
+                    Err(Trouble::Refused { retry_after, .. }) => again = retry_after.unwrap_or(CHECK),
+                    replaced => drop(replaced?),
+                }
             }
             // What has not been fetched may be sealed for an old key.
             let drained = *progress.borrow_and_update();
             if drained.drained {
                 self.destroy_old_keys().await?;
             }
-            let mut due = Box::pin(tokio::time::sleep(CHECK));
+            let mut due = Box::pin(tokio::time::sleep(again));
             loop {
                 tokio::select! {
                     biased;
@@ -59,7 +64,7 @@ impl Engine {
         }
     }
 
-    /// Replaces the message key now; whether the server took the new one.
+    /// Replaces the message key now; whether the server took the new one. One that it takes later is kept until then.
     pub(super) async fn replace_key(&self, session: &Session) -> Result<bool, Trouble> {
         let _alone = self.renewing.lock().await;
         let profile = lock(&self.profile).clone();
@@ -119,7 +124,6 @@ impl Engine {
                 tracing::warn!("the server refused a new message key");
                 Ok(false)
             }
-            Err(Trouble::Refused { .. }) => Ok(false),
             Err(trouble) => Err(trouble),
         }
     }

@@ -57,9 +57,11 @@ impl<T: Fn(&str)> Reader<T> {
     async fn take(&mut self, job: Job, one: CancellationToken) {
         let Job { what, named, done } = job;
         let floor = self.floor.clone();
+        // In this order: a note that is stopped has no more to play, as has one that was heard to its end.
         let end = tokio::select! {
-            outcome = self.perform(&what, named) => End::Over(outcome),
+            biased;
             () = one.cancelled() => End::Over(Outcome::Stopped),
+            outcome = self.perform(&what, named) => End::Over(outcome),
             () = taken(&floor), if !matches!(what, What::Mark) => End::Interrupted,
         };
         let played = {
