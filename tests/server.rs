@@ -519,7 +519,9 @@ async fn chunks_that_are_waited_for_come_as_they_are_put_and_hold_up_nothing() {
 async fn who_comes_and_goes_is_told_to_who_asked() {
     let served = Served::start().await;
     let (mut ayşe, burak) = friends(&served).await;
-    let Ok(Answer::Online { accounts, more: false }) = ayşe.ask(Verb::WatchPresence, b"").await else { panic!() };
+    let Ok(Answer::Online { accounts, more: false }) = ayşe.ask(Verb::WatchPresence, b"").await else {
+        panic!()
+    };
     assert!(accounts.contains(&BURAK.account()) && accounts.contains(&AYŞE.account()));
     drop(burak);
     let gone = Push::Presence { account: BURAK.account(), online: false };
