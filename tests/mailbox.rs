@@ -141,13 +141,7 @@ fn a_mailbox_of_a_new_epoch_is_read_again_and_nothing_is_shown_twice() {
         let _ = std::fs::remove_file(server.data().join(format!("server.db{suffix}")));
     }
     std::fs::rename(&backup, database(&server)).unwrap();
-    let connection = Connection::open(database(&server)).unwrap();
-    assert_eq!(
-        connection.execute("UPDATE meta SET value = randomblob(7) WHERE name = 'epoch'", []).unwrap(),
-        1
-    );
-    drop(connection);
-    server.restart_on_same_port();
+    server.restart_restored();
     let history = |profile: &Profile| -> Vec<String> {
         let messages = profile.run(["history", "--json"]).json();
         let texts = messages.iter().filter(|message| message["kind"] == "text");
@@ -159,4 +153,35 @@ fn a_mailbox_of_a_new_epoch_is_read_again_and_nothing_is_shown_twice() {
     assert_eq!(told.iter().filter(|line| !line.starts_with('[')).collect::<Vec<_>>(), ["altı"]);
     assert!(told.iter().any(|line| line.starts_with("[1 message from ayşe did not arrive")), "{told:?}");
     assert_eq!(history(&burak), ["bir", "iki", "üç", "dört", "altı"]);
+}
+
+#[test]
+fn a_restored_server_gives_everybody_what_comes_afterwards() {
+    for told_so in [false, true] {
+        let mut server = Server::start();
+        let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+        let send = |texts: &[&str]| texts.iter().for_each(|text| drop(ayşe.send("burak", text)));
+        send(&["bir", "iki", "üç"]);
+        assert_eq!(told(&burak), ["bir", "iki", "üç"]);
+        server.stop();
+        let backup = server.backup();
+        server.restart_on_same_port();
+        send(&["dört", "beş"]);
+        assert_eq!(told(&burak), ["dört", "beş"], "he has read further than the backup goes");
+        server.stop();
+        if told_so {
+            server.restore_as_such(backup)
+        } else {
+            server.restore(backup)
+        }
+        send(&["altı", "yedi", "sekiz"]);
+        let told = told(&burak);
+        let texts: Vec<_> = told.iter().filter(|line| !line.starts_with('[')).collect();
+        if told_so {
+            assert_eq!(texts, ["altı", "yedi", "sekiz"]);
+            assert_eq!(self::told(&burak), [""; 0], "each once");
+        } else {
+            assert_eq!(texts, ["sekiz"], "the others stand in places that he has read");
+        }
+    }
 }

@@ -23,6 +23,9 @@ use tellal::model::{MessageId, Millis, Position, Wrap, limits, to_cbor};
 use tellal::protocol::frame;
 use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Request, Verb};
 use tellal::server::Options;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 static AYŞE: LazyLock<Person> = LazyLock::new(|| Person::new("ayşe"));
 static BURAK: LazyLock<Person> = LazyLock::new(|| Person::new("burak"));
@@ -66,6 +69,35 @@ async fn offline_mail_waits_across_a_restart_and_is_read_from_the_cursor() {
     let mut burak = Raw::login(served.address, &BURAK).await;
     let ahead = Position { seq: 99, ..second };
     assert_eq!(burak.read_mailbox(Some(ahead)).await.len(), 3, "a cursor from a lost future");
+}
+
+#[tokio::test]
+async fn a_subscription_gets_nothing_that_was_read_for_an_earlier_one() {
+    const SUBSCRIPTIONS: u64 = 60;
+    const ENTRIES: u64 = 40;
+    let served = Served::start().await;
+    let (mut ayşe, mut burak) = friends(&served).await;
+    for _ in 0..ENTRIES {
+        assert!(ayşe.ask(BURAK.submit(id()), &[7; 9_000]).await.is_ok());
+    }
+    // None is waited for: most begin while something is being read for the one before.
+    for _ in 0..SUBSCRIPTIONS {
+        burak.send(Verb::Subscribe { after: None }, b"").await;
+    }
+    let (mut subscribed, mut next) = (0, 1);
+    loop {
+        match burak.pushed().await.unwrap().0 {
+            Push::Reply { answer: Answer::Subscribed { .. }, .. } => (subscribed, next) = (subscribed + 1, 1),
+            Push::Delivery { position, .. } => {
+                assert_eq!(position.seq, next, "of subscription {subscribed}");
+                next += 1;
+            }
+            Push::Drained { .. } if subscribed == SUBSCRIPTIONS => break,
+            Push::Drained { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(next, ENTRIES + 1, "the last one gets all of it");
 }
 
 #[tokio::test]
@@ -490,7 +522,9 @@ async fn chunks_that_are_waited_for_come_as_they_are_put_and_hold_up_nothing() {
 async fn who_comes_and_goes_is_told_to_who_asked() {
     let served = Served::start().await;
     let (mut ayşe, burak) = friends(&served).await;
-    let Ok(Answer::Online { accounts }) = ayşe.ask(Verb::WatchPresence, b"").await else { panic!() };
+    let Ok(Answer::Online { accounts, more: false }) = ayşe.ask(Verb::WatchPresence, b"").await else {
+        panic!()
+    };
     assert!(accounts.contains(&BURAK.account()) && accounts.contains(&AYŞE.account()));
     drop(burak);
     let gone = Push::Presence { account: BURAK.account(), online: false };
@@ -591,6 +625,10 @@ async fn who_does_not_log_in_in_time_is_sent_away() {
     let served = Served::start_with(options).await;
     let mut nobody = Raw::connect(served.address).await;
     assert_eq!(nobody.pushed().await.unwrap().0, goodbye(GoodbyeReason::TimedOut));
+    // Nor does a handshake that was begun last any longer: nothing can be said in it yet.
+    let mut slow = TcpStream::connect(served.address).await.unwrap();
+    slow.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).await.unwrap();
+    assert_eq!(timeout(Duration::from_secs(30), slow.read(&mut [0; 16])).await.unwrap().unwrap_or(0), 0);
     let options = Options { idle: Duration::from_millis(200), ..Options::default() };
     let served = Served::start_with(options).await;
     let mut silent = Raw::register(served.address, &AYŞE).await;

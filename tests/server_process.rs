@@ -68,6 +68,56 @@ fn its_log_holds_no_words_no_keys_and_no_invitations() {
 }
 
 #[test]
+fn a_second_server_on_its_folder_is_refused_and_it_goes_on() {
+    let server = Server::start();
+    for more in [&[][..], &["--restored"]] {
+        let second = server.beside([&["--listen", "127.0.0.1:0"], more].concat());
+        assert_eq!((second.code(), &*second.stdout), (1, ""), "{second:?}");
+        let said = second.stderr.lines().last().unwrap();
+        assert!(said.starts_with("tellal: another server uses ") && said.contains("--data"), "{said}");
+    }
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    ayşe.send("burak", "merhaba");
+    assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "merhaba".to_owned())]);
+}
+
+#[test]
+fn nothing_is_restored_where_there_is_no_store() {
+    let mut server = Server::start();
+    server.stop();
+    std::fs::remove_file(server.data().join("server.db")).unwrap();
+    let finished = server.beside(["--restored", "--listen", "127.0.0.1:0"]);
+    assert!(finished.failure().contains("there is no server's data in "), "{finished:?}");
+}
+
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "sums that overflow panic in debug builds alone")]
+fn it_ends_when_nothing_can_be_written_any_more_and_says_so() {
+    let mut server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    server.stop();
+    let set_newest = |server: &Server, newest: i64| {
+        let connection = rusqlite::Connection::open(server.data().join("server.db")).unwrap();
+        let changed = connection.execute("UPDATE account SET newest = ? WHERE nickname = 'burak'", [newest]);
+        assert_eq!(changed.unwrap(), 1);
+    };
+    // A damaged row: there is no number behind this one, and the thread that writes dies of it.
+    set_newest(&server, -1);
+    server.restart_on_same_port();
+    let mut following = ayşe.start(["receive", "--follow", "--mute"]);
+    let _sending = ayşe.start(["--mute", "send", "burak", "merhaba"]);
+    let (code, log) = server.ends();
+    assert_eq!(code, Some(1), "{log}");
+    let said = log.lines().last().unwrap();
+    assert!(said.starts_with("tellal: the store has stopped working: ") && said.contains("again"), "{log}");
+    // It comes back, and nothing was lost.
+    set_newest(&server, 0);
+    server.restart_on_same_port();
+    assert_eq!(burak.wait_for_texts(), [("ayşe".to_owned(), "merhaba".to_owned())]);
+    following.kill();
+}
+
+#[test]
 fn it_speaks_tls_1_3_and_nothing_older() {
     let server = Server::start();
     let shakes = |version: &str| {

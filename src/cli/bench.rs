@@ -337,6 +337,10 @@ per_address_and_hour = 1000000
 messages_per_minute = 100000000
 mib_per_minute = 1000000
 
+[requests]
+per_minute = 100000000
+changes_per_minute = 100000000
+
 [storage]
 mailbox_mib = 100000
 blobs_mib = 100000

@@ -37,6 +37,9 @@ pub struct Args {
     /// Show what is allowed, by the file and by default, and end
     #[arg(long)]
     check_config: bool,
+    /// Say that the folder was restored from a backup: clients read their mailboxes anew. For the first start after it
+    #[arg(long)]
+    restored: bool,
     /// Certificate chain (PEM) to show instead of one of the server's own making
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -114,7 +117,7 @@ pub async fn main(args: Args, json: bool) -> ExitCode {
 /// Serves until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// When the server can't start, or could not close its store.
+/// When the server can't start, its store stops working, or could not be closed.
 pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
     let data = args.data.map_or_else(default_data, Ok)?;
     if let Some(Action::Invite { uses, days }) = args.action {
@@ -124,6 +127,9 @@ pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
     if args.check_config {
         return show(&config, source.as_deref(), json);
     }
+    if args.restored {
+        has_store(&data)?;
+    }
     make_private_folder(&data)?;
     raise_open_files(&config);
     let _lock = lock(&data)?;
@@ -132,6 +138,9 @@ pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
         _ => tls::from_folder(&data)?,
     };
     let log = server::LogSigner::from_folder(&data)?;
+    if args.restored {
+        begin_epoch(&data)?;
+    }
     let store = SqliteStore::open_with(&data, config.quotas()).with_context(|| {
         format!("can't open the store in {}: is there space and may I write?", data.display())
     })?;
@@ -145,9 +154,7 @@ pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
     let listening = Listening { kind: "listening", address: address.to_string(), fingerprint };
     put(json, &listening, || format!("listening on {address}, fingerprint {}\n", listening.fingerprint))?;
     tracing::info!(%address, data = %data.display(), "serving");
-    server::run(listener, store, identity.config, log, config.options(), shutdown)
-        .await
-        .context("the store could not be closed in good order: the next start will repair it")
+    Ok(server::run(listener, store, identity.config, log, config.options(), shutdown).await?)
 }
 
 /// What the named file says, or the one in the folder, or the defaults; and which file it was.
@@ -189,9 +196,7 @@ fn put<T: Serialize>(json: bool, object: &T, text: impl FnOnce() -> String) -> i
 
 /// Makes an invitation beside a server that runs, or before it first does.
 async fn invite(data: &Path, uses: u32, days: u64, json: bool) -> anyhow::Result<()> {
-    if !data.join("server.db").exists() {
-        bail!("there is no server's data in {}: say with --data where it is", data.display());
-    }
+    has_store(data)?;
     let store =
         SqliteStore::open(data).with_context(|| format!("can't open the store in {}", data.display()))?;
     let token = invite::generate();
@@ -200,6 +205,25 @@ async fn invite(data: &Path, uses: u32, days: u64, json: bool) -> anyhow::Result
     store.close().await?;
     let invitation = Invitation { kind: "invitation", invitation: token, uses, expires_at };
     Ok(put(json, &invitation, || format!("{}\n", invitation.invitation))?)
+}
+
+/// What was restored is no continuation of what clients have seen: without a new epoch they would ask for what
+/// comes behind the places that they know, and pass over new mail that was given those places.
+fn begin_epoch(data: &Path) -> anyhow::Result<()> {
+    SqliteStore::begin_epoch(data)
+        .with_context(|| format!("can't write to the store in {}", data.display()))?;
+    tracing::warn!(
+        "restored from a backup: mailboxes begin a new epoch, and clients read them anew; leave --restored out from \
+         the next start on"
+    );
+    Ok(())
+}
+
+fn has_store(data: &Path) -> anyhow::Result<()> {
+    if !data.join("server.db").exists() {
+        bail!("there is no server's data in {}: say with --data where it is", data.display());
+    }
+    Ok(())
 }
 
 /// Every connection is an open file, and the usual limit is for programs that have few.

@@ -88,7 +88,7 @@ pub fn open_group(
     index: u32,
     group: &Bytes,
 ) -> Result<Chunk, CannotOpen> {
-    if group.len() > limits::FRAME {
+    if group.len() > limits::BODY {
         return Err(CannotOpen);
     }
     let mut token = group.clone();

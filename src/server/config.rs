@@ -21,6 +21,8 @@ pub struct Config {
     pub registration: Registration,
     /// How much one account may send.
     pub sending: Sending,
+    /// How much one account may ask.
+    pub requests: Requests,
     /// How much is kept for one account.
     pub storage: Storage,
 }
@@ -77,6 +79,16 @@ pub struct Sending {
     pub mib_per_minute: NonZeroU32,
 }
 
+/// How much one account may ask.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Requests {
+    /// In a minute, beside messages: questions, and chunks of voice notes put or fetched.
+    pub per_minute: NonZeroU32,
+    /// In a minute, of those that change what is kept: keys, records, blocks, voice notes sealed or dropped.
+    pub changes_per_minute: NonZeroU32,
+}
+
 /// How much is kept for one account.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -118,6 +130,12 @@ impl Default for Registration {
 impl Default for Sending {
     fn default() -> Self {
         Self { messages_per_minute: nonzero(1_200), mib_per_minute: nonzero(256) }
+    }
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self { per_minute: nonzero(30_000), changes_per_minute: nonzero(600) }
     }
 }
 
@@ -197,6 +215,8 @@ impl Config {
                 invited: self.registration.who == Who::Invited,
                 messages: self.sending.messages_per_minute.get(),
                 bytes: mib(self.sending.mib_per_minute),
+                requests: self.requests.per_minute.get(),
+                changes: self.requests.changes_per_minute.get(),
                 ..Limits::default()
             },
             ..Options::default()

@@ -26,6 +26,10 @@ pub struct Limits {
     pub messages: u32,
     /// Bytes of an account, of messages and chunks with their heads, in a minute.
     pub bytes: u64,
+    /// Requests of an account in a minute, beside messages: questions, and chunks put or fetched.
+    pub requests: u32,
+    /// Requests of an account in a minute that change what is kept: keys, records, blocks, blobs sealed or dropped.
+    pub changes: u32,
     /// What counts as a minute.
     pub minute: Duration,
     /// What counts as an hour.
@@ -42,6 +46,8 @@ impl Default for Limits {
             invited: false,
             messages: 1_200,
             bytes: 256 * 1024 * 1024,
+            requests: 30_000,
+            changes: 600,
             minute: Duration::from_secs(60),
             hour: Duration::from_secs(3600),
         }

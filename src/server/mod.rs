@@ -9,10 +9,13 @@
 //! - `limits`: counting what is done, against what is allowed
 //! - `socket`: a socket that bounds a handshake
 //! - `hub`: who is connected
+//! - `watching`: telling who asked who is connected
 //! - `connection`: bytes in and out of one connection, and its one task
 //! - `session`: what a connection may ask, and where it stands in its mailbox
+//! - `acknowledging`: what a connection says it has, written one word after another
 //! - `verb`: one file for each thing that can be asked
 
+mod acknowledging;
 pub mod config;
 mod connection;
 mod hub;
@@ -22,6 +25,7 @@ mod session;
 mod socket;
 pub mod tls;
 mod verb;
+mod watching;
 
 use std::io;
 use std::sync::Arc;
@@ -78,12 +82,29 @@ struct Shared<S> {
     logins: Windows<Source>,
     registrations: Windows<Source>,
     sending: Windows<AccountId>,
+    asking: Windows<AccountId>,
+    changing: Windows<AccountId>,
 }
 
-/// Serves until `shutdown` is cancelled, then finishes what is under way and closes the store.
+/// Why serving came to another end than the one that was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The store can do nothing more.
+    #[error(
+        "the store has stopped working: what was accepted is kept, and nothing more can be; start the server again, \
+         and report what it has logged"
+    )]
+    StoreBroken,
+    /// The store can't be closed.
+    #[error("the store could not be closed in good order, the next start will repair it: {0}")]
+    Closing(#[from] StoreError),
+}
+
+/// Serves until `shutdown` is cancelled, then finishes what is under way and closes the store. When the store stops
+/// working it cancels `shutdown` itself: a server that can only refuse is better seen to have ended.
 ///
 /// # Errors
-/// When the store can't be closed. A connection that fails ends alone.
+/// When the store has stopped working, or can't be closed. A connection that fails ends alone.
 pub async fn run<S: Store>(
     listener: TcpListener,
     store: S,
@@ -91,7 +112,7 @@ pub async fn run<S: Store>(
     log: LogSigner,
     options: Options,
     shutdown: CancellationToken,
-) -> Result<(), StoreError> {
+) -> Result<(), ServeError> {
     let Options { limits, .. } = options;
     let shared = Arc::new(Shared {
         store,
@@ -102,14 +123,25 @@ pub async fn run<S: Store>(
         logins: Windows::new(limits.minute),
         registrations: Windows::new(limits.hour),
         sending: Windows::new(limits.minute),
+        asking: Windows::new(limits.minute),
+        changing: Windows::new(limits.minute),
     });
     let gate = Gate::new(&limits);
     let acceptor = TlsAcceptor::from(tls);
     let connections = TaskTracker::new();
     let pruning = tokio::spawn(prune(Arc::clone(&shared)));
+    let broken = shared.store.broken();
+    tokio::pin!(broken);
+    let mut ended = Ok(());
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
+            () = &mut broken => {
+                tracing::error!("the store has stopped working");
+                ended = Err(ServeError::StoreBroken);
+                shutdown.cancel();
+                break;
+            }
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -145,7 +177,7 @@ pub async fn run<S: Store>(
     pruning.abort();
     let closed = shared.store.close().await;
     tracing::info!("stopped");
-    closed
+    ended.and(closed.map_err(ServeError::from))
 }
 
 /// Whether the error speaks of this process's or machine's limits, not of the one connection.

@@ -262,7 +262,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Arc<Entry>>, StoreError>> + Send;
 
     /// The device has everything up to here. A position of another epoch, or before an earlier one, says
-    /// nothing. It may wait a little, to be written together with others: nothing is lost without it.
+    /// nothing. It may wait a little, to be written together with others: nothing is lost without it. It is queued
+    /// when it is called, not when its future is polled.
     fn acknowledge(
         &self,
         device: DeviceId,
@@ -343,6 +344,9 @@ pub trait Store: Send + Sync + 'static {
     /// Removes what every device has acknowledged, what is older than the retention time, and blobs that
     /// nothing refers to any more.
     fn prune(&self, now: Millis) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Resolves when the store can do nothing more though nobody has closed it: who serves from it has to end.
+    fn broken(&self) -> impl Future<Output = ()> + Send + 'static;
 
     /// Finishes what was asked, and closes. Later calls fail.
     fn close(&self) -> impl Future<Output = Result<(), StoreError>> + Send;

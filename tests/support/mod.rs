@@ -281,6 +281,19 @@ impl Server {
         self.restart_on_same_port();
     }
 
+    /// The same, telling it so.
+    pub fn restore_as_such(&mut self, copy: TempDir) {
+        self.data = copy;
+        self.restart_restored();
+    }
+
+    /// Starts it again, telling it that its folder was restored.
+    pub fn restart_restored(&mut self) {
+        self.options.push("--restored".into());
+        self.restart_on_same_port();
+        self.options.pop();
+    }
+
     /// Runs `tellal server` with these arguments on its folder to its end, beside it.
     pub fn beside<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Finished {
         let mut command = tellal();
@@ -330,6 +343,13 @@ impl Server {
         let status = self.running.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", self.running.stderr());
         self.running.stderr().to_owned()
+    }
+
+    /// Waits until it ends by itself: its exit code, and what it logged.
+    pub fn ends(&mut self) -> (Option<i32>, String) {
+        while self.running.line().is_some() {}
+        let status = self.running.child.wait().unwrap();
+        (status.code(), self.running.stderr().to_owned())
     }
 
     /// Starts it again on the same folder and the same port, and waits until it is ready. One that still runs is

@@ -86,15 +86,16 @@ impl Engine {
     /// Audits for as long as the connection lasts.
     pub(super) async fn audit_always(&self, session: &Session) -> Result<(), Trouble> {
         loop {
-            match self.audit(session).await {
+            let again = match self.audit(session).await {
+                Ok(()) => CHECK,
                 // What the server can't answer now it may answer later.
-                Ok(()) | Err(Trouble::Refused { .. }) => {}
+                Err(Trouble::Refused { retry_after, .. }) => retry_after.unwrap_or(CHECK),
                 Err(trouble) => return Err(trouble),
-            }
+            };
             tokio::select! {
                 () = session.wire.ended() => return Err(Trouble::Lost),
                 () = self.audit.notified() => {}
-                () = tokio::time::sleep(CHECK) => {}
+                () = tokio::time::sleep(again) => {}
             }
         }
     }
@@ -211,7 +212,7 @@ impl Engine {
         loop {
             let next = from + leaves.len() as u64;
             let (answer, body) = session.wire.ask(Verb::ReadLog { from: next }).await?;
-            let Answer::Log { checkpoint } = answer else { return Err(Trouble::Lost) };
+            let Answer::Log { checkpoint } = answer else { return Err(Trouble::Strange) };
             let (Ok(head), Some(more)) = (key.verify(&checkpoint), Leaf::all(&body)) else {
                 self.contradicts().await?;
                 return Ok(None);
@@ -503,11 +504,13 @@ impl Engine {
             return Ok(false);
         }
         let verb = Verb::ProveGrowth { from: known.head.size, to: head.size };
-        let Answer::LogGrowth { proof } = session.wire.ask(verb).await?.0 else { return Err(Trouble::Lost) };
+        let Answer::LogGrowth { proof } = session.wire.ask(verb).await?.0 else {
+            return Err(Trouble::Strange);
+        };
         let grown = proof::has_grown(&known.head, &head, &proof);
         let nickname = self.me.nickname.clone();
         let verb = Verb::ProveLeaf { nickname, size: head.size };
-        let Answer::LogLeaf { leaf } = session.wire.ask(verb).await?.0 else { return Err(Trouble::Lost) };
+        let Answer::LogLeaf { leaf } = session.wire.ask(verb).await?.0 else { return Err(Trouble::Strange) };
         let Some(leaf) = leaf else { return Ok(false) };
         let bytes = <[u8; Leaf::SIZE]>::try_from(leaf.leaf.as_slice());
         let mine =

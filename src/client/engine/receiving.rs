@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rayon::prelude::*;
 use rusqlite::Transaction;
 use tokio::time::interval;
 
@@ -23,7 +22,8 @@ use crate::crypto::envelope::{
 use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position, Wrap, limits};
 use crate::protocol::message::{Answer, Push, Verb};
 
-use super::{Engine, Keys, Me, Person, Session, Trouble, audit, compute, lock, notice};
+use super::pool::compute_each;
+use super::{Engine, Keys, Me, Person, Session, Trouble, audit, lock, notice, wait_out};
 
 /// Envelopes, and bytes of them, that are opened together.
 const BATCH: usize = 128;
@@ -141,9 +141,8 @@ impl Engine {
                     });
                 }
                 Some(Push::Drained { position }) => self.drained(session, position).await?,
-                Some(Push::Presence { account, online }) => {
-                    self.note_presence(session, account, online).await?;
-                }
+                Some(Push::Reply { number, answer }) => self.note_list(session, number, answer),
+                Some(Push::Presence { account, online }) => self.note_presence(account, online),
                 Some(Push::LogGrown { .. }) => self.audit.notify_one(),
                 // Nothing else is pushed after a login; what a newer server adds is not for this program.
                 _ => {}
@@ -158,7 +157,14 @@ impl Engine {
         let mut people: HashMap<AccountId, Arc<Person>> = HashMap::new();
         for (account, device) in senders {
             if device != self.me.device {
-                people.extend(self.sender(session, account, device).await?.map(|person| (account, person)));
+                // Mail is not given up, nor the connection, for having asked too often.
+                let sender = loop {
+                    match self.sender(session, account, device).await {
+                        Err(trouble) => wait_out(session, trouble).await?,
+                        sender => break sender?,
+                    }
+                };
+                people.extend(sender.map(|person| (account, person)));
             }
         }
         let names: Vec<(DeviceId, MessageId)> =
@@ -170,14 +176,11 @@ impl Engine {
         let keys = lock(&self.message_keys).clone();
         let me = Recipient { account: self.me.account, device: self.me.device };
         let own = self.device_key.clone();
-        let opened = compute(move || {
-            let work = batch.into_par_iter().zip(known);
-            work.map(|(arrived, known)| {
-                let person = people.get(&arrived.delivered.sender);
-                let outcome = open(&arrived, known, me, &own, person, &keys);
-                (arrived, outcome)
-            })
-            .collect::<Vec<_>>()
+        let batch = batch.into_iter().zip(known).collect();
+        let opened = compute_each(batch, move |(arrived, known): (Arrived, Option<EnvelopeHash>)| {
+            let person = people.get(&arrived.delivered.sender);
+            let outcome = open(&arrived, known, me, &own, person, &keys);
+            (arrived, outcome)
         })
         .await?;
         let live = opened.iter().any(|(_, outcome)| match outcome {

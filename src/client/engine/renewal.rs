@@ -26,20 +26,30 @@ impl Engine {
                 self.resume_rekey(session).await?;
             }
             let age = self.message_key_age();
-            let (begun, old) = {
+            let due = {
                 let profile = lock(&self.profile);
                 let old = Millis::now().since(profile.message_key_from) > age;
-                (matches!(profile.pending, Some(Pending::MessageKey { .. })), old)
+                match profile.pending {
+                    Some(Pending::MessageKey { .. }) => true,
+                    // Its key would hang beneath a device that is about to go.
+                    Some(Pending::Rekey { .. }) => false,
+                    _ => old,
+                }
             };
-            if begun || old {
-                self.replace_key(session).await?;
+            let mut again = CHECK;
+            if due {
+                match self.replace_key(session).await {
+                    // It is made, and published when the server takes it.
+                    Err(Trouble::Refused { retry_after, .. }) => again = retry_after.unwrap_or(CHECK),
+                    replaced => drop(replaced?),
+                }
             }
             // What has not been fetched may be sealed for an old key.
             let drained = *progress.borrow_and_update();
             if drained.drained {
                 self.destroy_old_keys().await?;
             }
-            let mut due = Box::pin(tokio::time::sleep(CHECK));
+            let mut due = Box::pin(tokio::time::sleep(again));
             loop {
                 tokio::select! {
                     biased;
@@ -54,12 +64,17 @@ impl Engine {
         }
     }
 
-    /// Replaces the message key now; whether the server took the new one.
+    /// Replaces the message key now; whether the server took the new one. One that it takes later is kept until then.
     pub(super) async fn replace_key(&self, session: &Session) -> Result<bool, Trouble> {
         let _alone = self.renewing.lock().await;
         let profile = lock(&self.profile).clone();
         let (record, key, from) = match profile.pending {
             Some(Pending::MessageKey { record, key, from }) => (record, key, from),
+            Some(Pending::Rekey { .. }) => {
+                let reason =
+                    "new keys for everything are about to take the old ones' places: run `tellal rekey`";
+                return Err(ClientError::Refused { reason: reason.to_owned() }.into());
+            }
             _ => self.make_key(profile.message_key).await?,
         };
         self.publish(session, record, key, from).await
@@ -109,7 +124,6 @@ impl Engine {
                 tracing::warn!("the server refused a new message key");
                 Ok(false)
             }
-            Err(Trouble::Refused { .. }) => Ok(false),
             Err(trouble) => Err(trouble),
         }
     }

@@ -13,7 +13,7 @@ use crate::model::{AccountId, DeviceId, Entry, EnvelopeHash, MessageId, Wrap, fr
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
-    /// Over the size of a frame.
+    /// Over what fits into a frame with any head: [`limits::BODY`].
     #[error("an envelope over the size limit")]
     TooLarge,
     /// Parts that don't fit, or a header that is not the deterministic encoding of one.
@@ -113,7 +113,7 @@ pub struct Opened {
 /// # Errors
 /// [`ParseError`] for anything but an envelope of version 1 with no byte too many.
 pub fn parse(body: &Bytes) -> Result<Parsed, ParseError> {
-    if body.len() > limits::FRAME {
+    if body.len() > limits::BODY {
         return Err(ParseError::TooLarge);
     }
     let mut token = body.clone();

@@ -14,17 +14,24 @@ pub fn subscribe<S: Store>(
     after: Option<Position>,
 ) -> Pending {
     let shared = Arc::clone(shared);
+    let wakeups = shared.store.watch(who.account);
     Box::pin(async move {
         match shared.store.bounds(who.account).await {
-            Ok(bounds) => Done::Subscribed(number, bounds, after),
+            Ok(bounds) => Done::Subscribed(number, bounds, after, wakeups),
             Err(error) => Done::Refusal(number, error),
         }
     })
 }
 
-pub fn read<S: Store>(shared: &Arc<Shared<S>>, account: AccountId, after: u64, bytes: usize) -> Pending {
+pub fn read<S: Store>(
+    shared: &Arc<Shared<S>>,
+    account: AccountId,
+    subscription: u64,
+    after: u64,
+    bytes: usize,
+) -> Pending {
     let shared = Arc::clone(shared);
-    Box::pin(async move { Done::Entries(shared.store.read(account, after, bytes).await) })
+    Box::pin(async move { Done::Entries(subscription, shared.store.read(account, after, bytes).await) })
 }
 
 pub fn acknowledge<S: Store>(shared: &Arc<Shared<S>>, who: Who, position: Position) -> Pending {
@@ -34,6 +41,6 @@ pub fn acknowledge<S: Store>(shared: &Arc<Shared<S>>, who: Who, position: Positi
             // Nothing is lost by it: the mailbox is pruned later.
             tracing::warn!(%error, "an acknowledgement was not kept");
         }
-        Done::Nothing
+        Done::Acknowledged
     })
 }

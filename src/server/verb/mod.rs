@@ -19,7 +19,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::session::{Done, Pending};
-use crate::protocol::message::{Answer, RefusalCode};
+use crate::protocol::message::{Answer, RefusalCode, Verb};
 use crate::store::StoreError;
 
 /// A refusal's code for a store's error.
@@ -37,6 +37,31 @@ pub fn code(error: &StoreError) -> RefusalCode {
         StoreError::MailboxFull => RefusalCode::MailboxFull,
         StoreError::BlobQuota => RefusalCode::BlobQuota,
         StoreError::Failed(_) => RefusalCode::StorageFailed,
+    }
+}
+
+/// What a request is counted as.
+pub enum Counted {
+    /// As something else, or not at all.
+    Elsewhere,
+    /// As a question.
+    Question,
+    /// As a change to what is kept, which takes a commit.
+    Change,
+}
+
+/// What a request is counted as, beside what it carries.
+pub fn counted(verb: &Verb) -> Counted {
+    match verb {
+        // Messages are counted as such; acknowledgements are put together; a ping is answered out of hand.
+        Verb::Submit { .. } | Verb::Acknowledge { .. } | Verb::Ping => Counted::Elsewhere,
+        Verb::PublishMessageKey { .. }
+        | Verb::PublishRecord { .. }
+        | Verb::Block { .. }
+        | Verb::Unblock { .. }
+        | Verb::SealBlob { .. }
+        | Verb::DropBlob { .. } => Counted::Change,
+        _ => Counted::Question,
     }
 }
 

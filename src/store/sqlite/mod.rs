@@ -94,6 +94,16 @@ impl SqliteStore {
         Self::start(folder, database, connection, quotas)
     }
 
+    /// Has the mailboxes in this folder begin a new epoch, because they are no continuation of what clients have seen,
+    /// such as a restored backup: clients read them again from the beginning, and drop what they have. Nothing may
+    /// have the store open.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when there is no store that can be used.
+    pub fn begin_epoch(folder: &Path) -> Result<(), StoreError> {
+        schema::draw_epoch(&schema::open_writer(&folder.join("server.db"))?)
+    }
+
     fn start(
         folder: &Path,
         database: PathBuf,
@@ -402,6 +412,10 @@ impl Store for SqliteStore {
             usage.measure(connection, &blobs)
         })
         .await
+    }
+
+    fn broken(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.writer.broken()
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, Transaction};
 
-use super::apply::NOBODY;
+use super::apply::{ENTRY, NOBODY};
 use crate::model::{AccountId, BlobId, Millis, limits};
 use crate::store::StoreError;
 
@@ -113,8 +113,8 @@ pub fn mailbox(
     transaction
         .prepare_cached("UPDATE account SET pruned = max(pruned, min(?, newest)) WHERE id = ?")?
         .execute((pruned, account.as_bytes()))?;
-    let freed: i64 = entries.iter().map(|(.., bytes)| bytes).sum();
-    Ok((more, freed.cast_unsigned()))
+    let freed: u64 = entries.iter().map(|(.., bytes)| ENTRY + bytes.cast_unsigned()).sum();
+    Ok((more, freed))
 }
 
 /// One step in everything else.

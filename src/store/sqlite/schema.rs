@@ -128,6 +128,12 @@ CREATE TABLE log_hash (
     hash BLOB NOT NULL
 ) STRICT;
 ",
+    "
+-- account.bytes: each entry counts 512 bytes beside its body and wraps.
+UPDATE account SET bytes = (
+    SELECT coalesce(sum(512 + coalesce(length(envelope.body), 0) + length(mailbox.wraps)), 0)
+    FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope WHERE mailbox.account = account.id);
+",
 ];
 
 /// Opens the database for its one writer, making or migrating it.
@@ -143,6 +149,12 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     connection.set_prepared_statement_cache_capacity(64);
     migrate(&mut connection)?;
     Ok(connection)
+}
+
+/// Draws another epoch for the mailboxes.
+pub fn draw_epoch(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute("UPDATE meta SET value = randomblob(7) WHERE name = 'epoch'", [])?;
+    Ok(())
 }
 
 /// Opens the database to move what is in its write-ahead log.

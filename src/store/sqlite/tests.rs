@@ -173,6 +173,50 @@ async fn a_full_mailbox_takes_no_more_until_it_has_room() {
 }
 
 #[tokio::test]
+async fn an_entry_counts_in_its_mailbox_however_small_it_is() {
+    const ENTRIES: u8 = 20;
+    let folder = tempfile::tempdir().unwrap();
+    let quota = u64::from(ENTRIES) * apply::ENTRY;
+    let open =
+        || SqliteStore::open_with(folder.path(), Quotas { mailbox: quota, ..Quotas::default() }).unwrap();
+    let store = open();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let put = async |store: &SqliteStore, number: u8| {
+        let mut asked = submission(&ayşe, &burak, number, b"x");
+        asked.recipients[0].wraps.clear();
+        store.submit(asked).await.map(drop)
+    };
+    for number in 1..=ENTRIES {
+        assert_eq!(put(&store, number).await, Ok(()), "{number}");
+    }
+    assert_eq!(put(&store, 100).await, Err(StoreError::MailboxFull));
+    // What goes gives back as much as it counted.
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    store.acknowledge(burak.device, Position { epoch, seq: 3 }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    for number in 101..=103 {
+        assert_eq!(put(&store, number).await, Ok(()), "{number}");
+    }
+    assert_eq!(put(&store, 104).await, Err(StoreError::MailboxFull));
+    store.close().await.unwrap();
+    drop(store);
+
+    // A store of before entries counted.
+    let connection = schema::open_writer(&folder.path().join("server.db")).unwrap();
+    connection.execute("UPDATE account SET bytes = 40", []).unwrap();
+    connection.pragma_update(None, "user_version", 4).unwrap();
+    drop(connection);
+    let store = open();
+    assert_eq!(put(&store, 104).await, Err(StoreError::MailboxFull), "they count from now on");
+    store.acknowledge(burak.device, Position { epoch, seq: u64::MAX }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    for number in 1..=ENTRIES {
+        assert_eq!(put(&store, number + 200).await, Ok(()), "{number}");
+    }
+    assert_eq!(put(&store, 250).await, Err(StoreError::MailboxFull));
+}
+
+#[tokio::test]
 async fn a_quota_of_blobs_counts_what_is_under_way_and_is_given_back() {
     let folder = tempfile::tempdir().unwrap();
     let open =
@@ -393,15 +437,21 @@ fn acknowledged(folder: &Path, person: &Person) -> u64 {
     seq.cast_unsigned()
 }
 
-#[tokio::test]
-async fn acknowledgements_are_put_together_and_written_when_nothing_else_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path()).unwrap();
-    let (ayşe, burak) = conformance::friends(&store).await;
+/// Two friends; nine messages of the first wait for the second, in this epoch.
+async fn nine_wait(store: &SqliteStore) -> (Person, Person, u64) {
+    let (ayşe, burak) = conformance::friends(store).await;
     for number in 1..=9 {
         store.submit(submission(&ayşe, &burak, number, b"merhaba")).await.unwrap();
     }
     let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    (ayşe, burak, epoch)
+}
+
+#[tokio::test]
+async fn acknowledgements_are_put_together_and_written_when_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak, epoch) = nine_wait(&store).await;
     let up_to = |seq| store.acknowledge(burak.device, Position { epoch, seq });
     // In any order, each is answered and the furthest counts. Nothing else is asked meanwhile.
     let asked: Vec<_> = [3, 7, 5, 1].map(up_to).into();
@@ -422,11 +472,7 @@ async fn acknowledgements_are_put_together_and_written_when_nothing_else_is() {
 async fn what_goes_by_acknowledgements_finds_those_that_were_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path()).unwrap();
-    let (ayşe, burak) = conformance::friends(&store).await;
-    for number in 1..=9 {
-        store.submit(submission(&ayşe, &burak, number, b"merhaba")).await.unwrap();
-    }
-    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    let (_, burak, epoch) = nine_wait(&store).await;
     // None is waited for.
     let up_to = |seq| drop(store.acknowledge(burak.device, Position { epoch, seq }));
     up_to(3);

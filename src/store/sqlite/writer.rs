@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::apply::{Applied, Group, Operation};
 use super::checkpoint::Checkpoints;
@@ -31,7 +32,12 @@ pub type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
 ///
 /// The queue has no bound of its own: it holds no more than each connection may have under way at once.
 #[derive(Clone, Debug)]
-pub struct Writer(Arc<Mutex<Option<Sender<Operation>>>>);
+pub struct Writer {
+    /// Until it is closed.
+    queue: Arc<Mutex<Option<Sender<Operation>>>>,
+    /// The thread has ended, and not because it was closed.
+    broken: CancellationToken,
+}
 
 impl Writer {
     pub fn start(
@@ -44,8 +50,19 @@ impl Writer {
         let (sender, operations) = channel();
         let checkpoints = Checkpoints::start(&mut connection, database)?;
         let thread = std::thread::Builder::new().name("store".to_owned());
-        thread.spawn(move || write(connection, checkpoints, &operations, &watchers, quotas, &log))?;
-        Ok(Self(Arc::new(Mutex::new(Some(sender)))))
+        let broken = CancellationToken::new();
+        // A panic drops it.
+        let alive = broken.clone().drop_guard();
+        thread.spawn(move || {
+            write(connection, checkpoints, &operations, &watchers, quotas, &log);
+            alive.disarm();
+        })?;
+        Ok(Self { queue: Arc::new(Mutex::new(Some(sender))), broken })
+    }
+
+    /// Resolves when nothing will be written any more though nobody has closed it.
+    pub fn broken(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.broken.clone().cancelled_owned()
     }
 
     /// Queues an operation now, and gives the future of its answer.
@@ -56,7 +73,7 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let operation = operation(reply);
         let closing = matches!(operation, Operation::Close(_));
-        let mut sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sender = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = sender.as_ref() {
             // When the thread has ended, the reply's sender is dropped with the operation.
             let _ = queue.send(operation);
@@ -95,7 +112,9 @@ fn write(
         }
         // Before all others: some of those go by what was acknowledged.
         group.splice(..0, acknowledged.take());
-        commit(&mut connection, group, &mut memory, watchers);
+        if !commit(&mut connection, group, &mut memory, watchers) {
+            checkpoints.make_room(&connection);
+        }
         if let Some(size) = memory.log_size() {
             // Committed, or the memory would be empty.
             log.send_if_modified(|known| std::mem::replace(known, size) != size);
@@ -158,15 +177,15 @@ impl Acknowledged {
 }
 
 /// Applies a group and answers. What failed for its own sake is answered with that and leaves no trace;
-/// when the database itself fails, nothing of the group is kept.
+/// when the database itself fails, nothing of the group is kept, and it is false.
 fn commit(
     connection: &mut Connection,
     group: Vec<Operation>,
     memory: &mut super::apply::Memory,
     watchers: &Watchers,
-) {
+) -> bool {
     if group.is_empty() {
-        return;
+        return true;
     }
     let mut applied = Vec::with_capacity(group.len());
     let mut waiting = group.into_iter();
@@ -199,4 +218,5 @@ fn commit(
             operation.refuse(error.clone());
         }
     }
+    result.is_ok()
 }
