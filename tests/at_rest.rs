@@ -194,6 +194,36 @@ fn a_conversation_asks_without_echo_serves_others_and_is_locked_from_outside() {
 }
 
 #[test]
+fn a_process_that_stands_still_keeps_no_profile_open() {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    set(&ayşe, WORDS);
+    let mut chat = Screen::start(&ayşe, &["chat", "burak", "--mute"], &[]);
+    chat.wait_for("passphrase:");
+    chat.type_keys(&format!("{WORDS}\r"));
+    chat.wait_for_cursor("you → burak> ");
+    // Beside it, and stopped at its terminal: more comes than its socket takes.
+    let mut beside = ayşe.start(["receive", "--follow", "--json", "--mute"]);
+    burak.send("ayşe", "merhaba");
+    beside.line().unwrap();
+    beside.signal("STOP");
+    let long = "uzun ".repeat(9_000);
+    for _ in 0..16 {
+        burak.run_with_stdin(["send", "ayşe", "-"], long.as_bytes()).ok();
+    }
+    burak.send("ayşe", "bitti");
+    chat.wait_for("bitti");
+    let locked = ayşe.run(["lock", "--json"]).json();
+    assert_eq!(locked[0]["stopped"], true);
+    // It said so: nobody has the profile open any more.
+    chat.wait_for("the profile is locked now");
+    assert_eq!(chat.finish(), 0);
+    assert_eq!(error(&ayşe.run(["history", "--json"])), "locked");
+    beside.signal("CONT");
+    beside.wait();
+}
+
+#[test]
 fn a_new_passphrase_is_typed_twice() {
     let server = Server::start();
     let ayşe = Profile::register(&server, "ayşe");

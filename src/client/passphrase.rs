@@ -156,18 +156,20 @@ pub async fn lock(home: impl Into<PathBuf>) -> Result<bool, ClientError> {
             None => home.not_registered(),
         });
     }
+    let mut stopped = false;
     loop {
+        // Whoever has it open holds this until its keys are forgotten.
         if home.try_lock()?.is_some() {
-            return Ok(false);
+            return Ok(stopped);
         }
         if let Ok(guest) = Guest::open(&home, Role::Command, broadcast::Sender::new(1)).await?
             && let Ok(done) = guest.call(Command::Lock, bytes::Bytes::new()).await
         {
             done?;
             guest.gone().await;
-            return Ok(true);
+            stopped = true;
         }
-        // It is about to open its socket, or has ended.
+        // It is about to open its socket, or ends.
         tokio::time::sleep(super::standing::MOMENT).await;
     }
 }
