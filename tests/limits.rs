@@ -42,6 +42,23 @@ fn error_code(profile: &Profile, args: &[&str]) -> String {
     object["error"].as_str().unwrap().to_owned()
 }
 
+/// The keys of the configuration file, in the order in which they are shown.
+const EVERY_LIMIT: [&str; 13] = [
+    "total",
+    "per_address",
+    "login_seconds",
+    "idle_seconds",
+    "per_address_and_minute",
+    "who",
+    "per_address_and_hour",
+    "messages_per_minute",
+    "mib_per_minute",
+    "per_minute",
+    "changes_per_minute",
+    "mailbox_mib",
+    "blobs_mib",
+];
+
 #[test]
 fn check_config_shows_every_limit_and_names_the_line_of_what_is_wrong() {
     let server = Server::start_limited("[registration]\nper_address_and_hour = 7\n");
@@ -57,6 +74,16 @@ fn check_config_shows_every_limit_and_names_the_line_of_what_is_wrong() {
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line:?} is not in {shown}");
     }
+    let keys: Vec<&str> =
+        shown.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key).collect();
+    assert_eq!(keys, EVERY_LIMIT);
+    // It is a whole file: elsewhere it says the same.
+    let copy = server.data().join("copy.toml");
+    std::fs::write(&copy, shown).unwrap();
+    let again = server.beside(["--check-config", "--config", copy.to_str().unwrap()]);
+    let values =
+        |shown: &str| shown.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    assert_eq!(values(again.ok()), values(shown));
     let wrong = server.data().join("wrong.toml");
     for (text, line, what) in [
         ("[connections]\ntotal = 3\nper_adress = 3\n", 3, "per_adress"),
@@ -116,6 +143,19 @@ async fn connections_over_the_limit_are_told_when_to_come_again_and_others_go_on
     }
     let texts = [listening.line().unwrap()];
     assert!(texts[0].contains("not now"), "what waited has left: {texts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_in_all_are_limited_too() {
+    let server = Server::start_limited("[connections]\ntotal = 2\n");
+    let held = (Raw::connect(server.address).await, Raw::connect(server.address).await);
+    let Err(goodbye) = Raw::try_connect(server.address).await else { panic!("one too many was let in") };
+    assert!(matches!(goodbye, Push::Goodbye { reason: GoodbyeReason::Limited, .. }), "{goodbye:?}");
+    drop(held);
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    while Raw::try_connect(server.address).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "nobody is let in again");
+    }
 }
 
 fn is_closed(mut socket: &TcpStream) -> bool {

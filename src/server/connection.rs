@@ -276,7 +276,8 @@ impl<S: Store> Connection<S> {
         let limit = self.shared.options.drain;
         let answers = async {
             while let Some((done, _)) = self.pending.next().await {
-                let (pushes, _) = self.session.done(done);
+                let (pushes, more) = self.session.done(done);
+                self.begin(more, 0);
                 self.session.sent();
                 for (head, body) in &pushes {
                     self.put_with(head, body);

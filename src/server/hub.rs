@@ -54,9 +54,13 @@ impl Hub {
         token
     }
 
-    /// A device is its account's no longer: its session, if there is one, is told to end.
-    pub fn end(&self, account: AccountId, device: DeviceId) {
+    /// A device is its account's no longer: its session, if there is one, is told to end, unless it is this one.
+    pub fn end(&self, account: AccountId, device: DeviceId, but: Option<&CancellationToken>) {
         let mut online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was replaced is not the device's session any more.
+        if but.is_some_and(|but| !but.is_cancelled()) {
+            return;
+        }
         let Entry::Occupied(mut devices) = online.entry(account) else { return };
         if let Some(session) = devices.get_mut().remove(&device) {
             session.cancel();

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rayon::prelude::*;
 use rusqlite::Transaction;
 use sha2::{Digest as _, Sha256};
 
@@ -22,6 +21,7 @@ use crate::model::{
 use crate::protocol::message::{Answer, Verb};
 
 use super::audit::Access;
+use super::pool::compute_each;
 use super::verification::{key_change, warning};
 use super::{Engine, Me, Session, Trouble, compute, lock, notice};
 
@@ -64,11 +64,8 @@ type Verified = ((Account, Vec<MessageKey>), DirectoryEntry);
 
 /// Those of the directory's answers that verify.
 async fn verified(entries: Vec<DirectoryEntry>) -> Result<Vec<Verified>, ClientError> {
-    compute(move || {
-        let verified = entries.into_par_iter().filter_map(|entry| Some((verify(&entry)?, entry)));
-        verified.collect()
-    })
-    .await
+    let verified = compute_each(entries, |entry| Some((verify(&entry)?, entry))).await?;
+    Ok(verified.into_iter().flatten().collect())
 }
 
 /// Says once of a set of records that they are not the continuation of those that are known, which stay.
@@ -332,7 +329,7 @@ impl Engine {
         let mut after = None;
         loop {
             let answer = session.wire.ask(Verb::ListAccounts { after: after.clone() }).await?.0;
-            let Answer::Directory { entries, more } = answer else { return Err(Trouble::Lost) };
+            let Answer::Directory { entries, more } = answer else { return Err(Trouble::Strange) };
             let met = self.meet(session, entries).await?;
             let last = met.last().map(|(person, _)| person.account.nickname.clone());
             found.extend(met);
@@ -426,6 +423,6 @@ impl Engine {
 pub(super) async fn directory(session: &Session, verb: Verb) -> Result<Vec<DirectoryEntry>, Trouble> {
     match session.wire.ask(verb).await?.0 {
         Answer::Directory { entries, .. } => Ok(entries),
-        _ => Err(Trouble::Lost),
+        _ => Err(Trouble::Strange),
     }
 }

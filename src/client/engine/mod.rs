@@ -10,6 +10,7 @@
 //! - [`receiving`]: the mailbox, from pushes to history
 //! - [`fetching`]: sound of received voice notes
 //! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken
+//! - [`pool`]: what takes a processor's time
 //! - [`renewal`]: message keys
 //! - [`rekeying`]: new keys for everything
 //! - [`verification`]: safety numbers, changed keys
@@ -21,6 +22,7 @@ pub(super) mod connection;
 mod directory;
 mod fetching;
 mod listening;
+mod pool;
 mod presence;
 mod receiving;
 mod rekeying;
@@ -31,12 +33,12 @@ mod verification;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use rusqlite::Transaction;
-use tokio::sync::{Notify, broadcast, oneshot, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,6 +47,7 @@ use crate::model::{AccountId, Color, DeviceId, Head, KeyId, MessageId, Millis, N
 use crate::protocol::message::RefusalCode;
 
 use self::directory::Person;
+pub(super) use self::pool::compute;
 use super::db::{Db, Sql, log, messages};
 use super::handle::Signal;
 use super::link::{Address, Denied, Wire};
@@ -149,6 +152,8 @@ struct Session {
     uploads: Arc<tokio::sync::Mutex<HashMap<i64, u32>>>,
     /// What the server says of its transparency log.
     log: audit::Access,
+    /// What went wrong on this side, where that has ended it.
+    end: Arc<OnceLock<ClientError>>,
 }
 
 /// How much of the mailbox is here.
@@ -169,6 +174,8 @@ struct Progress {
 enum Trouble {
     /// The connection has ended.
     Lost,
+    /// The server's answer is none to what it was asked.
+    Strange,
     /// The server refused.
     Refused { code: RefusalCode, retry_after: Option<Duration> },
     /// Something on this side.
@@ -306,16 +313,26 @@ impl Engine {
         }
     }
 
-    /// What an error on the connection means for whoever asked.
-    fn explain(&self, trouble: Trouble) -> ClientError {
+    /// What an error on a connection means for whoever asked.
+    fn explain(&self, session: &Session, trouble: Trouble) -> ClientError {
+        match (trouble, session.end.get()) {
+            (Trouble::Lost, Some(error)) => error.clone(),
+            (trouble, _) => self.explain_on(&session.wire, trouble),
+        }
+    }
+
+    /// The same on one that nobody is logged in on yet.
+    fn explain_on(&self, wire: &Wire, trouble: Trouble) -> ClientError {
         match trouble {
-            Trouble::Lost => ClientError::Unreachable {
-                server: self.address.to_string(),
-                cause: "the connection was lost".to_owned(),
-            },
+            Trouble::Lost => self.unreachable(wire.reason()),
+            Trouble::Strange => self.unreachable("the server gave an answer to something else".to_owned()),
             Trouble::Refused { code, retry_after } => refused(code, retry_after),
             Trouble::Local(error) => error,
         }
+    }
+
+    fn unreachable(&self, cause: String) -> ClientError {
+        ClientError::Unreachable { server: self.address.to_string(), cause }
     }
 
     /// Changes the local store in one transaction, and tells what happened once that is durable.
@@ -370,21 +387,6 @@ fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<M
         },
     )?;
     messages::release(db, arrival)
-}
-
-/// Runs a computation on the pool, off the async workers.
-pub(super) async fn compute<T, F>(work: F) -> Result<T, ClientError>
-where
-    T: Send + 'static,
-    F: FnOnce() -> T + Send + 'static,
-{
-    let (sender, receiver) = oneshot::channel();
-    let computing = super::db::computing();
-    rayon::spawn(move || {
-        let _ = sender.send(work());
-        drop(computing);
-    });
-    receiver.await.map_err(|_| ClientError::Internal("a computation broke off".to_owned()))
 }
 
 fn load_keys(home: &Home, device: &str) -> Result<(PrivateKey, Keys), ClientError> {
