@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::limits;
 use crate::store::conformance::{self, Person, submission};
+use std::os::unix::fs::PermissionsExt as _;
 
 crate::store::conformance::suite!(SqliteStore, |folder: &Path| SqliteStore::open(folder).unwrap());
 
@@ -98,6 +99,32 @@ async fn a_long_mailbox_is_pruned_in_many_steps_and_none_is_left_out() {
     let connection = schema::open_reader(&folder.path().join("server.db")).unwrap();
     let count = connection.query_row("SELECT count(*) FROM envelope", [], |row| row.get::<_, u32>(0));
     assert_eq!(count.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_commit_is_on_the_disk_before_it_is_one_and_nobody_else_reads_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let writer = schema::open_writer(&folder.path().join("server.db")).unwrap();
+    let mode: String = writer.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    let synchronous: u32 = writer.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+    // 2: FULL (https://sqlite.org/pragma.html#pragma_synchronous).
+    assert_eq!((mode.as_str(), synchronous), ("wal", 2));
+    drop(writer);
+    let (owner, blob) = (Person::new(1).device, BlobId::new([7; 32]));
+    store.put_chunk(owner, blob, 0, Bytes::from_static(b"chunk")).await.unwrap();
+    store.seal_blob(owner, blob, 1).await.unwrap();
+    for (path, mode) in [
+        ("server.db".to_owned(), 0o600),
+        ("server.db-wal".to_owned(), 0o600),
+        ("blobs".to_owned(), 0o700),
+        ("blobs/partial".to_owned(), 0o700),
+        (format!("blobs/{blob}"), 0o600),
+    ] {
+        let permissions = std::fs::metadata(folder.path().join(&path)).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, mode, "{path}");
+    }
 }
 
 #[tokio::test]
