@@ -195,7 +195,9 @@ impl Engine {
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         let (wire, since) = (greeted.wire.clone(), std::time::Instant::now());
         let (uploads, log) = (Arc::default(), self.meet_log(greeted.log_key).await?);
-        Ok((Session { wire, attempt, since, clock_ahead_ms, progress, uploads, log }, greeted))
+        let log_read = Arc::new(watch::Sender::new(false));
+        let session = Session { wire, attempt, since, clock_ahead_ms, progress, uploads, log, log_read };
+        Ok((session, greeted))
     }
 
     /// The old device is no longer known: perhaps the server has taken the new keys, and its word was lost.
