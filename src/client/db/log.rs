@@ -250,7 +250,7 @@ pub(in crate::client) fn note_outdated(db: &Connection, me: &Nickname) -> Sql<()
 
 /// Somebody who is to be looked up.
 pub(in crate::client) fn next_outdated(db: &Connection) -> Sql<Option<Nickname>> {
-    db.prepare_cached("SELECT nickname FROM log_outdated LIMIT 1")?
+    db.prepare_cached("SELECT nickname FROM log_outdated ORDER BY RANDOM() LIMIT 1")?
         .query_row([], |row| super::messages::parsed(row, 0))
         .optional()
 }

@@ -172,11 +172,14 @@ impl Engine {
         session.log_read.send_replace(true);
         read?;
         let Access::Pinned(key) = session.log else { return Ok(None) };
-        self.look_up_outdated(session).await?;
         let mut unreached = Unreached::default();
+        let refused = match self.look_up_outdated(session).await {
+            Err(Trouble::Refused { retry_after, .. }) => Some(retry_after.unwrap_or(RETRY)),
+            done => done.map(|()| None)?,
+        };
         self.check_heads(session, &mut unreached).await?;
         self.hear_words(session, &key, &mut unreached).await?;
-        Ok(unreached.wait)
+        Ok(unreached.wait.or(refused))
     }
 
     /// Looks up people whose records the log has newer ones of; what is alarming about that is said when this returns.
@@ -515,7 +518,7 @@ impl Engine {
             self.forked(evidence).await?;
         }
         let answers = word.asks || found.is_some();
-        Ok(answers.then(|| LogWord { checkpoint: known.note, evidence: found, asks: false }))
+        Ok(answers.then_some(LogWord { checkpoint: known.note, evidence: found, asks: false }))
     }
 
     /// Sends a word about the log, end to end, outside chains.

@@ -136,7 +136,7 @@ impl Engine {
     ) -> Result<Vec<(Arc<Person>, bool)>, Trouble> {
         let now = Millis::now();
         let answers = self.logged(session, verified(entries).await?).await?;
-        let me = self.me.clone();
+        let (me, has_log) = (self.me.clone(), session.log != Access::None);
         let met = self
             .commit(move |db, events| {
                 let mut met = Vec::new();
@@ -159,8 +159,10 @@ impl Engine {
                         say_rollback(db, &me, &account, &entry, events)?;
                     }
                     if !stands && pinned.is_some_and(|known| known.account == account.id) {
-                        let pin = contacts::weigh(db, &account, &entry, now)?;
-                        say_changed(db, &me, &account, &pin, now, events)?;
+                        if continues {
+                            let pin = contacts::weigh(db, &account, &entry, now)?;
+                            say_changed(db, &me, &account, &pin, now, events)?;
+                        }
                         let known = before.map(|before| DirectoryEntry { online: entry.online, ..before });
                         let known = known.and_then(|known| Some((verify(&known)?, known)));
                         let ((account, keys), entry) = known.unwrap_or(((account, keys), entry));
@@ -178,6 +180,14 @@ impl Engine {
                         }
                         _ => (account, keys, entry),
                     };
+                    // What is known stays, but is not relied on where the log has something else.
+                    if has_log && !continues {
+                        let kept = person(account.clone(), keys.clone(), &entry, true, true);
+                        if !log::stands(db, &account.nickname, &kept.records)? {
+                            met.push((kept, entry.online));
+                            continue;
+                        }
+                    }
                     if account.revoked.is_some() && known > 0 && entry.chain.len() > known {
                         let name = &account.nickname;
                         let text =
