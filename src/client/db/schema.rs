@@ -263,6 +263,11 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
 ",
     "
+    -- What was to be heard by itself, and was not yet.
+    ALTER TABLE messages ADD COLUMN to_hear INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX messages_to_hear ON messages (number) WHERE to_hear = 1;
+",
+    "
     -- The newest of the records that showed a rival's key.
     ALTER TABLE contacts ADD COLUMN rival_record BLOB;
     -- Records that a person has accepted with a changed key, and how many leaves the log had of the name then.
