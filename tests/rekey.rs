@@ -15,7 +15,7 @@ use serde_json::Value;
 use support::forge::Forger;
 use support::swap::database;
 use support::{Profile, Server, schema};
-use tellal::model::{AccountId, Millis, to_cbor};
+use tellal::model::{AccountId, Millis};
 
 fn friends() -> (Server, Profile, Profile) {
     let server = Server::start();
@@ -171,30 +171,7 @@ fn user_since(profile: &Profile) -> Millis {
 fn deliver(server: &Server, from: &Profile, to: &Profile, text: &str, sent_at: Millis) {
     let forger = Forger::new(server, from, to);
     let forged = forger.seal(&forger.draft(sent_at), text);
-    let db = database(server.data());
-    let message = forged.message;
-    let (sender, recipient) = (*forger.account.as_bytes(), *forger.to.as_bytes());
-    db.execute(
-        "INSERT INTO envelope (device, message, sender, conversation, hash, accepted_at, body)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            forger.device.public().id().as_bytes(),
-            message.as_bytes(),
-            sender,
-            recipient,
-            [message.as_bytes().as_slice(), message.as_bytes()].concat(),
-            Millis::now().0.cast_signed(),
-            forged.body.as_ref(),
-        ),
-    )
-    .unwrap();
-    let envelope = db.last_insert_rowid();
-    db.execute("UPDATE account SET newest = newest + 1 WHERE id = ?", [recipient]).unwrap();
-    db.execute(
-        "INSERT INTO mailbox (account, seq, envelope, wraps) SELECT id, newest, ?, ? FROM account WHERE id = ?",
-        (envelope, to_cbor(&vec![forged.wrap]), recipient),
-    )
-    .unwrap();
+    forger.put(server, &forged);
 }
 
 #[test]

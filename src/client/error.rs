@@ -132,8 +132,8 @@ pub enum ClientError {
     },
     /// The server's answer for a name is not what its transparency log has.
     #[error(
-        "the server gave out keys for {nickname} that its transparency log does not have: nothing is sent to them; \
-         `tellal audit` says more"
+        "the server gave out keys for {nickname} that its transparency log does not have, or no longer: nothing is \
+         sent to {nickname} until it shows what the log has. Ask whoever runs the server; `tellal audit` says more"
     )]
     NotInLog {
         /// Whose.

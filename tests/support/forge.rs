@@ -95,6 +95,35 @@ impl Forger {
         Forged { message: draft.message, body: join(&[&header, &signature, token]), wrap }
     }
 
+    /// Puts it into the mailbox that it is for, on a server that is stopped.
+    pub fn put(&self, server: &Server, forged: &Forged) {
+        let db = database(server.data());
+        let message = forged.message;
+        let (sender, recipient) = (*self.account.as_bytes(), *self.to.as_bytes());
+        db.execute(
+            "INSERT INTO envelope (device, message, sender, conversation, hash, accepted_at, body)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                self.device.public().id().as_bytes(),
+                message.as_bytes(),
+                sender,
+                recipient,
+                [message.as_bytes().as_slice(), message.as_bytes()].concat(),
+                Millis::now().0.cast_signed(),
+                forged.body.as_ref(),
+            ),
+        )
+        .unwrap();
+        let envelope = db.last_insert_rowid();
+        db.execute("UPDATE account SET newest = newest + 1 WHERE id = ?", [recipient]).unwrap();
+        db.execute(
+            "INSERT INTO mailbox (account, seq, envelope, wraps)
+             SELECT id, newest, ?, ? FROM account WHERE id = ?",
+            (envelope, to_cbor(&vec![forged.wrap.clone()]), recipient),
+        )
+        .unwrap();
+    }
+
     /// The frame that delivers it, with nothing wrong about it.
     pub fn delivery(&self, forged: &Forged) -> (Push, Bytes) {
         let push = Push::Delivery {

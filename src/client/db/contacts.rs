@@ -6,10 +6,11 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::crypto::record::Account;
+use crate::model::log::record_hash;
 use crate::model::{AccountId, DirectoryEntry, KeyId, Millis, Nickname, to_cbor};
 
 use super::messages::parsed;
-use super::{Sql, signed, unsigned};
+use super::{Sql, log, signed, unsigned};
 
 /// A person as stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,6 +38,8 @@ pub(in crate::client) struct Rival {
     pub identity: KeyId,
     /// When it was seen first.
     pub since: Millis,
+    /// Hash of the newest of the records that showed it.
+    pub record: [u8; 32],
 }
 
 /// How an account and its identity key stand to the name that they carry.
@@ -60,7 +63,35 @@ impl Stored {
 }
 
 const COLUMNS: &str = "account, nickname, entry, fetched_at, verified, pinned, identity, rival, rival_identity, \
-     rival_since";
+     rival_since, rival_record";
+
+/// How what the directory says of an account stands to what is pinned. Of that, nothing changes but that it may have
+/// a rival.
+pub(in crate::client) fn weigh(
+    db: &Connection,
+    account: &Account,
+    entry: &DirectoryEntry,
+    now: Millis,
+) -> Sql<Pin> {
+    let identity = account.identity.id();
+    let Some(known) = by_name(db, &account.nickname)? else { return Ok(Pin::Holds) };
+    if known.account == account.id && known.identity == identity {
+        return Ok(if known.rival.is_some() { Pin::Disputed } else { Pin::Holds });
+    }
+    let before = known.rival.filter(|rival| rival.identity == identity);
+    db.prepare_cached(
+        "UPDATE contacts SET rival = ?2, rival_identity = ?3, rival_since = ?4, rival_record = ?5
+         WHERE account = ?1",
+    )?
+    .execute(params![
+        known.account.as_bytes(),
+        before.as_ref().map_or(account.id, |rival| rival.account).as_bytes(),
+        identity.as_bytes(),
+        signed(before.as_ref().map_or(now, |rival| rival.since).0),
+        entry.chain.last().map(record_hash),
+    ])?;
+    Ok(if before.is_some() { Pin::StillChanged } else { Pin::Changed(Box::new(known)) })
+}
 
 /// Stores what the directory says of an account, and pins it at first contact.
 pub(in crate::client) fn meet(
@@ -69,28 +100,7 @@ pub(in crate::client) fn meet(
     entry: &DirectoryEntry,
     now: Millis,
 ) -> Sql<Pin> {
-    let identity = account.identity.id();
-    let pinned = by_name(db, &account.nickname)?;
-    let pin =
-        match pinned {
-            None => Pin::Holds,
-            Some(known) if known.account == account.id && known.identity == identity => {
-                if known.rival.is_some() { Pin::Disputed } else { Pin::Holds }
-            }
-            Some(Stored { rival: Some(rival), .. }) if rival.identity == identity => Pin::StillChanged,
-            Some(known) => {
-                db.prepare_cached(
-                "UPDATE contacts SET rival = ?2, rival_identity = ?3, rival_since = ?4 WHERE account = ?1",
-            )?
-            .execute(params![
-                known.account.as_bytes(),
-                account.id.as_bytes(),
-                identity.as_bytes(),
-                signed(now.0)
-            ])?;
-                Pin::Changed(Box::new(known))
-            }
-        };
+    let pin = weigh(db, account, entry, now)?;
     // Whether someone is online is a matter of the moment.
     let entry = DirectoryEntry { online: false, ..entry.clone() };
     db.prepare_cached(
@@ -107,12 +117,13 @@ pub(in crate::client) fn meet(
         to_cbor(&entry),
         signed(now.0),
         matches!(pin, Pin::Holds | Pin::Disputed),
-        identity.as_bytes(),
+        account.identity.id().as_bytes(),
     ])?;
     Ok(pin)
 }
 
-/// The rival takes the pinned key's place: not compared with anybody yet. `None`: it is not this one any more.
+/// The rival takes the pinned key's place, whatever the transparency log has of the name by now: not compared with
+/// anybody yet. `None`: it is not this one any more.
 pub(in crate::client) fn accept_rival(
     db: &Connection,
     name: &Nickname,
@@ -129,6 +140,7 @@ pub(in crate::client) fn accept_rival(
     .execute([account.as_bytes()])?;
     db.prepare_cached("UPDATE contacts SET pinned = 1, verified = 0, identity = ?2 WHERE account = ?1")?
         .execute(params![rival.account.as_bytes(), rival.identity.as_bytes()])?;
+    log::decide(db, name, &rival.record)?;
     Ok(Some(rival))
 }
 
@@ -200,6 +212,7 @@ fn read(row: &Row<'_>) -> Sql<Stored> {
             account: AccountId::new(account),
             identity: KeyId::new(identity),
             since: Millis(unsigned(since.unwrap_or(0))),
+            record: row.get::<_, Option<[u8; 32]>>(10)?.unwrap_or_default(),
         }),
         _ => None,
     };

@@ -26,7 +26,12 @@ fn a_name_stays_with_the_key_that_it_was_first_met_with() {
     assert!(matches!(&changed, Pin::Changed(known) if known.account == first.id), "{changed:?}");
     assert_eq!(meet(&db, &other, &other_entry, Millis(4)).unwrap(), Pin::StillChanged);
     assert_eq!(stored().account, first.id);
-    let rival = Rival { account: other.id, identity: other.identity.id(), since: Millis(3) };
+    let rival = Rival {
+        account: other.id,
+        identity: other.identity.id(),
+        since: Millis(3),
+        record: record_hash(&other_entry.chain[0]),
+    };
     assert_eq!(stored().rival, Some(rival));
     assert!(by_account(&db, &other.id).unwrap().unwrap().is_held());
 

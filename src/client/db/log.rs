@@ -12,8 +12,15 @@ use crate::model::{AccountId, Head, Leaf, Millis, NameHash, Nickname, Signed, fr
 
 use super::{Sql, signed, unsigned};
 
-/// Heads and words of others that are kept at a time: more are nobody's.
-const KEPT: i64 = 64;
+/// Heads of one account that are kept at a time while they don't agree with one's own log, which is how often that
+/// account can make this client ask.
+const HEADS_OF_ONE: i64 = 64;
+/// The same of all accounts. Beyond that, heads that were asked about give way to others.
+const HEADS: i64 = 4096;
+/// Words of one account that are kept at a time.
+const WORDS_OF_ONE: i64 = 16;
+/// The same of all accounts. Beyond that, words that were looked at give way to others.
+const WORDS: i64 = 1024;
 
 /// Hashes of the tree: those that are stored, and behind them some that are not yet.
 pub(in crate::client) struct Hashes<'a> {
@@ -156,11 +163,51 @@ fn newest_of(db: &Connection, name: NameHash) -> Sql<Option<u64>> {
 
 /// Whether a chain of records is exactly what the log has of a name.
 pub(in crate::client) fn has_chain(db: &Connection, name: &Nickname, chain: &[Signed]) -> Sql<bool> {
+    let records: Vec<[u8; 32]> = chain.iter().map(record_hash).collect();
+    has_records(db, name, &records)
+}
+
+fn has_records(db: &Connection, name: &Nickname, records: &[[u8; 32]]) -> Sql<bool> {
     let logged: Vec<[u8; 32]> = db
         .prepare_cached("SELECT record FROM log_leaves WHERE name = ?1 ORDER BY place")?
         .query_map([NameHash::of(name).0], |row| row.get(0))?
         .collect::<Sql<_>>()?;
-    Ok(logged.into_iter().eq(chain.iter().map(record_hash)))
+    Ok(logged == records)
+}
+
+/// Whether somebody's records, by their hashes, may be relied on: they are what the log has of the name; or they end
+/// with one that a person has accepted, and the log has had nothing new of the name since; or all of them are one's
+/// own.
+pub(in crate::client) fn stands(db: &Connection, name: &Nickname, records: &[[u8; 32]]) -> Sql<bool> {
+    let Some(newest) = records.last() else { return Ok(false) };
+    if has_records(db, name, records)? {
+        return Ok(true);
+    }
+    let decided = db
+        .prepare_cached(
+            "SELECT 1 FROM log_decided WHERE record = ?1
+             AND leaves >= (SELECT COUNT(*) FROM log_leaves WHERE name = ?2)",
+        )?
+        .exists(params![newest, NameHash::of(name).0])?;
+    if decided {
+        return Ok(true);
+    }
+    for record in records {
+        if !is_own(db, record)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A person has accepted the key that this record shows, seeing what the log has of the name by now.
+pub(in crate::client) fn decide(db: &Connection, name: &Nickname, record: &[u8; 32]) -> Sql<()> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO log_decided (record, leaves)
+         SELECT ?1, (SELECT COUNT(*) FROM log_leaves WHERE name = ?2)",
+    )?
+    .execute(params![record, NameHash::of(name).0])
+    .map(drop)
 }
 
 /// Notes a record of one's own account as made by oneself: has to be durable before it is published.
@@ -182,88 +229,159 @@ pub(in crate::client) fn own(db: &Connection) -> Sql<(u64, u64)> {
     .query_row([], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))
 }
 
-/// The nicknames of contacts, pinned or not, whose stored records are not what the log has.
-pub(in crate::client) fn outdated(db: &Connection) -> Sql<Vec<Nickname>> {
+/// Notes everybody but oneself whose stored records are not what the log has: they are to be looked up.
+pub(in crate::client) fn note_outdated(db: &Connection, me: &Nickname) -> Sql<()> {
     let mut query = db.prepare_cached("SELECT nickname, entry FROM contacts WHERE pinned = 1")?;
     let mut rows = query.query([])?;
-    let mut found = Vec::new();
+    let mut note = db.prepare_cached("INSERT OR IGNORE INTO log_outdated (nickname) VALUES (?1)")?;
     while let Some(row) = rows.next()? {
         let name: Nickname = super::messages::parsed(row, 0)?;
         let entry: Vec<u8> = row.get(1)?;
         let entry: Option<crate::model::DirectoryEntry> = from_canonical_cbor(&entry).ok();
         if let Some(entry) = entry
+            && name != *me
             && !has_chain(db, &name, &entry.chain)?
         {
-            found.push(name);
+            note.execute([name.as_str()])?;
         }
     }
-    Ok(found)
+    Ok(())
 }
 
-/// A head that came with somebody's message, and where the matter stands.
+/// Somebody who is to be looked up.
+pub(in crate::client) fn next_outdated(db: &Connection) -> Sql<Option<Nickname>> {
+    db.prepare_cached("SELECT nickname FROM log_outdated ORDER BY RANDOM() LIMIT 1")?
+        .query_row([], |row| super::messages::parsed(row, 0))
+        .optional()
+}
+
+/// Somebody has been looked up.
+pub(in crate::client) fn looked_up(db: &Connection, name: &Nickname) -> Sql<()> {
+    db.prepare_cached("DELETE FROM log_outdated WHERE nickname = ?1")?.execute([name.as_str()]).map(drop)
+}
+
+/// A head that came with somebody's messages, and where the matter stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::client) enum Standing {
     Unchecked = 0,
     /// One's own log had it.
     Agrees = 1,
-    /// It did not, and the other's signed checkpoint has been asked for.
+    /// It did not, and its bearer's signed checkpoint has been asked for.
     Asked = 2,
+    /// It did not, and its bearer could not be asked yet.
+    Pending = 3,
 }
 
-/// Notes a head that came with a message, if it is new.
+/// Notes a head that came with a message, if it is new with its bearer: somebody else's answer is not theirs.
 pub(in crate::client) fn heard(db: &Connection, account: &AccountId, head: &Head) -> Sql<()> {
-    db.prepare_cached(
-        "INSERT OR IGNORE INTO log_heads (size, root, account, state)
-         SELECT ?1, ?2, ?3, ?5 WHERE (SELECT COUNT(*) FROM log_heads WHERE account = ?3 AND state <> 1) < ?4",
-    )?
-    .execute(params![
-        signed(head.size),
-        head.root,
-        account.as_bytes(),
-        KEPT,
-        Standing::Unchecked as i64
-    ])?;
-    // What agreed can be looked at again for little.
-    db.prepare_cached(
-        "DELETE FROM log_heads WHERE state = 1 AND rowid < (SELECT MAX(rowid) FROM log_heads) - 1000",
-    )?
-    .execute([])
-    .map(drop)
+    let agrees = db
+        .prepare_cached("SELECT 1 FROM log_heads WHERE size = ?1 AND root = ?2 AND state = 1")?
+        .exists(params![signed(head.size), head.root])?;
+    if agrees {
+        return Ok(());
+    }
+    let added = db
+        .prepare_cached(
+            "INSERT OR IGNORE INTO log_heads (size, root, account, state)
+             SELECT ?1, ?2, ?3, ?6
+             WHERE (SELECT COUNT(*) FROM log_heads WHERE account = ?3 AND state <> 1) < ?4
+                 AND (SELECT COUNT(*) FROM log_heads WHERE state = 0) < ?5",
+        )?
+        .execute(params![
+            signed(head.size),
+            head.root,
+            account.as_bytes(),
+            HEADS_OF_ONE,
+            HEADS,
+            Standing::Unchecked as i64
+        ])?;
+    if added > 0 {
+        db.prepare_cached(
+            "DELETE FROM log_heads WHERE rowid IN (
+                 SELECT rowid FROM log_heads WHERE state IN (2, 3) ORDER BY rowid
+                 LIMIT MAX(0, (SELECT COUNT(*) FROM log_heads WHERE state <> 1) - ?1))",
+        )?
+        .execute([HEADS])?;
+        // What agreed can be looked at again for little.
+        db.prepare_cached(
+            "DELETE FROM log_heads WHERE state = 1 AND rowid < (SELECT MAX(rowid) FROM log_heads) - 1000",
+        )?
+        .execute([])?;
+    }
+    Ok(())
 }
 
-/// Heads that nobody has looked at.
+/// Heads that are to be looked at, and who bears them: first those that nobody has looked at, then, in any order,
+/// those whose bearers could not be asked.
 pub(in crate::client) fn unchecked(db: &Connection) -> Sql<Vec<(Head, AccountId)>> {
-    db.prepare_cached("SELECT size, root, account FROM log_heads WHERE state = 0 ORDER BY rowid")?
-        .query_map([], |row| {
-            let head = Head { size: unsigned(row.get(0)?), root: row.get(1)? };
-            Ok((head, AccountId::new(row.get(2)?)))
-        })?
-        .collect()
+    db.prepare_cached(
+        "SELECT size, root, account FROM log_heads WHERE state IN (0, 3)
+         ORDER BY state, CASE state WHEN 0 THEN rowid ELSE RANDOM() END",
+    )?
+    .query_map([], |row| {
+        let head = Head { size: unsigned(row.get(0)?), root: row.get(1)? };
+        Ok((head, AccountId::new(row.get(2)?)))
+    })?
+    .collect()
 }
 
-pub(in crate::client) fn settle(db: &Connection, head: &Head, standing: Standing) -> Sql<()> {
-    db.prepare_cached("UPDATE log_heads SET state = ?3 WHERE size = ?1 AND root = ?2")?
-        .execute(params![signed(head.size), head.root, standing as i64])
-        .map(drop)
+/// Notes where the matter stands with a head of one bearer; where it agrees, with the same head of everybody.
+pub(in crate::client) fn settle(
+    db: &Connection,
+    head: &Head,
+    account: &AccountId,
+    standing: Standing,
+) -> Sql<()> {
+    db.prepare_cached(
+        "UPDATE log_heads SET state = ?4 WHERE size = ?1 AND root = ?2 AND (account = ?3 OR ?4 = 1)",
+    )?
+    .execute(params![signed(head.size), head.root, account.as_bytes(), standing as i64])
+    .map(drop)
 }
 
 /// Keeps what somebody says about the log until it is looked at.
 pub(in crate::client) fn told(db: &Connection, account: &AccountId, word: &LogWord) -> Sql<()> {
-    db.prepare_cached(
-        "INSERT INTO log_words (account, word) SELECT ?1, ?2 WHERE (SELECT COUNT(*) FROM log_words) < ?3",
-    )?
-    .execute(params![account.as_bytes(), to_cbor(word), KEPT])
-    .map(drop)
+    let added = db
+        .prepare_cached(
+            "INSERT INTO log_words (account, word)
+             SELECT ?1, ?2 WHERE (SELECT COUNT(*) FROM log_words WHERE account = ?1) < ?3
+                 AND (SELECT COUNT(*) FROM log_words WHERE heard = 0) < ?4",
+        )?
+        .execute(params![account.as_bytes(), to_cbor(word), WORDS_OF_ONE, WORDS])?;
+    if added > 0 {
+        db.prepare_cached(
+            "DELETE FROM log_words WHERE place IN (
+                 SELECT place FROM log_words WHERE heard = 1 ORDER BY place
+                 LIMIT MAX(0, (SELECT COUNT(*) FROM log_words) - ?1))",
+        )?
+        .execute([WORDS])?;
+    }
+    Ok(())
 }
 
-/// The first word that nobody has looked at: its row, whose it is, and what it says.
-pub(in crate::client) fn next_word(db: &Connection) -> Sql<Option<(i64, AccountId, Option<LogWord>)>> {
-    db.prepare_cached("SELECT place, account, word FROM log_words ORDER BY place LIMIT 1")?
-        .query_row([], |row| {
-            let word: Vec<u8> = row.get(2)?;
-            Ok((row.get(0)?, AccountId::new(row.get(1)?), from_canonical_cbor(&word).ok()))
+/// The words that have to be looked at, by their rows: first those that nobody has looked at, then, in any order,
+/// those that could not be answered.
+pub(in crate::client) fn words(db: &Connection) -> Sql<Vec<i64>> {
+    db.prepare_cached(
+        "SELECT place FROM log_words ORDER BY heard, CASE heard WHEN 0 THEN place ELSE RANDOM() END",
+    )?
+    .query_map([], |row| row.get(0))?
+    .collect()
+}
+
+/// A word: whose it is, and what it says.
+pub(in crate::client) fn word(db: &Connection, place: i64) -> Sql<Option<(AccountId, Option<LogWord>)>> {
+    db.prepare_cached("SELECT account, word FROM log_words WHERE place = ?1")?
+        .query_row([place], |row| {
+            let word: Vec<u8> = row.get(1)?;
+            Ok((AccountId::new(row.get(0)?), from_canonical_cbor(&word).ok()))
         })
         .optional()
+}
+
+/// A word was looked at, and its answer is still to be sent.
+pub(in crate::client) fn keep_word(db: &Connection, place: i64) -> Sql<()> {
+    db.prepare_cached("UPDATE log_words SET heard = 1 WHERE place = ?1")?.execute([place]).map(drop)
 }
 
 pub(in crate::client) fn forget_word(db: &Connection, place: i64) -> Sql<()> {

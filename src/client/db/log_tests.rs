@@ -85,19 +85,96 @@ fn a_look_up_has_to_be_the_whole_of_what_the_log_has_of_a_name() {
 }
 
 #[test]
+fn what_a_person_has_accepted_stands_until_the_log_has_something_new_of_the_name() {
+    let mut db = memory();
+    let burak = "burak".parse().unwrap();
+    let all =
+        [leaf("burak", None, 1), leaf("burak", Some(0), 2), leaf("zoé", None, 3), leaf("burak", Some(1), 4)];
+    extend_by(&mut db, &all[..2], 0).unwrap();
+    let stands = |db: &Connection, records: &[u8]| {
+        let records: Vec<[u8; 32]> = records.iter().map(|record| [*record; 32]).collect();
+        stands(db, &burak, &records).unwrap()
+    };
+    assert!(stands(&db, &[1, 2]));
+    // What is out of date, what is not there, nothing.
+    for records in [&[1][..], &[1, 2, 9], &[9], &[]] {
+        assert!(!stands(&db, records), "{records:?}");
+    }
+    decide(&db, &burak, &[9; 32]).unwrap();
+    assert!(stands(&db, &[9]) && stands(&db, &[1, 2, 9]) && !stands(&db, &[1]));
+    // Somebody else's news change nothing.
+    extend_by(&mut db, &all[..3], 2).unwrap();
+    assert!(stands(&db, &[9]));
+    extend_by(&mut db, &all, 3).unwrap();
+    assert!(!stands(&db, &[9]) && stands(&db, &[1, 2, 4]));
+}
+
+#[test]
+fn a_head_is_asked_about_of_each_who_bears_it_until_it_agrees() {
+    let db = memory();
+    let (mallory, ayşe) = (AccountId::new([1; 32]), AccountId::new([2; 32]));
+    let (head, other) = (Head { size: 3, root: [1; 32] }, Head { size: 3, root: [2; 32] });
+    for account in [&mallory, &ayşe] {
+        heard(&db, account, &head).unwrap();
+        heard(&db, account, &head).unwrap();
+    }
+    assert_eq!(unchecked(&db).unwrap(), [(head, mallory), (head, ayşe)]);
+    // That mallory was asked is not that ayşe was.
+    settle(&db, &head, &mallory, Standing::Asked).unwrap();
+    heard(&db, &mallory, &head).unwrap();
+    assert_eq!(unchecked(&db).unwrap(), [(head, ayşe)]);
+    // Who could not be reached comes after what is new.
+    settle(&db, &head, &ayşe, Standing::Pending).unwrap();
+    heard(&db, &mallory, &other).unwrap();
+    assert_eq!(unchecked(&db).unwrap(), [(other, mallory), (head, ayşe)]);
+    // What agrees does so whoever bears it.
+    settle(&db, &head, &mallory, Standing::Agrees).unwrap();
+    heard(&db, &AccountId::new([3; 32]), &head).unwrap();
+    assert_eq!(unchecked(&db).unwrap(), [(other, mallory)]);
+}
+
+#[test]
 fn what_others_say_takes_no_more_than_its_room() {
     let db = memory();
-    let account = AccountId::new([1; 32]);
+    let account = |number: u8| AccountId::new([number; 32]);
+    let word = |size: u64| LogWord { checkpoint: size.to_string(), evidence: None, asks: true };
+    let count = |table: &str| -> i64 {
+        db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
     for size in 1..200 {
-        heard(&db, &account, &Head { size, root: [1; 32] }).unwrap();
-        heard(&db, &account, &Head { size, root: [1; 32] }).unwrap();
-        let word = LogWord { checkpoint: size.to_string(), evidence: None, asks: true };
-        told(&db, &account, &word).unwrap();
+        heard(&db, &account(1), &Head { size, root: [1; 32] }).unwrap();
+        heard(&db, &account(1), &Head { size, root: [1; 32] }).unwrap();
+        told(&db, &account(1), &word(size)).unwrap();
     }
-    assert_eq!(unchecked(&db).unwrap().len(), 64);
-    let (place, _, word) = next_word(&db).unwrap().unwrap();
-    assert_eq!(word.unwrap().checkpoint, "1");
-    forget_word(&db, place).unwrap();
-    let words: i64 = db.query_row("SELECT COUNT(*) FROM log_words", [], |row| row.get(0)).unwrap();
-    assert_eq!(words, 63);
+    assert_eq!((unchecked(&db).unwrap().len(), words(&db).unwrap().len()), (64, 16));
+    // One account's room is nobody else's.
+    heard(&db, &account(2), &Head { size: 1, root: [1; 32] }).unwrap();
+    told(&db, &account(2), &word(1000)).unwrap();
+    assert_eq!((unchecked(&db).unwrap().len(), words(&db).unwrap().len()), (65, 17));
+    let first = words(&db).unwrap()[0];
+    assert_eq!(super::word(&db, first).unwrap(), Some((account(1), Some(word(1)))));
+    // One that could not be answered comes last, and is gone when it was.
+    keep_word(&db, first).unwrap();
+    assert_eq!(words(&db).unwrap().last(), Some(&first));
+    forget_word(&db, first).unwrap();
+    assert_eq!(words(&db).unwrap().len(), 16);
+
+    // All accounts together have room for so much; what has been dealt with gives way to what is new.
+    for number in 3..=70 {
+        for size in 1..=64 {
+            heard(&db, &account(number), &Head { size, root: [2; 32] }).unwrap();
+            told(&db, &account(number), &word(size)).unwrap();
+        }
+    }
+    assert_eq!((count("log_heads"), count("log_words")), (4096, 1024));
+    for (head, bearer) in unchecked(&db).unwrap() {
+        settle(&db, &head, &bearer, Standing::Asked).unwrap();
+    }
+    words(&db).unwrap().into_iter().for_each(|place| keep_word(&db, place).unwrap());
+    let late = Head { size: 7, root: [3; 32] };
+    heard(&db, &account(70), &late).unwrap();
+    told(&db, &account(70), &word(7)).unwrap();
+    assert_eq!(unchecked(&db).unwrap(), [(late, account(70))]);
+    assert_eq!((count("log_heads"), count("log_words")), (4096, 1024));
+    assert_eq!(super::word(&db, words(&db).unwrap()[0]).unwrap(), Some((account(70), Some(word(7)))));
 }

@@ -267,6 +267,34 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE messages ADD COLUMN to_hear INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX messages_to_hear ON messages (number) WHERE to_hear = 1;
 ",
+    "
+    -- The newest of the records that showed a rival's key.
+    ALTER TABLE contacts ADD COLUMN rival_record BLOB;
+    -- Records that a person has accepted with a changed key, and how many leaves the log had of the name then.
+    CREATE TABLE log_decided (
+        record BLOB NOT NULL PRIMARY KEY,
+        leaves INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    -- Heads that came with messages, each from everybody who bears it: state 0 unchecked, 1 agrees, 2 its bearer's
+    -- checkpoint was asked for, 3 could not be asked for yet.
+    ALTER TABLE log_heads RENAME TO log_heads_before;
+    CREATE TABLE log_heads (
+        size INTEGER NOT NULL,
+        root BLOB NOT NULL,
+        account BLOB NOT NULL,
+        state INTEGER NOT NULL,
+        PRIMARY KEY (size, root, account)
+    ) STRICT;
+    CREATE INDEX log_heads_by_account ON log_heads (account, state);
+    CREATE INDEX log_heads_by_state ON log_heads (state);
+    INSERT INTO log_heads (size, root, account, state)
+        SELECT size, root, account, state FROM log_heads_before ORDER BY rowid;
+    DROP TABLE log_heads_before;
+    -- People whose records the log has newer ones of, until they are looked up.
+    CREATE TABLE log_outdated (nickname TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
+    -- 1: it was looked at, and its answer could not be sent yet.
+    ALTER TABLE log_words ADD COLUMN heard INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// Brings a file to the newest version.

@@ -4,6 +4,8 @@
 //! Somebody else's word accuses nobody: an alarm about the log's keeper rests on its own signatures, or on what
 //! it answered on this connection.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use minicbor::bytes::ByteArray;
@@ -17,15 +19,21 @@ use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
 use crate::crypto::record::verify_account;
 use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret, proof};
 use crate::model::{AccountId, Head, Leaf, MessageId, Millis, NameHash, Nickname, Recipient, Signed};
-use crate::protocol::message::{Answer, Verb};
+use crate::protocol::message::{Answer, RefusalCode, Verb};
 
-use super::directory::directory;
+use super::directory::{believed_now, directory};
+use super::sending::is_final;
 use super::{Engine, Me, Session, Trouble, compute, lock, notice};
 
 /// How often the log is read even if nobody says that it has grown.
 const CHECK: Duration = Duration::from_secs(3600);
 /// How long a command waits for the audit before it goes on without.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long what the server can't take now waits where it does not say.
+const RETRY: Duration = Duration::from_secs(60);
+/// So many people who can't be reached are tried in one audit.
+const UNREACHED: usize = 32;
 
 /// Leaves that are read at a time, at most: 75 MB of them. Logs are not that long; a server could say that its is.
 const MOST_LEAVES: u64 = 1 << 20;
@@ -45,6 +53,40 @@ pub(super) enum Access {
 struct Read {
     known: Known,
     leaves: Vec<Leaf>,
+}
+
+/// What became of a word about the log.
+enum Said {
+    /// It was sent, or never can be.
+    Settled,
+    /// There is no way to this person now.
+    Later,
+    /// The server takes nothing for so long.
+    Stopped(Duration),
+}
+
+/// Whom an audit could not reach, so that it does not try them for every word.
+#[derive(Default)]
+struct Unreached {
+    people: HashSet<AccountId>,
+    /// The server takes nothing for so long.
+    wait: Option<Duration>,
+}
+
+impl Unreached {
+    fn has(&self, account: &AccountId) -> bool {
+        self.wait.is_some() || self.people.len() >= UNREACHED || self.people.contains(account)
+    }
+
+    /// Whether the matter is settled.
+    fn note(&mut self, account: AccountId, said: Said) -> bool {
+        match said {
+            Said::Settled => return true,
+            Said::Later => drop(self.people.insert(account)),
+            Said::Stopped(wait) => self.wait = Some(wait),
+        }
+        false
+    }
 }
 
 /// An alarm that is about to be raised.
@@ -87,7 +129,7 @@ impl Engine {
     pub(super) async fn audit_always(&self, session: &Session) -> Result<(), Trouble> {
         loop {
             let again = match self.audit(session).await {
-                Ok(()) => CHECK,
+                Ok(wait) => wait.unwrap_or(CHECK),
                 // What the server can't answer now it may answer later.
                 Err(Trouble::Refused { retry_after, .. }) => retry_after.unwrap_or(CHECK),
                 Err(trouble) => return Err(trouble),
@@ -104,22 +146,53 @@ impl Engine {
     pub(super) async fn audit_soon(&self, session: &Session) -> Result<(), Trouble> {
         match timeout(PATIENCE, self.audit(session)).await {
             Ok(Err(Trouble::Refused { .. })) | Err(_) => Ok(()),
-            Ok(done) => done,
+            Ok(done) => done.map(drop),
         }
     }
 
-    /// Reads what is new in the log, and looks at what others have said about it.
-    async fn audit(&self, session: &Session) -> Result<(), Trouble> {
-        self.read_log(session).await?;
-        let Access::Pinned(key) = session.log else { return Ok(()) };
-        while let Some(name) = { lock(&self.outdated).pop() } {
+    /// Waits until the log has been read on this connection, if the server lets it: what speaks against records is
+    /// heard before they are relied on.
+    pub(super) async fn await_log(&self, session: &Session) -> Result<(), Trouble> {
+        let mut read = session.log_read.subscribe();
+        if *read.borrow_and_update() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = session.wire.ended() => return Err(Trouble::Lost),
+            waited = timeout(PATIENCE, read.wait_for(|read| *read)) => drop(waited),
+        }
+        session.log_read.send_replace(true);
+        Ok(())
+    }
+
+    /// Reads what is new in the log, and looks at what others have said about it. After so long there is more to do,
+    /// if it is said.
+    async fn audit(&self, session: &Session) -> Result<Option<Duration>, Trouble> {
+        let read = self.read_log(session).await;
+        session.log_read.send_replace(true);
+        read?;
+        let Access::Pinned(key) = session.log else { return Ok(None) };
+        let mut unreached = Unreached::default();
+        let refused = match self.look_up_outdated(session).await {
+            Err(Trouble::Refused { retry_after, .. }) => Some(retry_after.unwrap_or(RETRY)),
+            done => done.map(|()| None)?,
+        };
+        self.check_heads(session, &mut unreached).await?;
+        self.hear_words(session, &key, &mut unreached).await?;
+        Ok(unreached.wait.or(refused))
+    }
+
+    /// Looks up people whose records the log has newer ones of; what is alarming about that is said when this returns.
+    async fn look_up_outdated(&self, session: &Session) -> Result<(), Trouble> {
+        let _alone = self.looking.lock().await;
+        while let Some(name) = self.db.run(|db| log::next_outdated(db)).await? {
             match self.look_up_name(session, &name).await {
                 Ok(_) | Err(Trouble::Local(ClientError::NotInLog { .. })) => {}
                 Err(trouble) => return Err(trouble),
             }
+            self.db.write(move |db| log::looked_up(db, &name)).await?;
         }
-        self.check_heads(session).await?;
-        self.hear_words(session, &key).await
+        Ok(())
     }
 
     /// Fetches and verifies every leaf behind those that are stored.
@@ -170,10 +243,9 @@ impl Engine {
             self.raise(vec![Raise::new(AlarmKind::OwnMissing, b"", text)]).await?;
         }
         if again || surprising {
-            let outdated = self.db.run(|db| log::outdated(db)).await?;
             // New keys of one's own are this profile's own business.
-            let others = outdated.into_iter().filter(|name| *name != self.me.nickname);
-            lock(&self.outdated).extend(others);
+            let me = self.me.nickname.clone();
+            self.db.write(move |db| log::note_outdated(db, &me)).await?;
             self.audit.notify_one();
         }
         // Whom the log did not have, it may have now.
@@ -331,8 +403,9 @@ impl Engine {
     /// A look-up's answer is not what the log has.
     pub(super) async fn raise_unlogged(&self, name: &Nickname, record: [u8; 32]) -> Result<(), Trouble> {
         let text = format!(
-            "the server gave out keys for {name} that its transparency log does not have: they may be false. \
-             Compare fingerprints with {name} before you write anything that matters, and ask whoever runs the server"
+            "the server gave out keys for {name} that its transparency log does not have, or no longer: they may be \
+             false. Compare fingerprints with {name} before you write anything that matters, and ask whoever runs the \
+             server"
         );
         let raise = Raise { nickname: Some(name.clone()), ..Raise::new(AlarmKind::NotInLog, &record, text) };
         self.raise(vec![raise]).await
@@ -357,55 +430,75 @@ impl Engine {
 
     /// Compares heads that came with messages. One that is not ours is no proof of anything yet: its bearer is asked
     /// for a signed checkpoint.
-    async fn check_heads(&self, session: &Session) -> Result<(), Trouble> {
-        let mut waiting = self.db.run(|db| log::unchecked(db)).await?;
+    async fn check_heads(&self, session: &Session, unreached: &mut Unreached) -> Result<(), Trouble> {
+        let waiting = self.db.run(|db| log::unchecked(db)).await?;
         let ahead = |head: &Head, size: Option<Head>| size.is_none_or(|own| own.size < head.size);
         let own = *lock(&self.head);
         if waiting.iter().any(|(head, _)| ahead(head, own)) {
             self.read_log(session).await?;
         }
         let Some(known) = self.db.run(|db| log::newest(db)).await? else { return Ok(()) };
-        for (head, account) in waiting.drain(..) {
+        for (head, account) in waiting {
             let size = known.head.size;
             let agrees = head.size <= size
                 && self.db.run(move |db| Hashes::stored(db, size).head(head.size)).await? == head;
-            if !agrees {
+            let standing = if agrees {
+                Standing::Agrees
+            } else if unreached.has(&account) {
+                continue;
+            } else {
                 let word = LogWord { checkpoint: known.note.clone(), evidence: None, asks: true };
-                self.send_word(session, account, word).await?;
-            }
-            let standing = if agrees { Standing::Agrees } else { Standing::Asked };
-            self.db.write(move |db| log::settle(db, &head, standing)).await?;
+                let said = self.send_word(session, account, word).await?;
+                if unreached.note(account, said) { Standing::Asked } else { Standing::Pending }
+            };
+            self.db.write(move |db| log::settle(db, &head, &account, standing)).await?;
         }
         Ok(())
     }
 
-    /// Looks at what others have said about the log.
-    async fn hear_words(&self, session: &Session, key: &LogKey) -> Result<(), Trouble> {
-        while let Some((place, account, word)) = self.db.run(|db| log::next_word(db)).await? {
-            if let Some(word) = word {
-                self.hear_word(session, key, account, word).await?;
-            }
-            self.db.write(move |db| log::forget_word(db, place)).await?;
+    /// Looks at what others have said about the log. What can't be answered yet is kept.
+    async fn hear_words(
+        &self,
+        session: &Session,
+        key: &LogKey,
+        unreached: &mut Unreached,
+    ) -> Result<(), Trouble> {
+        for place in self.db.run(|db| log::words(db)).await? {
+            let Some((account, word)) = self.db.run(move |db| log::word(db, place)).await? else { continue };
+            let answer = match word {
+                Some(word) => self.hear_word(session, key, account, word).await?,
+                None => None,
+            };
+            let settled = match answer {
+                Some(_) if unreached.has(&account) => false,
+                Some(answer) => unreached.note(account, self.send_word(session, account, answer).await?),
+                None => true,
+            };
+            let done = move |db: &rusqlite::Transaction<'_>| {
+                if settled { log::forget_word(db, place) } else { log::keep_word(db, place) }
+            };
+            self.db.write(done).await?;
         }
         Ok(())
     }
 
+    /// Looks at one; what is to be said to it.
     async fn hear_word(
         &self,
         session: &Session,
         key: &LogKey,
         account: AccountId,
         word: LogWord,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<LogWord>, Trouble> {
         // Not signed by the log's key: a mere claim.
-        let Ok(head) = key.verify(&word.checkpoint) else { return Ok(()) };
+        let Ok(head) = key.verify(&word.checkpoint) else { return Ok(None) };
         if let Some(evidence) = word.evidence.filter(|evidence| evidence.check(key).is_some()) {
             self.forked(evidence).await?;
         }
         if lock(&self.head).is_none_or(|own| own.size < head.size) {
             self.read_log(session).await?;
         }
-        let Some(known) = self.db.run(|db| log::newest(db)).await? else { return Ok(()) };
+        let Some(known) = self.db.run(|db| log::newest(db)).await? else { return Ok(None) };
         let theirs = Known { head, note: word.checkpoint };
         let mut found = None;
         if head.size > known.head.size {
@@ -424,18 +517,15 @@ impl Engine {
         if let Some(evidence) = found.clone() {
             self.forked(evidence).await?;
         }
-        if word.asks || found.is_some() {
-            let word = LogWord { checkpoint: known.note, evidence: found, asks: false };
-            self.send_word(session, account, word).await?;
-        }
-        Ok(())
+        let answers = word.asks || found.is_some();
+        Ok(answers.then_some(LogWord { checkpoint: known.note, evidence: found, asks: false }))
     }
 
-    /// Sends a word about the log, end to end, outside chains. It is not repeated when it is lost.
-    async fn send_word(&self, session: &Session, account: AccountId, word: LogWord) -> Result<(), Trouble> {
-        let Some(person) = self.known(account).await?.filter(|_| account != self.me.account) else {
-            return Ok(());
-        };
+    /// Sends a word about the log, end to end, outside chains.
+    async fn send_word(&self, session: &Session, account: AccountId, word: LogWord) -> Result<Said, Trouble> {
+        if account == self.me.account {
+            return Ok(Said::Settled);
+        }
         let draft = Draft {
             message: MessageId::generate(),
             account: self.me.account,
@@ -445,26 +535,42 @@ impl Engine {
             sent_at: Millis::now(),
             log: *lock(&self.head),
         };
-        let (key, now) = (self.device_key.clone(), Millis::now());
-        let sealed = compute(move || {
-            let content = Content::Log(Box::new(word));
-            let envelope = seal(&key, &draft, &content, MessageSecret::generate())?;
-            let keys = person.usable_keys(now);
-            let wraps: Result<Vec<_>, _> =
-                keys.iter().map(|key| wrap(&envelope.secret, &envelope.header_hash, key)).collect();
-            Ok::<_, crate::crypto::SealError>((draft.message, envelope.body, wraps?))
-        });
-        let sealed = sealed.await?.map_err(|error| ClientError::Internal(error.to_string()));
-        let (message, body, wraps) = sealed?;
-        if wraps.is_empty() {
-            return Ok(());
+        let message = draft.message;
+        let key = self.device_key.clone();
+        let sealed =
+            compute(move || seal(&key, &draft, &Content::Log(Box::new(word)), MessageSecret::generate()));
+        let envelope = Arc::new(sealed.await?.map_err(|error| ClientError::Internal(error.to_string()))?);
+        // As it is known here; then, if that does not do, as the directory says now.
+        for at_least in [Millis(0), Millis::now()] {
+            let person = match self.correspondent(session, account, at_least).await {
+                Err(Trouble::Refused { retry_after, .. }) => {
+                    return Ok(Said::Stopped(retry_after.unwrap_or(RETRY)));
+                }
+                person => person?,
+            };
+            let Some(person) = person else { return Ok(Said::Later) };
+            let keys = person.usable_keys(believed_now(session.clock_ahead_ms));
+            if keys.is_empty() {
+                continue;
+            }
+            let sealed = envelope.clone();
+            let wraps = compute(move || {
+                let wraps = keys.iter().map(|key| wrap(&sealed.secret, &sealed.header_hash, key));
+                wraps.collect::<Result<Vec<_>, _>>()
+            });
+            let wraps = wraps.await?.map_err(|error| ClientError::Internal(error.to_string()))?;
+            let recipients = vec![Recipient { account, wraps }];
+            let verb = Verb::Submit { message, conversation: account, recipients, blobs: Vec::new() };
+            return match session.wire.ask_with(verb, envelope.body.clone()).await.map_err(Trouble::from) {
+                Ok(_) => Ok(Said::Settled),
+                Err(Trouble::Refused { code: RefusalCode::KeySuperseded, .. }) => continue,
+                Err(Trouble::Refused { code: RefusalCode::MailboxFull, .. }) => Ok(Said::Later),
+                Err(Trouble::Refused { code, .. }) if is_final(code) => Ok(Said::Settled),
+                Err(Trouble::Refused { retry_after, .. }) => Ok(Said::Stopped(retry_after.unwrap_or(RETRY))),
+                Err(trouble) => Err(trouble),
+            };
         }
-        let recipients = vec![Recipient { account, wraps }];
-        let verb = Verb::Submit { message, conversation: account, recipients, blobs: Vec::new() };
-        match session.wire.ask_with(verb, body).await.map_err(Trouble::from) {
-            Ok(_) | Err(Trouble::Refused { .. }) => Ok(()),
-            Err(trouble) => Err(trouble),
-        }
+        Ok(Said::Later)
     }
 
     /// Reads and verifies the whole log anew, with proofs from the server that it has grown out of what was known

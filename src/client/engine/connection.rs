@@ -194,8 +194,9 @@ impl Engine {
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         let (wire, since) = (greeted.wire.clone(), std::time::Instant::now());
         let (uploads, log) = (Arc::default(), self.meet_log(greeted.log_key).await?);
-        let end = Arc::default();
-        Ok((Session { wire, attempt, since, clock_ahead_ms, progress, uploads, log, end }, greeted))
+        let (log_read, end) = (Arc::new(watch::Sender::new(false)), Arc::default());
+        let session = Session { wire, attempt, since, clock_ahead_ms, progress, uploads, log, log_read, end };
+        Ok((session, greeted))
     }
 
     /// The old device is no longer known: perhaps the server has taken the new keys, and its word was lost.

@@ -43,10 +43,12 @@ pub(super) fn believed_now(ahead_ms: i64) -> Millis {
 pub(super) struct Person {
     pub account: Account,
     pub keys: Vec<MessageKey>,
+    /// Hashes of its records.
+    pub records: Vec<[u8; 32]>,
     /// Whether nothing may be sent to it before a person has decided about a changed key.
     pub held: bool,
-    /// Whether the transparency log has other records of a name that is met for the first time: what came is not to
-    /// be relied on.
+    /// Whether the transparency log has other records of the name, and nobody has decided otherwise: what came is
+    /// not to be relied on.
     pub unlogged: bool,
     pub fetched_at: Millis,
 }
@@ -91,6 +93,27 @@ fn say_rollback(
     Ok(())
 }
 
+/// Says that a key has changed, of each key once, however often a server shows one and another.
+fn say_changed(
+    db: &Transaction<'_>,
+    me: &Me,
+    account: &Account,
+    pin: &Pin,
+    now: Millis,
+    events: &mut Vec<Event>,
+) -> Sql<()> {
+    let Pin::Changed(known) = pin else { return Ok(()) };
+    let (name, vouched) = (&account.nickname, known.account == account.id);
+    let shown = account.identity.id();
+    let about = known.account.as_bytes().first_chunk().copied().unwrap_or_default();
+    let (key, about) = (DeviceId::from(shown), MessageId::from_bytes(about));
+    if inbox::notice_once(db, &key, &about, Noticed::Rival)? || known.rival.is_none() {
+        let text = warning(name, known, shown, now, vouched);
+        events.push(Event::Message(notice(db, me, name, text)?));
+    }
+    Ok(())
+}
+
 /// Verifies what the directory says of an account. Message keys that don't verify count for nothing.
 fn verify(entry: &DirectoryEntry) -> Option<(Account, Vec<MessageKey>)> {
     let account = verify_account(&entry.chain).ok()?;
@@ -100,26 +123,51 @@ fn verify(entry: &DirectoryEntry) -> Option<(Account, Vec<MessageKey>)> {
 
 impl Engine {
     /// Verifies and stores what the directory says. A key that has changed is said in a notice; records that the
-    /// transparency log does not have are neither stored nor relied on.
+    /// transparency log does not have are neither stored nor relied on, unless they are of another account than the
+    /// one that the name is pinned to: that is a changed key, about which a person decides.
     async fn meet(
         &self,
         session: &Session,
         entries: Vec<DirectoryEntry>,
     ) -> Result<Vec<(Arc<Person>, bool)>, Trouble> {
         let now = Millis::now();
-        let (verified, unlogged) = self.logged(session, verified(entries).await?).await?;
-        let me = self.me.clone();
+        let answers = self.logged(session, verified(entries).await?).await?;
+        let (me, has_log) = (self.me.clone(), session.log != Access::None);
         let met = self
             .commit(move |db, events| {
                 let mut met = Vec::new();
-                for ((account, keys), entry) in verified {
+                for (((account, keys), entry), stands) in answers {
+                    let person = |account, keys, entry: &DirectoryEntry, held, unlogged| {
+                        let records = entry.chain.iter().map(record_hash).collect();
+                        Arc::new(Person { account, keys, records, held, unlogged, fetched_at: now })
+                    };
+                    let pinned = contacts::by_name(db, &account.nickname)?;
+                    if !stands && pinned.is_none() {
+                        met.push((person(account, keys, &entry, true, true), entry.online));
+                        continue;
+                    }
                     let before = contacts::by_account(db, &account.id)?;
                     let before =
                         before.and_then(|stored| from_canonical_cbor::<DirectoryEntry>(&stored.entry).ok());
+                    let continues =
+                        before.as_ref().is_none_or(|before| entry.chain.starts_with(&before.chain));
+                    if !continues {
+                        say_rollback(db, &me, &account, &entry, events)?;
+                    }
+                    if !stands && pinned.is_some_and(|known| known.account == account.id) {
+                        if continues {
+                            let pin = contacts::weigh(db, &account, &entry, now)?;
+                            say_changed(db, &me, &account, &pin, now, events)?;
+                        }
+                        let known = before.map(|before| DirectoryEntry { online: entry.online, ..before });
+                        let known = known.and_then(|known| Some((verify(&known)?, known)));
+                        let ((account, keys), entry) = known.unwrap_or(((account, keys), entry));
+                        met.push((person(account, keys, &entry, true, true), entry.online));
+                        continue;
+                    }
                     let known = before.as_ref().map_or(0, |before| before.chain.len());
                     let (account, keys, entry) = match before {
-                        Some(before) if !entry.chain.starts_with(&before.chain) => {
-                            say_rollback(db, &me, &account, &entry, events)?;
+                        Some(before) if !continues => {
                             let entry = DirectoryEntry { chain: before.chain, ..entry };
                             match verify(&entry) {
                                 Some((account, keys)) => (account, keys, entry),
@@ -128,6 +176,14 @@ impl Engine {
                         }
                         _ => (account, keys, entry),
                     };
+                    // What is known stays, but is not relied on where the log has something else.
+                    if has_log && !continues {
+                        let kept = person(account.clone(), keys.clone(), &entry, true, true);
+                        if !log::stands(db, &account.nickname, &kept.records)? {
+                            met.push((kept, entry.online));
+                            continue;
+                        }
+                    }
                     if account.revoked.is_some() && known > 0 && entry.chain.len() > known {
                         let name = &account.nickname;
                         let text =
@@ -135,54 +191,42 @@ impl Engine {
                         events.push(Event::Message(notice(db, &me, name, text)?));
                     }
                     let pin = contacts::meet(db, &account, &entry, now)?;
-                    if let Pin::Changed(known) = &pin {
-                        let (name, vouched) = (&account.nickname, known.account == account.id);
-                        let shown = account.identity.id();
-                        // Of each key once, however often a server shows one and another.
-                        let about = known.account.as_bytes().first_chunk().copied().unwrap_or_default();
-                        let (key, about) = (DeviceId::from(shown), MessageId::from_bytes(about));
-                        if inbox::notice_once(db, &key, &about, Noticed::Rival)? || known.rival.is_none() {
-                            let text = warning(name, known, shown, now, vouched);
-                            events.push(Event::Message(notice(db, &me, name, text)?));
-                        }
-                    }
-                    let held = pin != Pin::Holds;
-                    let person = Person { account, keys, held, unlogged: false, fetched_at: now };
-                    met.push((Arc::new(person), entry.online));
+                    say_changed(db, &me, &account, &pin, now, events)?;
+                    met.push((person(account, keys, &entry, pin != Pin::Holds, false), entry.online));
                 }
                 Ok(met)
             })
             .await?;
         let mut people = lock(&self.people);
-        for (person, _) in &met {
+        for (person, _) in met.iter().filter(|(person, _)| !person.unlogged) {
             people.insert(person.account.id, person.clone());
         }
-        let unlogged = unlogged.into_iter().map(|((account, keys), entry)| {
-            let person = Person { account, keys, held: true, unlogged: true, fetched_at: now };
-            (Arc::new(person), entry.online)
-        });
-        Ok(met.into_iter().chain(unlogged).collect())
+        drop(people);
+        Ok(met)
     }
 
-    /// Tells answers of the directory that are what the transparency log has from those that are not, about which
-    /// an alarm is raised.
+    /// Tells answers of the directory that are what the transparency log has, or what a person has accepted all the
+    /// same, from those that are not, about which an alarm is raised.
     async fn logged(
         &self,
         session: &Session,
         mut answers: Vec<Verified>,
-    ) -> Result<(Vec<Verified>, Vec<Verified>), Trouble> {
-        let mut logged = Vec::new();
+    ) -> Result<Vec<(Verified, bool)>, Trouble> {
         if session.log == Access::None {
-            return Ok((answers, Vec::new()));
+            return Ok(answers.into_iter().map(|answer| (answer, true)).collect());
         }
+        let mut logged = Vec::new();
         for attempt in 0.. {
             let checked = self.db.run(move |db| {
-                let check = |answer: &Verified| log::has_chain(db, &answer.0.0.nickname, &answer.1.chain);
+                let check = |((account, _), entry): &Verified| {
+                    let records: Vec<[u8; 32]> = entry.chain.iter().map(record_hash).collect();
+                    log::stands(db, &account.nickname, &records)
+                };
                 let checked = answers.into_iter().map(|answer| Ok((check(&answer)?, answer)));
                 checked.collect::<crate::client::db::Sql<Vec<_>>>()
             });
             let (good, other): (Vec<_>, Vec<_>) = checked.await?.into_iter().partition(|(good, _)| *good);
-            logged.extend(good.into_iter().map(|(_, answer)| answer));
+            logged.extend(good.into_iter().map(|(_, answer)| (answer, true)));
             answers = other.into_iter().map(|(_, answer)| answer).collect();
             match attempt {
                 _ if answers.is_empty() => break,
@@ -205,16 +249,19 @@ impl Engine {
             let record = entry.chain.last().map_or([0; 32], record_hash);
             self.raise_unlogged(&account.nickname, record).await?;
         }
-        // With a name that is pinned, people have decided, or do now, whose key is right.
-        let split = self.db.run(move |db| {
-            let mut unlogged = Vec::new();
-            for answer in answers {
-                let pinned = contacts::by_name(db, &answer.0.0.nickname)?.is_some();
-                if pinned { logged.push(answer) } else { unlogged.push(answer) }
-            }
-            Ok((logged, unlogged))
-        });
-        Ok(split.await?)
+        logged.extend(answers.into_iter().map(|answer| (answer, false)));
+        Ok(logged)
+    }
+
+    /// Whether somebody's records are still what the transparency log has of the name, or what a person has decided
+    /// on. Without a log nothing speaks against them.
+    async fn stands(&self, session: &Session, person: &Person) -> Result<bool, Trouble> {
+        if session.log == Access::None {
+            return Ok(true);
+        }
+        self.await_log(session).await?;
+        let (name, records) = (person.account.nickname.clone(), person.records.clone());
+        Ok(self.db.run(move |db| log::stands(db, &name, &records)).await?)
     }
 
     /// Asks the directory for a name. `None`: nobody has it.
@@ -247,6 +294,7 @@ impl Engine {
             if fresh
                 && !stored.is_held()
                 && let Some(person) = self.remembered(stored).await?
+                && self.stands(session, &person).await?
             {
                 return Ok(Some(person));
             }
@@ -254,8 +302,8 @@ impl Engine {
         self.look_up_name(session, name).await
     }
 
-    /// The account that a message came from; one that the transparency log does not have is said to be
-    /// [`Person::unlogged`]. `None`: the directory knows none of that id with that device.
+    /// The account that a message came from; one whose records are not those that the transparency log has is said to
+    /// be [`Person::unlogged`]. `None`: the directory knows none of that id with that device.
     pub(super) async fn sender(
         &self,
         session: &Session,
@@ -265,7 +313,9 @@ impl Engine {
         let has = |person: &Arc<Person>| {
             person.account.device(&device).is_some() || person.account.removed_device(&device).is_some()
         };
-        if let Some(person) = self.known(account).await?.filter(has) {
+        if let Some(person) = self.known(account).await?.filter(has)
+            && self.stands(session, &person).await?
+        {
             return Ok(Some(person));
         }
         self.look_up(session, account).await
@@ -278,6 +328,25 @@ impl Engine {
         account: AccountId,
     ) -> Result<Option<Arc<Person>>, Trouble> {
         Ok(self.look_up(session, account).await?.filter(|person| !person.unlogged))
+    }
+
+    /// An account as stored, if that may be relied on and was fetched since, or else as the directory says now.
+    /// `None`: there is none of this id that could be relied on.
+    pub(super) async fn correspondent(
+        &self,
+        session: &Session,
+        account: AccountId,
+        at_least: Millis,
+    ) -> Result<Option<Arc<Person>>, Trouble> {
+        let fresh = |person: &Arc<Person>| {
+            Millis::now().since(person.fetched_at) < FRESH && person.fetched_at >= at_least
+        };
+        if let Some(person) = self.known(account).await?.filter(fresh)
+            && self.stands(session, &person).await?
+        {
+            return Ok(Some(person));
+        }
+        self.look_up_account(session, account).await
     }
 
     async fn look_up(&self, session: &Session, account: AccountId) -> Result<Option<Arc<Person>>, Trouble> {
@@ -307,9 +376,13 @@ impl Engine {
         {
             return Ok(Some(person.clone()));
         }
-        let verified = compute(move || verify(&from_canonical_cbor(&stored.entry).ok()?)).await?;
-        let person = verified.filter(|(account, _)| account.id == id).map(|(account, keys)| {
-            let person = Arc::new(Person { account, keys, held, unlogged: false, fetched_at });
+        let verified = compute(move || {
+            let entry: DirectoryEntry = from_canonical_cbor(&stored.entry).ok()?;
+            Some((verify(&entry)?, entry.chain.iter().map(record_hash).collect()))
+        });
+        let verified = verified.await?.filter(|((account, _), _)| account.id == id);
+        let person = verified.map(|((account, keys), records)| {
+            let person = Arc::new(Person { account, keys, records, held, unlogged: false, fetched_at });
             lock(&self.people).insert(id, person.clone());
             person
         });
@@ -331,7 +404,8 @@ impl Engine {
             let answer = session.wire.ask(Verb::ListAccounts { after: after.clone() }).await?.0;
             let Answer::Directory { entries, more } = answer else { return Err(Trouble::Strange) };
             let met = self.meet(session, entries).await?;
-            let last = met.last().map(|(person, _)| person.account.nickname.clone());
+            let names = met.iter().map(|(person, _)| &person.account.nickname);
+            let last = names.max_by(|one, other| one.folded().cmp(other.folded())).cloned();
             found.extend(met);
             // Pages that lead no further would lead nowhere for ever.
             let further = match (&last, &after) {

@@ -103,8 +103,8 @@ pub(super) struct Engine {
     audit: Notify,
     /// One reads the log at a time.
     auditing: tokio::sync::Mutex<()>,
-    /// People whose records the log has newer ones of.
-    outdated: Mutex<Vec<Nickname>>,
+    /// One looks people up at a time whose records the log has newer ones of.
+    looking: tokio::sync::Mutex<()>,
     stop: CancellationToken,
     locked: CancellationToken,
     rekeyed: CancellationToken,
@@ -152,6 +152,8 @@ struct Session {
     uploads: Arc<tokio::sync::Mutex<HashMap<i64, u32>>>,
     /// What the server says of its transparency log.
     log: audit::Access,
+    /// Whether that was read on this connection, or at least asked for.
+    log_read: Arc<watch::Sender<bool>>,
     /// What went wrong on this side, where that has ended it.
     end: Arc<OnceLock<ClientError>>,
 }
@@ -257,7 +259,7 @@ impl Engine {
             head: Mutex::new(head),
             audit: Notify::new(),
             auditing: tokio::sync::Mutex::default(),
-            outdated: Mutex::default(),
+            looking: tokio::sync::Mutex::default(),
             stop: CancellationToken::new(),
             locked: CancellationToken::new(),
             rekeyed: CancellationToken::new(),

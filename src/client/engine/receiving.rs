@@ -82,7 +82,7 @@ enum Outcome {
     },
     /// Said to be by this very device, which has not written it to itself.
     Reflected,
-    /// The transparency log does not have its sender: it is read again once the log is in order.
+    /// What is known of its sender is not what the transparency log has: it is read again later.
     HeldBack,
     /// Not to be opened.
     Broken,
@@ -101,6 +101,8 @@ struct Sound {
 impl Engine {
     /// Stores what is pushed, for as long as the connection lasts.
     pub(super) async fn receive(&self, session: &Session, mut pushes: Pushes) -> Result<(), Trouble> {
+        // What was held back may be right by now.
+        self.db.write(|db| inbox::go_back(db)).await?;
         self.subscribe(session).await?;
         let mut check = interval(GAP / 4);
         loop {
@@ -557,7 +559,11 @@ fn say_once(
             "The server has delivered a message to you that this device has sent: nothing of it was taken in"
                 .to_owned()
         }
-        (Noticed::HeldBack, _) => {
+        (Noticed::HeldBack, Some(name)) => format!(
+            "A message has come from {name}, whose keys the server shows otherwise than its transparency log has \
+             them: it waits on the server until the two agree, see `tellal audit`"
+        ),
+        (Noticed::HeldBack, None) => {
             "A message has come from somebody whom the server's transparency log does not have: it waits on the \
              server until the log is in order, see `tellal audit`"
                 .to_owned()

@@ -23,6 +23,7 @@ impl Scene {
         let burak = Person {
             account: BURAK.account.clone(),
             keys: Vec::new(),
+            records: Vec::new(),
             held: false,
             unlogged: false,
             fetched_at: Millis::now(),
