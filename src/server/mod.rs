@@ -77,6 +77,8 @@ struct Shared<S> {
     hub: Hub,
     options: Options,
     shutdown: CancellationToken,
+    /// What goes on when the connection that asked for it ends.
+    finishing: TaskTracker,
     logins: Windows<Source>,
     registrations: Windows<Source>,
     sending: Windows<AccountId>,
@@ -118,6 +120,7 @@ pub async fn run<S: Store>(
         hub: Hub::default(),
         options,
         shutdown: shutdown.clone(),
+        finishing: TaskTracker::new(),
         logins: Windows::new(limits.minute),
         registrations: Windows::new(limits.hour),
         sending: Windows::new(limits.minute),
@@ -172,6 +175,8 @@ pub async fn run<S: Store>(
     );
     connections.close();
     connections.wait().await;
+    shared.finishing.close();
+    shared.finishing.wait().await;
     pruning.abort();
     let closed = shared.store.close().await;
     tracing::info!("stopped");

@@ -19,30 +19,40 @@ pub fn publish<S: Store>(
     record: Signed,
     message_key: Option<Signed>,
 ) -> Pending {
-    let shared = Arc::clone(shared);
-    Box::pin(async move {
-        let stored = match shared.store.account(who.account).await {
-            Ok(Some(stored)) => stored,
-            Ok(None) => return Done::Refused(number, RefusalCode::Invalid),
-            Err(error) => return Done::Refusal(number, error),
-        };
-        if stored.chain.last() == Some(&record) {
-            return Done::Answer(number, Answer::Done, Bytes::new());
+    // Between a record that is kept and the end of the sessions that it ends, nobody who goes away may come.
+    let appending = append(Arc::clone(shared), who, number, record, message_key);
+    let appending = shared.finishing.spawn(appending);
+    Box::pin(
+        async move { appending.await.unwrap_or_else(|_| Done::Refused(number, RefusalCode::StorageFailed)) },
+    )
+}
+
+async fn append<S: Store>(
+    shared: Arc<Shared<S>>,
+    who: Who,
+    number: u32,
+    record: Signed,
+    message_key: Option<Signed>,
+) -> Done {
+    let stored = match shared.store.account(who.account).await {
+        Ok(Some(stored)) => stored,
+        Ok(None) => return Done::Refused(number, RefusalCode::Invalid),
+        Err(error) => return Done::Refusal(number, error),
+    };
+    if stored.chain.last() == Some(&record) {
+        return Done::Answer(number, Answer::Done, Bytes::new());
+    }
+    let new = computed(move || check(who.account, stored, record, message_key)).await;
+    let Some(new) = new else { return Done::Refused(number, RefusalCode::Invalid) };
+    let removed = new.removed.clone();
+    match shared.store.append_record(new).await {
+        Ok(()) => {
+            tracing::info!(account = %who.account, "account record");
+            removed.iter().for_each(|device| shared.hub.remove(who.account, *device, *device == who.device));
+            Done::Answer(number, Answer::Done, Bytes::new())
         }
-        let new = computed(move || check(who.account, stored, record, message_key)).await;
-        let Some(new) = new else { return Done::Refused(number, RefusalCode::Invalid) };
-        let removed = new.removed.clone();
-        match shared.store.append_record(new).await {
-            Ok(()) => {
-                tracing::info!(account = %who.account, "account record");
-                removed.iter().filter(|device| **device != who.device).for_each(|device| {
-                    shared.hub.end(who.account, *device);
-                });
-                Done::Answer(number, Answer::Done, Bytes::new())
-            }
-            Err(error) => Done::Refusal(number, error),
-        }
-    })
+        Err(error) => Done::Refusal(number, error),
+    }
 }
 
 /// The record follows the account's newest, and a device that comes has a message key.
