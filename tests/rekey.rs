@@ -15,7 +15,7 @@ use serde_json::Value;
 use support::forge::Forger;
 use support::swap::database;
 use support::{Profile, Server, schema};
-use tellal::model::{AccountId, Millis, to_cbor};
+use tellal::model::{AccountId, Millis};
 
 fn friends() -> (Server, Profile, Profile) {
     let server = Server::start();
@@ -147,10 +147,10 @@ fn a_stolen_copy_is_worth_nothing_after_new_keys() {
 
     // A server that helps the thief: an envelope of the removed device, put right into the mailbox.
     server.stop();
-    deliver(&server, &thief, &burak, "ben ayşe", Millis::now());
+    Forger::new(&server, &thief, &burak).deliver(&server, "ben ayşe", Millis::now());
     // Dated back to when the device was the account's: mail that was on its way looks like that, and is shown.
     let registered = user_since(&thief);
-    deliver(&server, &thief, &burak, "yolda kalmış", registered);
+    Forger::new(&server, &thief, &burak).deliver(&server, "yolda kalmış", registered);
     server.restart_on_same_port();
     let got = burak.receive();
     assert_eq!(texts(&got), ["yolda kalmış"], "{got:?}");
@@ -165,36 +165,6 @@ fn a_stolen_copy_is_worth_nothing_after_new_keys() {
 /// When the profile's message key was made: the account is not younger.
 fn user_since(profile: &Profile) -> Millis {
     serde_json::from_value(json(profile)["message_key_from"].clone()).unwrap()
-}
-
-/// Seals a text with the keys in a profile's files, and puts it into somebody's mailbox on a server that is stopped.
-fn deliver(server: &Server, from: &Profile, to: &Profile, text: &str, sent_at: Millis) {
-    let forger = Forger::new(server, from, to);
-    let forged = forger.seal(&forger.draft(sent_at), text);
-    let db = database(server.data());
-    let message = forged.message;
-    let (sender, recipient) = (*forger.account.as_bytes(), *forger.to.as_bytes());
-    db.execute(
-        "INSERT INTO envelope (device, message, sender, conversation, hash, accepted_at, body)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            forger.device.public().id().as_bytes(),
-            message.as_bytes(),
-            sender,
-            recipient,
-            [message.as_bytes().as_slice(), message.as_bytes()].concat(),
-            Millis::now().0.cast_signed(),
-            forged.body.as_ref(),
-        ),
-    )
-    .unwrap();
-    let envelope = db.last_insert_rowid();
-    db.execute("UPDATE account SET newest = newest + 1 WHERE id = ?", [recipient]).unwrap();
-    db.execute(
-        "INSERT INTO mailbox (account, seq, envelope, wraps) SELECT id, newest, ?, ? FROM account WHERE id = ?",
-        (envelope, to_cbor(&vec![forged.wrap]), recipient),
-    )
-    .unwrap();
 }
 
 #[test]

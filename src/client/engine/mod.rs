@@ -4,6 +4,7 @@
 //! - [`blocking`]: whose mail is not wanted
 //! - [`commands`]: what is asked, one by one
 //! - [`connection`]: connecting, logging in, and again after each loss
+//! - [`devices`]: the devices of one's own account
 //! - [`directory`]: who people are; presence
 //! - [`sending`]: the outbox, from words to what the server has for good
 //! - [`receiving`]: the mailbox, from pushes to history
@@ -17,6 +18,7 @@ mod audit;
 mod blocking;
 mod commands;
 pub(super) mod connection;
+mod devices;
 mod directory;
 mod fetching;
 mod listening;
@@ -402,7 +404,9 @@ async fn wait_out(session: &Session, trouble: Trouble) -> Result<(), Trouble> {
 /// The error that a refusal is for whoever asked.
 pub(super) fn refused(code: RefusalCode, retry_after: Option<Duration>) -> ClientError {
     match code {
-        RefusalCode::Limited => limited("the server has been asked too often by you or from your address", retry_after),
+        RefusalCode::Limited => {
+            limited("the server has been asked too often by you or from your address", retry_after)
+        }
         RefusalCode::InviteNeeded => ClientError::InviteNeeded,
         code => ClientError::Refused { reason: refusal(code).to_owned() },
     }
@@ -420,7 +424,8 @@ pub(super) fn refusal(code: RefusalCode) -> &'static str {
     match code {
         RefusalCode::Invalid => "it finds the request invalid; a newer version of this program may help",
         RefusalCode::NotLoggedIn | RefusalCode::LoginRefused => {
-            "it does not know this profile; its data may have been replaced, ask whoever runs it"
+            "it does not know this profile; its device may have been removed from the account, or the server's data \
+             have been replaced: ask whoever runs it"
         }
         RefusalCode::NicknameTaken => "the nickname is taken",
         RefusalCode::AccountExists => "the account exists already, with another registration",

@@ -1,7 +1,7 @@
 //! New keys for everything: identity, device, message key. The old identity key signs for the new one, everything that
 //! was sent to the old device is fetched first, and then its keys are destroyed.
 
-use crate::client::db::{contacts, outbox};
+use crate::client::db::{contacts, log, outbox};
 use crate::client::profile::{Pending, Profile, device_name, identity_name, message_key_name};
 use crate::client::{ClientError, Settings};
 use crate::crypto::PrivateKey;
@@ -51,7 +51,7 @@ impl Engine {
         session.wire.ask(verb).await.map(drop).map_err(|denied| self.explain(denied.into()))
     }
 
-    async fn carry_out(&self, session: &Session, pending: Pending) -> Result<(), ClientError> {
+    pub(super) async fn carry_out(&self, session: &Session, pending: Pending) -> Result<(), ClientError> {
         let Pending::Rekey { record, message_key, .. } = pending else { return Ok(()) };
         // What was wrapped for this device, nobody else can open: as much of it as there is comes before.
         self.drain().await?;
@@ -82,6 +82,7 @@ impl Engine {
         self.db
             .write(move |db| {
                 contacts::set_own(db, &me, &identity)?;
+                log::settle_own_account(db)?;
                 outbox::begin_anew(db)
             })
             .await?;
@@ -91,6 +92,7 @@ impl Engine {
             profile.message_key = key;
             profile.message_key_from = from;
             profile.replaced.clear();
+            profile.removing.clear();
             profile.pending = None;
         })
         .await?;
@@ -121,7 +123,7 @@ impl Engine {
     }
 
     /// One's own account, as the directory has it and as it is known here.
-    async fn own_account(&self, session: &Session) -> Result<Account, ClientError> {
+    pub(super) async fn own_account(&self, session: &Session) -> Result<Account, ClientError> {
         let found = self.look_up_account(session, self.me.account).await;
         let found = found.map_err(|trouble| self.explain(trouble))?;
         let known = |account: &Account| {
