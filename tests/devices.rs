@@ -29,7 +29,7 @@ use support::screen::Screen;
 use support::swap::database;
 use support::{Profile, Server, TIMEOUT, schema};
 use tellal::crypto::envelope::{Content, Delivered, Recipient, parse};
-use tellal::crypto::record::{announce_message_key, remove_device, sign_account_record, verify_account};
+use tellal::crypto::record::{announce_message_key, sign_account_record, verify_account};
 use tellal::crypto::{PrivateKey, Purpose};
 use tellal::model::{AccountRecord, AccountRecordKind, DeviceId, Millis, Wrap};
 use tellal::protocol::message::{Answer, Push, RefusalCode, Verb};
@@ -324,22 +324,6 @@ fn a_removal_that_the_server_only_claims_is_not_believed() {
     ayşe.run(["device", "remove", &thief.short(), "--yes"]).ok();
     thief.thrown_out();
     assert_eq!(alarms(&ayşe.receive()).len(), 1, "that the thief came, and no more");
-}
-
-#[test]
-fn whoever_removes_a_device_and_goes_away_has_ended_its_session_all_the_same() {
-    let (server, ayşe, _burak) = friends();
-    let mut thief = Thief::break_in(&server, &ayşe);
-    let identity = key(&ayşe.file("keys/identity.pem"));
-    let chain = verify_account(&directory_entry(&server, account(&ayşe)).chain).unwrap();
-    let record = remove_device(&chain, &identity, thief.id(), Millis::now()).unwrap();
-    let owner = Person { identity, device: key(&ayşe.file("keys/device.pem")), ..Person::new("ayşe") };
-    thief.runtime.block_on(async {
-        let mut raw = Raw::login(server.address, &owner).await;
-        raw.send(Verb::PublishRecord { record, message_key: None }, b"").await;
-    });
-    thief.thrown_out();
-    assert_eq!(thief.log_in(&server), Err(RefusalCode::LoginRefused));
 }
 
 /// Runs something until the profile has finished what was begun.

@@ -16,7 +16,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::Value;
-use support::card::{Card, RATE};
+use support::card::{Card, Heard, RATE};
+use support::voice::Scene;
 use support::{Profile, Running, Server, schema, signal};
 
 /// What it says of each thing, and its exit code.
@@ -51,11 +52,27 @@ fn where_everything_is_well_it_says_so() {
     let (checks, code) = checks(card.command(&zoé, ["doctor"]));
     // That there is no passphrase is said, and is no failure.
     assert_eq!((names(&checks, false), code), (vec!["passphrase"], 0), "{checks:?}");
-    let tags = ["ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh"];
-    let voices = tags.map(|tag| format!("voice {tag}"));
-    let voices = voices.each_ref().map(String::as_str);
-    let all = ["clock", "files", "loudspeaker", "microphone", "profile", "server", "speech"];
-    assert_eq!(names(&checks, true), [&all[..], &voices].concat());
+    let (voices, others): (Vec<&str>, Vec<&str>) =
+        names(&checks, true).into_iter().partition(|what| what.starts_with("voice "));
+    assert_eq!(others, ["clock", "files", "loudspeaker", "microphone", "profile", "server", "speech"]);
+    // All that there are, and more than anybody is likely to miss.
+    for tag in
+        ["ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh", "uk", "cy"]
+    {
+        assert!(voices.contains(&format!("voice {tag}").as_str()), "{tag}: {voices:?}");
+    }
+    let said = checks["speech"]["said"].as_str().unwrap();
+    assert!(said.ends_with(&format!("voices for {} languages", voices.len())), "{said}: {voices:?}");
+    // Those that are named, and no other: where there is none, what to do is told.
+    let (few, _) =
+        self::checks(card.command(&zoé, ["doctor", "--mute", "--language", "ko", "--language", "zu"]));
+    assert_eq!(
+        few.keys().filter(|what| what.starts_with("voice ")).collect::<Vec<_>>(),
+        ["voice ko", "voice zu"]
+    );
+    assert!(few["voice zu"]["remedy"].as_str().unwrap().contains("Zulu"), "{few:?}");
+    let wrong = zoé.run(["doctor", "--language", "tlh"]);
+    assert!(wrong.code() == 2 && wrong.stderr.contains("choose one of eo, en"), "{wrong:?}");
     zoé.run_with_stdin(["lock", "--set", "--new-passphrase-fd", "0"], b"gizli").ok();
     let mut locked = card.command(&zoé, ["doctor", "--mute", "--passphrase-fd", "0"]);
     let mut locked = Running::start(locked.stdin(std::process::Stdio::piped()));
@@ -76,66 +93,88 @@ fn without_sound_and_speech_messaging_is_well() {
     assert!(checks["speech"]["remedy"].as_str().unwrap().contains("espeak-ng"), "{}", checks["speech"]);
 }
 
+/// Where a recording was when each check was told, by what it is about: `voice tr`.
+type Ends = Vec<(String, usize)>;
+
+/// Reads what is told to its end.
+fn told(doctor: &mut Running, heard: &Heard) -> Ends {
+    let mut ends = Vec::new();
+    while let Some(line) = doctor.line() {
+        assert!(!line.starts_with("no  ") || line.starts_with("no  passphrase"), "{line}");
+        let (what, rest) = line[4..].split_once(": ").unwrap();
+        let tag = rest.split_once(" (").map_or("", |(_, rest)| rest.split(')').next().unwrap());
+        let name = if what == "voice" { format!("{what} {tag}") } else { what.to_owned() };
+        assert!(what != "voice" || rest.ends_with("was spoken: was it heard?"), "{line}");
+        ends.push((name, heard.so_far().len()));
+    }
+    ends
+}
+
 #[test]
-fn it_is_heard_the_microphone_and_a_sentence_in_each_language() {
-    let (card, server) = (Card::start(), Server::start());
-    let zoé = Profile::register(&server, "zoé");
-    let mut command = card.command(&zoé, ["doctor", "--sound"]);
-    let heard = card.record_loudspeaker();
+fn it_is_heard_the_microphone_and_a_sentence_in_each_language_that_has_a_voice() {
+    let scene = Scene::new();
+    let mut command = scene.command(&["doctor", "--sound"]);
+    let heard = scene.card.record_loudspeaker();
     let (mut doctor, stderr) = Running::start_with_stderr(&mut command);
     let said = stderr.recv_timeout(support::TIMEOUT).unwrap();
     assert!(said.starts_with("say something: two seconds"), "{said}");
-    card.speak_into_microphone(std::path::Path::new("sounds/joined.wav"));
-    // Where each was in what is heard, once it had been.
-    let mut ends = std::collections::BTreeMap::new();
-    while let Some(line) = doctor.line() {
-        assert!(!line.starts_with("no  ") || line.starts_with("no  passphrase"), "{line}");
-        let what: String = line.chars().skip(4).take_while(|c| *c != '(').collect();
-        ends.insert(what, heard.so_far().len());
-    }
+    scene.card.speak_into_microphone(std::path::Path::new("sounds/joined.wav"));
+    let ends = told(&mut doctor, &heard);
     assert_eq!(doctor.wait().code(), 0);
     let sound = heard.stop();
     let place = |what: &str| {
-        let found = ends.iter().find(|(name, _)| name.starts_with(what));
-        *found.unwrap_or_else(|| panic!("{what} is not in {ends:?}")).1
+        let found = ends.iter().find(|(name, _)| name == what);
+        found.unwrap_or_else(|| panic!("{what} is not in {ends:?}")).1
     };
     let (samples, rate) = signal::read(&std::fs::read("sounds/joined.wav").unwrap());
     let spoken = signal::at_rate(&samples, rate, RATE);
     let back = signal::find(&sound[place("loudspeaker")..place("playback")], &spoken);
     eprintln!("measured: what the microphone got, at the loudspeaker: {back:?}");
     assert!(back.correlation > 0.85, "{back:?}");
-    let mut from = place("playback");
-    for language in [
-        "Turkish",
-        "Korean",
-        "Chinese",
-        "French",
-        "English",
-        "German",
-        "Spanish",
-        "Italian",
-        "Portuguese",
-        "Dutch",
-        "Polish",
-        "Russian",
-        "Arabic",
-        "Hindi",
-        "Japanese",
-    ] {
-        let until = place(&format!("voice: {language}"));
+    // The usual ones first, each in its own language, and each of them is heard.
+    let mut from = place("speech");
+    let voices: Vec<&(String, usize)> = ends.iter().filter(|(what, _)| what.starts_with("voice ")).collect();
+    let tags: Vec<&str> = voices.iter().map(|(what, _)| &what["voice ".len()..]).collect();
+    assert_eq!(
+        tags[..15],
+        ["tr", "ko", "zh", "fr", "en", "de", "es", "it", "pt", "nl", "pl", "ru", "ar", "hi", "ja"]
+    );
+    assert!(tags.len() > 50, "{tags:?}");
+    let asked = scene.asked();
+    for ((_, until), tag) in voices.iter().zip(&tags) {
         let loud =
-            signal::envelope(&sound[from..until], RATE).iter().filter(|energy| **energy > 0.01).count();
-        eprintln!("measured: {language}: {:.2} s of speech", loud as f32 / 100.0);
-        assert!(loud > 50, "{language}: {loud} hundredths of a second");
-        from = until;
+            signal::envelope(&sound[from..*until], RATE).iter().filter(|energy| **energy > 0.01).count();
+        let asked: Vec<_> = asked.iter().filter(|asked| asked.language == *tag).collect();
+        eprintln!("measured: {tag}: {:.2} s of speech: {asked:?}", loud as f32 / 100.0);
+        assert!(loud > 50, "{tag}: {loud} hundredths of a second");
+        assert!(
+            !asked.is_empty() && asked.iter().all(|asked| asked.module == "espeak-ng"),
+            "{tag}: {asked:?}"
+        );
+        from = *until;
     }
+}
+
+#[test]
+fn on_a_terminal_a_key_says_that_enough_was_heard() {
+    let scene = Scene::new();
+    let mut doctor =
+        scene.screen(&["doctor", "--sound", "--language", "tr", "--language", "ko", "--language", "fr"]);
+    doctor.wait_for("each language that has a voice says a sentence: Enter or q, and that is enough");
+    scene.wait_for_asked(1);
+    doctor.type_keys("q");
+    for name in ["Turkish (tr)", "Korean (ko)", "French (fr)"] {
+        doctor.wait_for(&format!("ok  voice: {name} has one"));
+    }
+    assert_eq!(doctor.finish(), 0);
+    assert_eq!(scene.asked().len(), 1);
 }
 
 #[test]
 fn a_muted_microphone_is_told_with_what_to_do() {
     let (card, server) = (Card::start(), Server::start());
     let zoé = Profile::register(&server, "zoé");
-    // What it would say in fifteen languages is another matter, and takes its time.
+    // What it would say in all languages is another matter, and takes its time.
     let mut command = card.command(&zoé, ["doctor", "--sound"]);
     command.env("SPEECHD_CMD", "/nonexistent");
     let (checks, code) = checks(command);

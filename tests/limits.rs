@@ -42,17 +42,22 @@ fn error_code(profile: &Profile, args: &[&str]) -> String {
     object["error"].as_str().unwrap().to_owned()
 }
 
-/// The refusal of a request, and when it may be repeated.
-async fn refusal(raw: &mut Raw, verb: Verb, body: &[u8]) -> (RefusalCode, Option<u32>) {
-    let asked = raw.send(verb, body).await;
-    loop {
-        match raw.pushed().await.expect("the connection ended").0 {
-            Push::Refusal { number, code, retry_after } if number == asked => return (code, retry_after),
-            Push::Reply { number, answer } if number == asked => panic!("not refused: {answer:?}"),
-            _ => {}
-        }
-    }
-}
+/// The keys of the configuration file, in the order in which they are shown.
+const EVERY_LIMIT: [&str; 13] = [
+    "total",
+    "per_address",
+    "login_seconds",
+    "idle_seconds",
+    "per_address_and_minute",
+    "who",
+    "per_address_and_hour",
+    "messages_per_minute",
+    "mib_per_minute",
+    "per_minute",
+    "changes_per_minute",
+    "mailbox_mib",
+    "blobs_mib",
+];
 
 #[test]
 fn check_config_shows_every_limit_and_names_the_line_of_what_is_wrong() {
@@ -60,9 +65,25 @@ fn check_config_shows_every_limit_and_names_the_line_of_what_is_wrong() {
     let shown = server.beside(["--check-config"]);
     let shown = shown.ok();
     assert!(shown.contains("server.toml"), "{shown}");
-    for line in ["total = 10000", "per_address_and_hour = 7", "who = \"anyone\"", "mailbox_mib = 256"] {
+    for line in [
+        "total = 10000",
+        "per_address_and_hour = 7",
+        "who = \"anyone\"",
+        "mailbox_mib = 256",
+        "changes_per_minute = 600",
+    ] {
         assert!(shown.lines().any(|shown| shown == line), "{line:?} is not in {shown}");
     }
+    let keys: Vec<&str> =
+        shown.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key).collect();
+    assert_eq!(keys, EVERY_LIMIT);
+    // It is a whole file: elsewhere it says the same.
+    let copy = server.data().join("copy.toml");
+    std::fs::write(&copy, shown).unwrap();
+    let again = server.beside(["--check-config", "--config", copy.to_str().unwrap()]);
+    let values =
+        |shown: &str| shown.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    assert_eq!(values(again.ok()), values(shown));
     let wrong = server.data().join("wrong.toml");
     for (text, line, what) in [
         ("[connections]\ntotal = 3\nper_adress = 3\n", 3, "per_adress"),
@@ -124,6 +145,19 @@ async fn connections_over_the_limit_are_told_when_to_come_again_and_others_go_on
     assert!(texts[0].contains("not now"), "what waited has left: {texts:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_in_all_are_limited_too() {
+    let server = Server::start_limited("[connections]\ntotal = 2\n");
+    let held = (Raw::connect(server.address).await, Raw::connect(server.address).await);
+    let Err(goodbye) = Raw::try_connect(server.address).await else { panic!("one too many was let in") };
+    assert!(matches!(goodbye, Push::Goodbye { reason: GoodbyeReason::Limited, .. }), "{goodbye:?}");
+    drop(held);
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    while Raw::try_connect(server.address).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "nobody is let in again");
+    }
+}
+
 fn is_closed(mut socket: &TcpStream) -> bool {
     socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     matches!(socket.read(&mut [0]), Ok(0)) || socket.take_error().is_ok_and(|error| error.is_some())
@@ -170,10 +204,10 @@ async fn who_asks_too_often_is_refused_until_the_time_is_over() {
     for _ in 0..3 {
         // A login with somebody else's name is an attempt as good as any.
         let verb = raw.login_verb(&burak);
-        assert_eq!(refusal(&mut raw, verb, b"").await.0, RefusalCode::LoginRefused);
+        assert_eq!(raw.refusal(verb, b"").await.0, RefusalCode::LoginRefused);
     }
     let verb = raw.login_verb(&burak);
-    let (code, retry_after) = refusal(&mut raw, verb, b"").await;
+    let (code, retry_after) = raw.refusal(verb, b"").await;
     assert_eq!(code, RefusalCode::Limited);
     assert_eq!(first.ask(Verb::Ping, b"").await, Ok(Answer::Done), "who is logged in does not notice");
     tokio::time::sleep(Duration::from_millis(retry_after.unwrap().into())).await;
@@ -338,7 +372,7 @@ async fn blobs_over_the_quota_wait_and_others_do_not() {
     for index in 0..5 {
         assert_eq!(raw.ask(put(index), &[7; 65_000]).await, Ok(Answer::Done));
     }
-    let (code, retry_after) = refusal(&mut raw, put(5), &[7; 65_000]).await;
+    let (code, retry_after) = raw.refusal(put(5), &[7; 65_000]).await;
     assert_eq!(code, RefusalCode::BlobQuota);
     assert!(retry_after.is_some());
 
@@ -370,12 +404,12 @@ async fn a_request_over_a_limit_is_refused_by_its_type() {
     for _ in 0..2 {
         assert!(matches!(raw.ask(submit(), b"x").await, Ok(Answer::Accepted { .. })));
     }
-    let (code, retry_after) = refusal(&mut raw, submit(), b"x").await;
+    let (code, retry_after) = raw.refusal(submit(), b"x").await;
     assert_eq!(code, RefusalCode::Limited);
     assert!((1..=60_001).contains(&retry_after.unwrap()), "{retry_after:?}");
     let submit = || ayşe.submit(MessageId::generate());
     assert!(matches!(other.ask(submit(), &[0; 1_200]).await, Ok(Answer::Accepted { .. })));
-    assert_eq!(refusal(&mut other, submit(), b"x").await.0, RefusalCode::Limited, "by bytes");
+    assert_eq!(other.refusal(submit(), b"x").await.0, RefusalCode::Limited, "by bytes");
     assert_eq!(raw.ask(Verb::Ping, b"").await, Ok(Answer::Done));
 }
 

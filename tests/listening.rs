@@ -12,9 +12,13 @@
 
 mod support;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use support::card::RATE;
+use support::screen::Screen;
+use support::signal::{has_ended, sounds};
+use support::swap::swap;
 use support::voice::{Asked, Scene};
 use support::{Profile, Running, signal};
 
@@ -24,17 +28,6 @@ fn texts(asked: &[Asked]) -> Vec<&str> {
 
 fn spoken(asked: &[Asked]) -> Vec<(&str, &str)> {
     asked.iter().map(|asked| (asked.language.as_str(), asked.text.as_str())).collect()
-}
-
-/// Whether there was sound just now.
-fn sounds(samples: &[f32]) -> bool {
-    signal::peak(&samples[samples.len().saturating_sub(4_410)..]) > 0.05
-}
-
-/// Whether there was none for half a second, after some.
-fn has_ended(samples: &[f32]) -> bool {
-    let last = signal::bursts(samples, RATE, 0.3).last().copied();
-    last.is_some_and(|(_, end)| samples.len() as f32 / RATE as f32 - end > 0.5)
 }
 
 #[test]
@@ -112,10 +105,15 @@ fn each_person_has_a_voice_of_their_own_that_stays_until_it_is_changed() {
     assert!(scene.run(&["voice-of", "nobody"]).failure().contains("nobody"));
 }
 
-/// Takes a minute and a half to read; each sentence is known by its number.
-fn long() -> String {
+/// Sentences that are known by their numbers, each of four seconds and a half.
+fn sentences(count: usize) -> String {
     let sentence = |number| format!("This is sentence number {number} of a text that is long and goes on.");
-    (1..=24).map(sentence).collect::<Vec<_>>().join(" ")
+    (1..=count).map(sentence).collect::<Vec<_>>().join(" ")
+}
+
+/// Takes a minute and a half to read.
+fn long() -> String {
+    sentences(24)
 }
 
 #[test]
@@ -204,14 +202,15 @@ fn what_is_read_at_once_is_announced_by_its_senders_name_and_by_a_sound_only_whe
 #[test]
 fn what_ends_by_itself_reads_a_long_text_to_its_end() {
     let scene = Scene::new();
-    scene.ayşe.send("burak", &long());
+    // Longer than what is cut elsewhere.
+    scene.ayşe.send("burak", &sentences(12));
     scene.run(&["receive", "--mute"]).ok();
     let mut speak = scene.screen(&["speak", "last", "--mute"]);
     speak.wait_for("(keys:");
     scene.wait_for_asked(1);
     // As fast as it goes.
     speak.type_keys("+++++++++++++++++++++");
-    let last = "sentence number 24 ";
+    let last = "sentence number 12 ";
     scene.wait_until(last, 3 * support::TIMEOUT, |asked| asked.last().unwrap().text.contains(last));
     assert_eq!(speak.finish(), 0);
     assert!(!scene.asked().iter().any(|asked| asked.text.contains("press more")));
@@ -315,6 +314,10 @@ fn in_a_conversation_what_was_silenced_is_kept_and_so_is_the_pace() {
     assert!(lengths.iter().all(|seconds| *seconds < 3.0), "{lengths:?}");
     chat.type_keys("/quit\r");
     assert_eq!(chat.finish(), 0);
+    // The next process has what was silenced, and not what was heard. It has nothing to read it with.
+    let mut left = scene.command(&["listen", "--unread", "--mute"]);
+    let left = Running::start(left.env("SPEECHD_ADDRESS", "unix_socket:/nonexistent")).wait();
+    assert!(left.ok().contains("sentence number 1 ") && left.ok().lines().count() == 1, "{left:?}");
 }
 
 #[test]
@@ -410,34 +413,118 @@ fn in_quiet_hours_nothing_is_heard_until_it_is_asked_for() {
     listen.type_keys("q");
     assert_eq!(listen.finish(), 0);
     assert_eq!(texts(&scene.asked()), Vec::<&str>::new());
+    // Another process has it, once: what has been heard is not to be heard any more.
+    let heard = scene.run(&["listen", "--unread", "--mute"]);
+    assert!(heard.ok().contains("for later, and not for now"), "{heard:?}");
+    assert_eq!(texts(&scene.asked()), ["ayşe: This is for later, and not for now."], "{heard:?}");
+    assert_eq!(scene.run(&["listen", "--unread", "--mute"]).ok(), "");
     let mut listen = scene.screen(&["listen", "--mute"]);
     listen.wait_for("(keys:");
     zoé.send("burak", "This is from zoé, for later as well.");
     listen.wait_for("for later as well");
     // It is kept a moment after it is shown.
     let deadline = Instant::now() + support::TIMEOUT;
-    while scene.asked().is_empty() {
+    while scene.asked().len() < 2 {
         assert!(Instant::now() < deadline, "it is not heard: {:#?}", listen.lines());
         listen.type_keys("u");
         std::thread::sleep(Duration::from_millis(200));
     }
-    assert_eq!(texts(&scene.wait_for_asked(1)), ["zoé: This is from zoé, for later as well."]);
+    assert_eq!(texts(&scene.wait_for_asked(2))[1..], ["zoé: This is from zoé, for later as well."]);
+    // Passed over, it is not to be heard any more.
+    listen.type_keys("n");
     listen.type_keys("q");
     listen.finish();
     let quiet = format!("{}-{}", at(2), at(4));
     let mut listen = scene.screen(&["listen", "--mute", "--quiet", &quiet]);
     listen.wait_for("(keys:");
     zoé.send("burak", "These are not the quiet hours any more.");
-    assert_eq!(texts(&scene.wait_for_asked(2))[1], "zoé: These are not the quiet hours any more.");
+    assert_eq!(texts(&scene.wait_for_asked(3))[2], "zoé: These are not the quiet hours any more.");
+    listen.type_keys("n");
     listen.type_keys("q");
     listen.finish();
     // What is asked for is heard at any hour: of one person first.
     scene.ayşe.send("burak", "This is unread, and it is from ayşe.");
     zoé.send("burak", "This is unread, and it is from zoé.");
     assert!(scene.run(&["listen", "--unread", "zoé", "--mute"]).ok().contains("from zoé"));
-    assert_eq!(texts(&scene.asked())[2..], ["zoé: This is unread, and it is from zoé."]);
+    assert_eq!(texts(&scene.asked())[3..], ["zoé: This is unread, and it is from zoé."]);
     assert!(scene.run(&["listen", "--unread", "--mute"]).ok().contains("from ayşe"));
-    assert_eq!(texts(&scene.asked())[3..], ["ayşe: This is unread, and it is from ayşe."]);
+    assert_eq!(texts(&scene.asked())[4..], ["ayşe: This is unread, and it is from ayşe."]);
+}
+
+#[test]
+fn what_a_killed_process_was_reading_is_read_by_the_next() {
+    let scene = Scene::new();
+    let mut listen = Running::start(&mut scene.command(&["receive", "--follow", "--speak", "--mute"]));
+    scene.ayşe.send("burak", "This is read to its end.");
+    scene.wait_for_asked(1);
+    let long = "This is read when the program is killed, in the middle of a sentence that is a long one.";
+    scene.ayşe.send("burak", long);
+    scene.ayşe.send("burak", "This has to wait.");
+    (0..3).for_each(|_| drop(listen.line().unwrap()));
+    scene.wait_for_asked(2);
+    listen.kill();
+    let before = scene.asked().len();
+    let shown = scene.run(&["listen", "--unread", "--mute"]);
+    let texts: Vec<String> = scene.asked().split_off(before).into_iter().map(|asked| asked.text).collect();
+    assert_eq!(texts, [format!("ayşe: {long}"), "This has to wait.".to_owned()]);
+    assert_eq!(shown.ok().lines().count(), 2, "{shown:?}");
+    assert_eq!(scene.run(&["listen", "--unread", "--mute"]).ok(), "");
+}
+
+#[test]
+fn a_reply_in_which_nobody_is_heard_is_asked_about_and_one_that_cant_leave_is_kept() {
+    let mut scene = Scene::new();
+    let mut listen = scene.screen(&["listen", "--mute"]);
+    listen.wait_for("(keys:");
+    scene.ayşe.send("burak", "Say something.");
+    scene.wait_for_asked(1);
+    let begun = |listen: &Screen, count: usize| {
+        listen.wait(&format!("{count} recordings"), |parser| {
+            parser.screen().contents().matches("(recording a reply to ayşe").count() == count
+        });
+    };
+    let said = scene.ayşe.file("note.wav");
+    std::fs::write(&said, support::wav::siren()).unwrap();
+
+    listen.type_keys("v");
+    begun(&listen, 1);
+    scene.card.record("microphone").listen(Duration::from_secs(1));
+    listen.type_keys("v");
+    listen.wait_for("(nobody is heard in it: Enter or v sends it all the same");
+    listen.type_keys("c");
+    listen.wait_for("(not sent: what was recorded is forgotten)");
+
+    // Without the server it waits in the outbox.
+    scene.server.kill();
+    listen.type_keys("v");
+    begun(&listen, 2);
+    scene.card.speak_into_microphone(&said);
+    listen.type_keys("v");
+    listen.wait_for("(a voice note for ayşe, 0:0");
+    assert!(scene.ayşe.run(["receive"]).failure().contains("can't reach"));
+    scene.server.restart_on_same_port();
+    let received = scene.ayşe.run(["receive", "--wait", "60", "--json"]).json();
+    assert_eq!(received.len(), 1, "what was silent was not sent: {received:?}");
+    assert_eq!(received[0]["kind"], "voice");
+
+    // With another key in the place of hers it can't be sent at all.
+    listen.type_keys("v");
+    begun(&listen, 3);
+    let impostor = swap(&mut scene.server, "ayşe");
+    impostor.send("burak", "I am ayşe, of course");
+    listen.wait_for("I am ayşe, of course");
+    scene.card.speak_into_microphone(&said);
+    listen.type_keys("v");
+    listen.wait_for("the recording is kept in ");
+    let folder = std::fs::read_dir(scene.burak.home()).unwrap().map(|entry| entry.unwrap().path());
+    let is_kept = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("unsent-");
+    let kept: Vec<PathBuf> = folder.filter(is_kept).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let samples = |path: &PathBuf| signal::read(&std::fs::read(path).unwrap()).0;
+    let found = signal::find(&samples(&kept[0]), &samples(&said));
+    assert!(found.correlation > 0.9, "{found:?}");
+    listen.type_keys("q");
+    listen.finish();
 }
 
 #[test]

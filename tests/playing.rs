@@ -21,16 +21,20 @@ use support::{Profile, Server, schema, signal, wav};
 /// Surely it.
 const SURE: f32 = 0.9;
 
-/// Two people, one of whom has these notes of the other's.
-fn friends(server: &Server, notes: &[Vec<u8>]) -> (Profile, Profile) {
-    let (ayşe, burak) = (Profile::register(server, "ayşe"), Profile::register(server, "burak"));
-    for note in notes {
-        let file = ayşe.file("note.wav");
-        std::fs::write(&file, note).unwrap();
-        ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
-    }
-    burak.receive();
-    (ayşe, burak)
+/// A sound card, and two people, one of whom has these notes of the other's.
+fn friends(notes: &[Vec<u8>]) -> (Card, Server, Profile, Profile) {
+    let (card, (server, ayşe, burak)) = Card::start_beside(|| {
+        let server = Server::start();
+        let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+        for note in notes {
+            let file = ayşe.file("note.wav");
+            std::fs::write(&file, note).unwrap();
+            ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+        }
+        burak.receive();
+        (server, ayşe, burak)
+    });
+    (card, server, ayşe, burak)
 }
 
 /// A second of a note, as the loudspeaker plays it.
@@ -67,9 +71,8 @@ fn known(profile: &Profile) -> Vec<(bool, u64)> {
 
 #[test]
 fn another_speed_has_the_right_length_and_the_same_pitch() {
-    let (card, server) = (Card::start(), Server::start());
     let note = wav::voice(104.0, 3);
-    let (_ayşe, burak) = friends(&server, std::slice::from_ref(&note));
+    let (card, _server, _ayşe, burak) = friends(std::slice::from_ref(&note));
     for speed in ["0.5", "1", "1.5", "2"] {
         let heard = card.record_loudspeaker();
         let played = card.run(&burak, ["play", "1", "--speed", speed, "--from", "0", "--json"]).json();
@@ -99,9 +102,8 @@ fn another_speed_has_the_right_length_and_the_same_pitch() {
 
 #[test]
 fn a_pause_is_silent_and_nothing_is_lost_in_it() {
-    let (card, server) = (Card::start(), Server::start());
     let note = wav::rising(4);
-    let (_ayşe, burak) = friends(&server, std::slice::from_ref(&note));
+    let (card, _server, _ayşe, burak) = friends(std::slice::from_ref(&note));
     let heard = card.record_loudspeaker();
     let mut playing = card.screen(&burak, &["play", "1"]);
     wait_for_sound(&heard, 1.2);
@@ -133,9 +135,8 @@ fn a_pause_is_silent_and_nothing_is_lost_in_it() {
 
 #[test]
 fn keys_seek_and_it_goes_on_another_time_where_it_was_left() {
-    let (card, server) = (Card::start(), Server::start());
     let note = wav::rising(20);
-    let (_ayşe, burak) = friends(&server, std::slice::from_ref(&note));
+    let (card, _server, _ayşe, burak) = friends(std::slice::from_ref(&note));
     assert_eq!(known(&burak), [(false, 0)]);
 
     let heard = card.record_loudspeaker();
@@ -182,9 +183,8 @@ fn keys_seek_and_it_goes_on_another_time_where_it_was_left() {
 
 #[test]
 fn the_next_note_plays_by_itself_and_what_was_listened_to_does_not() {
-    let (card, server) = (Card::start(), Server::start());
     let notes = [wav::rising(1), wav::voice(104.0, 1), wav::siren()];
-    let (ayşe, burak) = friends(&server, &notes);
+    let (card, _server, ayşe, burak) = friends(&notes);
     // Heard by itself, without a terminal, it is the only one.
     let played = card.run(&burak, ["play", "2", "--json"]).json();
     assert_eq!(played.len(), 1);
@@ -227,9 +227,8 @@ fn the_next_note_plays_by_itself_and_what_was_listened_to_does_not() {
 
 #[test]
 fn devices_that_go_and_come_while_it_plays_lose_nothing() {
-    let (card, server) = (Card::start(), Server::start());
     let note = wav::rising(12);
-    let (_ayşe, burak) = friends(&server, std::slice::from_ref(&note));
+    let (card, _server, _ayşe, burak) = friends(std::slice::from_ref(&note));
 
     // Headphones become the default, and are pulled out again.
     let headphones = card.plug_in("headphones");
@@ -283,9 +282,8 @@ fn all_heard(note: &[u8], seconds: usize, recordings: &[&[f32]]) {
 
 #[test]
 fn in_a_conversation_keys_and_commands_do_the_same() {
-    let (card, server) = (Card::start(), Server::start());
     let note = wav::rising(30);
-    let (_ayşe, burak) = friends(&server, std::slice::from_ref(&note));
+    let (card, _server, _ayşe, burak) = friends(std::slice::from_ref(&note));
     let mut chat: Screen = card.screen(&burak, &["chat", "ayşe", "--mute"]);
     chat.wait_for("connected; ayşe is");
     let heard = card.record_loudspeaker();

@@ -32,8 +32,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let (card, server) = (Card::start(), Server::start());
-        let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+        let (card, (server, ayşe, burak)) = Card::start_beside(|| {
+            let server = Server::start();
+            let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+            (server, ayşe, burak)
+        });
         Self { card, server, ayşe, burak }
     }
 
@@ -283,6 +286,43 @@ fn microphones_that_go_and_come_lose_nothing_that_they_gave() {
     let places = [samples(&wav::siren()), part(&spoken, 0, 1)].map(|said| signal::find(&note, &said));
     eprintln!("measured: before and after the only microphone went: {places:?}");
     assert!(places.iter().all(|found| found.correlation > SURE) && places[0].at < places[1].at, "{places:?}");
+}
+
+#[test]
+fn sounds_of_the_program_are_not_heard_while_it_is_recorded_and_one_of_them_afterwards() {
+    let scene = Scene::new();
+    let zoé = Profile::register(&scene.server, "zoé");
+    std::fs::create_dir_all(scene.ayşe.file("sounds/zoé")).unwrap();
+    std::fs::write(scene.ayşe.file("sounds/zoé/received.wav"), wav::tone(4 * 16_000)).unwrap();
+    let mut following = scene.card.start_on(&scene.ayşe, ["receive", "--follow", "--json"]);
+    scene.burak.send("ayşe", "this one is heard");
+    following.line();
+    let heard = scene.card.record_loudspeaker();
+    heard.wait_until("the first sound is over", signal::has_ended);
+    // One that is heard when somebody begins to record is cut short.
+    zoé.send("ayşe", "four seconds");
+    following.line();
+    let heard = scene.card.record_loudspeaker();
+    heard.wait_until("zoé's own sound is heard", signal::sounds);
+    let mut taking = scene.card.screen(&scene.ayşe, &["voice", "burak", "--mute", "--no-trim"]);
+    taking.wait_for("Enter sends");
+    let begun = heard.listen(Duration::from_millis(500));
+    for number in 0..3 {
+        scene.burak.send("ayşe", &format!("nothing is heard of number {number}"));
+        following.line();
+    }
+    let until = heard.listen(Duration::from_millis(500));
+    assert_eq!(signal::peak(&heard.so_far()[begun..until]), 0.0, "it would be recorded");
+    scene.speak(&wav::siren());
+    taking.type_keys("\r");
+    assert_eq!(taking.finish(), 0);
+    let received = samples(&std::fs::read("sounds/received.wav").unwrap());
+    heard.wait_until("a sound for all of them is over", |samples| signal::has_ended(&samples[until..]));
+    heard.listen(Duration::from_secs(1));
+    let sound = heard.stop().split_off(until);
+    let found = signal::find(&sound, &received);
+    assert!(found.correlation > SURE, "{found:?}");
+    assert_eq!(signal::bursts(&sound, RATE, 0.1).len(), 1, "one for all of them");
 }
 
 #[test]

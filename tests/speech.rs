@@ -14,6 +14,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::card::RATE;
+use support::signal::sounds;
 use support::voice::Scene;
 use support::{Running, signal, wav};
 
@@ -112,11 +113,6 @@ fn what_looks_like_a_command_is_only_spoken() {
 /// Takes a minute to read.
 fn long() -> String {
     "This is a long text, and it goes on and on, sentence after sentence. ".repeat(20)
-}
-
-/// Whether there was sound just now.
-fn sounds(samples: &[f32]) -> bool {
-    signal::peak(&samples[samples.len().saturating_sub(4_410)..]) > 0.05
 }
 
 /// How long there was sound after this place.

@@ -150,6 +150,16 @@ impl Speaker {
         }
     }
 
+    /// Whether a sound of the program's own is heard, or about to be.
+    pub fn has_cues(&self) -> bool {
+        self.shared.sounding().iter().any(|(cue, _)| cue.is_some())
+    }
+
+    /// Stops the program's own sounds at once.
+    pub fn stop_cues(&self) {
+        self.shared.drop_cues();
+    }
+
     /// Stops every note and cue at once.
     pub fn stop(&self) {
         self.shared.sounding().iter().for_each(|(_, track)| track.stop());

@@ -90,7 +90,8 @@ impl Hearing {
         }
     }
 
-    fn is_wanted(&self, message: &Message) -> bool {
+    /// Whether a message is of a kind that is to be heard.
+    pub fn is_wanted(&self, message: &Message) -> bool {
         match &message.body {
             Body::Text { .. } | Body::Notice { .. } => self.speak,
             Body::Voice { .. } => self.play,
@@ -152,7 +153,10 @@ impl Hearing {
                 Press::Char('m') => app.out.note("(there is no more)"),
                 Press::Char('-' | '_') => aloud.slower(),
                 Press::Char('+' | '=') => aloud.faster(),
-                Press::Char('u') => app.out.note(&unheard(aloud.unheard(None))),
+                Press::Char('u') => match aloud.unheard(None).await {
+                    Ok(count) => app.out.note(&unheard(count)),
+                    Err(error) => app.out.note(&format!("tellal: {error}")),
+                },
                 Press::Char('h' | '?') => app.out.note(&help),
                 Press::Char('v') => match aloud.last_from() {
                     Some(to) => reply::record(app, client, cues, &mut keys, &to).await,

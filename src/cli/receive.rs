@@ -1,5 +1,6 @@
 //! `tellal receive`: what is new. A message counts as shown once it has left this process.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -49,6 +50,8 @@ pub struct Which {
     pub quiet: Option<Quiet>,
     /// Messages of this person alone.
     pub from: Option<Nickname>,
+    /// What was to be heard before and was not, too.
+    pub unheard: bool,
 }
 
 /// The same, as what it says.
@@ -66,7 +69,14 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
     hearing.learn(&client).await?;
     let from = which.from.as_ref();
     let asked = args.play || args.speak;
-    let reader = Reader { client: &client, app: &app, cues: &cues, hearing: &hearing, from, asked };
+    if args.follow && asked {
+        let left = client.to_hear(None).await?.len();
+        if left > 0 {
+            app.out.note(&format!("({left} from before not heard yet: `tellal listen --unread`, or u here)"));
+        }
+    }
+    let unheard = which.unheard;
+    let reader = Reader { client: &client, app: &app, cues: &cues, hearing: &hearing, from, unheard, asked };
     let work = async {
         let done = if args.follow {
             reader.follow(&mut events).await
@@ -98,6 +108,8 @@ struct Reader<'a> {
     cues: &'a Cues,
     hearing: &'a Hearing,
     from: Option<&'a Nickname>,
+    /// Whether what was to be heard before and was not comes with it.
+    unheard: bool,
     /// Whether anything was asked to be heard: only then a loudspeaker is missed.
     asked: bool,
 }
@@ -185,24 +197,40 @@ impl Reader<'_> {
     async fn show(&self) -> Result<usize> {
         let mut messages = self.client.unshown().await?;
         messages.retain(|message| self.from.is_none_or(|from| message.from == *from));
+        let new: HashSet<u64> = messages.iter().map(|message| message.number).collect();
+        if self.unheard {
+            let kept = self.client.to_hear(self.from).await?;
+            messages.extend(kept.into_iter().filter(|message| !new.contains(&message.number)));
+            messages.sort_by_key(|message| message.number);
+        }
         for message in &messages {
             self.app.out.message(message)?;
         }
         // Only what the reader has counts as shown.
         self.app.out.flush()?;
-        let announces_itself = self.hearing.announcing();
+        let (hearing, announces_itself) = (self.hearing, self.hearing.announcing());
+        let is_new = |message: &Message| new.contains(&message.number);
         let cue = |message: &Message| {
             let (cue, from, cues) = (cues::of_message(message), message.from.clone(), self.cues.clone());
             move || cue.into_iter().for_each(|cue| cues.play(cue, Some(&from)))
         };
-        messages.iter().filter(|message| !announces_itself(message)).for_each(|message| cue(message)());
-        if !messages.is_empty() {
-            let numbers: Vec<u64> = messages.iter().map(|message| message.number).collect();
-            self.client.mark_shown(&numbers).await?;
+        let announced = messages.iter().filter(|message| is_new(message) && !announces_itself(message));
+        announced.for_each(|message| cue(message)());
+        let numbers = |wanted: &dyn Fn(&Message) -> bool| -> Vec<u64> {
+            messages.iter().filter(|message| wanted(message)).map(|message| message.number).collect()
+        };
+        let to_hear = numbers(&|message| hearing.is_wanted(message));
+        if !to_hear.is_empty() {
+            // What is shown and has not been heard is not forgotten, however this ends.
+            self.client.mark_to_hear(&to_hear, true).await?;
+        }
+        let shown = numbers(&is_new);
+        if !shown.is_empty() {
+            self.client.mark_shown(&shown).await?;
         }
         for message in &messages {
-            let turn = self.hearing.hear(message);
-            if let Some(turn) = turn.filter(|_| announces_itself(message)) {
+            let turn = hearing.hear(message);
+            if let Some(turn) = turn.filter(|_| is_new(message) && announces_itself(message)) {
                 self.hearing.otherwise(turn, cue(message));
             }
         }

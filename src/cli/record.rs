@@ -44,7 +44,7 @@ enum End {
 pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note> {
     let Wanted { options, timed } = wanted;
     // Nothing is heard meanwhile, on this terminal or another.
-    let _taken = Floor::of(&app.home).take();
+    let taken = Floor::of(&app.home).take();
     let limit = options.recorder.limit;
     let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
     let interrupted = tokio::signal::ctrl_c();
@@ -84,6 +84,7 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note
     let elapsed = taking.elapsed();
     let cut_off = timed && over && elapsed < limit;
     let Recorded { note, words, silent } = taking.finish().await.map_err(Failure::from)?;
+    drop(taken);
     if cut_off {
         let cause = format!("after {}; nothing was sent", time(elapsed));
         return Err(Failure::from(AudioError::InputLost { cause }).into());

@@ -130,14 +130,28 @@ pub enum Command {
     Revoke,
     /// Forget all keys and end. Only for a profile with a passphrase. Reply: [`Reply::Done`].
     Lock,
-    /// Note how far a voice note was heard. Once heard to its end it stays listened. Reply: [`Reply::Done`].
+    /// Note how far a message was heard. A voice note that was heard to its end stays listened, and nothing that was
+    /// is to be heard any more. Reply: [`Reply::Done`].
     MarkHeard {
         /// Its number.
         number: u64,
-        /// Where listening was left off; 0 at the end.
+        /// Where listening was left off; 0 at the end, and for texts.
         position_ms: u64,
         /// Whether it was heard to its end.
         listened: bool,
+    },
+    /// Note that messages are to be heard by themselves, 1000 at most, or need not be any more. Until they have been
+    /// heard, [`Command::ToHear`] has them. Reply: [`Reply::Done`].
+    MarkToHear {
+        /// Their numbers.
+        numbers: Vec<u64>,
+        /// Whether they are.
+        to_hear: bool,
+    },
+    /// What was to be heard and was not, oldest first. Reply: [`Reply::Messages`].
+    ToHear {
+        /// Only of this person.
+        from: Option<Nickname>,
     },
     /// The voice note that comes next in the same conversation, received and not listened to. Reply:
     /// [`Reply::Messages`], one or none.

@@ -383,8 +383,8 @@ impl Client {
         safety(self.call(Command::AcceptChange { nickname: with.clone() }).await?)
     }
 
-    /// Notes how far a voice note was heard, by its number: where listening was left off, and whether it was heard
-    /// to its end.
+    /// Notes how far a message was heard, by its number: where listening to a note was left off, and whether it was
+    /// heard to its end.
     ///
     /// # Errors
     /// When the profile can't be written.
@@ -396,6 +396,23 @@ impl Client {
     ) -> Result<(), ClientError> {
         let position_ms = u64::try_from(position.as_millis()).unwrap_or(u64::MAX);
         self.call(Command::MarkHeard { number, position_ms, listened }).await.map(drop)
+    }
+
+    /// Notes that messages are to be heard by themselves, by their numbers, or need not be any more. Until they have
+    /// been heard, [`Client::to_hear`] has them, whatever becomes of this process.
+    ///
+    /// # Errors
+    /// When the profile can't be written.
+    pub async fn mark_to_hear(&self, numbers: &[u64], to_hear: bool) -> Result<(), ClientError> {
+        self.call(Command::MarkToHear { numbers: numbers.to_vec(), to_hear }).await.map(drop)
+    }
+
+    /// What was to be heard and was not, of one person or of all, oldest first.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn to_hear(&self, from: Option<&Nickname>) -> Result<Vec<Message>, ClientError> {
+        many(self.call(Command::ToHear { from: from.cloned() }).await?)
     }
 
     /// The voice note that comes next in the same conversation, received and not listened to.

@@ -1,7 +1,8 @@
 //! Who is connected: one session for each device, and news of accounts that come and go.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::broadcast;
@@ -24,16 +25,9 @@ pub struct Change {
 /// The sessions that are logged in.
 #[derive(Debug)]
 pub struct Hub {
-    online: Mutex<Online>,
+    /// In order, so that all of them can be gone through part by part.
+    online: Mutex<BTreeMap<AccountId, HashMap<DeviceId, CancellationToken>>>,
     changes: broadcast::Sender<Change>,
-}
-
-#[derive(Debug, Default)]
-struct Online {
-    sessions: HashMap<AccountId, HashMap<DeviceId, CancellationToken>>,
-    /// Devices that were removed while this process runs: a login that was checked before that may come in after. No
-    /// device is ever added again, and an account has a few.
-    removed: HashSet<DeviceId>,
 }
 
 impl Default for Hub {
@@ -48,11 +42,7 @@ impl Hub {
     pub fn enter(&self, account: AccountId, device: DeviceId) -> CancellationToken {
         let token = CancellationToken::new();
         let mut online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
-        if online.removed.contains(&device) {
-            token.cancel();
-            return token;
-        }
-        let devices = online.sessions.entry(account).or_default();
+        let devices = online.entry(account).or_default();
         let first = devices.is_empty();
         if let Some(earlier) = devices.insert(device, token.clone()) {
             earlier.cancel();
@@ -64,15 +54,14 @@ impl Hub {
         token
     }
 
-    /// A device is its account's no longer: its session, if there is one, is told to end, and none begins any more.
-    /// One that has removed itself ends when it likes.
-    pub fn remove(&self, account: AccountId, device: DeviceId, itself: bool) {
+    /// A device is its account's no longer: its session, if there is one, is told to end, unless it is this one.
+    pub fn end(&self, account: AccountId, device: DeviceId, but: Option<&CancellationToken>) {
         let mut online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
-        online.removed.insert(device);
-        if itself {
+        // One that was replaced is not the device's session any more.
+        if but.is_some_and(|but| !but.is_cancelled()) {
             return;
         }
-        let Entry::Occupied(mut devices) = online.sessions.entry(account) else { return };
+        let Entry::Occupied(mut devices) = online.entry(account) else { return };
         if let Some(session) = devices.get_mut().remove(&device) {
             session.cancel();
         }
@@ -89,7 +78,7 @@ impl Hub {
         if token.is_cancelled() {
             return;
         }
-        let Entry::Occupied(mut devices) = online.sessions.entry(account) else { return };
+        let Entry::Occupied(mut devices) = online.entry(account) else { return };
         devices.get_mut().remove(&device);
         if devices.get().is_empty() {
             devices.remove();
@@ -99,13 +88,21 @@ impl Hub {
 
     /// Whether a device of the account is connected.
     pub fn is_online(&self, account: &AccountId) -> bool {
-        self.online.lock().unwrap_or_else(PoisonError::into_inner).sessions.contains_key(account)
+        self.online.lock().unwrap_or_else(PoisonError::into_inner).contains_key(account)
     }
 
-    /// Who is connected now, and from now on who comes and goes.
-    pub fn watch(&self) -> (Vec<AccountId>, broadcast::Receiver<Change>) {
+    /// At most so many of those who are connected, from behind `after` on, and whether there are more.
+    pub fn online(&self, after: Option<AccountId>, most: usize) -> (Vec<AccountId>, bool) {
         let online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
-        (online.sessions.keys().copied().collect(), self.changes.subscribe())
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = online.range((from, Bound::Unbounded)).map(|(account, _)| *account);
+        let some = rest.by_ref().take(most).collect();
+        (some, rest.next().is_some())
+    }
+
+    /// From now on who comes and goes.
+    pub fn watch(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
     }
 }
 
@@ -117,7 +114,7 @@ mod tests {
     fn a_device_that_comes_again_replaces_itself_and_is_announced_once() {
         let hub = Hub::default();
         let (account, device) = (AccountId::new([1; 32]), DeviceId::new([2; 32]));
-        let (_, mut changes) = hub.watch();
+        let mut changes = hub.watch();
         let first = hub.enter(account, device);
         let second = hub.enter(account, device);
         assert!(first.is_cancelled() && !second.is_cancelled());
@@ -128,25 +125,5 @@ mod tests {
         assert!(changes.try_recv().unwrap().online);
         assert!(!changes.try_recv().unwrap().online);
         assert!(changes.try_recv().is_err());
-    }
-
-    #[test]
-    fn a_device_that_was_removed_ends_and_a_login_that_was_checked_before_comes_too_late() {
-        let hub = Hub::default();
-        let account = AccountId::new([1; 32]);
-        let [one, other, third] = [2, 3, 4].map(|byte| DeviceId::new([byte; 32]));
-        let (session, remover) = (hub.enter(account, one), hub.enter(account, other));
-        hub.remove(account, one, false);
-        hub.remove(account, third, false);
-        assert!(session.is_cancelled() && !remover.is_cancelled());
-        for removed in [one, third] {
-            assert!(hub.enter(account, removed).is_cancelled());
-        }
-        hub.remove(account, other, true);
-        assert!(!remover.is_cancelled(), "it is to hear the answer, and to read its mailbox to the end");
-        assert!(hub.is_online(&account));
-        hub.leave(account, other, &remover);
-        assert!(!hub.is_online(&account));
-        assert!(hub.enter(account, other).is_cancelled());
     }
 }

@@ -9,6 +9,7 @@
 //! - `limits`: counting what is done, against what is allowed
 //! - `socket`: a socket that bounds a handshake
 //! - `hub`: who is connected
+//! - `watching`: telling who asked who is connected
 //! - `connection`: bytes in and out of one connection, and its one task
 //! - `session`: what a connection may ask, and where it stands in its mailbox
 //! - `acknowledging`: what a connection says it has, written one word after another
@@ -24,6 +25,7 @@ mod session;
 mod socket;
 pub mod tls;
 mod verb;
+mod watching;
 
 use std::io;
 use std::sync::Arc;
@@ -77,8 +79,6 @@ struct Shared<S> {
     hub: Hub,
     options: Options,
     shutdown: CancellationToken,
-    /// What goes on when the connection that asked for it ends.
-    finishing: TaskTracker,
     logins: Windows<Source>,
     registrations: Windows<Source>,
     sending: Windows<AccountId>,
@@ -120,7 +120,6 @@ pub async fn run<S: Store>(
         hub: Hub::default(),
         options,
         shutdown: shutdown.clone(),
-        finishing: TaskTracker::new(),
         logins: Windows::new(limits.minute),
         registrations: Windows::new(limits.hour),
         sending: Windows::new(limits.minute),
@@ -175,8 +174,6 @@ pub async fn run<S: Store>(
     );
     connections.close();
     connections.wait().await;
-    shared.finishing.close();
-    shared.finishing.wait().await;
     pruning.abort();
     let closed = shared.store.close().await;
     tracing::info!("stopped");

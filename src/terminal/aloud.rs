@@ -1,18 +1,21 @@
 //! Everything that is heard of a conversation, in one queue: voice notes played and texts read aloud in the
 //! order of arrival, each after its sender's name, never over each other and never over a recording.
+//!
+//! What arrives to be heard is marked in the profile before it comes here, by whoever puts it in the queue; the mark
+//! goes when it has been heard, or is passed over. So nothing is forgotten, however a process ends.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::audio::{Playback, SPEEDS, Speaker};
 use crate::client::settings::{Quiet, Settings};
-use crate::client::{Client, Message, PersonVoice};
+use crate::client::{Body, Client, ClientError, Message, PersonVoice};
 use crate::model::Nickname;
 use crate::speech::{Manner, Rest, Speech};
 use crate::terminal::floor::Floor;
@@ -29,8 +32,6 @@ const GOES_ON: Duration = Duration::from_secs(30);
 const STEP: i32 = 10;
 /// What each of that is to the speed of notes.
 const NOTES: f32 = 0.0125;
-/// What has not been heard and is kept to be heard later, at most.
-const KEPT: usize = 1000;
 
 /// The queue. Clones are the same one; when the last is gone, everything falls silent.
 #[derive(Clone)]
@@ -40,6 +41,7 @@ pub struct Aloud {
 
 struct Inner {
     shared: Arc<Shared>,
+    client: Client,
     home: PathBuf,
     task: AbortHandle,
 }
@@ -80,6 +82,19 @@ enum What {
     Mark,
 }
 
+impl What {
+    fn is_note(&self) -> bool {
+        matches!(self, Self::Message(Message { body: Body::Voice { .. }, .. }, _))
+    }
+
+    fn number(&self) -> Option<u64> {
+        match self {
+            Self::Message(message, _) => Some(message.number),
+            Self::More(..) | Self::Name(_) | Self::Mark => None,
+        }
+    }
+}
+
 struct Job {
     what: What,
     /// Whether the sender is named, even if they go on.
@@ -87,20 +102,14 @@ struct Job {
     done: Option<oneshot::Sender<Outcome>>,
 }
 
-/// What one queue leaves to the one that takes its place.
+/// How fast a queue is, for the one that takes its place.
 #[derive(Default)]
-pub struct Kept {
-    unheard: VecDeque<Message>,
+pub struct Pace {
     rate: i32,
     speed: Option<f32>,
 }
 
-impl Kept {
-    /// Whether everything has been heard.
-    pub fn is_empty(&self) -> bool {
-        self.unheard.is_empty()
-    }
-
+impl Pace {
     /// How fast notes are to be played.
     pub fn set_speed(&mut self, speed: f32) {
         self.speed = Some(speed);
@@ -112,6 +121,8 @@ struct Shared {
     state: Mutex<State>,
     /// Something is in the queue.
     wake: Notify,
+    /// Whether it is a note that is heard now, or the next of all that is.
+    note: watch::Sender<bool>,
     speech: Option<Speech>,
 }
 
@@ -125,10 +136,12 @@ struct State {
     playing: Option<Playback>,
     /// What is heard now, or was heard last.
     last: Option<What>,
+    /// The note that is played now, or was last.
+    last_note: Option<u64>,
+    /// What is heard now is passed over.
+    skipped: bool,
     /// Of the text that was cut last.
     rest: Option<(Message, Rest)>,
-    /// What was to be heard and was not.
-    unheard: VecDeque<Message>,
     /// Who was named last, and when they were last heard.
     named: Option<(Nickname, Instant)>,
     /// How fast everybody speaks.
@@ -147,6 +160,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells whether keys are for a note, after the queue has changed.
+    fn tell(&self, state: &State) {
+        let first = state.now.as_ref().or_else(|| state.queue.front().map(|job| &job.what));
+        let is_note = first.is_some_and(What::is_note);
+        self.note.send_if_modified(|was| std::mem::replace(was, is_note) != is_note);
+    }
+
     /// Ends what is heard now.
     fn hush(&self, state: &State) {
         state.one.cancel();
@@ -161,17 +181,20 @@ impl State {
     fn next(&mut self) -> Option<(Job, CancellationToken)> {
         let job = self.queue.pop_front()?;
         self.one = CancellationToken::new();
+        self.skipped = false;
         self.now = (!matches!(job.what, What::Mark)).then(|| job.what.clone());
+        if job.what.is_note() {
+            self.last_note = job.what.number();
+        }
         if matches!(job.what, What::Message(..) | What::More(..)) {
             self.last = Some(job.what.clone());
         }
         Some((job, self.one.clone()))
     }
 
-    fn keep(&mut self, message: Message) {
-        if self.unheard.len() < KEPT {
-            self.unheard.push_back(message);
-        }
+    /// The messages that are heard now or wait, by their numbers.
+    fn numbers(&self) -> HashSet<u64> {
+        self.now.iter().chain(self.queue.iter().map(|job| &job.what)).filter_map(What::number).collect()
     }
 }
 
@@ -188,10 +211,15 @@ impl Aloud {
         let tell = Arc::new(tell);
         let told = tell.clone();
         let speech = voice.then(|| Speech::new(move |line| told(line)));
-        let shared = Arc::new(Shared { state: Mutex::default(), wake: Notify::new(), speech });
-        let reader = Reader::new(client, Floor::of(home), speaker, shared.clone(), tell);
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wake: Notify::new(),
+            note: watch::Sender::new(false),
+            speech,
+        });
+        let reader = Reader::new(client.clone(), Floor::of(home), speaker, shared.clone(), tell);
         let task = tokio::spawn(reader.run()).abort_handle();
-        Self { inner: Arc::new(Inner { shared, home: home.to_owned(), task }) }
+        Self { inner: Arc::new(Inner { shared, client, home: home.to_owned(), task }) }
     }
 
     /// From now on long texts are cut, and [`Aloud::more`] goes on: for front ends with keys.
@@ -211,19 +239,49 @@ impl Aloud {
 
     /// Whether what is put in the queue now is heard at once: nothing else is, and nobody records.
     pub fn is_free(&self) -> bool {
-        let waits = {
-            let state = self.inner.shared.state();
-            state.now.is_some() || !state.queue.is_empty()
-        };
-        !waits && Floor::of(&self.inner.home).is_free()
+        self.is_empty() && Floor::of(&self.inner.home).is_free()
     }
 
-    /// Hears what has arrived, after everything that came before. In quiet hours it is kept for [`Aloud::unheard`].
+    /// Whether nothing is heard and nothing waits.
+    pub fn is_empty(&self) -> bool {
+        let state = self.inner.shared.state();
+        state.now.is_none() && state.queue.is_empty()
+    }
+
+    /// Whether a message is heard now, or waits for it.
+    pub fn has(&self, number: u64) -> bool {
+        self.inner.shared.state().numbers().contains(&number)
+    }
+
+    /// Tells whether it is a note that is heard: it is played, or about to be, and nothing else comes before it.
+    pub fn notes(&self) -> watch::Receiver<bool> {
+        self.inner.shared.note.subscribe()
+    }
+
+    /// The note that is played now, or was last.
+    pub fn last_note(&self) -> Option<u64> {
+        self.inner.shared.state().last_note
+    }
+
+    /// Goes on to the next note in the queue at once, before everything else there; whether there is one. What is heard
+    /// now is not to be heard any more.
+    pub fn next_note(&self) -> bool {
+        let mut state = self.inner.shared.state();
+        let Some(place) = state.queue.iter().position(|job| job.what.is_note()) else { return false };
+        if let Some(note) = state.queue.remove(place) {
+            state.queue.push_front(note);
+        }
+        state.skipped = true;
+        self.inner.shared.hush(&state);
+        self.inner.shared.tell(&state);
+        true
+    }
+
+    /// Hears what has arrived, after everything that came before. In quiet hours it is left to [`Aloud::unheard`].
     pub fn arrived(&self, message: &Message) -> Option<Turn> {
         let quiet = self.inner.shared.state().quiet;
         let quiet = quiet.or_else(|| Settings::load(&self.inner.home).0.quiet);
         if quiet.is_some_and(|quiet| quiet.holds(jiff::Zoned::now().time())) {
-            self.inner.shared.state().keep(message.clone());
             return None;
         }
         Some(self.hear(message))
@@ -245,19 +303,21 @@ impl Aloud {
         drop(self.push(What::Name(nickname.clone())));
     }
 
-    /// Hears what was kept back or stopped, of one person or of all; how much that is.
-    pub fn unheard(&self, from: Option<&Nickname>) -> usize {
-        let kept = {
-            let mut state = self.inner.shared.state();
-            let all = std::mem::take(&mut state.unheard);
-            let wanted = |message: &Message| from.is_none_or(|from| message.from == *from);
-            let (now, later): (VecDeque<Message>, VecDeque<Message>) = all.into_iter().partition(wanted);
-            state.unheard = later;
-            now
-        };
+    /// Hears what was to be heard and was not, here or by a process before, of one person or of all, in the order of
+    /// arrival; how much that is, beside what is in the queue already. Without a voice only notes.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn unheard(&self, from: Option<&Nickname>) -> Result<usize, ClientError> {
+        // What is heard while the profile is read need not be heard again.
+        let mut here = self.inner.shared.state().numbers();
+        let mut kept = self.inner.client.to_hear(from).await?;
+        here.extend(self.inner.shared.state().numbers());
+        kept.retain(|message| !here.contains(&message.number));
+        kept.retain(|message| self.has_voice() || matches!(message.body, Body::Voice { .. }));
         // Nobody waits for each of them.
         kept.iter().for_each(|message| drop(self.hear(message)));
-        kept.len()
+        Ok(kept.len())
     }
 
     /// Hears what is heard now, or was last, once more from its beginning; whether there is such.
@@ -266,6 +326,7 @@ impl Aloud {
         let Some(what) = state.last.clone() else { return false };
         state.queue.push_front(Job { what, named: true, done: None });
         self.inner.shared.hush(&state);
+        self.inner.shared.tell(&state);
         self.inner.shared.wake.notify_one();
         true
     }
@@ -303,42 +364,33 @@ impl Aloud {
         self.inner.shared.speech.iter().for_each(|speech| speech.learn(from.as_str(), text));
     }
 
-    /// Falls silent at once; what is being heard and what waits is dropped, and kept for [`Aloud::unheard`].
+    /// Falls silent at once; what is being heard and what waits is dropped. What of it had arrived is left to
+    /// [`Aloud::unheard`]; what was asked for by its number can be asked for again.
     pub fn stop(&self) {
         let mut state = self.inner.shared.state();
-        match state.now.take() {
-            Some(What::Message(message, None)) => state.keep(message),
-            Some(What::More(message, rest)) => state.rest = Some((message, rest)),
-            // What was asked for by its number can be asked for again.
-            Some(What::Message(_, Some(_)) | What::Name(_) | What::Mark) | None => {}
+        if let Some(What::More(message, rest)) = state.now.take() {
+            state.rest = Some((message, rest));
         }
         for Job { what, done, .. } in std::mem::take(&mut state.queue) {
-            match what {
-                // Whoever waits until everything is over need not wait any more.
-                What::Mark => tell(done, Outcome::Heard),
-                What::Message(message, _) => {
-                    state.keep(message);
-                    tell(done, Outcome::Stopped);
-                }
-                What::More(..) | What::Name(_) => tell(done, Outcome::Stopped),
-            }
+            // Whoever waits until everything is over need not wait any more.
+            tell(done, if matches!(what, What::Mark) { Outcome::Heard } else { Outcome::Stopped });
         }
         self.inner.shared.hush(&state);
+        self.inner.shared.tell(&state);
     }
 
-    /// Falls silent at once, for good; what another queue goes on with.
-    pub fn end(&self) -> Kept {
+    /// Falls silent at once, for good; how fast it was.
+    pub fn end(&self) -> Pace {
         self.stop();
-        let mut state = self.inner.shared.state();
-        Kept { unheard: std::mem::take(&mut state.unheard), rate: state.rate, speed: state.speed }
+        let state = self.inner.shared.state();
+        Pace { rate: state.rate, speed: state.speed }
     }
 
-    /// Goes on with what another queue has left.
-    pub fn take_up(&self, kept: Kept) {
+    /// Goes on as fast as another queue was.
+    pub fn take_up(&self, pace: Pace) {
         let mut state = self.inner.shared.state();
-        state.unheard.extend(kept.unheard);
-        (state.rate, state.speed) = (kept.rate, kept.speed);
-        self.inner.shared.speech.iter().for_each(|speech| speech.set_rate(kept.rate));
+        (state.rate, state.speed) = (pace.rate, pace.speed);
+        self.inner.shared.speech.iter().for_each(|speech| speech.set_rate(pace.rate));
     }
 
     /// Whether texts can be read.
@@ -346,9 +398,11 @@ impl Aloud {
         self.inner.shared.speech.is_some()
     }
 
-    /// Goes on to the next in the queue at once.
+    /// Goes on to the next in the queue at once; what is heard now is not to be heard any more.
     pub fn skip(&self) {
-        self.inner.shared.hush(&self.inner.shared.state());
+        let mut state = self.inner.shared.state();
+        state.skipped = true;
+        self.inner.shared.hush(&state);
     }
 
     /// Waits until everything that is in the queue now has been heard, or will not be.
@@ -380,7 +434,10 @@ impl Aloud {
     fn push(&self, what: What) -> Turn {
         let (done, outcome) = oneshot::channel();
         // Without its task, which only ends with the runtime, nothing is heard.
-        self.inner.shared.state().queue.push_back(Job { what, named: false, done: Some(done) });
+        let mut state = self.inner.shared.state();
+        state.queue.push_back(Job { what, named: false, done: Some(done) });
+        self.inner.shared.tell(&state);
+        drop(state);
         self.inner.shared.wake.notify_one();
         Turn { done: outcome }
     }

@@ -1,6 +1,9 @@
 //! The program's own sounds: which goes with which event, whose they are, and when there are none. The same in every
 //! front end.
 //!
+//! While somebody is recording there are none, so that none is recorded. Of what came meanwhile one is heard
+//! afterwards: that something went wrong, or else the last arrival.
+//!
 //! A profile's folder may hold `sounds/received.wav`, which replaces that sound, and `sounds/NICK/received.wav`, which
 //! replaces it for what NICK does. Names from the wire never become paths: the folders that are there are read as
 //! nicknames, and compared.
@@ -8,12 +11,17 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::audio::{Cue, Sounds, Speaker};
 use crate::client::settings::Quiet;
 use crate::client::{Body, Event, Message, Settings};
 use crate::model::Nickname;
+use crate::terminal::floor::Floor;
+
+/// How often it is looked whether somebody is still recording.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The folder's name, in the profile's folder.
 pub const FOLDER: &str = "sounds";
@@ -26,6 +34,8 @@ pub struct Cues {
 
 struct Inner {
     speaker: Speaker,
+    floor: Floor,
+    held: Mutex<Held>,
     muted: bool,
     quiet: Option<Quiet>,
     silent: Vec<Cue>,
@@ -35,6 +45,24 @@ struct Inner {
     /// What was found in those that were needed so far.
     people: Mutex<HashMap<Nickname, Sounds>>,
     warnings: Mutex<Vec<String>>,
+}
+
+/// What waits until nobody is recording any more.
+#[derive(Default)]
+struct Held {
+    cue: Option<(Cue, Option<Nickname>)>,
+    /// It is looked whether somebody is recording.
+    watched: bool,
+}
+
+impl Held {
+    /// Who comes and goes, and what has left, is no news afterwards; that something went wrong is more than an arrival.
+    fn hold(&mut self, cue: Cue, person: Option<&Nickname>) {
+        let outlasts = matches!(cue, Cue::Received | Cue::VoiceReceived | Cue::Error);
+        if outlasts && !matches!(self.cue, Some((Cue::Error, _))) {
+            self.cue = Some((cue, person.cloned()));
+        }
+    }
 }
 
 impl Cues {
@@ -51,6 +79,8 @@ impl Cues {
         }
         let inner = Inner {
             speaker,
+            floor: Floor::of(home),
+            held: Mutex::default(),
             muted,
             quiet: settings.quiet,
             silent,
@@ -67,14 +97,50 @@ impl Cues {
         &self.inner.speaker
     }
 
-    /// Plays a sound, without waiting for it; that of the person whom it is about. Nothing in quiet hours.
+    /// Plays a sound, without waiting for it; that of the person whom it is about. Nothing in quiet hours, and while
+    /// somebody is recording not before that is over. Within a tokio runtime.
     pub fn play(&self, cue: Cue, person: Option<&Nickname>) {
         let quiet = || self.inner.quiet.is_some_and(Quiet::is_now);
         if self.inner.muted || self.inner.silent.contains(&cue) || quiet() {
             return;
         }
+        let mut held = self.inner.held();
+        if self.inner.floor.is_free() {
+            self.sound(cue, person);
+        } else {
+            held.hold(cue, person);
+        }
+        if !std::mem::replace(&mut held.watched, true) {
+            tokio::spawn(self.clone().watch());
+        }
+    }
+
+    fn sound(&self, cue: Cue, person: Option<&Nickname>) {
         if let Some(sound) = self.of(person).get(cue) {
             self.inner.speaker.cue(sound);
+        }
+    }
+
+    /// Until no sound is heard or waits: ends those that are heard when somebody begins to record, and plays what waits
+    /// once nobody does.
+    async fn watch(self) {
+        loop {
+            {
+                let mut held = self.inner.held();
+                match (self.inner.floor.is_free(), held.cue.take()) {
+                    (true, Some((cue, person))) => self.sound(cue, person.as_ref()),
+                    (true, None) if !self.inner.speaker.has_cues() => {
+                        held.watched = false;
+                        return;
+                    }
+                    (true, None) => {}
+                    (false, cue) => {
+                        held.cue = cue;
+                        self.inner.speaker.stop_cues();
+                    }
+                }
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -118,6 +184,12 @@ impl Cues {
     /// What is wrong with files and settings. Each thing is told once.
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut *self.inner.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Inner {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -205,6 +277,22 @@ mod tests {
         assert!(cues.is_silent(Cue::Left) && !cues.is_silent(Cue::Joined));
         let told = cues.take_warnings();
         assert!(told.len() == 1 && told[0].starts_with("no sound is called \"lefft\""), "{told:?}");
+    }
+
+    #[test]
+    fn of_what_came_during_a_recording_one_sound_is_left() {
+        let zoé = "zoé".parse().unwrap();
+        let left = |cues: &[Cue]| {
+            let mut held = Held::default();
+            cues.iter().for_each(|cue| held.hold(*cue, Some(&zoé)));
+            held.cue.map(|(cue, person)| (cue, person == Some(zoé.clone())))
+        };
+        assert_eq!(left(&[Cue::Joined, Cue::Left, Cue::Sent]), None);
+        assert_eq!(
+            left(&[Cue::Received, Cue::VoiceReceived, Cue::Sent, Cue::Left]),
+            Some((Cue::VoiceReceived, true))
+        );
+        assert_eq!(left(&[Cue::Received, Cue::Error, Cue::Received]), Some((Cue::Error, true)));
     }
 
     fn message(body: Body, delivery: Option<Delivery>) -> Message {

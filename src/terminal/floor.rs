@@ -7,6 +7,9 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+/// How often it is tried whether it is free: who else looks at that moment holds it too.
+const TRIES: usize = 5;
+
 /// The floor of a profile.
 #[derive(Clone, Debug)]
 pub struct Floor(PathBuf);
@@ -31,7 +34,7 @@ impl Floor {
     pub fn is_free(&self) -> bool {
         // What was never taken is free.
         let Ok(file) = File::open(&self.0) else { return true };
-        !matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+        (0..TRIES).any(|_| !matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
     }
 }
 

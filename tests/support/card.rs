@@ -64,13 +64,24 @@ impl Card {
         assert!(card.control(&["set-default-source", "microphone.monitor"]));
         // A null sink to which nobody listens closely works up to two seconds ahead of time, and what is spoken
         // into it then is partly lost. Real devices keep time; this makes these keep it.
-        for device in ["speaker.monitor", "microphone.monitor"] {
-            let (listener, mut sound) = card.listen_to(device);
+        let sounds = ["speaker.monitor", "microphone.monitor"].map(|device| {
+            let (listener, sound) = card.listen_to(device);
             card.listeners.push(listener);
+            sound
+        });
+        for mut sound in sounds {
             sound.read_exact(&mut [0; 2 * 2 * RATE as usize]).unwrap();
             std::thread::spawn(move || std::io::copy(&mut sound, &mut std::io::sink()));
         }
         card
+    }
+
+    /// Starts one, and sets something else up meanwhile.
+    pub fn start_beside<T: Send>(beside: impl FnOnce() -> T + Send) -> (Self, T) {
+        std::thread::scope(|scope| {
+            let beside = scope.spawn(beside);
+            (Self::start(), beside.join().unwrap())
+        })
     }
 
     /// The variables that bring a program to this card.

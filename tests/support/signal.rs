@@ -74,6 +74,20 @@ pub fn bursts(samples: &[f32], rate: u32, gap: f32) -> Vec<(f32, f32)> {
     bursts
 }
 
+/// Whether there was sound just now, at [`super::card::RATE`].
+pub fn sounds(samples: &[f32]) -> bool {
+    peak(&samples[samples.len().saturating_sub(4_410)..]) > 0.05
+}
+
+/// Whether there was none for half a second, after some, at [`super::card::RATE`]. Asked again and again of a recording
+/// that grows, so that it looks from its end.
+pub fn has_ended(samples: &[f32]) -> bool {
+    let silence = super::card::RATE as usize / 2;
+    let (before, last) = samples.split_at(samples.len().saturating_sub(silence));
+    let is_loud = |part: &[f32]| energy(part) >= 0.003;
+    !last.chunks(441).any(is_loud) && before.rchunks(441).any(is_loud)
+}
+
 /// The place where a recording is most like a sound of the same rate.
 pub fn find(recording: &[f32], sound: &[f32]) -> Found {
     // First roughly, on means of a few samples, then exactly around the best place.

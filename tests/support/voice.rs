@@ -48,14 +48,15 @@ impl Scene {
 
     /// The same with a service that writes down so much, 0 to 5.
     pub fn with_log(level: u8) -> Self {
-        let card = Card::start();
+        let (card, (server, ayşe, burak)) = Card::start_beside(|| {
+            let server = Server::start();
+            let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+            (server, ayşe, burak)
+        });
         let service = card.env()[0].1.join("service");
         let script = format!("#!/bin/sh\nexec /usr/bin/speech-dispatcher -l {level} -t 60 \"$@\"\n");
         std::fs::write(&service, script).unwrap();
         std::fs::set_permissions(&service, std::fs::Permissions::from_mode(0o700)).unwrap();
-        let server = Server::start();
-        let ayşe = Profile::register(&server, "ayşe");
-        let burak = Profile::register(&server, "burak");
         Self { card, server, ayşe, burak }
     }
 

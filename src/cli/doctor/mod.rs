@@ -7,10 +7,12 @@
 //! - [`server`]: whether it can be reached, and whose clock is right
 //! - [`sound`]: loudspeaker and microphone
 //! - [`voices`]: the speech service, and what it speaks
+//! - [`sentences`]: what is said in each language
 //! - [`packages`]: what to install so that a language has a voice
 
 pub mod packages;
 pub mod profile;
+pub mod sentences;
 pub mod server;
 pub mod sound;
 pub mod voices;
@@ -22,17 +24,26 @@ use serde::Serialize;
 
 use super::app::App;
 use super::failure::Failure;
-use crate::speech::Speech;
+use crate::speech::{Language, Speech};
 use crate::terminal::sanitize;
 
 /// Options of `doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Be heard: play back two seconds of the microphone, and speak a sentence in each of Turkish, Korean, Chinese, French,
-    /// English, German, Spanish, Italian, Portuguese, Dutch, Polish, Russian, Arabic, Hindi, Japanese and your own
-    /// language that has a voice. On a terminal that is so anyway, unless --mute
+    /// Be heard: play back two seconds of the microphone, and speak a sentence in each language that has a voice, until
+    /// Enter or q. On a terminal that is so anyway, unless --mute
     #[arg(long, conflicts_with = "mute")]
     pub sound: bool,
+    /// Look at the voice of this language alone (tr, ko, zh, …); of several, if it is given several times
+    #[arg(long, value_name = "TAG", value_parser = language)]
+    pub language: Vec<Language>,
+}
+
+fn language(tag: &str) -> Result<Language, String> {
+    Language::from_tag(tag).ok_or_else(|| {
+        let tags: Vec<&str> = Language::all().map(Language::tag).collect();
+        format!("choose one of {}", tags.join(", "))
+    })
 }
 
 /// One thing that was looked at.
@@ -130,7 +141,8 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     } else {
         tell(sound::microphone().await)?;
     }
-    voices::look(&speech, aloud, &mut tell).await?;
+    let wish = voices::Wish { aloud, languages: args.language };
+    voices::look(&speech, wish, &app.out, &mut tell).await?;
     if wrong.is_empty() {
         return Ok(());
     }

@@ -2,36 +2,32 @@
 
 use super::Check;
 use super::packages::Platform;
+use super::sentences::{USUAL, sentence};
+use crate::cli::output::Output;
+use crate::cli::record::pressed;
 use crate::speech::{Language, Outcome, Speech, Utterance, language};
+use crate::terminal::keys::{Keys, Press};
 
-/// What is said in each language that is looked at. Numbers are read in every one.
-const SENTENCES: [(&str, &str); 15] = [
-    ("tr", "Merhaba, şimdi Türkçe konuşuyorum."),
-    ("ko", "안녕하세요, 지금 한국어로 말하고 있습니다."),
-    ("zh", "你好，我现在说的是中文。"),
-    ("fr", "Bonjour, je parle français maintenant."),
-    ("en", "Hello, I am speaking English now."),
-    ("de", "Guten Tag, ich spreche jetzt Deutsch."),
-    ("es", "Hola, ahora hablo español."),
-    ("it", "Buongiorno, adesso parlo italiano."),
-    ("pt", "Olá, agora falo português."),
-    ("nl", "Hallo, ik spreek nu Nederlands."),
-    ("pl", "Dzień dobry, teraz mówię po polsku."),
-    ("ru", "Здравствуйте, сейчас я говорю по-русски."),
-    ("ar", "مرحبا، أنا أتكلم العربية الآن."),
-    ("hi", "नमस्ते, अब मैं हिन्दी बोल रही हूँ।"),
-    ("ja", "こんにちは、いま日本語を話しています。"),
-];
-const NUMBERS: &str = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10.";
+/// How fast those are spoken that nobody is known to ask for, of 100: it is only to be heard that they have a voice.
+const FAST: i32 = 50;
 
-/// Whether there is a voice for each of these languages and the reader's own. `aloud`: each that there is says a
-/// sentence, one after the other, and its check is told once it has.
+/// What is to be known of voices.
+pub struct Wish {
+    /// Each voice says a sentence.
+    pub aloud: bool,
+    /// Of these languages alone; of none: the reader's own, the usual ones, and all others that have a voice.
+    pub languages: Vec<Language>,
+}
+
+/// Which languages have a voice. Those that are to be heard say a sentence one after the other, and each check is told
+/// once that is over; on a terminal until a key says that it is enough.
 ///
 /// # Errors
 /// When what was found can't be told.
 pub async fn look(
     speech: &Speech,
-    aloud: bool,
+    wish: Wish,
+    out: &Output,
     tell: &mut impl FnMut(Check) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
     let platform = Platform::here();
@@ -48,19 +44,49 @@ pub async fn look(
         "speech",
         format!("the speech service answers; it has voices for {} languages", voices.len()),
     ))?;
-    for language in wanted(language::of_locale(|name| std::env::var(name).ok())) {
-        let check = judge(language, &voices, platform);
-        let check = if check.ok && aloud { say(speech, language).await } else { check };
+    let Wish { mut aloud, languages } = wish;
+    let (asked, others) = if languages.is_empty() {
+        wanted(language::of_locale(|name| std::env::var(name).ok()), &voices)
+    } else {
+        (languages, Vec::new())
+    };
+    let mut keys = if aloud { Keys::watch() } else { None };
+    if keys.is_some() {
+        out.note("each language that has a voice says a sentence: Enter or q, and that is enough");
+    }
+    for (place, language) in asked.iter().chain(&others).enumerate() {
+        if place == asked.len() {
+            speech.set_rate(FAST);
+        }
+        let mut check = judge(*language, &voices, platform);
+        if check.ok && aloud {
+            tokio::select! {
+                said = say(speech, *language) => check = said,
+                () = enough(&mut keys) => {
+                    aloud = false;
+                    speech.stop_all();
+                }
+            }
+        }
         tell(check)?;
     }
     Ok(())
 }
 
-/// Those with a sentence, and the reader's own.
-fn wanted(own: Option<Language>) -> Vec<Language> {
-    let mut wanted: Vec<Language> = SENTENCES.iter().filter_map(|(tag, _)| Language::from_tag(tag)).collect();
-    wanted.extend(own.filter(|own| !wanted.contains(own)));
-    wanted
+/// The reader's own language and the usual ones; all others that have a voice.
+fn wanted(own: Option<Language>, voices: &[Language]) -> (Vec<Language>, Vec<Language>) {
+    let mut first: Vec<Language> = own.into_iter().collect();
+    first.extend(
+        USUAL.iter().filter_map(|(tag, _)| Language::from_tag(tag)).filter(|usual| Some(*usual) != own),
+    );
+    let others = Language::all().filter(|other| voices.contains(other) && !first.contains(other)).collect();
+    (first, others)
+}
+
+/// Waits for the key that says so; for ever where there are none.
+async fn enough(keys: &mut Option<Keys>) {
+    while !matches!(pressed(keys).await, Press::Enter | Press::Escape | Press::End | Press::Char('q' | 'Q')) {
+    }
 }
 
 fn judge(language: Language, voices: &[Language], platform: Platform) -> Check {
@@ -86,21 +112,18 @@ async fn say(speech: &Speech, language: Language) -> Check {
     Check { language: Some(language.tag()), ..check }
 }
 
-/// A sentence in a language, or what is read in any.
-fn sentence(language: Language) -> &'static str {
-    SENTENCES.iter().find(|(tag, _)| *tag == language.tag()).map_or(NUMBERS, |(_, sentence)| sentence)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn each_language_without_a_voice_is_told_with_what_to_do() {
-        let swedish = Language::from_tag("sv_SE").unwrap();
-        let languages = wanted(Some(swedish));
-        assert_eq!((languages.len(), wanted(Some(Language::FRENCH)).len()), (16, 15));
-        assert_eq!((sentence(swedish), sentence(Language::FRENCH)), (NUMBERS, SENTENCES[3].1));
+        let [swedish, latin] = ["sv_SE", "la"].map(|tag| Language::from_tag(tag).unwrap());
+        let (languages, others) = wanted(Some(swedish), &[Language::ENGLISH, latin, swedish]);
+        assert_eq!((languages[0], languages.len(), others), (swedish, 16, vec![latin]));
+        let (languages, others) = wanted(Some(Language::FRENCH), &[Language::ENGLISH]);
+        assert_eq!((languages[0], languages.len(), others), (Language::FRENCH, 15, vec![]));
+        assert_eq!(languages[1], Language::TURKISH);
         let checks: Vec<Check> = languages
             .iter()
             .map(|language| judge(*language, &[Language::ENGLISH], Platform::Debian))
@@ -110,6 +133,6 @@ mod tests {
             assert!(check.said.contains(language.name()) && !check.essential, "{check:?}");
             assert_eq!(check.remedy.is_none(), check.ok);
         }
-        assert!(checks[0].remedy.as_ref().unwrap().contains("espeak-ng, which speaks Turkish"), "{checks:?}");
+        assert!(checks[1].remedy.as_ref().unwrap().contains("espeak-ng, which speaks Turkish"), "{checks:?}");
     }
 }

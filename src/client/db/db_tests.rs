@@ -222,6 +222,21 @@ fn the_outbox_keeps_order_and_counts_each_chain() {
 }
 
 #[tokio::test]
+async fn a_commit_is_on_the_disk_before_it_is_one_and_what_is_deleted_is_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    home.create().unwrap();
+    let db = Db::open(home).await.unwrap();
+    let pragma =
+        |name: &'static str| db.run(move |db| db.pragma_query_value(None, name, |row| row.get::<_, u32>(0)));
+    // 2: FULL (https://sqlite.org/pragma.html#pragma_synchronous).
+    assert_eq!((pragma("synchronous").await.unwrap(), pragma("secure_delete").await.unwrap()), (2, 1));
+    let mode = db.run(|db| db.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0)));
+    assert_eq!(mode.await.unwrap(), "wal");
+    db.close().await;
+}
+
+#[tokio::test]
 async fn the_file_is_encrypted_and_a_damaged_one_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::new(folder.path());
@@ -280,9 +295,38 @@ fn what_was_heard_of_a_voice_note_is_kept_and_the_next_one_is_known() {
     assert_eq!(heard(first), (true, 300));
     messages::mark_heard(&db, last, 0, true).unwrap();
     assert_eq!(next(first), None);
-    // Nothing else can be listened to.
-    messages::mark_heard(&db, words, 5, true).unwrap();
     messages::mark_heard(&db, 99, 5, true).unwrap();
+}
+
+#[test]
+fn what_is_to_be_heard_is_so_until_it_was_heard_to_its_end() {
+    let db = memory();
+    let (burak, zoé) = ((name("burak"), name("ayşe")), (name("zoé"), name("ayşe")));
+    let come = |body: &Body, names: &(Nickname, Nickname)| {
+        let row = messages::insert(&db, &incoming(body, names, true)).unwrap();
+        messages::release(&db, row).unwrap().number
+    };
+    let to_hear = |from: Option<&str>| -> Vec<u64> {
+        let from = from.map(name);
+        let messages = messages::to_hear(&db, from.as_ref()).unwrap();
+        messages.iter().map(|message| message.number).collect()
+    };
+    let (note, words, other) =
+        (come(&voice(), &burak), come(&text("words"), &zoé), come(&text("more"), &burak));
+    assert!(to_hear(None).is_empty());
+    messages::mark_to_hear(&db, &[other, words, note, 99], true).unwrap();
+    assert_eq!((to_hear(None), to_hear(Some("Zoé"))), (vec![note, words, other], vec![words]));
+    messages::mark_heard(&db, note, 3, false).unwrap();
+    messages::mark_heard(&db, words, 0, true).unwrap();
+    assert_eq!(to_hear(None), [note, other]);
+    messages::mark_to_hear(&db, &[other], false).unwrap();
+    messages::mark_heard(&db, note, 0, true).unwrap();
+    assert!(to_hear(None).is_empty());
+    // There is an end to it.
+    let many: Vec<u64> = (0..1_010).map(|_| come(&text("words"), &burak)).collect();
+    messages::mark_to_hear(&db, &many[..600], true).unwrap();
+    messages::mark_to_hear(&db, &many, true).unwrap();
+    assert_eq!(to_hear(None), many[..1_000]);
 }
 
 #[test]

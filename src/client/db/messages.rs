@@ -10,6 +10,9 @@ use crate::model::{Color, DeviceId, MessageId, Millis, Nickname, limits};
 use super::live_sound::Stage;
 use super::{Sql, signed, unsigned};
 
+/// How much waits to be heard, at most.
+const TO_HEAR: usize = 1000;
+
 const TEXT: i64 = 1;
 const VOICE: i64 = 2;
 pub(super) const NOTICE: i64 = 3;
@@ -265,7 +268,7 @@ pub(in crate::client) fn mark_shown(db: &Connection, numbers: &[u64]) -> Sql<()>
     numbers.iter().try_for_each(|number| statement.execute([signed(*number)]).map(drop))
 }
 
-/// How far a voice note was heard.
+/// How far a message was heard. What was heard to its end is not to be heard any more.
 pub(in crate::client) fn mark_heard(
     db: &Connection,
     number: u64,
@@ -273,10 +276,37 @@ pub(in crate::client) fn mark_heard(
     listened: bool,
 ) -> Sql<()> {
     db.prepare_cached(
-        "UPDATE messages SET position_ms = ?2, listened = MAX(listened, ?3) WHERE number = ?1 AND kind = ?4",
+        "UPDATE messages SET position_ms = ?2, listened = MAX(listened, ?3), to_hear = MIN(to_hear, 1 - ?3)
+         WHERE number = ?1",
     )?
-    .execute(params![signed(number), signed(position_ms), listened, VOICE])
+    .execute(params![signed(number), signed(position_ms), listened])
     .map(drop)
+}
+
+/// Messages that are to be heard by themselves, as far as there is room for more, or need not be any more.
+pub(in crate::client) fn mark_to_hear(db: &Connection, numbers: &[u64], to_hear: bool) -> Sql<()> {
+    let waiting: i64 = db
+        .prepare_cached("SELECT COUNT(*) FROM messages WHERE to_hear = 1")?
+        .query_row([], |row| row.get(0))?;
+    let mut room = TO_HEAR.saturating_sub(usize::try_from(waiting).unwrap_or(TO_HEAR));
+    let mut statement =
+        db.prepare_cached("UPDATE messages SET to_hear = ?2 WHERE number = ?1 AND to_hear <> ?2")?;
+    for number in numbers {
+        if to_hear && room == 0 {
+            break;
+        }
+        room = room.saturating_sub(statement.execute(params![signed(*number), to_hear])?);
+    }
+    Ok(())
+}
+
+/// What was to be heard and was not, of one person or of all, oldest first.
+pub(in crate::client) fn to_hear(db: &Connection, from: Option<&Nickname>) -> Sql<Vec<Message>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM messages m
+         WHERE m.to_hear = 1 AND (?1 IS NULL OR m.peer = ?1) ORDER BY m.number"
+    );
+    db.prepare_cached(&sql)?.query_map([from.map(Nickname::folded)], read)?.collect()
 }
 
 /// The voice note after this message in the same conversation that was received and not listened to.

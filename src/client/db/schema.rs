@@ -262,6 +262,11 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (epoch, seq)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- What was to be heard by itself, and was not yet.
+    ALTER TABLE messages ADD COLUMN to_hear INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX messages_to_hear ON messages (number) WHERE to_hear = 1;
+",
 ];
 
 /// Brings a file to the newest version.

@@ -19,7 +19,7 @@ impl Engine {
     /// The devices of one's own account, as directory and log have them.
     pub(super) async fn devices(&self) -> Result<Vec<OwnDevice>, ClientError> {
         let session = self.session().await?;
-        self.audit_soon(&session).await.map_err(|trouble| self.explain(trouble))?;
+        self.audit_soon(&session).await.map_err(|trouble| self.explain(&session, trouble))?;
         let (account, in_log) = self.own_state(&session).await?;
         let this = self.me.device;
         self.db
@@ -44,6 +44,10 @@ impl Engine {
     pub(super) async fn remove_device(&self, device: DeviceId) -> Result<(), ClientError> {
         let session = self.session().await?;
         let _alone = self.renewing.lock().await;
+        if self.rekeyed.is_cancelled() {
+            // New keys have taken all other devices away meanwhile.
+            return Ok(());
+        }
         let begun = lock(&self.profile).pending.clone();
         if let Some(pending @ Pending::Rekey { .. }) = begun {
             // New keys take all other devices away, too, and their record has to stay the next one.
@@ -101,7 +105,7 @@ impl Engine {
             match session.wire.ask(verb).await.map_err(Trouble::from) {
                 // Whatever it says, the directory is looked at. Invalid is also what came behind another record.
                 Ok(_) | Err(Trouble::Refused { code: RefusalCode::Invalid, .. }) => {}
-                Err(trouble) => return Err(self.explain(trouble)),
+                Err(trouble) => return Err(self.explain(session, trouble)),
             }
         }
         self.change_profile(|profile| profile.removing.retain(|other| *other != device)).await?;

@@ -9,50 +9,47 @@ use crate::crypto::record::{verify_account, verify_message_key};
 use crate::model::{AccountId, Signed};
 use crate::protocol::message::{Answer, RefusalCode};
 use crate::server::Shared;
-use crate::server::session::{Done, Pending, Who};
-use crate::store::{NewMessageKey, NewRecord, Store, StoredAccount};
+use crate::server::session::{Asker, Done, Pending};
+use crate::store::{NewMessageKey, NewRecord, Store, StoreError, StoredAccount};
 
 pub fn publish<S: Store>(
     shared: &Arc<Shared<S>>,
-    who: Who,
+    asker: Asker,
     number: u32,
     record: Signed,
     message_key: Option<Signed>,
 ) -> Pending {
-    // Between a record that is kept and the end of the sessions that it ends, nobody who goes away may come.
-    let appending = append(Arc::clone(shared), who, number, record, message_key);
-    let appending = shared.finishing.spawn(appending);
-    Box::pin(
-        async move { appending.await.unwrap_or_else(|_| Done::Refused(number, RefusalCode::StorageFailed)) },
-    )
-}
-
-async fn append<S: Store>(
-    shared: Arc<Shared<S>>,
-    who: Who,
-    number: u32,
-    record: Signed,
-    message_key: Option<Signed>,
-) -> Done {
-    let stored = match shared.store.account(who.account).await {
-        Ok(Some(stored)) => stored,
-        Ok(None) => return Done::Refused(number, RefusalCode::Invalid),
-        Err(error) => return Done::Refusal(number, error),
-    };
-    if stored.chain.last() == Some(&record) {
-        return Done::Answer(number, Answer::Done, Bytes::new());
-    }
-    let new = computed(move || check(who.account, stored, record, message_key)).await;
-    let Some(new) = new else { return Done::Refused(number, RefusalCode::Invalid) };
-    let removed = new.removed.clone();
-    match shared.store.append_record(new).await {
-        Ok(()) => {
-            tracing::info!(account = %who.account, "account record");
-            removed.iter().for_each(|device| shared.hub.remove(who.account, *device, *device == who.device));
-            Done::Answer(number, Answer::Done, Bytes::new())
+    let shared = Arc::clone(shared);
+    let Asker { who, session } = asker;
+    Box::pin(async move {
+        let stored = match shared.store.account(who.account).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return Done::Refused(number, RefusalCode::Invalid),
+            Err(error) => return Done::Refusal(number, error),
+        };
+        if stored.chain.last() == Some(&record) {
+            return Done::Answer(number, Answer::Done, Bytes::new());
         }
-        Err(error) => Done::Refusal(number, error),
-    }
+        let new = computed(move || check(who.account, stored, record, message_key)).await;
+        let Some(new) = new else { return Done::Refused(number, RefusalCode::Invalid) };
+        let removed = new.removed.clone();
+        // In a task of its own: whether or not this connection lasts, what is removed ends.
+        let appended = tokio::spawn(async move {
+            shared.store.append_record(new).await?;
+            tracing::info!(account = %who.account, "account record");
+            for device in removed {
+                // The session that asked may fetch what still waits for its device.
+                let but = (device == who.device).then_some(&session);
+                shared.hub.end(who.account, device, but);
+            }
+            Ok::<_, StoreError>(())
+        });
+        match appended.await {
+            Ok(Ok(())) => Done::Answer(number, Answer::Done, Bytes::new()),
+            Ok(Err(error)) => Done::Refusal(number, error),
+            Err(error) => Done::Refusal(number, StoreError::Failed(error.to_string())),
+        }
+    })
 }
 
 /// The record follows the account's newest, and a device that comes has a message key.

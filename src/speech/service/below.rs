@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use speech_dispatcher::{Connection, Mode};
 use tts::Tts;
@@ -15,6 +16,9 @@ use crate::speech::voices::Offer;
 
 /// How often to try: another program may connect at the very moment.
 const ATTEMPTS: usize = 8;
+/// How long a service that another program is starting may take to answer, and how often to look.
+const STARTING: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Chooses the voices of a [`Tts`].
 pub(super) struct Voices {
@@ -69,14 +73,20 @@ fn start() {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let Some(folder) = set("XDG_RUNTIME_DIR").filter(|_| set("SPEECHD_ADDRESS").is_none()) else { return };
     let socket = Path::new(&folder).join("speech-dispatcher/speechd.sock");
-    if UnixStream::connect(socket).is_ok() {
+    let answers = || UnixStream::connect(&socket).is_ok();
+    if answers() {
         return;
     }
     let command = set("SPEECHD_CMD").unwrap_or_else(|| "speech-dispatcher".into());
     let mut command = Command::new(command);
     command.arg("--spawn").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     // Where there is none to start, there is none to connect to either.
-    let _ = command.status();
+    let Ok(ended) = command.status() else { return };
+    // It fails where one is being started already, by a program that may have ended since.
+    let until = Instant::now() + STARTING;
+    while !ended.success() && !answers() && Instant::now() < until {
+        std::thread::sleep(LOOK);
+    }
 }
 
 fn connect() -> Option<Connection> {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{GOES_ON, Job, LOOK, Outcome, Shared, What, manner, tell};
 use crate::audio::{Playback, Speaker, Start};
-use crate::client::{Body, Client, Message, MessageRef};
+use crate::client::{Body, Client, ClientError, Message, MessageRef};
 use crate::model::Nickname;
 use crate::speech::{self, Language, Manner, Utterance};
 use crate::terminal::floor::Floor;
@@ -46,7 +46,12 @@ impl<T: Fn(&str)> Reader<T> {
 
     pub(super) async fn run(mut self) {
         loop {
-            let next = self.shared.state().next();
+            let next = {
+                let mut state = self.shared.state();
+                let next = state.next();
+                self.shared.tell(&state);
+                next
+            };
             match next {
                 Some((job, one)) => self.take(job, one).await,
                 None => self.shared.wake.notified().await,
@@ -64,14 +69,21 @@ impl<T: Fn(&str)> Reader<T> {
             outcome = self.perform(&what, named) => End::Over(outcome),
             () = taken(&floor), if !matches!(what, What::Mark) => End::Interrupted,
         };
-        let played = {
+        let (played, skipped) = {
+            let mut state = self.shared.state();
+            (state.playing.take(), state.skipped)
+        };
+        if let What::Message(message, _) = &what {
+            let heard = matches!(end, End::Over(Outcome::Heard));
+            if let Err(error) = self.keep(message, played.as_ref(), heard, skipped).await {
+                tracing::warn!(%error, "whether something was heard is not kept");
+            }
+        }
+        // Not before that is kept: otherwise it seems to have been forgotten.
+        {
             let mut state = self.shared.state();
             state.now = None;
-            state.playing.take()
-        };
-        if let (What::Message(message, _), Some(played)) = (&what, played) {
-            let heard = matches!(end, End::Over(Outcome::Heard));
-            self.keep_position(message, &played, heard).await;
+            self.shared.tell(&state);
         }
         match end {
             End::Over(outcome) => {
@@ -226,20 +238,29 @@ impl<T: Fn(&str)> Reader<T> {
                 Outcome::Heard
             }
             speech::Outcome::Stopped => Outcome::Stopped,
-            speech::Outcome::Unavailable(why) => {
-                self.shared.state().keep(message.clone());
-                Outcome::Unavailable(why)
-            }
+            speech::Outcome::Unavailable(why) => Outcome::Unavailable(why),
         }
     }
 
-    /// Keeps in the profile how far a note was heard.
-    async fn keep_position(&self, message: &Message, played: &Playback, heard: bool) {
-        played.stop();
-        let left = left_off(played.position(), heard).unwrap_or_default();
-        if let Err(error) = self.client.mark_heard(message.number, left, heard).await {
-            tracing::warn!(%error, "how far a note was heard is not kept");
+    /// Keeps in the profile that something was heard, how far a note was, or that it need not be.
+    async fn keep(
+        &self,
+        message: &Message,
+        played: Option<&Playback>,
+        heard: bool,
+        skipped: bool,
+    ) -> Result<(), ClientError> {
+        let left = played.and_then(|played| {
+            played.stop();
+            left_off(played.position(), heard)
+        });
+        if heard || played.is_some() {
+            self.client.mark_heard(message.number, left.unwrap_or_default(), heard).await?;
         }
+        if skipped {
+            self.client.mark_to_hear(&[message.number], false).await?;
+        }
+        Ok(())
     }
 
     /// Plays what is begun, at the speed given with the loudspeaker.

@@ -39,18 +39,18 @@ impl Talk {
             let new = std::mem::take(&mut self.people.get_or_add(&person).new);
             for number in new {
                 messages.push(self.client.message(MessageRef::Number(number)).await?);
-                self.settle(number);
             }
         }
         messages.sort_by_key(|message| message.number);
-        self.give_voice();
         for message in &messages {
             self.show(message, Marks { new: true, number: true })?;
-            drop(self.aloud(true).hear(message));
         }
+        let numbers: Vec<u64> = messages.iter().map(|message| message.number).collect();
+        self.to_hear(&numbers).await?;
+        numbers.into_iter().for_each(|number| self.settle(number));
         // What is shown already, but was stopped or kept back, comes with it.
-        let kept = self.hear_kept(from.as_ref());
-        if messages.is_empty() && kept == 0 {
+        let heard = self.hear_kept(from.as_ref()).await?;
+        if messages.is_empty() && heard == 0 {
             self.words("nothing is unread");
         }
         Ok(())

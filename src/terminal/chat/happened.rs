@@ -20,7 +20,7 @@ const AWAY: Duration = Duration::from_secs(3);
 
 impl Talk {
     /// Something came from the core.
-    pub(super) fn happened(&mut self, event: Event) -> Result<Flow, ChatError> {
+    pub(super) async fn happened(&mut self, event: Event) -> Result<Flow, ChatError> {
         self.say_trouble();
         match event {
             Event::Connected => {
@@ -31,7 +31,7 @@ impl Talk {
                 self.look_around(false);
             }
             Event::Disconnected { reason, .. } => self.disconnected(reason),
-            Event::Message(message) if message.number > self.known => self.arrived(&message)?,
+            Event::Message(message) if message.number > self.known => self.arrived(&message).await?,
             Event::Queued(message) if message.number > self.known => {
                 // Written by another command beside this one.
                 if !self.unsent.contains_key(&message.id) {
@@ -79,25 +79,33 @@ impl Talk {
     /// Something that was begun beside the conversation is done.
     pub(super) fn done(&mut self, done: Done) -> Result<Flow, ChatError> {
         match done {
-            Done::Stored { id, to, result } => {
+            Done::Stored { id, to, result, kept } => {
                 if result.is_err() {
                     self.stop_speaking(id);
                 }
                 self.stored(id, &to, result);
+                // Told after why.
+                kept.into_iter().for_each(|words| self.words(&words));
             }
-            Done::Spoken { id, to, result } => self.spoken(id, &to, result),
+            Done::Spoken { id, to, result } => {
+                self.under_way -= 1;
+                self.spoken(id, &to, result);
+            }
             Done::Directory { asked, result: Ok(contacts) } => self.directory(asked, &contacts)?,
             Done::Directory { asked: true, result: Err(error) } => self.words(&error.to_string()),
             Done::Directory { asked: false, .. } => {}
             Done::Fetched(Ok((message, wav))) => self.hear(&message, wav),
             Done::Fetched(Err(error)) => self.words(&error.to_string()),
-            Done::Recording(started) => self.recording(started),
-            Done::Recorded { to, recorded } => self.recorded(to, recorded),
-            Done::Heard { number, heard } => self.heard(number, heard),
-            Done::Next { asked, next } => self.next_found(asked, next),
+            Done::Recording { id, started } => self.recording(id, started),
+            Done::Recorded { to, recorded } => {
+                self.under_way -= 1;
+                self.recorded(to, recorded);
+            }
+            Done::Heard { number, heard, silences } => self.heard(number, heard, silences),
+            Done::Next { asked, next, silences } => self.next_found(asked, next, silences),
             Done::Said(words) => self.words(&words),
             Done::Blocked(words) => {
-                self.blocking -= 1;
+                self.under_way -= 1;
                 self.words(&words);
             }
             Done::Safety(Ok(safety)) => {
@@ -133,7 +141,7 @@ impl Talk {
         }
     }
 
-    fn arrived(&mut self, message: &Message) -> Result<(), ChatError> {
+    async fn arrived(&mut self, message: &Message) -> Result<(), ChatError> {
         let peer = peer(message, &self.view.me).clone();
         self.people.met(&peer, message);
         self.names.add([&peer]);
@@ -144,6 +152,9 @@ impl Talk {
         if matches!(message.body, Body::Notice { .. }) {
             // It may be about a key, which the prompt shows.
             self.look_around(false);
+        }
+        if self.is_heard(message) {
+            self.to_hear(&[message.number]).await?;
         }
         let cue = cues::of_message(message);
         // What is heard at once needs no other announcement.

@@ -8,7 +8,7 @@ use std::io::{self, Write, stdin, stdout};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
@@ -23,6 +23,7 @@ use rustyline::{
     EventHandler, ExternalPrinter, Helper, KeyCode, RepeatCount,
 };
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 
 use super::complete::Names;
 use crate::terminal::keys::Press;
@@ -250,17 +251,33 @@ impl Hinter for Typist {
 
 /// What is going on that keys may be meant for. Clones are the same.
 #[derive(Clone, Default, Debug)]
-pub struct Busy(Arc<AtomicBool>);
+pub struct Busy {
+    recording: Arc<AtomicBool>,
+    notes: Arc<Mutex<Option<watch::Receiver<bool>>>>,
+}
 
 impl Busy {
-    /// Something is played or recorded, or no longer.
-    pub fn set(&self, busy: bool) {
-        self.0.store(busy, Ordering::Relaxed);
+    /// Something is recorded, or no longer.
+    pub fn record(&self, recording: bool) {
+        self.recording.store(recording, Ordering::Relaxed);
+    }
+
+    /// Where it is told whether a note is played.
+    pub fn listen(&self, notes: watch::Receiver<bool>) {
+        *self.notes() = Some(notes);
+    }
+
+    fn is(&self) -> bool {
+        self.recording.load(Ordering::Relaxed) || self.notes().as_ref().is_some_and(|notes| *notes.borrow())
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Option<watch::Receiver<bool>>> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Tells of each key, and leaves what it does to the editor; all but those that control what is played or recorded
-/// and begin no text.
+/// and begin no text. Of the keys of a command nothing is told: it says itself what it does.
 struct Keys {
     typed: UnboundedSender<Typed>,
     busy: Busy,
@@ -269,7 +286,6 @@ struct Keys {
 impl ConditionalEventHandler for Keys {
     fn handle(&self, event: &Event, _: RepeatCount, _: bool, line: &EventContext<'_>) -> Option<Cmd> {
         let key = event.get(0).map_or(KeyCode::Null, |key| key.0);
-        let busy = self.busy.0.load(Ordering::Relaxed);
         let press = match key {
             KeyCode::Char(' ') => Some(Press::Char(' ')),
             KeyCode::Left => Some(Press::Left),
@@ -277,13 +293,15 @@ impl ConditionalEventHandler for Keys {
             _ => None,
         };
         // Nobody listens any more only when the conversation has ended.
-        match press.filter(|_| busy && line.line().is_empty()) {
+        match press.filter(|_| line.line().is_empty() && self.busy.is()) {
             Some(press) => {
                 let _ = self.typed.send(Typed::Press(press));
                 Some(Cmd::Noop)
             }
-            // It may be a command for what is played.
-            None if busy && (line.line().starts_with('/') || key == KeyCode::Char('/')) => None,
+            // It may be a command for what is heard: /skip would find nothing that it could go on to.
+            None if line.line().starts_with('/') || (line.line().is_empty() && key == KeyCode::Char('/')) => {
+                None
+            }
             None => {
                 let _ = self.typed.send(Typed::Key);
                 None

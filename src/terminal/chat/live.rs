@@ -26,8 +26,13 @@ pub(super) struct Begun {
 
 impl Live {
     /// One that is about to begin.
-    pub(super) fn new() -> Self {
-        Self { id: MessageId::generate(), ending: None }
+    pub(super) fn new(id: MessageId) -> Self {
+        Self { id, ending: None }
+    }
+
+    /// Whether anybody can hear it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.ending.is_some()
     }
 
     /// The microphone is open.
@@ -43,15 +48,21 @@ impl Talk {
     pub(super) fn speak_live(&mut self, to: Nickname, begun: Begun) {
         let Begun { id, blocks, ends } = begun;
         self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
+        // Until it is said how it ends: otherwise it would be cut off, or not taken back.
+        self.under_way += 1;
         let done = self.done.clone();
         self.spawn(move |client| async move {
-            let note = match client.begin_live_as(id, &to).await {
-                Ok(note) => note,
-                Err(error) => return Done::Stored { id, to, result: Err(error) },
+            let begun = client.begin_live_as(id, &to).await;
+            let (note, result) = match begun {
+                Ok(note) => (Some(note), Ok(())),
+                Err(error) => (None, Err(error)),
             };
             // The conversation may have ended.
-            let _ = done.send(Done::Stored { id, to: to.clone(), result: Ok(()) });
-            let result = live::speak(note, blocks, ends).await;
+            let _ = done.send(Done::Stored { id, to: to.clone(), result, kept: None });
+            let result = match note {
+                Some(note) => Some(live::speak(note, blocks, ends).await),
+                None => None,
+            };
             Done::Spoken { id, to, result }
         });
     }
@@ -80,13 +91,18 @@ impl Talk {
         if taking.and_then(|taking| taking.live.as_ref()).is_some_and(|live| live.id == id) {
             self.sound.taking = None;
             self.busy(false);
-            self.ask();
         }
     }
 
     /// What was heard while it was spoken here is over.
-    pub(super) fn spoken(&mut self, id: MessageId, to: &Nickname, result: Result<Message, ClientError>) {
+    pub(super) fn spoken(
+        &mut self,
+        id: MessageId,
+        to: &Nickname,
+        result: Option<Result<Message, ClientError>>,
+    ) {
         self.stop_speaking(id);
+        let Some(result) = result else { return };
         match result.map(|message| message.body) {
             Ok(Body::Voice { duration_ms, cut_off, .. }) => {
                 let cut_off = if cut_off { "; it was cut off" } else { "" };

@@ -14,7 +14,7 @@ use crate::audio::Cue;
 use crate::client::{Body, ClientError, Message, MessageRef};
 use crate::model::Nickname;
 use crate::terminal::Cues;
-use crate::terminal::aloud::{Aloud, Kept, Outcome, Turn};
+use crate::terminal::aloud::{Aloud, Outcome, Pace, Turn};
 use crate::terminal::keys::Press;
 use crate::terminal::line::duration;
 use crate::terminal::listening::{Control, speed, time};
@@ -34,10 +34,12 @@ pub(super) struct Sound {
     speaking: bool,
     /// What is being recorded, and for whom.
     pub(super) taking: Option<Taking>,
-    /// What the queue before has left to the next one.
-    left: Kept,
-    /// The note that was heard last.
+    /// How fast the queue before was.
+    pace: Pace,
+    /// The note that the queue before heard last.
     last: Option<u64>,
+    /// How often silence was asked for: what was begun before that is not gone on with.
+    silences: u64,
     busy: Busy,
     /// Keeps how far notes were heard.
     kept: TaskTracker,
@@ -52,8 +54,9 @@ impl Sound {
             aloud: None,
             speaking: false,
             taking: None,
-            left: Kept::default(),
+            pace: Pace::default(),
             last: None,
+            silences: 0,
             busy,
             kept,
         }
@@ -77,41 +80,56 @@ impl Talk {
 
     pub(super) fn aloud(&mut self, speech: bool) -> &Aloud {
         let (done, client) = (self.done.clone(), self.client.clone());
-        let Sound { cues, home, aloud, left, .. } = &mut self.sound;
+        let Sound { cues, home, aloud, pace, busy, .. } = &mut self.sound;
         aloud.get_or_insert_with(|| {
             let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
             let aloud = Aloud::new(client, home, cues.speaker().clone(), speech, tell);
             aloud.cut_long_texts();
-            aloud.take_up(std::mem::take(left));
+            aloud.take_up(std::mem::take(pace));
+            busy.listen(aloud.notes());
             aloud
         })
     }
 
-    /// Another queue takes this one's place, with what was not heard.
+    /// Another queue takes this one's place.
     fn leave_queue(&mut self) {
         if let Some(aloud) = self.sound.aloud.take() {
-            self.sound.left = aloud.end();
+            self.sound.pace = aloud.end();
+            self.sound.last = aloud.last_note().or(self.sound.last);
+            // It is not gone before it is kept how far a note was heard.
+            self.sound.kept.spawn(async move { aloud.idle().await });
         }
     }
 
-    /// Hears what was stopped or kept back, of one person or of all; how much that is.
-    pub(super) fn hear_kept(&mut self, from: Option<&Nickname>) -> usize {
-        if self.sound.aloud.is_none() && self.sound.left.is_empty() {
-            return 0;
+    /// Hears what was to be heard and was not, of one person or of all; how much that is.
+    pub(super) async fn hear_kept(&mut self, from: Option<&Nickname>) -> Result<usize, ChatError> {
+        if self.sound.aloud.is_none() && self.client.to_hear(from).await?.is_empty() {
+            return Ok(0);
         }
-        self.aloud(true).unheard(from)
+        self.give_voice();
+        Ok(self.aloud(true).unheard(from).await?)
+    }
+
+    /// These are to be heard, and not forgotten until they have been, however this ends.
+    pub(super) async fn to_hear(&self, numbers: &[u64]) -> Result<(), ChatError> {
+        match self.client.mark_to_hear(numbers, true).await {
+            // Locked from outside: that is told as an event, and nothing is heard any more.
+            Err(ClientError::Locked { .. }) => Ok(()),
+            marked => Ok(marked?),
+        }
     }
 
     /// How fast notes are played from the next one on.
     pub(super) fn set_speed(&mut self, speed: f32) {
         match &self.sound.aloud {
             Some(aloud) => aloud.set_speed(speed),
-            None => self.sound.left.set_speed(speed),
+            None => self.sound.pace.set_speed(speed),
         }
     }
 
     /// Falls silent at once.
     pub(super) fn hush(&mut self) {
+        self.sound.silences += 1;
         self.sound.aloud.iter().for_each(Aloud::stop);
     }
 
@@ -154,20 +172,23 @@ impl Talk {
                 let turn = self.aloud(false).hear(message);
                 self.follow(Some(message.number), turn, || {});
             }
-            (Body::Voice { duration_ms, position_ms, .. }, Some(wav)) => {
+            (Body::Voice { duration_ms, position_ms, .. }, wav) => {
                 let from = if message.from == self.view.me { "you" } else { message.from.as_str() };
                 let left = Duration::from_millis(*position_ms);
                 let at = if left.is_zero() { String::new() } else { format!(", from {}", time(left)) };
                 let length = duration(*duration_ms);
                 self.words(&format!("playing voice note {} from {from}, {length}{at}", message.number));
-                let turn = self.aloud(false).note(message, wav);
+                let aloud = self.aloud(false);
+                let turn = match wav {
+                    Some(wav) => aloud.note(message, wav),
+                    None => aloud.hear(message),
+                };
                 self.follow(Some(message.number), turn, || {});
             }
             (Body::Text { .. }, _) => {
                 self.give_voice();
                 drop(self.aloud(true).hear(message));
             }
-            (Body::Voice { .. }, None) => self.fetch(MessageRef::Number(message.number), true),
             (Body::Notice { .. }, _) => self.words("that is a remark of tellal's own: it is not read aloud"),
         }
     }
@@ -180,7 +201,7 @@ impl Talk {
     }
 
     /// Whether it is heard without being asked for.
-    fn is_heard(&self, message: &Message) -> bool {
+    pub(super) fn is_heard(&self, message: &Message) -> bool {
         self.sound.speaking && message.from != self.view.me && !matches!(message.body, Body::Notice { .. })
     }
 
@@ -200,10 +221,7 @@ impl Talk {
 
     /// Does what is due once something has been heard: a note, if it has a number. Otherwise, if it can't be.
     fn follow(&mut self, note: Option<u64>, turn: Turn, otherwise: impl FnOnce() + Send + 'static) {
-        if note.is_some() {
-            self.sound.last = note;
-            self.busy(true);
-        }
+        let silences = self.sound.silences;
         let done = self.done.clone();
         self.sound.kept.spawn(async move {
             let outcome = turn.done().await;
@@ -212,7 +230,7 @@ impl Talk {
             }
             let heard = outcome == Outcome::Heard;
             // The conversation may have ended.
-            note.into_iter().for_each(|number| drop(done.send(Done::Heard { number, heard })));
+            note.into_iter().for_each(|number| drop(done.send(Done::Heard { number, heard, silences })));
         });
     }
 
@@ -248,6 +266,9 @@ impl Talk {
             Some(playback) => control.apply(&playback),
             None => match control {
                 Control::Speed(to) => format!("{} from now on", speed(to)),
+                _ if self.sound.aloud.as_ref().is_some_and(|aloud| *aloud.notes().borrow()) => {
+                    "the note has not begun yet".to_owned()
+                }
                 _ => "nothing is being played: /play does".to_owned(),
             },
         };
@@ -256,20 +277,38 @@ impl Talk {
 
     /// Hears the next voice note.
     pub(super) fn next_note(&mut self) {
-        let Some(after) = self.sound.last else {
+        // What has arrived waits for its turn already.
+        if self.sound.aloud.as_ref().is_some_and(Aloud::next_note) {
+            return;
+        }
+        let Some(after) = self.sound.aloud.as_ref().and_then(Aloud::last_note).or(self.sound.last) else {
             self.words("which one? /play N first");
             return;
         };
         self.hush();
-        self.spawn(
-            move |client| async move { Done::Next { asked: true, next: client.next_voice(after).await } },
-        );
+        self.look_for_next(after, true);
+    }
+
+    fn look_for_next(&self, after: u64, asked: bool) {
+        let silences = self.sound.silences;
+        self.spawn(move |client| async move {
+            Done::Next { asked, next: client.next_voice(after).await, silences }
+        });
     }
 
     /// The next voice note is known.
-    pub(super) fn next_found(&mut self, asked: bool, next: Result<Option<Message>, ClientError>) {
+    pub(super) fn next_found(
+        &mut self,
+        asked: bool,
+        next: Result<Option<Message>, ClientError>,
+        silences: u64,
+    ) {
         match next {
-            Ok(Some(message)) => self.fetch(MessageRef::Number(message.number), true),
+            // Something was asked for meanwhile: silence, or another note.
+            Ok(_) if silences != self.sound.silences => {}
+            Ok(Some(message)) if self.sound.aloud.as_ref().is_some_and(|aloud| aloud.has(message.number)) => {
+            }
+            Ok(Some(message)) => self.hear(&message, None),
             Ok(None) if asked => self.words("that was the last one"),
             Ok(None) => {}
             Err(error) => self.words(&error.to_string()),
@@ -277,26 +316,23 @@ impl Talk {
     }
 
     /// A note has been heard, or was stopped.
-    pub(super) fn heard(&mut self, number: u64, heard: bool) {
-        if self.sound.aloud.as_ref().and_then(Aloud::playing).is_none() && self.sound.taking.is_none() {
-            self.busy(false);
-        }
-        // What arrives is in the queue anyway.
-        if heard && !self.sound.speaking {
-            self.spawn(move |client| async move {
-                Done::Next { asked: false, next: client.next_voice(number).await }
-            });
+    pub(super) fn heard(&mut self, number: u64, heard: bool, silences: u64) {
+        // What arrives is in the queue anyway, and what was asked for comes first.
+        let waits = self.sound.aloud.as_ref().is_some_and(|aloud| !aloud.is_empty());
+        if heard && !waits && !self.sound.speaking && silences == self.sound.silences {
+            self.look_for_next(number, false);
         }
     }
 
-    /// Keys are for what is played or recorded, or no longer.
-    pub(super) fn busy(&self, busy: bool) {
-        self.sound.busy.set(busy);
+    /// Keys are for what is recorded, or no longer.
+    pub(super) fn busy(&self, recording: bool) {
+        self.sound.busy.record(recording);
     }
 
     /// Falls silent, and waits until it is kept how far the last note was heard.
     pub(super) async fn end_of_sound(&mut self) {
         self.hush();
+        self.leave_queue();
         self.sound.kept.close();
         // Whatever keeps the profile from being written is not waited for any longer.
         let _ = tokio::time::timeout(KEEPING, self.sound.kept.wait()).await;

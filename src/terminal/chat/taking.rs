@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::live::Live;
 use super::talk::{Done, Outgoing, Talk};
 use crate::audio::{AudioError, Note};
-use crate::model::Nickname;
+use crate::model::{MessageId, Nickname};
 use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::{Floor, Taken};
 use crate::terminal::line::duration;
@@ -23,6 +23,8 @@ const HOW: &str = "Enter sends it, space pauses, /listen plays it, /cancel forge
 
 /// A recording, and for whom.
 pub(super) struct Taking {
+    /// Tells it from one that was begun before.
+    id: MessageId,
     pub(super) to: Nickname,
     pub(super) stage: Stage,
     /// When it is looked at next.
@@ -62,20 +64,22 @@ impl Talk {
         self.hush();
         let look = Instant::now() + LOOK;
         let floor = Some(Floor::of(&self.sound.home).take());
-        let live = live.then(Live::new);
-        let taking = Taking { to: to.clone(), stage: Stage::Opening, look, say: FIRST, floor, live };
+        let id = MessageId::generate();
+        let live = live.then(|| Live::new(id));
+        let taking = Taking { id, to: to.clone(), stage: Stage::Opening, look, say: FIRST, floor, live };
         self.sound.taking = Some(taking);
         self.spawn(move |client| async move {
             if let Err(error) = unsent::check_key(&client, &to).await {
-                return Done::Recording(Err(format!("nothing is recorded: {error}")));
+                return Done::Recording { id, started: Err(format!("nothing is recorded: {error}")) };
             }
-            Done::Recording(Dictation::start(options).await.map_err(|error| error.to_string()))
+            let started = Dictation::start(options).await.map_err(|error| error.to_string());
+            Done::Recording { id, started }
         });
     }
 
     /// The microphone is open, or is not.
-    pub(super) fn recording(&mut self, started: Result<Dictation, String>) {
-        match (started, &mut self.sound.taking) {
+    pub(super) fn recording(&mut self, id: MessageId, started: Result<Dictation, String>) {
+        match (started, self.sound.taking.as_mut().filter(|taking| taking.id == id)) {
             (Ok(dictation), Some(taking)) => {
                 let words = match &mut taking.live {
                     None => format!("recording for {}: {HOW}", taking.to),
@@ -90,12 +94,12 @@ impl Talk {
                     self.speak_live(to, begun);
                 }
             }
-            // Given up before it was open.
-            (Ok(_), None) => {}
-            (Err(error), _) => {
+            (Err(error), Some(_)) => {
                 self.sound.taking = None;
                 self.words(&error);
             }
+            // Given up before it was open; another may have been begun since.
+            (_, None) => {}
         }
     }
 
@@ -171,7 +175,7 @@ impl Talk {
             self.words("nothing is being recorded: /voice begins");
             return;
         };
-        let Taking { to, stage, floor, live, .. } = taking;
+        let Taking { id, to, stage, floor, live, .. } = taking;
         match stage {
             Stage::Recording(dictation) | Stage::Ended(dictation) if live.is_some() => {
                 self.end_speaking(*dictation, live, send);
@@ -179,6 +183,7 @@ impl Talk {
             Stage::Recording(dictation) | Stage::Ended(dictation) if send => {
                 if dictation.wants_review() {
                     self.sound.taking = Some(Taking {
+                        id,
                         to,
                         stage: Stage::Recording(dictation),
                         look: Instant::now(),
@@ -190,6 +195,7 @@ impl Talk {
                     return;
                 }
                 self.busy(false);
+                self.under_way += 1;
                 self.spawn(|_| async move { Done::Recorded { to, recorded: dictation.finish().await } });
             }
             Stage::Silent(note) if send => self.send_note(to, note),
@@ -200,16 +206,31 @@ impl Talk {
         }
     }
 
+    /// Nobody is there any more who could end it: what was heard while it was spoken ends here, and another is not sent.
+    pub(super) fn leave_recording(&mut self) {
+        if let Some(taking) = &self.sound.taking {
+            let is_live = taking.live.as_ref().is_some_and(Live::has_begun);
+            self.end_recording(is_live);
+        }
+    }
+
     /// A note is ready.
     pub(super) fn recorded(&mut self, to: Nickname, recorded: Result<Recorded, AudioError>) {
         match recorded {
             Ok(Recorded { note, words, silent }) => {
                 words.iter().for_each(|words| self.words(words));
-                if silent && self.sound.taking.is_none() {
+                if silent && (self.sound.taking.is_some() || self.is_ending()) {
+                    // Nobody can be asked now.
+                    let kept = unsent::kept(&self.sound.home, &note.wav);
+                    self.words(&format!("nobody is heard in the note for {to}, and it is not sent: {kept}"));
+                    return;
+                }
+                if silent {
                     self.words("nobody is heard in it: Enter sends it all the same, /cancel forgets it");
                     let look = Instant::now() + AGAIN;
-                    let stage = Stage::Silent(note);
-                    self.sound.taking = Some(Taking { to, stage, look, say: AGAIN, floor: None, live: None });
+                    let (id, stage) = (MessageId::generate(), Stage::Silent(note));
+                    self.sound.taking =
+                        Some(Taking { id, to, stage, look, say: AGAIN, floor: None, live: None });
                     return;
                 }
                 self.send_note(to, note);

@@ -53,8 +53,8 @@ pub(super) struct Pending {
 
 /// What was done beside the conversation.
 pub(super) enum Done {
-    /// A text is in the outbox, or will not be.
-    Stored { id: MessageId, to: Nickname, result: Result<(), ClientError> },
+    /// Something is in the outbox, or will not be; then where it is kept, in words, if it can't be typed again.
+    Stored { id: MessageId, to: Nickname, result: Result<(), ClientError>, kept: Option<String> },
     /// Who there is.
     Directory { asked: bool, result: Result<Vec<Contact>, ClientError> },
     /// Messages that tell whom one has talked with.
@@ -62,15 +62,15 @@ pub(super) enum Done {
     /// Something to be heard, with its sound.
     Fetched(Result<(Message, Option<Vec<u8>>), ClientError>),
     /// The microphone is open, or is not, and why.
-    Recording(Result<Dictation, String>),
+    Recording { id: MessageId, started: Result<Dictation, String> },
     /// A note was recorded.
     Recorded { to: Nickname, recorded: Result<Recorded, AudioError> },
-    /// What was heard while it was spoken is over.
-    Spoken { id: MessageId, to: Nickname, result: Result<Message, ClientError> },
-    /// A note was heard, or stopped.
-    Heard { number: u64, heard: bool },
+    /// What was heard while it was spoken is over; without a result it never began.
+    Spoken { id: MessageId, to: Nickname, result: Option<Result<Message, ClientError>> },
+    /// A note was heard, or stopped; how often silence had been asked for when it was begun.
+    Heard { number: u64, heard: bool, silences: u64 },
     /// The voice note that comes next.
-    Next { asked: bool, next: Result<Option<Message>, ClientError> },
+    Next { asked: bool, next: Result<Option<Message>, ClientError>, silences: u64 },
     /// Something to be said.
     Said(String),
     /// Somebody is blocked, or not any more; in words.
@@ -104,8 +104,8 @@ pub(super) struct Talk {
     /// Whether the directory has been heard of yet.
     pub(super) acquainted: bool,
     pub(super) unsent: HashMap<MessageId, Pending>,
-    /// Blocks that are being carried out.
-    pub(super) blocking: usize,
+    /// What has to be done before the end: blocks that are being carried out, and notes that are not in the outbox yet.
+    pub(super) under_way: usize,
     /// Messages that were said to wait and have left since.
     pub(super) left: usize,
     pub(super) outgoing: UnboundedSender<(MessageId, Nickname, Outgoing)>,
@@ -149,7 +149,7 @@ impl Talk {
             link: if status.connected { Link::Up } else { Link::Connecting },
             acquainted: false,
             unsent: HashMap::new(),
-            blocking: 0,
+            under_way: 0,
             left: 0,
             outgoing,
             done,
@@ -247,7 +247,7 @@ impl Talk {
             let flow = tokio::select! {
                 typed = self.face.typed.recv() => self.typed(typed.unwrap_or(Typed::End)).await?,
                 event = self.events.next() => match event {
-                    Some(event) => self.happened(event)?,
+                    Some(event) => self.happened(event).await?,
                     None => Flow::End,
                 },
                 Some(done) = self.finished.recv() => self.done(done)?,
@@ -270,7 +270,7 @@ impl Talk {
                 }
                 () = at(self.ending) => {
                     self.link = Link::Down { reason: "the server does not answer".to_owned() };
-                    Flow::On
+                    Flow::End
                 }
                 _ = self.terminate.recv() => Flow::End,
                 _ = self.hang_up.recv() => Flow::End,
@@ -283,28 +283,35 @@ impl Talk {
 
     /// Stdin has ended: the rest is sent first.
     pub(super) fn finish(&mut self) {
+        self.leave_recording();
         self.ending = Some(Instant::now() + PATIENCE);
+    }
+
+    /// Whether nobody can be asked any more.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.is_some()
     }
 
     fn is_done(&self) -> bool {
         let down = matches!(self.link, Link::Down { .. });
         self.ending.is_some()
-            && self.blocking == 0
+            && self.under_way == 0
             && self.unsent.values().all(|pending| down && pending.stored)
     }
 
     async fn end(mut self) -> Result<(), ChatError> {
+        self.finish();
         self.end_of_sound().await;
-        // What was typed is safe in the outbox before the end.
+        // What was typed and said is safe in the outbox before the end.
         let patience = Instant::now() + PATIENCE;
-        while (self.blocking > 0 || self.unsent.values().any(|pending| !pending.stored))
+        while (self.under_way > 0 || self.unsent.values().any(|pending| !pending.stored))
             && let Ok(Some(done)) = timeout_at(patience, self.finished.recv()).await
         {
             self.done(done)?;
         }
         while let Ok(Some(event)) = timeout_at(Instant::now(), self.events.next()).await {
             if let Event::Accepted { .. } = event {
-                self.happened(event)?;
+                self.happened(event).await?;
             }
         }
         while let Ok(numbers) = self.face.printed.try_recv() {
@@ -418,11 +425,9 @@ async fn send(
         let result = client.call_with(command, wav.clone()).await.map(drop::<(Reply, Vec<u8>)>);
         // What was recorded can't be typed again.
         let kept = (result.is_err() && !wav.is_empty()).then(|| unsent::kept(&home, &wav));
-        if done.send(Done::Stored { id, to, result }).is_err() {
+        if done.send(Done::Stored { id, to, result, kept }).is_err() {
             return;
         }
-        // Told after why.
-        kept.into_iter().for_each(|words| drop(done.send(Done::Said(words))));
     }
 }
 

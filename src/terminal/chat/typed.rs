@@ -73,7 +73,7 @@ impl Talk {
             Command::Users => self.look_around(true),
             Command::To(nick) => self.to(nick).await?,
             Command::Block(nick, blocked) => {
-                self.blocking += 1;
+                self.under_way += 1;
                 self.spawn(move |client| async move {
                     Done::Blocked(match client.block(&nick, blocked).await {
                         Ok(told) => blocking(&nick, blocked, told),
