@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use support::screen::Screen;
-use support::{Finished, Profile, Server, schema};
+use support::{Finished, Profile, Server, openssl, schema};
 
 const WORDS: &str = "çok gizli sözler";
 
@@ -48,17 +48,6 @@ fn keys(profile: &Profile) -> Vec<PathBuf> {
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-/// The public key that openssl finds in a private key's file.
-fn openssl(file: &Path, words: &str) -> Option<String> {
-    let mut command = Command::new("openssl");
-    command.args(["pkey", "-pubout", "-passin", "stdin", "-in"]).arg(file);
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = child.spawn().expect("openssl is installed");
-    child.stdin.take().unwrap().write_all(format!("{words}\n").as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::client::engine::Engine;
 use crate::client::handle::Signal;
 use crate::client::profile::Home;
-use crate::client::{ClientError, Reply};
+use crate::client::{ClientError, Event, Reply};
 
 use super::frame::{self, FromGuest, FromOwner};
 use super::roles::Roles;
@@ -128,7 +128,7 @@ async fn serve(
     frame::write(&mut writer, &FromOwner::Welcome, &[]).await?;
 
     let (done, mut answers) = mpsc::channel(16);
-    let mut reading = Box::pin(read_calls(reader, engine, done));
+    let mut reading = Box::pin(read_calls(reader, engine.clone(), done));
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -155,7 +155,12 @@ async fn serve(
         io::Result::Ok(())
     };
     // Something may wait for the server for ever; its guest asks the next owner again.
-    tokio::time::timeout(std::time::Duration::from_secs(5), finishing).await.unwrap_or(Ok(()))
+    tokio::time::timeout(std::time::Duration::from_secs(5), finishing).await.unwrap_or(Ok(()))?;
+    if engine.is_locked() {
+        // It could open the profile again, where the keyring has the passphrase, and is not to.
+        frame::write(&mut writer, &FromOwner::Event { event: Event::Locked }, &[]).await?;
+    }
+    Ok(())
 }
 
 async fn answer(
