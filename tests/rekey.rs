@@ -147,10 +147,10 @@ fn a_stolen_copy_is_worth_nothing_after_new_keys() {
 
     // A server that helps the thief: an envelope of the removed device, put right into the mailbox.
     server.stop();
-    deliver(&server, &thief, &burak, "ben ayşe", Millis::now());
+    Forger::new(&server, &thief, &burak).deliver(&server, "ben ayşe", Millis::now());
     // Dated back to when the device was the account's: mail that was on its way looks like that, and is shown.
     let registered = user_since(&thief);
-    deliver(&server, &thief, &burak, "yolda kalmış", registered);
+    Forger::new(&server, &thief, &burak).deliver(&server, "yolda kalmış", registered);
     server.restart_on_same_port();
     let got = burak.receive();
     assert_eq!(texts(&got), ["yolda kalmış"], "{got:?}");
@@ -165,13 +165,6 @@ fn a_stolen_copy_is_worth_nothing_after_new_keys() {
 /// When the profile's message key was made: the account is not younger.
 fn user_since(profile: &Profile) -> Millis {
     serde_json::from_value(json(profile)["message_key_from"].clone()).unwrap()
-}
-
-/// Seals a text with the keys in a profile's files, and puts it into somebody's mailbox on a server that is stopped.
-fn deliver(server: &Server, from: &Profile, to: &Profile, text: &str, sent_at: Millis) {
-    let forger = Forger::new(server, from, to);
-    let forged = forger.seal(&forger.draft(sent_at), text);
-    forger.put(server, &forged);
 }
 
 #[test]

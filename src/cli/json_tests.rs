@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::device::Removed;
+use super::devices;
 use super::doctor::Check;
 use super::lock::Locked;
 use super::output::{Block, Error, Played, Registered, Saved, SentVoice, to_json};
@@ -10,8 +12,8 @@ use super::sounds::Listed;
 use super::speak::Spoken;
 use super::verify::Verified;
 use crate::audio::AudioError;
-use crate::client::{Body, ClientError, Contact, Delivery, KeyChange, Message, Safety, Status};
-use crate::model::{AccountId, MessageId, Millis};
+use crate::client::{Body, ClientError, Contact, Delivery, KeyChange, Message, OwnDevice, Safety, Status};
+use crate::model::{AccountId, DeviceId, MessageId, Millis};
 
 #[path = "../../tests/support/schema.rs"]
 mod schema;
@@ -130,6 +132,11 @@ fn other_results_are_as_described() {
         silent: false,
     };
     schema::check(&json(&sound), &["sound"]);
+    let id = DeviceId::new([1; 32]);
+    let device =
+        OwnDevice { id, short: String::new(), this: true, known: true, since: Millis(0), in_log: true };
+    schema::check(&json(&devices::Listed { kind: "device", device: &device }), &["device"]);
+    schema::check(&json(&Removed { kind: "device_removed", id }), &["device_removed"]);
     schema::check(&json(&saved), &["saved"]);
     schema::check(&json(&Saved { messages: None, id: None, ..saved }), &["saved"]);
     let played =
@@ -181,8 +188,12 @@ fn every_error_of_the_core_is_listed() {
         ClientError::Limited { what: what.clone(), retry_in_ms: 1 },
         ClientError::InviteNeeded,
         ClientError::KeyChanged { nickname: nickname.clone(), change },
-        ClientError::WrongCode { nickname },
+        ClientError::WrongCode { nickname: nickname.clone() },
         ClientError::OwnNickname,
+        ClientError::NoSuchDevice { id: what.clone() },
+        ClientError::AmbiguousDevice { id: what.clone() },
+        ClientError::LastDevice { nickname },
+        ClientError::ThisDevice,
         ClientError::Locked { home: home.clone() },
         ClientError::WrongPassphrase,
         ClientError::KeyringUnavailable { home: home.clone(), cause: cause.clone() },

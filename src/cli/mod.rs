@@ -14,7 +14,7 @@
 //! - [`passphrase`]: where a passphrase comes from
 //! - [`mod@file`]: new files that never overwrite
 //! - the verbs: `register`, `users`, `verify`, `audit`, `block`, `chat`, `send`, `voice`, `receive`, `listen`, `history`,
-//!   `play`, `speak`, `voice-of`, `sounds`, `rekey`, `lock`, `bench`, `doctor`, `server`
+//!   `play`, `speak`, `voice-of`, `sounds`, `devices`, `device`, `rekey`, `lock`, `bench`, `doctor`, `server`
 
 #[cfg(feature = "client")]
 pub mod app;
@@ -28,6 +28,10 @@ pub mod block;
 pub mod chat;
 #[cfg(feature = "client")]
 pub mod deliver;
+#[cfg(feature = "client")]
+pub mod device;
+#[cfg(feature = "client")]
+pub mod devices;
 #[cfg(feature = "client")]
 pub mod doctor;
 pub mod failure;
@@ -142,6 +146,10 @@ pub enum ClientVerb {
     Speak(speak::Args),
     /// The sounds of what happens: where each is from; plays them
     Sounds(sounds::Args),
+    /// The devices of one's own account
+    Devices(devices::Args),
+    /// Take a device from one's own account
+    Device(device::Args),
     /// Make new keys
     Rekey(rekey::Args),
     /// How somebody sounds when they are read aloud, and other voices for them
@@ -227,6 +235,8 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Listen(args) => listen::run(args, app).await,
             ClientVerb::History(args) => history::run(args, app).await,
             ClientVerb::Play(args) => play::run(args, app).await,
+            ClientVerb::Devices(args) => devices::run(args, app).await,
+            ClientVerb::Device(args) => device::run(args, app).await,
             ClientVerb::Rekey(args) => rekey::run(args, app).await,
             ClientVerb::Lock(args) => lock::run(args, app).await,
             ClientVerb::Bench(args) => bench::run(args, app).await,

@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AccountId, Color, MessageId, Millis, Nickname};
+use crate::model::{AccountId, Color, DeviceId, MessageId, Millis, Nickname};
 
 use super::live::Ending;
-use super::{ClientError, Message};
+use super::{ClientError, Message, OwnDevice};
 use crate::crypto::Evidence;
 
 /// A request to the core.
@@ -119,6 +119,13 @@ pub enum Command {
     RenewMessageKey,
     /// Put new keys in the place of all that the account has. Needs the server. Reply: [`Reply::Done`].
     Rekey,
+    /// The devices of one's own account. Needs the server. Reply: [`Reply::Devices`].
+    Devices,
+    /// Take a device from one's own account. Needs the server. Reply: [`Reply::Done`].
+    RemoveDevice {
+        /// Which; not the one that this is.
+        device: DeviceId,
+    },
     /// End the account for good. Needs the server. Reply: [`Reply::Done`].
     Revoke,
     /// Forget all keys and end. Only for a profile with a passphrase. Reply: [`Reply::Done`].
@@ -250,6 +257,8 @@ pub enum Reply {
     },
     /// The transparency log.
     Audit(AuditReport),
+    /// The devices of one's own account, the first one first.
+    Devices(Vec<OwnDevice>),
     /// Unshown messages by person.
     Unread(Vec<(Nickname, u64)>),
     /// How somebody sounds.
@@ -356,6 +365,8 @@ pub struct Alarm {
 pub enum AlarmKind {
     /// Somebody registered a key in one's own name.
     OwnName,
+    /// Somebody who has one's own identity key has changed one's own account.
+    OwnAccount,
     /// A name has a second account.
     SecondChain,
     /// A look-up's answer is not in the log.
@@ -375,8 +386,9 @@ pub enum AlarmKind {
 }
 
 impl AlarmKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::OwnName,
+        Self::OwnAccount,
         Self::SecondChain,
         Self::NotInLog,
         Self::OwnMissing,
@@ -391,6 +403,7 @@ impl AlarmKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::OwnName => "own_name",
+            Self::OwnAccount => "own_account",
             Self::SecondChain => "second_chain",
             Self::NotInLog => "not_in_log",
             Self::OwnMissing => "own_missing",

@@ -197,6 +197,33 @@ pub enum ClientError {
         /// With whom.
         nickname: Nickname,
     },
+    /// No device of the account has that id.
+    #[error("no device of yours has an id that begins with {id:?}: `tellal devices` lists them")]
+    NoSuchDevice {
+        /// What was typed.
+        id: String,
+    },
+    /// Several have.
+    #[error("several of your devices have an id that begins with {id:?}: give more of it")]
+    AmbiguousDevice {
+        /// What was typed.
+        id: String,
+    },
+    /// The account's last device.
+    #[error(
+        "that is the account's last device, and without one nobody could ever use the account again: \
+         `tellal rekey --revoke {nickname}` ends it, `tellal rekey` makes new keys"
+    )]
+    LastDevice {
+        /// Whose account.
+        nickname: Nickname,
+    },
+    /// The device that this is.
+    #[error(
+        "that is this very device, and the account would be left to the others: remove it on one of those; \
+         or remove those, and keep this one"
+    )]
+    ThisDevice,
     /// One's own name where another is meant: nobody verifies or blocks themselves.
     #[error("that is you: name somebody else")]
     OwnNickname,

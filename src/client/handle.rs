@@ -11,13 +11,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::crypto::Passphrase;
-use crate::model::{MessageId, Millis, Nickname};
+use crate::model::{DeviceId, MessageId, Millis, Nickname};
 
 use super::link::Address;
 use super::profile::Home;
 use super::standing::{Backend, Opening, closed, supervise};
 use super::{
-    AuditReport, ClientError, Command, Contact, Delivery, Event, KeyStanding, Message, MessageRef,
+    AuditReport, ClientError, Command, Contact, Delivery, Event, KeyStanding, Message, MessageRef, OwnDevice,
     PersonVoice, Reply, Safety, Status,
 };
 
@@ -438,6 +438,26 @@ impl Client {
     /// [`ClientError::Unreachable`] and its like; the next opening goes on then where it broke off.
     pub async fn rekey(&self) -> Result<(), ClientError> {
         self.call(Command::Rekey).await.map(drop)
+    }
+
+    /// The devices of one's own account, as the server's directory and its log have them.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] and its like.
+    pub async fn devices(&self) -> Result<Vec<OwnDevice>, ClientError> {
+        match self.call(Command::Devices).await? {
+            Reply::Devices(devices) => Ok(devices),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Takes a device from one's own account. When this returns, directory and log show that it is gone.
+    ///
+    /// # Errors
+    /// [`ClientError::NoSuchDevice`], [`ClientError::ThisDevice`], [`ClientError::LastDevice`];
+    /// [`ClientError::Unreachable`] and its like: the next connection goes on then where it broke off.
+    pub async fn remove_device(&self, device: DeviceId) -> Result<(), ClientError> {
+        self.call(Command::RemoveDevice { device }).await.map(drop)
     }
 
     /// Ends the account for good. Its nickname stays taken.

@@ -55,6 +55,7 @@
 //! - [`handle`]: opening a profile, asking, subscribing
 //! - [`registration`]: making one
 //! - [`command`]: what can be asked, and the replies
+//! - [`device`]: the devices of one's own account
 //! - [`event`]: what is told unasked
 //! - [`live`]: voice notes that are heard while they are spoken
 //! - [`message`]: a message as front ends see it
@@ -70,6 +71,7 @@
 
 pub mod command;
 mod db;
+pub mod device;
 mod engine;
 pub mod error;
 pub mod event;
@@ -90,6 +92,7 @@ pub use command::{
     PersonVoice, Reply, Safety, Status,
 };
 pub use db::all_closed;
+pub use device::OwnDevice;
 pub use error::ClientError;
 pub use event::Event;
 pub use handle::{Client, Events, Options, Role, VoiceNote};

@@ -76,6 +76,9 @@ pub(super) struct Profile {
     /// Message keys that were replaced, and when: kept for what is still under way.
     #[serde(default)]
     pub replaced: Vec<Replaced>,
+    /// Devices that are to be taken from the account, and may be already.
+    #[serde(default)]
+    pub removing: Vec<DeviceId>,
 }
 
 /// A server as it was met at registration; see [`Profile`].
@@ -170,6 +173,7 @@ impl Profile {
             message_key_from,
             pending,
             replaced: Vec::new(),
+            removing: Vec::new(),
         }
     }
 

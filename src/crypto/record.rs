@@ -55,6 +55,10 @@ pub struct Device {
     pub key: PublicKey,
     /// The identity key that has certified it.
     pub certified_by: KeyId,
+    /// When it was added, by the clock of whoever added it.
+    pub since: Millis,
+    /// SHA-256 of the record that added it.
+    pub record: [u8; 32],
 }
 
 /// A message key whose record has been verified.
@@ -124,9 +128,10 @@ impl Account {
             || devices.any(|device| device.key == *key || device.certified_by == key.id())
     }
 
-    /// Takes up a device's key that the newest record brings in.
-    fn add(&mut self, key: PublicKey) {
-        self.devices.push(Device { id: key.id().into(), key, certified_by: self.identity.id() });
+    /// Takes up a device's key that a record brings in.
+    fn add(&mut self, key: PublicKey, since: Millis, record: [u8; 32]) {
+        let certified_by = self.identity.id();
+        self.devices.push(Device { id: key.id().into(), key, certified_by, since, record });
     }
 
     fn remove(&mut self, gone: impl Fn(&Device) -> bool, at: Millis) {
@@ -178,7 +183,7 @@ pub fn verify_account(chain: &[Signed]) -> Result<Account, RecordError> {
         head: Sha256::digest(first.body.as_slice()).into(),
         length: 1,
     };
-    account.add(key);
+    account.add(key, record.made_at, account.head);
     later.iter().try_for_each(|record| follow(&mut account, record))?;
     Ok(account)
 }
@@ -200,6 +205,7 @@ fn follow(account: &mut Account, signed: &Signed) -> Result<(), RecordError> {
     let fresh = |account: &Account, key: &PublicKey| {
         if account.knows(key) { Err(RecordError::Account) } else { Ok(()) }
     };
+    let head = Sha256::digest(signed.body.as_slice()).into();
     match record.kind {
         AccountRecordKind::Registration { .. } => return Err(RecordError::Chain),
         AccountRecordKind::Rekey { identity_key, device_key, consent } => {
@@ -213,13 +219,13 @@ fn follow(account: &mut Account, signed: &Signed) -> Result<(), RecordError> {
             verify_consent(account, &identity, &consent)?;
             account.remove(|_| true, record.made_at);
             account.identity = identity;
-            account.add(device);
+            account.add(device, record.made_at, head);
         }
         AccountRecordKind::DeviceAdded { device_key, consent } => {
             let device = PublicKey::from_spki(&device_key)?;
             fresh(account, &device)?;
             verify_consent(account, &device, &consent)?;
-            account.add(device);
+            account.add(device, record.made_at, head);
         }
         AccountRecordKind::DeviceRemoved { device } => {
             account.device(&device).ok_or(RecordError::Device)?;
@@ -230,7 +236,7 @@ fn follow(account: &mut Account, signed: &Signed) -> Result<(), RecordError> {
             account.revoked = Some(record.made_at);
         }
     }
-    account.head = Sha256::digest(signed.body.as_slice()).into();
+    account.head = head;
     account.length += 1;
     Ok(())
 }
@@ -340,6 +346,20 @@ pub fn rekey(
         consent: identity.sign(Purpose::Consent, &parts)?.into(),
     };
     next_record(account, present, kind, now)
+}
+
+/// The record that takes a device from an account.
+///
+/// # Errors
+/// [`SealError::Sign`] when the key refuses.
+#[cfg(feature = "client")]
+pub fn remove_device(
+    account: &Account,
+    identity: &PrivateKey,
+    device: DeviceId,
+    now: Millis,
+) -> Result<Signed, SealError> {
+    next_record(account, identity, AccountRecordKind::DeviceRemoved { device }, now)
 }
 
 /// The record that ends an account.

@@ -102,8 +102,7 @@ fn chain(records: &[&dyn Fn(&Account) -> Signed]) -> Result<Account, RecordError
 const LATER: Millis = Millis(THEN.0 + 1000);
 
 fn removed(account: &Account) -> Signed {
-    let device = AYŞE.device.public().id().into();
-    next_record(account, &AYŞE.identity, AccountRecordKind::DeviceRemoved { device }, LATER).unwrap()
+    remove_device(account, &AYŞE.identity, AYŞE.device.public().id().into(), LATER).unwrap()
 }
 
 fn added(account: &Account) -> Signed {
@@ -167,6 +166,10 @@ fn devices_come_and_go_and_an_account_can_end() {
     let account = chain(&[&added, &removed]).unwrap();
     assert_eq!(account.devices.len(), 1);
     assert!(account.device(&BURAK.device.public().id().into()).is_some());
+    let both = chain(&[&added]).unwrap();
+    let came: Vec<_> = both.devices.iter().map(|device| (device.since, device.record)).collect();
+    let first = chain(&[]).unwrap().head;
+    assert_eq!(came, [(THEN, first), (LATER, both.head)], "each by its record");
     assert_eq!(chain(&[&added, &added]).unwrap_err(), RecordError::Account, "once");
     assert_eq!(chain(&[&removed, &removed]).unwrap_err(), RecordError::Device);
     let key = sign_message_key(&AYŞE.device, &message_key()).unwrap();

@@ -217,7 +217,8 @@ pub(in crate::client) fn made(db: &Connection, record: &Signed) -> Sql<()> {
         .map(drop)
 }
 
-fn is_own(db: &Connection, record: &[u8; 32]) -> Sql<bool> {
+/// Whether a record of one's own account was made by oneself.
+pub(in crate::client) fn is_own(db: &Connection, record: &[u8; 32]) -> Sql<bool> {
     db.prepare_cached("SELECT 1 FROM log_own WHERE record = ?1")?.exists([record])
 }
 
@@ -432,6 +433,11 @@ pub(in crate::client) fn settle_name(db: &Connection, name: &Nickname) -> Sql<()
     )?
     .execute([name.as_str()])
     .map(drop)
+}
+
+/// The identity key with which somebody changed one's own account is worth nothing any more.
+pub(in crate::client) fn settle_own_account(db: &Connection) -> Sql<()> {
+    db.execute("UPDATE log_alarms SET accepted = 1 WHERE kind = 'own_account'", []).map(drop)
 }
 
 fn read_alarm(row: &Row<'_>) -> Sql<(Alarm, Option<Evidence>)> {

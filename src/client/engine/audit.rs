@@ -14,11 +14,16 @@ use tokio::time::timeout;
 use crate::client::command::AlarmKind;
 use crate::client::db::inbox;
 use crate::client::db::log::{self, Finding, Hashes, Known, Standing};
+use crate::client::device::short;
 use crate::client::{Alarm, AuditReport, ClientError, Event};
 use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
 use crate::crypto::record::verify_account;
-use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret, proof};
-use crate::model::{AccountId, Head, Leaf, MessageId, Millis, NameHash, Nickname, Recipient, Signed};
+use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret, PublicKey, proof};
+use crate::model::log::record_hash;
+use crate::model::{
+    AccountId, AccountRecord, AccountRecordKind, DeviceId, Head, Leaf, MessageId, Millis, NameHash, Nickname,
+    Recipient, Signed, from_canonical_cbor,
+};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::directory::{believed_now, directory};
@@ -235,7 +240,7 @@ impl Engine {
         };
         *lock(&self.head) = Some(grown.head);
         let surprising = !findings.is_empty();
-        self.say(findings).await?;
+        self.say(session, findings).await?;
         let (own, logged) = self.db.run(|db| log::own(db)).await?;
         if own > 0 && logged == 0 {
             let text = "the server's transparency log lacks your own account: others can't find you in it. \
@@ -371,10 +376,16 @@ impl Engine {
     }
 
     /// Says what new leaves tell.
-    async fn say(&self, findings: Vec<Finding>) -> Result<(), Trouble> {
+    async fn say(&self, session: &Session, findings: Vec<Finding>) -> Result<(), Trouble> {
         let me = self.me.nickname.clone();
+        let foreign = findings.iter().any(|finding| matches!(finding, Finding::OwnName(_)));
+        let chain = if foreign { self.own_chain(session).await } else { Vec::new() };
         let names = self.db.run(|db| crate::client::db::contacts::names(db)).await?;
         let raised = findings.into_iter().map(|finding| match finding {
+            Finding::OwnName(record) if chain.iter().any(|own| record_hash(own) == record) => Raise {
+                nickname: Some(me.clone()),
+                ..Raise::new(AlarmKind::OwnAccount, &record, foreign_change(&chain, &record))
+            },
             Finding::OwnName(record) => Raise {
                 nickname: Some(me.clone()),
                 ..Raise::new(
@@ -398,6 +409,15 @@ impl Engine {
         });
         let raised = raised.collect();
         self.raise(raised).await
+    }
+
+    /// The records of one's own account, as the directory has them. None where it can't be asked: that a leaf is not
+    /// of one's own making has to be said all the same, and is found once.
+    async fn own_chain(&self, session: &Session) -> Vec<Signed> {
+        let account = self.me.account;
+        let entries = directory(session, Verb::LookUpAccount { account }).await.unwrap_or_default();
+        let is_own = |chain: &Vec<Signed>| verify_account(chain).is_ok_and(|found| found.id == account);
+        entries.into_iter().map(|entry| entry.chain).find(is_own).unwrap_or_default()
     }
 
     /// A look-up's answer is not what the log has.
@@ -643,6 +663,28 @@ impl Engine {
             evidence: evidence.map(Into::into).collect(),
             alarms: alarms.into_iter().map(|(alarm, _)| alarm).collect(),
         })
+    }
+}
+
+/// What somebody who has one's own identity key has done with it, in words.
+fn foreign_change(chain: &[Signed], hash: &[u8; 32]) -> String {
+    let record = chain.iter().find(|record| record_hash(record) == *hash);
+    let record = record.and_then(|record| from_canonical_cbor::<AccountRecord>(&record.body).ok());
+    let who = "and not by this profile. Whoever did that has your identity key";
+    match record.map(|record| record.kind) {
+        Some(AccountRecordKind::DeviceAdded { device_key, .. }) => {
+            let id = PublicKey::from_spki(&device_key).map(|key| DeviceId::from(key.id()));
+            let id = id.map_or_else(|_| "ID".to_owned(), |id| short(id, std::iter::empty()));
+            format!(
+                "the device {id} was added to your account, {who}. `tellal device remove {id}` takes it away, and \
+                 `tellal rekey` makes new keys: with the old one another can be added"
+            )
+        }
+        Some(AccountRecordKind::DeviceRemoved { device }) => {
+            let id = short(device, std::iter::empty());
+            format!("the device {id} was removed from your account, {who}: make new keys with `tellal rekey`")
+        }
+        _ => format!("your account was changed, {who}. Tell your friends to compare fingerprints with you"),
     }
 }
 

@@ -103,6 +103,11 @@ impl Engine {
                 self.rekey().await?;
                 Reply::Done
             }
+            Command::Devices => Reply::Devices(self.devices().await?),
+            Command::RemoveDevice { device } => {
+                self.remove_device(device).await?;
+                Reply::Done
+            }
             Command::Revoke => {
                 self.revoke().await?;
                 Reply::Done

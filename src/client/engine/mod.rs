@@ -4,6 +4,7 @@
 //! - [`blocking`]: whose mail is not wanted
 //! - [`commands`]: what is asked, one by one
 //! - [`connection`]: connecting, logging in, and again after each loss
+//! - [`devices`]: the devices of one's own account
 //! - [`directory`]: who people are
 //! - [`presence`]: who is online
 //! - [`sending`]: the outbox, from words to what the server has for good
@@ -19,6 +20,7 @@ mod audit;
 mod blocking;
 mod commands;
 pub(super) mod connection;
+mod devices;
 mod directory;
 mod fetching;
 mod listening;
@@ -442,7 +444,8 @@ pub(super) fn refusal(code: RefusalCode) -> &'static str {
     match code {
         RefusalCode::Invalid => "it finds the request invalid; a newer version of this program may help",
         RefusalCode::NotLoggedIn | RefusalCode::LoginRefused => {
-            "it does not know this profile; its data may have been replaced, ask whoever runs it"
+            "it does not know this profile; its device may have been removed from the account, or the server's data \
+             have been replaced: ask whoever runs it"
         }
         RefusalCode::NicknameTaken => "the nickname is taken",
         RefusalCode::AccountExists => "the account exists already, with another registration",

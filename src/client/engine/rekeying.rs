@@ -61,7 +61,7 @@ impl Engine {
         session.wire.ask(verb).await.map(drop).map_err(|denied| self.explain(&session, denied.into()))
     }
 
-    async fn carry_out(&self, session: &Session, pending: Pending) -> Result<(), ClientError> {
+    pub(super) async fn carry_out(&self, session: &Session, pending: Pending) -> Result<(), ClientError> {
         let Pending::Rekey { record, message_key, .. } = pending else { return Ok(()) };
         let published = record.clone();
         // What was wrapped for this device, nobody else can open: as much of it as there is comes before.
@@ -109,6 +109,7 @@ impl Engine {
         self.db
             .write(move |db| {
                 contacts::set_own(db, &me, &identity)?;
+                log::settle_own_account(db)?;
                 outbox::begin_anew(db)
             })
             .await?;
@@ -118,6 +119,7 @@ impl Engine {
             profile.message_key = key;
             profile.message_key_from = from;
             profile.replaced.clear();
+            profile.removing.clear();
             profile.pending = None;
         })
         .await?;
@@ -148,7 +150,7 @@ impl Engine {
     }
 
     /// One's own account, as the directory has it and as it is known here.
-    async fn own_account(&self, session: &Session) -> Result<Account, ClientError> {
+    pub(super) async fn own_account(&self, session: &Session) -> Result<Account, ClientError> {
         let found = self.look_up_account(session, self.me.account).await;
         let found = found.map_err(|trouble| self.explain(session, trouble))?;
         let known = |account: &Account| {

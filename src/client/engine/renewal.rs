@@ -25,6 +25,9 @@ impl Engine {
             if self.is_rekeying() {
                 self.resume_rekey(session).await?;
             }
+            if !lock(&self.profile).removing.is_empty() {
+                self.resume_removals(session).await?;
+            }
             let age = self.message_key_age();
             let due = {
                 let profile = lock(&self.profile);
