@@ -1,7 +1,6 @@
 //! What is heard while a command runs, and the keys that rule it: shared by `receive`, `listen` and `speak`.
 
 use std::io::{Write, stderr};
-use std::time::Duration;
 
 use anyhow::Result;
 use tokio_util::task::TaskTracker;
@@ -21,8 +20,6 @@ const HABITS: u32 = 50;
 /// What the keys do; `{more}` only where long texts are cut.
 const HELP: &str = "(keys: space silence, n next, r again,{more} - slower, + faster, u what was not heard, v reply by voice, q end; \
                     in a note: p pause, arrows 5 s back and ahead)";
-/// How long keeping how far a note was heard may take at the end.
-const KEEPING: Duration = Duration::from_secs(2);
 
 /// Hears out what was asked for, and heeds the keys.
 pub struct Hearing {
@@ -145,7 +142,7 @@ impl Hearing {
                 other => other,
             };
             match key {
-                Press::Char('q') | Press::End => return self.end(aloud).await,
+                Press::Char('q') | Press::End => return,
                 Press::Char('n') => aloud.skip(),
                 Press::Char('r') if aloud.repeat() => {}
                 Press::Char('r') => app.out.note("(nothing has been heard yet)"),
@@ -170,13 +167,6 @@ impl Hearing {
                 },
             }
         }
-    }
-
-    /// Falls silent, and waits until it is kept how far the last note was heard.
-    async fn end(&self, aloud: &Aloud) {
-        aloud.stop();
-        // Whatever keeps the profile from being written is not waited for any longer.
-        let _ = tokio::time::timeout(KEEPING, aloud.idle()).await;
     }
 }
 

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio_util::sync::CancellationToken;
 
 use super::app::App;
 use super::failure::{Failure, Interrupted};
 use super::file;
 use super::output::{Played, Saved};
+use super::stop::Stop;
 use crate::audio::{AudioError, Playback, Speaker, Start};
 use crate::client::{Body, Client, Message, MessageRef};
 use crate::terminal::keys::{Keys, Press};
@@ -61,7 +61,7 @@ enum End {
     /// It was stopped.
     Stopped,
     /// So was the program.
-    Interrupted,
+    Interrupted(Interrupted),
 }
 
 /// Plays the note, or saves it as it arrived.
@@ -70,13 +70,7 @@ enum End {
 /// When there is no such note, no loudspeaker, or the file exists or can't be written.
 pub async fn run(args: Args, app: App) -> Result<()> {
     let which: MessageRef = args.which.parse()?;
-    let stop = CancellationToken::new();
-    let interrupted = stop.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupted.cancel();
-        }
-    });
+    let stop = Stop::heed();
     let fetching = async {
         let client = app.open().await?;
         let (message, wav) = client.audio(which).await?;
@@ -84,7 +78,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     };
     let (client, message, wav) = tokio::select! {
         fetched = fetching => fetched?,
-        () = stop.cancelled() => return Err(Interrupted.into()),
+        interrupted = stop.asked() => return Err(interrupted.into()),
     };
     match &args.save {
         Some(path) => {
@@ -115,7 +109,7 @@ struct Player<'a> {
     client: &'a Client,
     speaker: Speaker,
     speed: f32,
-    stop: CancellationToken,
+    stop: Stop,
 }
 
 impl Player<'_> {
@@ -134,7 +128,7 @@ impl Player<'_> {
                     }
                     next
                 }
-                End::Interrupted => return Err(Interrupted.into()),
+                End::Interrupted(interrupted) => return Err(interrupted.into()),
                 End::Heard | End::Stopped => None,
             };
             let Some(next) = next else { return Ok(()) };
@@ -160,7 +154,7 @@ impl Player<'_> {
             // What has come of it, and then what comes.
             let sound = tokio::select! {
                 sound = listen(self.client, MessageRef::Number(message.number)) => sound?,
-                () = self.stop.cancelled() => return Ok(End::Interrupted),
+                interrupted = self.stop.asked() => return Ok(End::Interrupted(interrupted)),
             };
             (self.speaker.play_sound(sound, start), "live".to_owned())
         } else {
@@ -181,7 +175,7 @@ impl Player<'_> {
         let mut screen = Screen::new(self.app, &playback, peaks);
         let end = tokio::select! {
             done = screen.show(keys) => done,
-            () = self.stop.cancelled() => Ok(End::Interrupted),
+            interrupted = self.stop.asked() => Ok(End::Interrupted(interrupted)),
         };
         drop(screen);
         self.speed = playback.speed();
@@ -191,7 +185,7 @@ impl Player<'_> {
         let left = left_off(position, heard).unwrap_or_default();
         self.client.mark_heard(message.number, left, heard).await?;
         let end = end.map_err(Failure::from)?;
-        if self.app.out.json && end != End::Interrupted {
+        if self.app.out.json && !matches!(end, End::Interrupted(_)) {
             let position_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
             let played = Played { kind: "played", id: message.id, complete: heard, position_ms };
             self.app.out.put(&played, String::new)?;

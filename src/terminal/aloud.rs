@@ -6,12 +6,12 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::audio::{Playback, SPEEDS, Speaker};
 use crate::client::settings::{Quiet, Settings};
@@ -24,6 +24,8 @@ mod reader;
 
 use reader::Reader;
 
+/// How long keeping what was heard may take at the end.
+const KEEPING: Duration = Duration::from_secs(2);
 /// How often the floor is looked at while something is heard, or is to be.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long somebody who goes on is not named again.
@@ -43,7 +45,6 @@ struct Inner {
     shared: Arc<Shared>,
     client: Client,
     home: PathBuf,
-    task: AbortHandle,
 }
 
 /// What became of a turn in the queue.
@@ -102,6 +103,16 @@ struct Job {
     done: Option<oneshot::Sender<Outcome>>,
 }
 
+/// The tasks of all queues: each ends by itself after its queue.
+static READERS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
+
+/// Waits until of all queues that are gone it is kept what was heard of them, and how far.
+pub async fn all_kept() {
+    READERS.close();
+    // Whatever keeps the profile from being written is not waited for any longer.
+    let _ = tokio::time::timeout(KEEPING, READERS.wait()).await;
+}
+
 /// How fast a queue is, for the one that takes its place.
 #[derive(Default)]
 pub struct Pace {
@@ -153,6 +164,8 @@ struct State {
     /// Whether it is drawn how far a note is.
     draw: bool,
     quiet: Option<Quiet>,
+    /// Nobody is there any more who could want anything to be heard.
+    over: bool,
 }
 
 impl Shared {
@@ -218,8 +231,8 @@ impl Aloud {
             speech,
         });
         let reader = Reader::new(client.clone(), Floor::of(home), speaker, shared.clone(), tell);
-        let task = tokio::spawn(reader.run()).abort_handle();
-        Self { inner: Arc::new(Inner { shared, client, home: home.to_owned(), task }) }
+        READERS.spawn(reader.run());
+        Self { inner: Arc::new(Inner { shared, client, home: home.to_owned() }) }
     }
 
     /// From now on long texts are cut, and [`Aloud::more`] goes on: for front ends with keys.
@@ -445,8 +458,14 @@ impl Aloud {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.task.abort();
-        self.shared.state().playing.iter().for_each(Playback::stop);
+        let mut state = self.shared.state();
+        state.queue.clear();
+        state.over = true;
+        self.shared.hush(&state);
+        self.shared.tell(&state);
+        drop(state);
+        // Its task ends once it is kept what was heard.
+        self.shared.wake.notify_one();
         // The process may be about to end, which the speech service would not notice.
         self.shared.speech.iter().for_each(Speech::silence);
     }

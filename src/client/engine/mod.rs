@@ -402,7 +402,9 @@ async fn wait_out(session: &Session, trouble: Trouble) -> Result<(), Trouble> {
 /// The error that a refusal is for whoever asked.
 pub(super) fn refused(code: RefusalCode, retry_after: Option<Duration>) -> ClientError {
     match code {
-        RefusalCode::Limited => limited("the server has been asked too often by you or from your address", retry_after),
+        RefusalCode::Limited => {
+            limited("the server has been asked too often by you or from your address", retry_after)
+        }
         RefusalCode::InviteNeeded => ClientError::InviteNeeded,
         code => ClientError::Refused { reason: refusal(code).to_owned() },
     }

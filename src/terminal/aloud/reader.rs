@@ -50,6 +50,9 @@ impl<T: Fn(&str)> Reader<T> {
                 let mut state = self.shared.state();
                 let next = state.next();
                 self.shared.tell(&state);
+                if next.is_none() && state.over {
+                    return;
+                }
                 next
             };
             match next {
@@ -92,6 +95,8 @@ impl<T: Fn(&str)> Reader<T> {
                 }
                 tell(done, outcome);
             }
+            // It was stopped while it was kept how far it was heard.
+            End::Interrupted if one.is_cancelled() => tell(done, Outcome::Stopped),
             End::Interrupted => {
                 let mut state = self.shared.state();
                 self.shared.hush(&state);

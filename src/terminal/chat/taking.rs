@@ -229,7 +229,8 @@ impl Talk {
                     self.words("nobody is heard in it: Enter sends it all the same, /cancel forgets it");
                     let look = Instant::now() + AGAIN;
                     let (id, stage) = (MessageId::generate(), Stage::Silent(note));
-                    self.sound.taking = Some(Taking { id, to, stage, look, say: AGAIN, floor: None, live: None });
+                    self.sound.taking =
+                        Some(Taking { id, to, stage, look, say: AGAIN, floor: None, live: None });
                     return;
                 }
                 self.send_note(to, note);
