@@ -114,6 +114,17 @@ impl Hearing {
         }
     }
 
+    /// Hears the rest of a note that has ended, if it came after it had seemed to be over.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn ended(&self, message: &Message) -> Result<()> {
+        match &self.aloud {
+            Some(aloud) => Ok(aloud.ended(message).await?),
+            None => Ok(()),
+        }
+    }
+
     /// Waits until everything has been heard.
     pub async fn idle(&self) {
         if let Some(aloud) = &self.aloud {

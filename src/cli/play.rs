@@ -182,8 +182,10 @@ impl Player<'_> {
         playback.stop();
         let position = playback.position();
         let heard = matches!(end, Ok(End::Heard));
-        let left = left_off(position, heard).unwrap_or_default();
+        // Of one that is still coming there may be more later.
+        let left = left_off(position);
         self.client.mark_heard(message.number, left, heard).await?;
+        let left = if heard { Duration::ZERO } else { left };
         let end = end.map_err(Failure::from)?;
         if self.app.out.json && !matches!(end, End::Interrupted(_)) {
             let position_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);

@@ -164,6 +164,7 @@ impl Reader<'_> {
                     let ended = LiveEnded::of(&message);
                     self.app.out.put(&ended, || self.app.out.lines.ended(&message))?;
                     self.app.out.flush()?;
+                    self.hearing.ended(&message).await?;
                 }
                 Event::Presence { .. } => self.cues.play_event(&event),
                 Event::Disconnected { reason, .. } if !lost => {

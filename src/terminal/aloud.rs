@@ -149,6 +149,8 @@ struct State {
     last: Option<What>,
     /// The note that is played now, or was last.
     last_note: Option<u64>,
+    /// Notes that were heard while they were spoken, as far as they had come.
+    so_far: HashSet<u64>,
     /// What is heard now is passed over.
     skipped: bool,
     /// Of the text that was cut last.
@@ -331,6 +333,26 @@ impl Aloud {
         // Nobody waits for each of them.
         kept.iter().for_each(|message| drop(self.hear(message)));
         Ok(kept.len())
+    }
+
+    /// Hears the rest of a note that has ended, if it was heard as far as it had come and more of it has come since.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn ended(&self, message: &Message) -> Result<(), ClientError> {
+        let is_heard = |state: &State| {
+            state.numbers().contains(&message.number) || !state.so_far.contains(&message.number)
+        };
+        if is_heard(&self.inner.shared.state()) {
+            return Ok(());
+        }
+        let more = self.inner.client.to_hear(Some(&message.from)).await?;
+        let more = more.iter().find(|more| more.number == message.number);
+        if let Some(more) = more.filter(|_| !is_heard(&self.inner.shared.state())) {
+            // Nobody waits for it.
+            drop(self.hear(more));
+        }
+        Ok(())
     }
 
     /// Hears what is heard now, or was last, once more from its beginning; whether there is such.

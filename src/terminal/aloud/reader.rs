@@ -176,10 +176,19 @@ impl<T: Fn(&str)> Reader<T> {
             Outcome::Unavailable(why) => self.trouble(why),
             Outcome::Heard => {}
         }
+        // It may have been heard as far as it had come.
+        let from = match self.client.message(which).await.map(|message| message.body) {
+            Ok(Body::Voice { position_ms, .. }) => Duration::from_millis(position_ms),
+            _ => Duration::ZERO,
+        };
         let outcome = match sound {
             Ok(sound) => {
-                let start = |speed| Start { speed, ..Start::default() };
-                self.play(|speaker, speed| speaker.play_sound(sound, start(speed)), &[]).await
+                let start = |speed| Start { from, speed };
+                let played = self.play(|speaker, speed| speaker.play_sound(sound, start(speed)), &[]).await;
+                if played == Outcome::Heard {
+                    self.shared.state().so_far.insert(message.number);
+                }
+                played
             }
             Err(error) => Outcome::Unavailable(error.to_string()),
         };
@@ -255,11 +264,11 @@ impl<T: Fn(&str)> Reader<T> {
         heard: bool,
         skipped: bool,
     ) -> Result<(), ClientError> {
-        let left = played.and_then(|played| {
+        let left = played.map(|played| {
             played.stop();
-            left_off(played.position(), heard)
+            left_off(played.position())
         });
-        if heard || played.is_some() {
+        if heard || left.is_some() {
             self.client.mark_heard(message.number, left.unwrap_or_default(), heard).await?;
         }
         if skipped {
