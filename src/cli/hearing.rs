@@ -3,6 +3,7 @@
 use std::io::{Write, stderr};
 
 use anyhow::Result;
+use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::app::App;
@@ -30,6 +31,8 @@ pub struct Hearing {
     asked: bool,
     /// What is done once it is known that something can't be heard.
     told: TaskTracker,
+    /// Held while somebody replies.
+    replying: Mutex<()>,
 }
 
 impl Hearing {
@@ -45,13 +48,20 @@ impl Hearing {
             }
             aloud
         });
-        Self { aloud, play, speak, asked: true, told: TaskTracker::new() }
+        Self { aloud, play, speak, asked: true, told: TaskTracker::new(), replying: Mutex::default() }
     }
 
     /// With texts read aloud. What goes wrong is not said: it is the outcome.
     pub fn quiet(app: &App, client: &Client) -> Self {
         let aloud = Aloud::new(client.clone(), &app.home, Speaker::new(), true, |_| {});
-        Self { aloud: Some(aloud), play: false, speak: true, asked: true, told: TaskTracker::new() }
+        Self {
+            aloud: Some(aloud),
+            play: false,
+            speak: true,
+            asked: true,
+            told: TaskTracker::new(),
+            replying: Mutex::default(),
+        }
     }
 
     /// From now on what is shown has just arrived, which in quiet hours is not heard; in these, if they are given.
@@ -132,6 +142,12 @@ impl Hearing {
         }
         self.told.close();
         self.told.wait().await;
+        self.replied().await;
+    }
+
+    /// Waits until nobody replies: what is said after the last text has been read is not lost.
+    pub async fn replied(&self) {
+        drop(self.replying.lock().await);
     }
 
     /// Does what the keys say, until one says to end.
@@ -167,7 +183,10 @@ impl Hearing {
                 },
                 Press::Char('h' | '?') => app.out.note(&help),
                 Press::Char('v') => match aloud.last_from() {
-                    Some(to) => reply::record(app, client, cues, &mut keys, &to).await,
+                    Some(to) => {
+                        let _replying = self.replying.lock().await;
+                        reply::record(app, client, cues, &mut keys, &to).await;
+                    }
                     None => app.out.note("(nobody has been heard yet, so there is nobody to reply to)"),
                 },
                 key => match (aloud.playing(), control(key)) {

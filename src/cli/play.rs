@@ -14,6 +14,7 @@ use super::output::{Played, Saved};
 use super::stop::Stop;
 use crate::audio::{AudioError, Playback, Speaker, Start};
 use crate::client::{Body, Client, Message, MessageRef};
+use crate::terminal::floor::Floor;
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::listening::{self, Control, Standing, left_off, read_speed, read_time};
 use crate::terminal::live::listen;
@@ -149,6 +150,10 @@ impl Player<'_> {
             _ => (0, [].as_slice(), false),
         };
         let from = from.unwrap_or(Duration::from_millis(left));
+        tokio::select! {
+            () = self.app.floor() => {}
+            interrupted = self.stop.asked() => return Ok(End::Interrupted(interrupted)),
+        }
         let start = Start { from, speed: self.speed };
         let (playback, length) = if live {
             // What has come of it, and then what comes.
@@ -210,11 +215,15 @@ struct Screen<'a> {
     line: Line,
     /// A time that is being typed.
     typed: Option<String>,
+    floor: Floor,
+    /// It is paused because somebody is recording.
+    waits: bool,
 }
 
 impl<'a> Screen<'a> {
     fn new(app: &'a App, playback: &'a Playback, peaks: &'a [u8]) -> Self {
-        Self { app, playback, peaks, line: Line::draw(!app.out.lines.plain), typed: None }
+        let (line, floor) = (Line::draw(!app.out.lines.plain), Floor::of(&app.home));
+        Self { app, playback, peaks, line, typed: None, floor, waits: false }
     }
 
     /// Draws, and heeds the keys, until the end. Without a terminal nothing is drawn.
@@ -228,8 +237,23 @@ impl<'a> Screen<'a> {
                 key = pressed(keys) => if let Some(end) = self.obey(key) {
                     return Ok(end);
                 },
-                _ = ticks.tick() => self.draw(),
+                _ = ticks.tick() => {
+                    self.give_way();
+                    self.draw();
+                }
             }
+        }
+    }
+
+    /// Nothing is heard over a recording, on whichever terminal that is.
+    fn give_way(&mut self) {
+        let free = self.floor.is_free();
+        if !free && !self.playback.is_paused() {
+            self.playback.pause();
+            self.waits = true;
+            self.app.out.note("tellal: a voice note is being recorded: this waits until that is over");
+        } else if free && std::mem::take(&mut self.waits) {
+            self.playback.resume();
         }
     }
 

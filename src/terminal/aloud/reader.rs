@@ -110,9 +110,7 @@ impl<T: Fn(&str)> Reader<T> {
         if matches!(what, What::Mark) {
             return Outcome::Heard;
         }
-        while !self.floor.is_free() {
-            tokio::time::sleep(LOOK).await;
-        }
+        self.floor.free().await;
         match what {
             What::Mark => Outcome::Heard,
             What::Name(nickname) => self.say_name(nickname).await,
