@@ -139,7 +139,7 @@ fn pushes() -> Vec<(&'static str, Push)> {
         ("Reply Subscribed", reply(Answer::Subscribed { oldest: Position { epoch: 7, seq: 12 } })),
         ("Reply Blob", reply(Answer::Blob { chunks: 2, sealed: false })),
         ("Reply Chunk", reply(Answer::Chunk)),
-        ("Reply Online", reply(Answer::Online { accounts: vec![AYŞE] })),
+        ("Reply Online", reply(Answer::Online { accounts: vec![AYŞE], more: false })),
         ("Refusal", refusal(RefusalCode::KeySuperseded, None)),
         ("Refusal, over a limit", refusal(RefusalCode::Limited, Some(12_000))),
         ("Refusal, to be tried again", refusal(RefusalCode::StorageFailed, Some(5000))),

@@ -23,6 +23,9 @@ use tellal::model::{MessageId, Millis, Position, Wrap, limits, to_cbor};
 use tellal::protocol::frame;
 use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Request, Verb};
 use tellal::server::Options;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 static AYŞE: LazyLock<Person> = LazyLock::new(|| Person::new("ayşe"));
 static BURAK: LazyLock<Person> = LazyLock::new(|| Person::new("burak"));
@@ -519,7 +522,9 @@ async fn chunks_that_are_waited_for_come_as_they_are_put_and_hold_up_nothing() {
 async fn who_comes_and_goes_is_told_to_who_asked() {
     let served = Served::start().await;
     let (mut ayşe, burak) = friends(&served).await;
-    let Ok(Answer::Online { accounts }) = ayşe.ask(Verb::WatchPresence, b"").await else { panic!() };
+    let Ok(Answer::Online { accounts, more: false }) = ayşe.ask(Verb::WatchPresence, b"").await else {
+        panic!()
+    };
     assert!(accounts.contains(&BURAK.account()) && accounts.contains(&AYŞE.account()));
     drop(burak);
     let gone = Push::Presence { account: BURAK.account(), online: false };
@@ -620,6 +625,10 @@ async fn who_does_not_log_in_in_time_is_sent_away() {
     let served = Served::start_with(options).await;
     let mut nobody = Raw::connect(served.address).await;
     assert_eq!(nobody.pushed().await.unwrap().0, goodbye(GoodbyeReason::TimedOut));
+    // Nor does a handshake that was begun last any longer: nothing can be said in it yet.
+    let mut slow = TcpStream::connect(served.address).await.unwrap();
+    slow.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).await.unwrap();
+    assert_eq!(timeout(Duration::from_secs(30), slow.read(&mut [0; 16])).await.unwrap().unwrap_or(0), 0);
     let options = Options { idle: Duration::from_millis(200), ..Options::default() };
     let served = Served::start_with(options).await;
     let mut silent = Raw::register(served.address, &AYŞE).await;

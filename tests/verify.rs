@@ -94,12 +94,34 @@ fn both_sides_see_the_same_safety_number_and_it_marks_as_verified() {
     assert!(ayşe.run(["verify", "zoé"]).failure().contains("nobody is called zoé"));
 }
 
+/// What a scanner reads on a terminal: each character is two modules, one above the other, of which the light ones are
+/// drawn.
+fn scan(lines: &[String]) -> String {
+    // With the margin of light modules around it, which is as wide on both sides.
+    let code: Vec<Vec<char>> = lines
+        .iter()
+        .map(|line| line.chars().collect())
+        .filter(|line: &Vec<char>| line.starts_with(&['█'; 4]))
+        .collect();
+    let margin = code.iter().find_map(|line| line.iter().position(|c| *c != '█')).unwrap();
+    let side = code[0].len() - 2 * margin;
+    let is_dark = |x: usize, y: usize| match code[(y + margin) / 2].get(x + margin) {
+        Some('█') => false,
+        Some('▀') => (y + margin) % 2 == 1,
+        Some('▄') => (y + margin) % 2 == 0,
+        _ => true,
+    };
+    let grid = rqrr::Grid::new(rqrr::SimpleGrid::from_func(side, is_dark));
+    grid.decode().unwrap().1
+}
+
 #[test]
 fn on_a_terminal_the_number_is_a_qr_code_too() {
     let (_server, ayşe, _burak) = friends();
     let mut screen = Screen::start(&ayşe, &["verify", "burak"], &[]);
-    screen.wait_for("█▀▀▀");
     screen.wait_for("--code NUMBER");
+    let number = safety(&ayşe, &["burak"])["number"].as_str().unwrap().to_owned();
+    assert_eq!(scan(&screen.lines()), number);
     assert_eq!(screen.finish(), 0);
     let mut plain = Screen::start(&ayşe, &["verify", "burak", "--no-qr"], &[]);
     plain.wait_for("--code NUMBER");

@@ -211,9 +211,13 @@ async fn publish(
             Err(ClientError::NicknameTaken { nickname: profile.nickname.clone() })
         }
         Err(Denied::Refused { code, retry_after }) => Err(refused(code, retry_after)),
-        Ok(_) | Err(Denied::Lost) => Err(ClientError::Unreachable {
+        Err(Denied::Lost) => Err(ClientError::Unreachable {
             server: profile.server.clone(),
-            cause: "the connection was lost; run the same command again".to_owned(),
+            cause: format!("{}; run the same command again", greeted.wire.reason()),
+        }),
+        Ok(_) => Err(ClientError::Unreachable {
+            server: profile.server.clone(),
+            cause: "the server gave an answer to something else".to_owned(),
         }),
     }
 }

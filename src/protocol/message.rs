@@ -413,12 +413,17 @@ pub enum Answer {
     /// A chunk; the frame's body is its bytes.
     #[n(6)]
     Chunk,
-    /// Who is connected now; [`Push::Presence`] follows for each change.
+    /// Who is connected now, and in further answers if there are more than fit into one; [`Push::Presence`] follows
+    /// for each change. All of it comes again, unasked, when too many changes would have to be told.
     #[n(7)]
     Online {
         /// The accounts.
         #[n(0)]
         accounts: Vec<AccountId>,
+        /// Whether another answer to the same request goes on with the list.
+        #[n(1)]
+        #[cbor(default)]
+        more: bool,
     },
     /// Where the transparency log stands; the frame's body is leaves, 72 bytes each.
     #[n(8)]

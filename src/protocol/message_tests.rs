@@ -104,7 +104,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         position().prop_map(|oldest| Answer::Subscribed { oldest }),
         any::<(u32, bool)>().prop_map(|(chunks, sealed)| Answer::Blob { chunks, sealed }),
         Just(Answer::Chunk),
-        vec(account(), 0..5).prop_map(|accounts| Answer::Online { accounts }),
+        (vec(account(), 0..5), any::<bool>()).prop_map(|(accounts, more)| Answer::Online { accounts, more }),
         ".{0,40}".prop_map(|checkpoint| Answer::Log { checkpoint }),
         proptest::option::of((any::<u64>(), vec(any::<[u8; 32]>(), 0..4))).prop_map(|found| {
             Answer::LogLeaf {

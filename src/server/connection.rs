@@ -183,8 +183,7 @@ impl<S: Store> Connection<S> {
                     }
                     self.begin(more, 0);
                 }
-                unasked = session.unasked(), if room => {
-                    let Some(frames) = unasked else { return End::Goodbye(GoodbyeReason::TimedOut) };
+                frames = session.unasked(), if room => {
                     for (head, body) in &frames {
                         self.put_with(head, body);
                     }
@@ -277,7 +276,8 @@ impl<S: Store> Connection<S> {
         let limit = self.shared.options.drain;
         let answers = async {
             while let Some((done, _)) = self.pending.next().await {
-                let (pushes, _) = self.session.done(done);
+                let (pushes, more) = self.session.done(done);
+                self.begin(more, 0);
                 self.session.sent();
                 for (head, body) in &pushes {
                     self.put_with(head, body);

@@ -1,7 +1,8 @@
 //! Who is connected: one session for each device, and news of accounts that come and go.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::broadcast;
@@ -24,7 +25,8 @@ pub struct Change {
 /// The sessions that are logged in.
 #[derive(Debug)]
 pub struct Hub {
-    online: Mutex<HashMap<AccountId, HashMap<DeviceId, CancellationToken>>>,
+    /// In order, so that all of them can be gone through part by part.
+    online: Mutex<BTreeMap<AccountId, HashMap<DeviceId, CancellationToken>>>,
     changes: broadcast::Sender<Change>,
 }
 
@@ -52,9 +54,13 @@ impl Hub {
         token
     }
 
-    /// A device is its account's no longer: its session, if there is one, is told to end.
-    pub fn end(&self, account: AccountId, device: DeviceId) {
+    /// A device is its account's no longer: its session, if there is one, is told to end, unless it is this one.
+    pub fn end(&self, account: AccountId, device: DeviceId, but: Option<&CancellationToken>) {
         let mut online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was replaced is not the device's session any more.
+        if but.is_some_and(|but| !but.is_cancelled()) {
+            return;
+        }
         let Entry::Occupied(mut devices) = online.entry(account) else { return };
         if let Some(session) = devices.get_mut().remove(&device) {
             session.cancel();
@@ -85,10 +91,18 @@ impl Hub {
         self.online.lock().unwrap_or_else(PoisonError::into_inner).contains_key(account)
     }
 
-    /// Who is connected now, and from now on who comes and goes.
-    pub fn watch(&self) -> (Vec<AccountId>, broadcast::Receiver<Change>) {
+    /// At most so many of those who are connected, from behind `after` on, and whether there are more.
+    pub fn online(&self, after: Option<AccountId>, most: usize) -> (Vec<AccountId>, bool) {
         let online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
-        (online.keys().copied().collect(), self.changes.subscribe())
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = online.range((from, Bound::Unbounded)).map(|(account, _)| *account);
+        let some = rest.by_ref().take(most).collect();
+        (some, rest.next().is_some())
+    }
+
+    /// From now on who comes and goes.
+    pub fn watch(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
     }
 }
 
@@ -100,7 +114,7 @@ mod tests {
     fn a_device_that_comes_again_replaces_itself_and_is_announced_once() {
         let hub = Hub::default();
         let (account, device) = (AccountId::new([1; 32]), DeviceId::new([2; 32]));
-        let (_, mut changes) = hub.watch();
+        let mut changes = hub.watch();
         let first = hub.enter(account, device);
         let second = hub.enter(account, device);
         assert!(first.is_cancelled() && !second.is_cancelled());

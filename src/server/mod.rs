@@ -9,6 +9,7 @@
 //! - `limits`: counting what is done, against what is allowed
 //! - `socket`: a socket that bounds a handshake
 //! - `hub`: who is connected
+//! - `watching`: telling who asked who is connected
 //! - `connection`: bytes in and out of one connection, and its one task
 //! - `session`: what a connection may ask, and where it stands in its mailbox
 //! - `acknowledging`: what a connection says it has, written one word after another
@@ -24,6 +25,7 @@ mod session;
 mod socket;
 pub mod tls;
 mod verb;
+mod watching;
 
 use std::io;
 use std::sync::Arc;

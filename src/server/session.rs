@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::acknowledging::Acknowledging;
-use super::hub::Change;
+use super::hub::Hub;
 use super::limits::Source;
 use super::verb::Counted;
+use super::watching::Watching;
 use super::{Shared, connection, verb};
 use crate::model::{AccountId, DeviceId, Entry, Millis, Position, limits};
 use crate::protocol::VERSION;
@@ -41,8 +42,10 @@ pub enum Done {
     Refusal(u32, StoreError),
     /// A refusal that is none of the store's.
     Refused(u32, RefusalCode),
-    /// The connection is this device's now.
-    LoggedIn(u32, AccountId, DeviceId),
+    /// The connection is this device's, by as many records of the account as there were when it was checked.
+    LoggedIn(u32, Who, usize),
+    /// And still is, now that its session can be told to end.
+    Confirmed(u32),
     /// The ends of the mailbox are known, and where the device stands in it. It was watched since before they were
     /// asked for, so that nothing is missed in between.
     Subscribed(u32, Bounds, Option<Position>, Wakeups),
@@ -53,12 +56,20 @@ pub enum Done {
 }
 
 /// Who a session belongs to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Who {
     /// The account.
     pub account: AccountId,
     /// The device.
     pub device: DeviceId,
+}
+
+/// Who asks for what ends sessions, and by which session.
+pub struct Asker {
+    /// Who.
+    pub who: Who,
+    /// Cancelled once another session has taken its place.
+    pub session: CancellationToken,
 }
 
 /// A login. Dropping it takes the device off the hub.
@@ -97,7 +108,7 @@ pub struct Session<S: Store> {
     login: Option<Login<S>>,
     mailbox: Option<Mailbox>,
     acknowledging: Acknowledging,
-    changes: Option<broadcast::Receiver<Change>>,
+    watching: Option<Watching>,
     /// How long the transparency log is, once it has been read.
     log: Option<watch::Receiver<u64>>,
     turn: verb::blob::Turn,
@@ -125,7 +136,7 @@ impl<S: Store> Session<S> {
             login: None,
             mailbox: None,
             acknowledging: Acknowledging::default(),
-            changes: None,
+            watching: None,
             log: None,
             turn: verb::blob::Turn::default(),
             bulk: Arc::new(Semaphore::new(BULKY)),
@@ -147,7 +158,7 @@ impl<S: Store> Session<S> {
 
     /// Whether it belongs to a device.
     pub fn is_logged_in(&self) -> bool {
-        self.login.is_some()
+        self.login.is_some() && !self.logging_in
     }
 
     /// Whether a login is under way: what comes behind it has to wait.
@@ -163,9 +174,10 @@ impl<S: Store> Session<S> {
     /// Begins what is asked, in a frame of so many bytes. Answers that need no waiting come at once.
     pub fn ask(&mut self, request: Request, bytes: usize, body: Bytes) -> (Option<Push>, Option<Pending>) {
         let Request { number, verb } = request;
-        let Some(who) = self.login.as_ref().map(|login| login.who) else {
+        let Some(Login { who, replaced, .. }) = &self.login else {
             return self.ask_as_nobody(number, verb);
         };
+        let who = *who;
         if let Err(wait) = self.count_request(who, &verb) {
             return limited(number, wait);
         }
@@ -179,7 +191,8 @@ impl<S: Store> Session<S> {
             Verb::ListAccounts { after } => verb::directory::list(shared, bulk, number, after),
             Verb::PublishMessageKey { record } => verb::message_key::publish(shared, who, number, record),
             Verb::PublishRecord { record, message_key } => {
-                verb::account_record::publish(shared, who, number, record, message_key)
+                let asker = Asker { who, session: replaced.clone() };
+                verb::account_record::publish(shared, asker, number, record, message_key)
             }
             Verb::Submit { message, conversation, recipients, blobs } => {
                 if let Err(wait) = self.count_sending(who, 1, bytes) {
@@ -205,9 +218,8 @@ impl<S: Store> Session<S> {
             Verb::StatBlob { blob } => verb::blob::stat(shared, &self.turn, who, number, blob),
             Verb::FetchChunk { blob, index } => verb::blob::fetch(shared, bulk, number, blob, index),
             Verb::WatchPresence => {
-                let (accounts, changes) = shared.hub.watch();
-                self.changes = Some(changes);
-                return answer(number, Answer::Online { accounts });
+                let watching = self.watching.insert(Watching::begin(&shared.hub, number));
+                return (watching.part(&shared.hub), None);
             }
             Verb::Block { account } => verb::block::set(shared, who, number, account, true),
             Verb::Unblock { account } => verb::block::set(shared, who, number, account, false),
@@ -295,18 +307,22 @@ impl<S: Store> Session<S> {
                 return (vec![(Push::Reply { number, answer }, body)], None);
             }
             Done::Refusal(number, error) => {
-                self.logging_in = false;
+                self.refuse_login();
                 refusal(number, verb::code(&error))
             }
             Done::Refused(number, code) => {
-                self.logging_in = false;
+                self.refuse_login();
                 refusal(number, code)
             }
-            Done::LoggedIn(number, account, device) => {
-                self.logging_in = false;
+            Done::LoggedIn(number, who, records) => {
                 let shared = Arc::clone(&self.shared);
-                let replaced = shared.hub.enter(account, device);
-                self.login = Some(Login { shared, who: Who { account, device }, replaced });
+                let replaced = shared.hub.enter(who.account, who.device);
+                let confirmed = verb::login::confirm(&shared, who, number, records);
+                self.login = Some(Login { shared, who, replaced });
+                return (Vec::new(), Some(confirmed));
+            }
+            Done::Confirmed(number) => {
+                self.logging_in = false;
                 Push::Reply { number, answer: Answer::LoggedIn }
             }
             Done::Subscribed(number, bounds, after, wakeups) => {
@@ -316,6 +332,13 @@ impl<S: Store> Session<S> {
             Done::Acknowledged => return (Vec::new(), self.acknowledge_more()),
         };
         (vec![(push, Bytes::new())], None)
+    }
+
+    /// What was refused is the login, if one was under way: nothing else is, meanwhile.
+    fn refuse_login(&mut self) {
+        if std::mem::take(&mut self.logging_in) {
+            self.login = None;
+        }
     }
 
     /// From here on the mailbox is sent from where this subscription begins, and from no earlier one's.
@@ -378,27 +401,22 @@ impl<S: Store> Session<S> {
         entries.iter().filter_map(|entry| deliver(mailbox, login.who.device, entry)).collect()
     }
 
-    /// What is told unasked: what has just come into the mailbox, who has come or gone, and
-    /// that the log has grown. `None` when too
-    /// much of the latter was missed.
-    pub async fn unasked(&mut self) -> Option<Frames> {
-        let Self { login, mailbox, changes, log, .. } = self;
+    /// What is told unasked: what has just come into the mailbox, who has come or gone, and that the log has grown.
+    pub async fn unasked(&mut self) -> Frames {
+        let Self { shared, login, mailbox, watching, log, .. } = self;
         let Some(device) = login.as_ref().map(|login| login.who.device) else { return pending().await };
         tokio::select! {
             entry = next_entry(mailbox.as_mut()) => {
                 let (mailbox, entry) = entry;
                 if entry.seq == mailbox.sent + 1 {
-                    return Some(deliver(mailbox, device, &entry).into_iter().collect());
+                    return deliver(mailbox, device, &entry).into_iter().collect();
                 }
                 // What was sent already needs nothing; what is missing in between is in the mailbox.
                 mailbox.live = entry.seq <= mailbox.sent;
-                Some(Vec::new())
+                Vec::new()
             }
-            change = next_change(changes.as_mut()) => {
-                let Change { account, online } = change?;
-                Some(vec![(Push::Presence { account, online }, Bytes::new())])
-            }
-            size = next_size(log.as_mut()) => Some(vec![(Push::LogGrown { size }, Bytes::new())]),
+            news = next_news(watching.as_mut(), &shared.hub) => vec![(news, Bytes::new())],
+            size = next_size(log.as_mut()) => vec![(Push::LogGrown { size }, Bytes::new())],
         }
     }
 
@@ -431,9 +449,10 @@ async fn next_entry(mailbox: Option<&mut Mailbox>) -> (&mut Mailbox, Arc<Entry>)
     pending().await
 }
 
-async fn next_change(changes: Option<&mut broadcast::Receiver<Change>>) -> Option<Change> {
-    match changes {
-        Some(changes) => changes.recv().await.ok(),
+/// Who is there, or comes and goes.
+async fn next_news(watching: Option<&mut Watching>, hub: &Hub) -> Push {
+    match watching {
+        Some(watching) => watching.next(hub).await,
         None => pending().await,
     }
 }
@@ -497,3 +516,8 @@ fn refusal(number: u32, code: RefusalCode) -> Push {
     };
     Push::Refusal { number, code, retry_after }
 }
+
+#[cfg(test)]
+#[cfg(feature = "client")]
+#[path = "session_tests.rs"]
+mod tests;

@@ -85,10 +85,11 @@ fn groups(number: &str) -> impl Iterator<Item = &str> {
     (0..number.len()).step_by(GROUP).filter_map(|at| number.get(at..at + GROUP))
 }
 
-/// A QR code (ISO/IEC 18004) of the digits, light on dark as terminals mostly are; scanners read both.
+/// A QR code (ISO/IEC 18004) of the digits. Its light modules are drawn, margin included: most terminals are dark, and
+/// not every scanner reads a code whose light and dark are exchanged.
 fn code(number: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(number, EcLevel::L).ok()?;
-    Some(code.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).build())
+    Some(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
 
 #[cfg(test)]

@@ -212,7 +212,7 @@ impl Engine {
         loop {
             let next = from + leaves.len() as u64;
             let (answer, body) = session.wire.ask(Verb::ReadLog { from: next }).await?;
-            let Answer::Log { checkpoint } = answer else { return Err(Trouble::Lost) };
+            let Answer::Log { checkpoint } = answer else { return Err(Trouble::Strange) };
             let (Ok(head), Some(more)) = (key.verify(&checkpoint), Leaf::all(&body)) else {
                 self.contradicts().await?;
                 return Ok(None);
@@ -504,11 +504,13 @@ impl Engine {
             return Ok(false);
         }
         let verb = Verb::ProveGrowth { from: known.head.size, to: head.size };
-        let Answer::LogGrowth { proof } = session.wire.ask(verb).await?.0 else { return Err(Trouble::Lost) };
+        let Answer::LogGrowth { proof } = session.wire.ask(verb).await?.0 else {
+            return Err(Trouble::Strange);
+        };
         let grown = proof::has_grown(&known.head, &head, &proof);
         let nickname = self.me.nickname.clone();
         let verb = Verb::ProveLeaf { nickname, size: head.size };
-        let Answer::LogLeaf { leaf } = session.wire.ask(verb).await?.0 else { return Err(Trouble::Lost) };
+        let Answer::LogLeaf { leaf } = session.wire.ask(verb).await?.0 else { return Err(Trouble::Strange) };
         let Some(leaf) = leaf else { return Ok(false) };
         let bytes = <[u8; Leaf::SIZE]>::try_from(leaf.leaf.as_slice());
         let mine =

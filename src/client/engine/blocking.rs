@@ -21,7 +21,7 @@ impl Engine {
         if accounts.is_empty() {
             let session = self.session().await?;
             let found = self.look_up_name(&session, &nickname).await;
-            let person = found.map_err(|trouble| self.explain(trouble))?;
+            let person = found.map_err(|trouble| self.explain(&session, trouble))?;
             let person = person.ok_or(ClientError::UnknownNickname { nickname })?;
             accounts.push(person.account.id);
         }

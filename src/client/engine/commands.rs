@@ -34,12 +34,16 @@ impl Engine {
             Command::Status => Reply::Status(self.status().await?),
             Command::Users => {
                 let session = self.session().await?;
-                Reply::Contacts(self.users(&session).await.map_err(|trouble| self.explain(trouble))?)
+                Reply::Contacts(
+                    self.users(&session).await.map_err(|trouble| self.explain(&session, trouble))?,
+                )
             }
             Command::Block { nickname, blocked } => self.block(nickname, blocked).await?,
             Command::WatchPresence => {
                 let session = self.session().await?;
-                Reply::Contacts(self.watch(&session).await.map_err(|trouble| self.explain(trouble))?)
+                Reply::Contacts(
+                    self.watch(&session).await.map_err(|trouble| self.explain(&session, trouble))?,
+                )
             }
             Command::SendText { id, to, text } => {
                 if text.len() > limits::INLINE_CONTENT {
@@ -93,7 +97,7 @@ impl Engine {
             Command::Audit { accept } => {
                 let session = self.session().await?;
                 let report = self.recheck_log(&session, accept).await;
-                Reply::Audit(report.map_err(|trouble| self.explain(trouble))?)
+                Reply::Audit(report.map_err(|trouble| self.explain(&session, trouble))?)
             }
             Command::Rekey => {
                 self.rekey().await?;
@@ -105,7 +109,7 @@ impl Engine {
             }
             Command::RenewMessageKey => {
                 let session = self.session().await?;
-                if !self.replace_key(&session).await.map_err(|trouble| self.explain(trouble))? {
+                if !self.replace_key(&session).await.map_err(|trouble| self.explain(&session, trouble))? {
                     let reason =
                         "it holds another message key of this device; this may be an old copy of the profile";
                     return Err(ClientError::Refused { reason: reason.to_owned() });
@@ -184,7 +188,10 @@ impl Engine {
         let Ok(session) = self.session().await else {
             return Ok(PersonVoice { account: None, chosen: None });
         };
-        let found = self.look_up_name(&session, &nickname).await.map_err(|trouble| self.explain(trouble))?;
+        let found = self
+            .look_up_name(&session, &nickname)
+            .await
+            .map_err(|trouble| self.explain(&session, trouble))?;
         let person = found.ok_or(ClientError::UnknownNickname { nickname })?;
         Ok(PersonVoice { account: Some(person.account.id), chosen: None })
     }
@@ -198,7 +205,10 @@ impl Engine {
         }
         let unknown = ClientError::UnknownNickname { nickname: nickname.clone() };
         let session = self.session().await?;
-        let found = self.look_up_name(&session, &nickname).await.map_err(|trouble| self.explain(trouble))?;
+        let found = self
+            .look_up_name(&session, &nickname)
+            .await
+            .map_err(|trouble| self.explain(&session, trouble))?;
         if found.is_some() && store(nickname, voice).await? { Ok(()) } else { Err(unknown) }
     }
 
@@ -220,7 +230,8 @@ impl Engine {
             None => match self.session().await {
                 Ok(session) => match timeout(PATIENCE, self.look_up_name(&session, &to)).await {
                     // What was written is not lost because the server takes its time.
-                    Err(_) | Ok(Ok(Some(_)) | Err(Trouble::Lost | Trouble::Refused { .. })) => {}
+                    Err(_)
+                    | Ok(Ok(Some(_)) | Err(Trouble::Lost | Trouble::Strange | Trouble::Refused { .. })) => {}
                     Ok(Ok(None)) => return Err(ClientError::UnknownNickname { nickname: to }),
                     Ok(Err(Trouble::Local(error))) => return Err(error),
                 },
@@ -288,11 +299,11 @@ impl Engine {
             let begun = session.progress.borrow().subscribed;
             let after = self.db.run(|db| inbox::cursor(db)).await?;
             let answer = session.wire.ask(Verb::Subscribe { after }).await;
-            answer.map_err(|denied| self.explain(denied.into()))?;
+            answer.map_err(|denied| self.explain(&session, denied.into()))?;
             self.reach_end(&session, begun + 1).await?;
         }
         // What came may say something of the transparency log: what there is to be alarmed about comes with it.
-        self.audit_soon(&session).await.map_err(|trouble| self.explain(trouble))
+        self.audit_soon(&session).await.map_err(|trouble| self.explain(&session, trouble))
     }
 
     /// Waits until so many subscriptions have begun and the last of them has reached the mailbox's end.
@@ -305,8 +316,8 @@ impl Engine {
                 return Ok(());
             }
             tokio::select! {
-                () = session.wire.ended() => return Err(self.explain(Trouble::Lost)),
-                changed = progress.changed() => changed.map_err(|_| self.explain(Trouble::Lost))?,
+                () = session.wire.ended() => return Err(self.explain(session, Trouble::Lost)),
+                changed = progress.changed() => changed.map_err(|_| self.explain(session, Trouble::Lost))?,
             }
         }
     }

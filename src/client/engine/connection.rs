@@ -1,13 +1,13 @@
 //! Connecting, logging in, and doing it again after each loss.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::client::db::inbox;
+use crate::client::link::backoff::Backoff;
 use crate::client::link::tls::{self, Trust};
 use crate::client::link::wire::{Pushes, wait, wire};
 use crate::client::link::{Address, Denied, Pushed, Wire};
@@ -18,15 +18,12 @@ use crate::model::{AccountId, DeviceId, KeyId, Millis, ServerId};
 use crate::protocol::VERSION;
 use crate::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, SessionProof, Verb};
 
+use super::rekeying::{not_taken, shown};
 use super::{Engine, Link, Progress, Session, Trouble, compute, limited, lock, refused, stopped};
 
-/// The first pause; each further one is twice the one before.
-const PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// After a connection that lasted this long, pauses begin anew.
-const LASTING: Duration = Duration::from_secs(5);
 /// How long the server may take for its first words and for a login.
 const PATIENCE: Duration = Duration::from_secs(20);
+const SILENT: &str = "the server does not answer";
 
 /// A connection on which the server has introduced itself.
 pub(in crate::client) struct Greeted {
@@ -61,6 +58,10 @@ pub(in crate::client) async fn greet(
         return Err(limited("the server has as many connections as it takes, in all or from here", wait));
     }
     let Some(Pushed { push: Push::Hello { versions, server, nonce, time, log_key }, .. }) = hello else {
+        if let None | Some(Pushed { push: Push::Goodbye { .. }, .. }) = hello {
+            wire.ended().await;
+            return Err(unreachable(&wire.reason()));
+        }
         wire.close();
         return Err(unreachable("something else than a tellal server answers there"));
     };
@@ -115,7 +116,7 @@ impl Engine {
     /// Connects, and again after each loss, until the end.
     pub(super) async fn stay_connected(self: Arc<Self>) {
         let mut attempt = 0;
-        let mut pause = PAUSE;
+        let mut backoff = Backoff::default();
         let mut said: Option<String> = None;
         while !self.stop.is_cancelled() {
             attempt += 1;
@@ -128,10 +129,7 @@ impl Engine {
                 Ok((session, greeted)) => {
                     let begun = Instant::now();
                     let error = self.serve(session, greeted).await;
-                    // What fails at once fails for a reason that lasts: a full disk, a copy of this profile.
-                    if begun.elapsed() >= LASTING {
-                        pause = PAUSE;
-                    }
+                    backoff.lasted(begun.elapsed());
                     said = None;
                     error
                 }
@@ -139,10 +137,8 @@ impl Engine {
             };
             // Where the server has said when, that is kept to, whoever is in a hurry.
             let wait = match &error {
-                ClientError::Limited { retry_in_ms, .. } => {
-                    Duration::from_millis(*retry_in_ms).mul_f64(rand::random_range(1.0..1.1))
-                }
-                _ => pause.mul_f64(rand::random_range(0.5..1.0)),
+                ClientError::Limited { retry_in_ms, .. } => backoff.told(Duration::from_millis(*retry_in_ms)),
+                _ => backoff.pause(),
             };
             let is_limited = matches!(error, ClientError::Limited { .. });
             let not_before = is_limited.then(|| std::time::Instant::now() + wait);
@@ -153,7 +149,6 @@ impl Engine {
                 self.tell(Event::Disconnected { reason: reason.clone(), retry_in_ms });
                 said = Some(reason);
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
@@ -185,24 +180,29 @@ impl Engine {
             Ok(Err(Denied::Refused { code: RefusalCode::LoginRefused, .. })) if self.is_rekeying() => {
                 return Err(self.try_new_keys().await?);
             }
-            Ok(Err(denied)) => return Err(self.explain(denied.into())),
-            Ok(Ok(_)) | Err(_) => {
+            Ok(Err(denied)) => return Err(self.explain_on(&greeted.wire, denied.into())),
+            Ok(Ok(_)) => {
                 greeted.wire.close();
-                return Err(self.explain(Trouble::Lost));
+                return Err(self.explain_on(&greeted.wire, Trouble::Strange));
+            }
+            Err(_) => {
+                greeted.wire.close();
+                return Err(self.unreachable(SILENT.to_owned()));
             }
         }
         let clock_ahead_ms = greeted.clock_ahead_ms;
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         let (wire, since) = (greeted.wire.clone(), std::time::Instant::now());
         let (uploads, log) = (Arc::default(), self.meet_log(greeted.log_key).await?);
-        Ok((Session { wire, attempt, since, clock_ahead_ms, progress, uploads, log }, greeted))
+        let end = Arc::default();
+        Ok((Session { wire, attempt, since, clock_ahead_ms, progress, uploads, log, end }, greeted))
     }
 
     /// The old device is no longer known: perhaps the server has taken the new keys, and its word was lost.
     async fn try_new_keys(&self) -> Result<ClientError, ClientError> {
         let profile = lock(&self.profile).clone();
         let Some(Pending::Rekey { record, identity, device, .. }) = profile.pending.clone() else {
-            return Ok(self.explain(Trouble::Lost));
+            return Ok(refused(RefusalCode::LoginRefused, None));
         };
         let new = Profile { identity: Some(identity), device, ..profile.clone() };
         let home = self.home.clone();
@@ -210,30 +210,30 @@ impl Engine {
         let greeted = greet(&self.address, Some(&profile.trust()?)).await?;
         let signature = greeted.prove(Arc::new(key), Purpose::Login, profile.account, device).await?;
         let login = Verb::Login { account: profile.account, device, signature: signature.into() };
-        let answer = timeout(PATIENCE, greeted.wire.ask(login)).await;
-        // The old keys are destroyed for no mere word: it has to show the record that it says it has taken.
-        let look_up = Verb::LookUpAccount { account: profile.account };
-        let shown = timeout(PATIENCE, greeted.wire.ask(look_up)).await;
-        greeted.wire.close();
-        let has_it = match shown {
-            Ok(Ok((Answer::Directory { entries, .. }, _))) => {
-                entries.iter().any(|entry| entry.chain.contains(&record))
-            }
-            _ => false,
+        let trial = async {
+            let (answer, _) = greeted.wire.ask(login).await?;
+            let Answer::LoggedIn = answer else { return Err(Trouble::Strange) };
+            // The old keys are destroyed for no mere word: it has to show the record that it says it has taken.
+            shown(&greeted.wire, profile.account, &record).await
         };
-        match answer {
-            Ok(Ok((Answer::LoggedIn, _))) if has_it => {
+        let trial = timeout(PATIENCE, trial).await;
+        greeted.wire.close();
+        match trial {
+            Ok(Ok(Some(_))) => {
                 self.finish_rekey().await?;
-                Ok(self.explain(Trouble::Lost))
+                let cause = "new keys are taking the old ones' places; run the same command again";
+                Ok(self.unreachable(cause.to_owned()))
             }
-            Ok(Err(denied)) => Ok(self.explain(denied.into())),
-            _ => Ok(self.explain(Trouble::Lost)),
+            Ok(Ok(None)) => Ok(not_taken()),
+            Ok(Err(trouble)) => Ok(self.explain_on(&greeted.wire, trouble)),
+            Err(_) => Ok(self.unreachable(SILENT.to_owned())),
         }
     }
 
     /// Works on a connection until it ends; why it did.
     async fn serve(&self, session: Session, greeted: Greeted) -> ClientError {
         let Greeted { wire, pushes, run, .. } = greeted;
+        self.forget_list();
         self.link.send_replace(Link::Up(session.clone()));
         self.tell(Event::Connected);
         let closing = async {
@@ -244,10 +244,13 @@ impl Engine {
         };
         // Each part ends when the connection has, at a point where nothing is half done.
         let ended = |result: Result<(), Trouble>| {
+            if let Err(trouble @ (Trouble::Strange | Trouble::Refused { .. } | Trouble::Local(_))) = result {
+                // Known before those who wait learn of the end.
+                let _ = session.end.set(self.explain_on(&wire, trouble));
+            }
             wire.close();
-            result
         };
-        let (received, sent, fetched, spoken, listened, renewed, audited, watched, blocked, ()) = tokio::join!(
+        tokio::join!(
             async { ended(self.receive(&session, pushes).await) },
             async { ended(self.send_outbox(&session).await) },
             async { ended(self.fetch_sound(&session).await) },
@@ -255,27 +258,19 @@ impl Engine {
             async { ended(self.listen(&session).await) },
             async { ended(self.renew_keys(&session).await) },
             async { ended(self.audit_always(&session).await) },
-            async {
-                if self.watching.load(Ordering::Relaxed) { self.watch_again(&session).await } else { Ok(()) }
-            },
+            async { ended(self.tell_presence(&session).await) },
             async { ended(self.keep_telling_blocks(&session).await) },
             closing,
         );
         let reason = run.await.unwrap_or_else(|_| "the connection broke off".to_owned());
-        let troubles = [received, sent, fetched, spoken, listened, renewed, audited, watched, blocked];
-        let local = troubles.into_iter().find_map(|result| match result {
-            Err(Trouble::Local(error)) => Some(error),
-            Err(Trouble::Refused { code, retry_after }) => Some(refused(code, retry_after)),
-            Err(Trouble::Lost) | Ok(()) => None,
-        });
-        local.unwrap_or(ClientError::Unreachable { server: self.address.to_string(), cause: reason })
+        session.end.get().cloned().unwrap_or_else(|| self.unreachable(reason))
     }
 
     /// Begins to get the mailbox pushed; where its kept part begins.
     pub(super) async fn subscribe(&self, session: &Session) -> Result<(), Trouble> {
         let cursor = self.db.run(|db| inbox::cursor(db)).await?;
         let (answer, _) = session.wire.ask(Verb::Subscribe { after: cursor }).await?;
-        let Answer::Subscribed { oldest } = answer else { return Err(Trouble::Lost) };
+        let Answer::Subscribed { oldest } = answer else { return Err(Trouble::Strange) };
         self.db.write(move |db| inbox::release_held_back(db, oldest, true)).await?;
         let expired = match cursor {
             Some(cursor) if cursor.epoch == oldest.epoch => oldest.seq.saturating_sub(cursor.seq),

@@ -1,11 +1,9 @@
-//! Who people are, by the directory and by what was pinned before; who is online.
+//! Who people are, by the directory and by what was pinned before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rayon::prelude::*;
 use rusqlite::Transaction;
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +21,7 @@ use crate::model::{
 use crate::protocol::message::{Answer, Verb};
 
 use super::audit::Access;
+use super::pool::compute_each;
 use super::verification::{key_change, warning};
 use super::{Engine, Me, Session, Trouble, compute, lock, notice};
 
@@ -65,11 +64,8 @@ type Verified = ((Account, Vec<MessageKey>), DirectoryEntry);
 
 /// Those of the directory's answers that verify.
 async fn verified(entries: Vec<DirectoryEntry>) -> Result<Vec<Verified>, ClientError> {
-    compute(move || {
-        let verified = entries.into_par_iter().filter_map(|entry| Some((verify(&entry)?, entry)));
-        verified.collect()
-    })
-    .await
+    let verified = compute_each(entries, |entry| Some((verify(&entry)?, entry))).await?;
+    Ok(verified.into_iter().flatten().collect())
 }
 
 /// Says once of a set of records that they are not the continuation of those that are known, which stay.
@@ -320,14 +316,20 @@ impl Engine {
         Ok(person)
     }
 
-    /// Everybody in the directory.
+    /// What is told of everybody in the directory.
     pub(super) async fn users(&self, session: &Session) -> Result<Vec<Contact>, Trouble> {
         self.audit_soon(session).await?;
+        let found = self.everybody(session).await?;
+        self.contacts(found).await
+    }
+
+    /// Everybody in the directory, and whether they are online.
+    pub(super) async fn everybody(&self, session: &Session) -> Result<Vec<(Arc<Person>, bool)>, Trouble> {
         let mut found = Vec::new();
         let mut after = None;
         loop {
             let answer = session.wire.ask(Verb::ListAccounts { after: after.clone() }).await?.0;
-            let Answer::Directory { entries, more } = answer else { return Err(Trouble::Lost) };
+            let Answer::Directory { entries, more } = answer else { return Err(Trouble::Strange) };
             let met = self.meet(session, entries).await?;
             let last = met.last().map(|(person, _)| person.account.nickname.clone());
             found.extend(met);
@@ -341,10 +343,11 @@ impl Engine {
             }
             after = last;
         }
-        self.contacts(found).await
+        Ok(found)
     }
 
-    async fn contacts(&self, people: Vec<(Arc<Person>, bool)>) -> Result<Vec<Contact>, Trouble> {
+    /// What is told of people.
+    pub(super) async fn contacts(&self, people: Vec<(Arc<Person>, bool)>) -> Result<Vec<Contact>, Trouble> {
         let mut alike: HashMap<String, Vec<Nickname>> = HashMap::new();
         for (person, _) in &people {
             let name = &person.account.nickname;
@@ -404,67 +407,12 @@ impl Engine {
         Ok(contacts.collect())
     }
 
-    /// Begins to hear who comes and goes; who is online now.
-    pub(super) async fn watch(&self, session: &Session) -> Result<Vec<Contact>, Trouble> {
-        let people = self.who_is_online(session).await?;
-        *lock(&self.online) = people.iter().map(|person| person.account.id).collect();
-        self.watching.store(true, Ordering::Relaxed);
-        self.contacts(people.into_iter().map(|person| (person, true)).collect()).await
-    }
-
-    /// After a loss: tells what has changed meanwhile.
-    pub(super) async fn watch_again(&self, session: &Session) -> Result<(), Trouble> {
-        let people = self.who_is_online(session).await?;
-        let now: HashSet<AccountId> = people.iter().map(|person| person.account.id).collect();
-        let before = std::mem::replace(&mut *lock(&self.online), now.clone());
-        for (account, online) in now
-            .difference(&before)
-            .map(|account| (*account, true))
-            .chain(before.difference(&now).map(|account| (*account, false)))
-        {
-            if let Some(person) = self.known(account).await? {
-                self.tell(Event::Presence { nickname: person.account.nickname.clone(), online });
-            }
-        }
-        Ok(())
-    }
-
-    async fn who_is_online(&self, session: &Session) -> Result<Vec<Arc<Person>>, Trouble> {
-        let answer = session.wire.ask(Verb::WatchPresence).await?.0;
-        let Answer::Online { accounts } = answer else { return Err(Trouble::Lost) };
-        let mut people = Vec::new();
-        for account in accounts {
-            people.extend(self.anybody(session, account).await?);
-        }
-        Ok(people)
-    }
-
-    /// Someone came or went.
-    pub(super) async fn note_presence(
+    /// Somebody by their account's id: as met before, or as the directory says.
+    pub(super) async fn anybody(
         &self,
         session: &Session,
         account: AccountId,
-        online: bool,
-    ) -> Result<(), Trouble> {
-        let changed = {
-            let mut everyone = lock(&self.online);
-            if online { everyone.insert(account) } else { everyone.remove(&account) }
-        };
-        if changed {
-            match self.anybody(session, account).await? {
-                Some(person) => {
-                    self.tell(Event::Presence { nickname: person.account.nickname.clone(), online });
-                }
-                // Of accounts that there are not, a server could name any number.
-                None => {
-                    lock(&self.online).remove(&account);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn anybody(&self, session: &Session, account: AccountId) -> Result<Option<Arc<Person>>, Trouble> {
+    ) -> Result<Option<Arc<Person>>, Trouble> {
         if let Some(person) = self.known(account).await? {
             return Ok(Some(person));
         }
@@ -475,6 +423,6 @@ impl Engine {
 pub(super) async fn directory(session: &Session, verb: Verb) -> Result<Vec<DirectoryEntry>, Trouble> {
     match session.wire.ask(verb).await?.0 {
         Answer::Directory { entries, .. } => Ok(entries),
-        _ => Err(Trouble::Lost),
+        _ => Err(Trouble::Strange),
     }
 }

@@ -148,7 +148,7 @@ impl Engine {
         let group = match reply.map_err(Trouble::from) {
             Ok((Answer::Chunk, group)) => group,
             Ok((Answer::Blob { chunks, sealed }, _)) => return Ok(Came::Nothing { chunks, sealed }),
-            Ok(_) => return Err(Trouble::Lost),
+            Ok(_) => return Err(Trouble::Strange),
             Err(Trouble::Refused { code: RefusalCode::BlobMissing | RefusalCode::Invalid, .. }) => {
                 return Ok(Came::Nothing { chunks: 0, sealed: false });
             }

@@ -4,11 +4,13 @@
 //! - [`blocking`]: whose mail is not wanted
 //! - [`commands`]: what is asked, one by one
 //! - [`connection`]: connecting, logging in, and again after each loss
-//! - [`directory`]: who people are; presence
+//! - [`directory`]: who people are
+//! - [`presence`]: who is online
 //! - [`sending`]: the outbox, from words to what the server has for good
 //! - [`receiving`]: the mailbox, from pushes to history
 //! - [`fetching`]: sound of received voice notes
 //! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken
+//! - [`pool`]: what takes a processor's time
 //! - [`renewal`]: message keys
 //! - [`rekeying`]: new keys for everything
 //! - [`verification`]: safety numbers, changed keys
@@ -20,6 +22,8 @@ pub(super) mod connection;
 mod directory;
 mod fetching;
 mod listening;
+mod pool;
+mod presence;
 mod receiving;
 mod rekeying;
 mod renewal;
@@ -27,14 +31,14 @@ mod sending;
 mod speaking;
 mod verification;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use rusqlite::Transaction;
-use tokio::sync::{Notify, broadcast, oneshot, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -43,6 +47,7 @@ use crate::model::{AccountId, Color, DeviceId, Head, KeyId, MessageId, Millis, N
 use crate::protocol::message::RefusalCode;
 
 use self::directory::Person;
+pub(super) use self::pool::compute;
 use super::db::{Db, Sql, log, messages};
 use super::handle::Signal;
 use super::link::{Address, Denied, Wire};
@@ -79,8 +84,13 @@ pub(super) struct Engine {
     speaking: Notify,
     /// Sound that is heard while it is spoken has grown, here or there.
     grown: watch::Sender<u64>,
+    /// Somebody wants to be told who comes and goes.
     watching: AtomicBool,
-    online: Mutex<HashSet<AccountId>>,
+    presence: Mutex<presence::Presence>,
+    /// Who is online may have changed.
+    presence_news: Notify,
+    /// One tells of it at a time.
+    told: tokio::sync::Mutex<presence::Told>,
     /// One replaces keys at a time.
     renewing: tokio::sync::Mutex<()>,
     /// One asks for the mailbox's end at a time.
@@ -142,6 +152,8 @@ struct Session {
     uploads: Arc<tokio::sync::Mutex<HashMap<i64, u32>>>,
     /// What the server says of its transparency log.
     log: audit::Access,
+    /// What went wrong on this side, where that has ended it.
+    end: Arc<OnceLock<ClientError>>,
 }
 
 /// How much of the mailbox is here.
@@ -153,6 +165,8 @@ struct Progress {
     drained: bool,
     /// Sound is still being fetched.
     fetching: bool,
+    /// Lists of who is online that have come.
+    listed: u64,
 }
 
 /// Why something on a connection did not work.
@@ -160,6 +174,8 @@ struct Progress {
 enum Trouble {
     /// The connection has ended.
     Lost,
+    /// The server's answer is none to what it was asked.
+    Strange,
     /// The server refused.
     Refused { code: RefusalCode, retry_after: Option<Duration> },
     /// Something on this side.
@@ -231,7 +247,9 @@ impl Engine {
             speaking: Notify::new(),
             grown: watch::Sender::new(0),
             watching: AtomicBool::new(false),
-            online: Mutex::default(),
+            presence: Mutex::default(),
+            presence_news: Notify::new(),
+            told: tokio::sync::Mutex::default(),
             renewing: tokio::sync::Mutex::default(),
             draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),
@@ -295,16 +313,26 @@ impl Engine {
         }
     }
 
-    /// What an error on the connection means for whoever asked.
-    fn explain(&self, trouble: Trouble) -> ClientError {
+    /// What an error on a connection means for whoever asked.
+    fn explain(&self, session: &Session, trouble: Trouble) -> ClientError {
+        match (trouble, session.end.get()) {
+            (Trouble::Lost, Some(error)) => error.clone(),
+            (trouble, _) => self.explain_on(&session.wire, trouble),
+        }
+    }
+
+    /// The same on one that nobody is logged in on yet.
+    fn explain_on(&self, wire: &Wire, trouble: Trouble) -> ClientError {
         match trouble {
-            Trouble::Lost => ClientError::Unreachable {
-                server: self.address.to_string(),
-                cause: "the connection was lost".to_owned(),
-            },
+            Trouble::Lost => self.unreachable(wire.reason()),
+            Trouble::Strange => self.unreachable("the server gave an answer to something else".to_owned()),
             Trouble::Refused { code, retry_after } => refused(code, retry_after),
             Trouble::Local(error) => error,
         }
+    }
+
+    fn unreachable(&self, cause: String) -> ClientError {
+        ClientError::Unreachable { server: self.address.to_string(), cause }
     }
 
     /// Changes the local store in one transaction, and tells what happened once that is durable.
@@ -359,21 +387,6 @@ fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<M
         },
     )?;
     messages::release(db, arrival)
-}
-
-/// Runs a computation on the pool, off the async workers.
-pub(super) async fn compute<T, F>(work: F) -> Result<T, ClientError>
-where
-    T: Send + 'static,
-    F: FnOnce() -> T + Send + 'static,
-{
-    let (sender, receiver) = oneshot::channel();
-    let computing = super::db::computing();
-    rayon::spawn(move || {
-        let _ = sender.send(work());
-        drop(computing);
-    });
-    receiver.await.map_err(|_| ClientError::Internal("a computation broke off".to_owned()))
 }
 
 fn load_keys(home: &Home, device: &str) -> Result<(PrivateKey, Keys), ClientError> {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rayon::prelude::*;
 use rusqlite::Transaction;
 use tokio::time::interval;
 
@@ -23,7 +22,8 @@ use crate::crypto::envelope::{
 use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position, Wrap, limits};
 use crate::protocol::message::{Answer, Push, Verb};
 
-use super::{Engine, Keys, Me, Person, Session, Trouble, audit, compute, lock, notice, wait_out};
+use super::pool::compute_each;
+use super::{Engine, Keys, Me, Person, Session, Trouble, audit, lock, notice, wait_out};
 
 /// Envelopes, and bytes of them, that are opened together.
 const BATCH: usize = 128;
@@ -141,9 +141,8 @@ impl Engine {
                     });
                 }
                 Some(Push::Drained { position }) => self.drained(session, position).await?,
-                Some(Push::Presence { account, online }) => {
-                    self.note_presence(session, account, online).await?;
-                }
+                Some(Push::Reply { number, answer }) => self.note_list(session, number, answer),
+                Some(Push::Presence { account, online }) => self.note_presence(account, online),
                 Some(Push::LogGrown { .. }) => self.audit.notify_one(),
                 // Nothing else is pushed after a login; what a newer server adds is not for this program.
                 _ => {}
@@ -177,14 +176,11 @@ impl Engine {
         let keys = lock(&self.message_keys).clone();
         let me = Recipient { account: self.me.account, device: self.me.device };
         let own = self.device_key.clone();
-        let opened = compute(move || {
-            let work = batch.into_par_iter().zip(known);
-            work.map(|(arrived, known)| {
-                let person = people.get(&arrived.delivered.sender);
-                let outcome = open(&arrived, known, me, &own, person, &keys);
-                (arrived, outcome)
-            })
-            .collect::<Vec<_>>()
+        let batch = batch.into_iter().zip(known).collect();
+        let opened = compute_each(batch, move |(arrived, known): (Arrived, Option<EnvelopeHash>)| {
+            let person = people.get(&arrived.delivered.sender);
+            let outcome = open(&arrived, known, me, &own, person, &keys);
+            (arrived, outcome)
         })
         .await?;
         let live = opened.iter().any(|(_, outcome)| match outcome {

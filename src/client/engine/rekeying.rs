@@ -1,14 +1,16 @@
 //! New keys for everything: identity, device, message key. The old identity key signs for the new one, everything that
 //! was sent to the old device is fetched first, and then its keys are destroyed.
 
-use crate::client::db::{contacts, outbox};
+use crate::client::db::{contacts, log, outbox};
+use crate::client::link::Wire;
 use crate::client::profile::{Pending, Profile, device_name, identity_name, message_key_name};
 use crate::client::{ClientError, Settings};
 use crate::crypto::PrivateKey;
 use crate::crypto::record::{Account, announce_message_key, rekey, revoke};
-use crate::model::{Millis, Signed};
-use crate::protocol::message::{RefusalCode, Verb};
+use crate::model::{AccountId, Millis, Signed};
+use crate::protocol::message::{Answer, RefusalCode, Verb};
 
+use super::audit::Access;
 use super::{Engine, Session, Trouble, compute, lock};
 
 impl Engine {
@@ -16,6 +18,10 @@ impl Engine {
     pub(super) async fn rekey(&self) -> Result<(), ClientError> {
         let session = self.session().await?;
         let _alone = self.renewing.lock().await;
+        if self.rekeyed.is_cancelled() {
+            // What had been begun has been finished meanwhile.
+            return Ok(());
+        }
         let begun = lock(&self.profile).pending.clone();
         let pending = match begun {
             Some(pending @ Pending::Rekey { .. }) => pending,
@@ -25,13 +31,17 @@ impl Engine {
         self.carry_out(&session, pending).await
     }
 
-    /// Finishes what broke off.
+    /// Finishes what broke off, if the server lets it; otherwise it goes on with the old keys.
     pub(super) async fn resume_rekey(&self, session: &Session) -> Result<(), Trouble> {
         let _alone = self.renewing.lock().await;
         let begun = lock(&self.profile).pending.clone();
-        match begun {
-            Some(pending @ Pending::Rekey { .. }) => Ok(self.carry_out(session, pending).await?),
-            _ => Ok(()),
+        let Some(pending @ Pending::Rekey { .. }) = begun else { return Ok(()) };
+        match self.carry_out(session, pending).await {
+            Err(ClientError::Refused { reason }) => {
+                tracing::warn!(%reason, "new keys could not take the old ones' places");
+                Ok(())
+            }
+            done => Ok(done?),
         }
     }
 
@@ -48,11 +58,12 @@ impl Engine {
         let record = record.await??;
         self.made_record(&record).await?;
         let verb = Verb::PublishRecord { record, message_key: None };
-        session.wire.ask(verb).await.map(drop).map_err(|denied| self.explain(denied.into()))
+        session.wire.ask(verb).await.map(drop).map_err(|denied| self.explain(&session, denied.into()))
     }
 
     async fn carry_out(&self, session: &Session, pending: Pending) -> Result<(), ClientError> {
         let Pending::Rekey { record, message_key, .. } = pending else { return Ok(()) };
+        let published = record.clone();
         // What was wrapped for this device, nobody else can open: as much of it as there is comes before.
         self.drain().await?;
         self.made_record(&record).await?;
@@ -64,11 +75,27 @@ impl Engine {
                 let reason = "it does not accept the new keys; the old ones stay";
                 return Err(ClientError::Refused { reason: reason.to_owned() });
             }
-            Err(trouble) => return Err(self.explain(trouble)),
+            Err(trouble) => return Err(self.explain(session, trouble)),
+        }
+        // The old keys are destroyed for no mere word.
+        let taken = self.has_taken(session, &published).await;
+        if !taken.map_err(|trouble| self.explain(session, trouble))? {
+            return Err(not_taken());
         }
         // And what came meanwhile, behind. From here on nothing more is wrapped for it.
         self.drain().await?;
         self.finish_rekey().await
+    }
+
+    /// Whether the server shows a record that it says it has taken, and holds itself to it by its transparency log.
+    async fn has_taken(&self, session: &Session, record: &Signed) -> Result<bool, Trouble> {
+        let Some(chain) = shown(&session.wire, self.me.account, record).await? else { return Ok(false) };
+        if session.log == Access::None {
+            return Ok(true);
+        }
+        self.read_log(session).await?;
+        let name = self.me.nickname.clone();
+        Ok(self.db.run(move |db| log::has_chain(db, &name, &chain)).await?)
     }
 
     /// The server has the new keys: they take the old ones' places here, too.
@@ -123,7 +150,7 @@ impl Engine {
     /// One's own account, as the directory has it and as it is known here.
     async fn own_account(&self, session: &Session) -> Result<Account, ClientError> {
         let found = self.look_up_account(session, self.me.account).await;
-        let found = found.map_err(|trouble| self.explain(trouble))?;
+        let found = found.map_err(|trouble| self.explain(session, trouble))?;
         let known = |account: &Account| {
             account.identity.id() == self.me.identity && account.device(&self.me.device).is_some()
         };
@@ -177,6 +204,24 @@ fn make(
     home.save_key(&device_name(&new), &device)?;
     home.save_key(&message_key_name(&message.public().id()), &message)?;
     Ok(pending)
+}
+
+/// The records of an account as the server shows them, if this one is among them.
+pub(super) async fn shown(
+    wire: &Wire,
+    account: AccountId,
+    record: &Signed,
+) -> Result<Option<Vec<Signed>>, Trouble> {
+    let (answer, _) = wire.ask(Verb::LookUpAccount { account }).await?;
+    let Answer::Directory { entries, .. } = answer else { return Err(Trouble::Strange) };
+    Ok(entries.into_iter().map(|entry| entry.chain).find(|chain| chain.contains(record)))
+}
+
+/// The error that a server's mere word is.
+pub(super) fn not_taken() -> ClientError {
+    let reason = "it says that it has taken the new keys, but does not show them in its directory and its log; the \
+                  old ones are kept: ask whoever runs it, and run `tellal rekey` again";
+    ClientError::Refused { reason: reason.to_owned() }
 }
 
 fn failed(error: crate::crypto::SealError) -> ClientError {

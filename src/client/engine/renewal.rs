@@ -26,13 +26,18 @@ impl Engine {
                 self.resume_rekey(session).await?;
             }
             let age = self.message_key_age();
-            let (begun, old) = {
+            let due = {
                 let profile = lock(&self.profile);
                 let old = Millis::now().since(profile.message_key_from) > age;
-                (matches!(profile.pending, Some(Pending::MessageKey { .. })), old)
+                match profile.pending {
+                    Some(Pending::MessageKey { .. }) => true,
+                    // Its key would hang beneath a device that is about to go.
+                    Some(Pending::Rekey { .. }) => false,
+                    _ => old,
+                }
             };
             let mut again = CHECK;
-            if begun || old {
+            if due {
                 match self.replace_key(session).await {
                     // It is made, and published when the server takes it.
                     Err(Trouble::Refused { retry_after, .. }) => again = retry_after.unwrap_or(CHECK),
@@ -65,6 +70,11 @@ impl Engine {
         let profile = lock(&self.profile).clone();
         let (record, key, from) = match profile.pending {
             Some(Pending::MessageKey { record, key, from }) => (record, key, from),
+            Some(Pending::Rekey { .. }) => {
+                let reason =
+                    "new keys for everything are about to take the old ones' places: run `tellal rekey`";
+                return Err(ClientError::Refused { reason: reason.to_owned() }.into());
+            }
             _ => self.make_key(profile.message_key).await?,
         };
         self.publish(session, record, key, from).await

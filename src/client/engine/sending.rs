@@ -384,7 +384,7 @@ impl Engine {
         chunks: u32,
     ) -> Result<Result<(), Stopped>, Trouble> {
         let (answer, _) = session.wire.ask(Verb::StatBlob { blob }).await?;
-        let Answer::Blob { chunks: there, sealed } = answer else { return Err(Trouble::Lost) };
+        let Answer::Blob { chunks: there, sealed } = answer else { return Err(Trouble::Strange) };
         let mut under_way: VecDeque<oneshot::Receiver<Reply>> = VecDeque::new();
         let mut index = there;
         let mut done = there;
@@ -457,7 +457,7 @@ impl Engine {
                 .await?;
                 Ok(Next::Go)
             }
-            Ok(_) => Err(Trouble::Lost),
+            Ok(_) => Err(Trouble::Strange),
             Err(Trouble::Refused { code: RefusalCode::KeySuperseded, .. }) => Ok(Next::Again(Duration::ZERO)),
             Err(Trouble::Refused { code: RefusalCode::BlobMissing, .. }) => {
                 self.db.write(move |db| outbox::mark_uploaded(db, place, false)).await?;

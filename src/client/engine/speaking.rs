@@ -227,7 +227,7 @@ impl Engine {
             None => match session.wire.ask(Verb::StatBlob { blob }).await? {
                 (Answer::Blob { sealed: true, .. }, _) => note.groups,
                 (Answer::Blob { chunks, .. }, _) => chunks,
-                _ => return Err(Trouble::Lost),
+                _ => return Err(Trouble::Strange),
             },
         };
         let mut under_way: VecDeque<oneshot::Receiver<Answered>> = VecDeque::new();

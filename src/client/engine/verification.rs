@@ -133,7 +133,7 @@ impl Engine {
             return Ok(stored);
         }
         let session = self.session().await?;
-        self.look_up_name(&session, name).await.map_err(|trouble| self.explain(trouble))?;
+        self.look_up_name(&session, name).await.map_err(|trouble| self.explain(&session, trouble))?;
         let found = stored(name.clone()).await?;
         found.ok_or_else(|| ClientError::UnknownNickname { nickname: name.clone() })
     }

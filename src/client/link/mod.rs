@@ -3,10 +3,12 @@
 //! Not here: what is asked and what is done with what comes; that is the engine's.
 //!
 //! - [`address`]: where a server is
+//! - [`backoff`]: when to connect again
 //! - [`tls`]: connecting, and who answers
 //! - [`wire`]: one task that reads and writes; requests in, replies and pushes out
 
 pub(super) mod address;
+pub(super) mod backoff;
 pub(crate) mod tls;
 pub(super) mod wire;
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ const OUTGOING: usize = 512 * 1024;
 pub(crate) struct Wire {
     requests: mpsc::Sender<Outgoing>,
     closed: CancellationToken,
+    reason: Arc<OnceLock<String>>,
 }
 
 /// A push and its body.
@@ -114,6 +115,11 @@ impl Wire {
         self.closed.cancelled().await;
     }
 
+    /// Why it has ended. Whoever was denied an answer because of it, or has waited for it, can ask.
+    pub(crate) fn reason(&self) -> String {
+        self.reason.get().cloned().unwrap_or_else(|| "the connection was lost".to_owned())
+    }
+
     /// Whether it has ended.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.is_cancelled()
@@ -148,19 +154,30 @@ where
     let (sender, queue) = mpsc::unbounded_channel();
     let backlog = Arc::new(Backlog::default());
     let closed = CancellationToken::new();
-    let pump = Pump {
-        io: Io { stream, incoming: BytesMut::new(), outgoing: BytesMut::new(), unflushed: false },
+    let mut pump = Pump {
+        io: Io {
+            stream,
+            incoming: BytesMut::new(),
+            outgoing: BytesMut::new(),
+            unflushed: false,
+            broken: None,
+        },
         requests: receiver,
         pushes: sender,
         backlog: backlog.clone(),
         pending: HashMap::new(),
         number: 0,
     };
-    let wire = Wire { requests, closed: closed.clone() };
+    let wire = Wire { requests, closed: closed.clone(), reason: Arc::default() };
+    let told = wire.reason.clone();
     let run = async move {
         // Cancelled also when the task itself is dropped.
         let _ended = closed.clone().drop_guard();
-        pump.run(closed).await
+        let reason = pump.run(closed).await;
+        // Known before those who wait learn that there is no answer.
+        let reason = told.get_or_init(|| reason).clone();
+        drop(pump);
+        reason
     };
     (wire, Pushes { queue, backlog }, run)
 }
@@ -176,7 +193,7 @@ struct Pump<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
-    async fn run(mut self, closed: CancellationToken) -> String {
+    async fn run(&mut self, closed: CancellationToken) -> String {
         let mut ping = interval_at(Instant::now() + PING, PING);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
@@ -203,6 +220,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                         }
                     }
                     Ok(Progress::Written) => {}
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                        return "the connection broke off".to_owned();
+                    }
                     Err(error) => return error.to_string(),
                 },
                 () = self.backlog.taken.notified(), if !may_read => {}
@@ -239,8 +259,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             let length = frame.head.len() + frame.body.len();
             match push {
                 Push::Reply { number, answer } => {
-                    // Where a subscription begins among the pushes is for their reader to know.
-                    if let Answer::Subscribed { .. } = answer {
+                    // Where a subscription, or a list of who is online, begins among the pushes is for their reader
+                    // to know.
+                    if let Answer::Subscribed { .. } | Answer::Online { .. } = answer {
                         self.push(Push::Reply { number, answer: answer.clone() }, Bytes::new(), length);
                     }
                     self.answer(number, Ok((answer, frame.body)));
@@ -316,6 +337,8 @@ struct Io<S> {
     incoming: BytesMut,
     outgoing: BytesMut,
     unflushed: bool,
+    /// What became of writing. What was said before that may still be there to be read, and say why.
+    broken: Option<io::Error>,
 }
 
 enum Progress {
@@ -327,9 +350,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     /// Writes what there is to write and reads what there is to read. Dropping it between polls loses nothing.
     fn poll(&mut self, may_read: bool, context: &mut Context<'_>) -> Poll<io::Result<Progress>> {
         let mut written = false;
+        if self.broken.is_none() {
+            match self.write(context) {
+                Ok(some) => written = some,
+                Err(error) => self.broken = Some(error),
+            }
+        }
+        if may_read {
+            self.incoming.reserve(16 * 1024);
+            match (pin!(self.stream.read_buf(&mut self.incoming)).poll(context), &mut self.broken) {
+                (Poll::Ready(Ok(count)), None) => return Poll::Ready(Ok(Progress::Read(count))),
+                (Poll::Ready(Ok(count)), Some(_)) if count > 0 => {
+                    return Poll::Ready(Ok(Progress::Read(count)));
+                }
+                (Poll::Ready(Err(error)), None) => return Poll::Ready(Err(error)),
+                _ => {}
+            }
+        }
+        match self.broken.take() {
+            Some(error) => Poll::Ready(Err(error)),
+            None if written => Poll::Ready(Ok(Progress::Written)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Writes what goes without waiting; whether that was anything.
+    fn write(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+        let mut written = false;
         while !self.outgoing.is_empty() {
             match Pin::new(&mut self.stream).poll_write(context, &self.outgoing)? {
-                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(count) => {
                     self.outgoing.advance(count);
                     self.unflushed = true;
@@ -342,12 +392,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
             self.unflushed = false;
             written = true;
         }
-        if may_read {
-            self.incoming.reserve(16 * 1024);
-            if let Poll::Ready(count) = pin!(self.stream.read_buf(&mut self.incoming)).poll(context)? {
-                return Poll::Ready(Ok(Progress::Read(count)));
-            }
-        }
-        if written { Poll::Ready(Ok(Progress::Written)) } else { Poll::Pending }
+        Ok(written)
     }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

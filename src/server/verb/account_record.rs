@@ -9,17 +9,18 @@ use crate::crypto::record::{verify_account, verify_message_key};
 use crate::model::{AccountId, Signed};
 use crate::protocol::message::{Answer, RefusalCode};
 use crate::server::Shared;
-use crate::server::session::{Done, Pending, Who};
-use crate::store::{NewMessageKey, NewRecord, Store, StoredAccount};
+use crate::server::session::{Asker, Done, Pending};
+use crate::store::{NewMessageKey, NewRecord, Store, StoreError, StoredAccount};
 
 pub fn publish<S: Store>(
     shared: &Arc<Shared<S>>,
-    who: Who,
+    asker: Asker,
     number: u32,
     record: Signed,
     message_key: Option<Signed>,
 ) -> Pending {
     let shared = Arc::clone(shared);
+    let Asker { who, session } = asker;
     Box::pin(async move {
         let stored = match shared.store.account(who.account).await {
             Ok(Some(stored)) => stored,
@@ -32,15 +33,21 @@ pub fn publish<S: Store>(
         let new = computed(move || check(who.account, stored, record, message_key)).await;
         let Some(new) = new else { return Done::Refused(number, RefusalCode::Invalid) };
         let removed = new.removed.clone();
-        match shared.store.append_record(new).await {
-            Ok(()) => {
-                tracing::info!(account = %who.account, "account record");
-                removed.iter().filter(|device| **device != who.device).for_each(|device| {
-                    shared.hub.end(who.account, *device);
-                });
-                Done::Answer(number, Answer::Done, Bytes::new())
+        // In a task of its own: whether or not this connection lasts, what is removed ends.
+        let appended = tokio::spawn(async move {
+            shared.store.append_record(new).await?;
+            tracing::info!(account = %who.account, "account record");
+            for device in removed {
+                // The session that asked may fetch what still waits for its device.
+                let but = (device == who.device).then_some(&session);
+                shared.hub.end(who.account, device, but);
             }
-            Err(error) => Done::Refusal(number, error),
+            Ok::<_, StoreError>(())
+        });
+        match appended.await {
+            Ok(Ok(())) => Done::Answer(number, Answer::Done, Bytes::new()),
+            Ok(Err(error)) => Done::Refusal(number, error),
+            Err(error) => Done::Refusal(number, StoreError::Failed(error.to_string())),
         }
     })
 }

@@ -10,7 +10,7 @@ use crate::crypto::{Purpose, session};
 use crate::model::{Signed, invite};
 use crate::protocol::message::{RefusalCode, SessionProof};
 use crate::server::Shared;
-use crate::server::session::{Done, Pending};
+use crate::server::session::{Done, Pending, Who};
 use crate::store::{NewAccount, NewMessageKey, Store};
 
 /// As in [`Verb::Register`](crate::protocol::message::Verb::Register).
@@ -33,11 +33,11 @@ pub fn register<S: Store>(
         let Some(new) = computed(move || check(asked, proof)).await else {
             return Done::Refused(number, RefusalCode::Invalid);
         };
-        let (account, device) = (new.account, new.device);
+        let who = Who { account: new.account, device: new.device };
         match shared.store.register(new).await {
             Ok(()) => {
-                tracing::info!(%account, "registered");
-                Done::LoggedIn(number, account, device)
+                tracing::info!(account = %who.account, "registered");
+                Done::LoggedIn(number, who, 1)
             }
             Err(error) => Done::Refusal(number, error),
         }

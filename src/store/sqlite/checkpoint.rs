@@ -15,8 +15,10 @@ use rusqlite::Connection;
 use super::schema;
 use crate::store::StoreError;
 
-/// Pages of 4 KiB in the log before they are moved. Pages that change all the time are moved once for many changes.
-const LOG: u32 = 2048;
+/// Pages of 4 KiB in the log before they are moved: 32 MiB. Pages that change all the time are moved once for many
+/// changes, and a commit that has to wait for the disk meanwhile is rare: at a thousand messages a second there is a
+/// move about every second.
+const LOG: u32 = 8192;
 
 /// The writer's side.
 pub struct Checkpoints {
@@ -63,6 +65,11 @@ impl Checkpoints {
             move_pages(writer);
             self.under_way = false;
         }
+    }
+
+    /// When nothing of a group could be kept: the log may have no room to grow, but can begin anew.
+    pub fn make_room(&mut self, writer: &Connection) {
+        move_pages(writer);
     }
 
     /// Ends the thread, which has the database open.

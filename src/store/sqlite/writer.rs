@@ -112,7 +112,9 @@ fn write(
         }
         // Before all others: some of those go by what was acknowledged.
         group.splice(..0, acknowledged.take());
-        commit(&mut connection, group, &mut memory, watchers);
+        if !commit(&mut connection, group, &mut memory, watchers) {
+            checkpoints.make_room(&connection);
+        }
         if let Some(size) = memory.log_size() {
             // Committed, or the memory would be empty.
             log.send_if_modified(|known| std::mem::replace(known, size) != size);
@@ -175,15 +177,15 @@ impl Acknowledged {
 }
 
 /// Applies a group and answers. What failed for its own sake is answered with that and leaves no trace;
-/// when the database itself fails, nothing of the group is kept.
+/// when the database itself fails, nothing of the group is kept, and it is false.
 fn commit(
     connection: &mut Connection,
     group: Vec<Operation>,
     memory: &mut super::apply::Memory,
     watchers: &Watchers,
-) {
+) -> bool {
     if group.is_empty() {
-        return;
+        return true;
     }
     let mut applied = Vec::with_capacity(group.len());
     let mut waiting = group.into_iter();
@@ -216,4 +218,5 @@ fn commit(
             operation.refuse(error.clone());
         }
     }
+    result.is_ok()
 }
