@@ -100,6 +100,8 @@ struct Job {
     what: What,
     /// Whether the sender is named, even if they go on.
     named: bool,
+    /// Whether a note begins anew, wherever listening to it was left off.
+    anew: bool,
     done: Option<oneshot::Sender<Outcome>>,
 }
 
@@ -359,7 +361,7 @@ impl Aloud {
     pub fn repeat(&self) -> bool {
         let mut state = self.inner.shared.state();
         let Some(what) = state.last.clone() else { return false };
-        state.queue.push_front(Job { what, named: true, done: None });
+        state.queue.push_front(Job { what, named: true, anew: true, done: None });
         self.inner.shared.hush(&state);
         self.inner.shared.tell(&state);
         self.inner.shared.wake.notify_one();
@@ -370,7 +372,12 @@ impl Aloud {
     pub fn more(&self) -> bool {
         let mut state = self.inner.shared.state();
         let Some((message, rest)) = state.rest.take() else { return false };
-        state.queue.push_front(Job { what: What::More(message, rest), named: false, done: None });
+        state.queue.push_front(Job {
+            what: What::More(message, rest),
+            named: false,
+            anew: false,
+            done: None,
+        });
         self.inner.shared.hush(&state);
         self.inner.shared.wake.notify_one();
         true
@@ -470,7 +477,7 @@ impl Aloud {
         let (done, outcome) = oneshot::channel();
         // Without its task, which only ends with the runtime, nothing is heard.
         let mut state = self.inner.shared.state();
-        state.queue.push_back(Job { what, named: false, done: Some(done) });
+        state.queue.push_back(Job { what, named: false, anew: false, done: Some(done) });
         self.inner.shared.tell(&state);
         drop(state);
         self.inner.shared.wake.notify_one();

@@ -140,7 +140,7 @@ impl Talk {
                 aloud.learn(&message.from, text);
             }
         }
-        self.words("what arrives is read aloud; any key is silence");
+        self.words("what arrives is read aloud; any key but / is silence");
         Ok(())
     }
 
