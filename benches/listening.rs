@@ -65,7 +65,15 @@ fn main() {
     arrival(&scene, &mut listen);
     row("`listen`: arrival to first word", (0..WARM).map(|_| arrival(&scene, &mut listen)).collect());
     drop(listen);
-    row("`listen`: key to silence", stops(&scene));
+    let text = "This is a long text, and it goes on and on, sentence after sentence. ".repeat(9);
+    row("`listen`: key to silence, in a text", stops(&scene, || drop(scene.ayşe.send("burak", &text))));
+    let note = scene.ayşe.file("note.wav");
+    std::fs::write(&note, support::wav::rising(30)).unwrap();
+    let note = note.to_str().unwrap();
+    row(
+        "`listen`: key to silence, in a note",
+        stops(&scene, || drop(scene.ayşe.run(["voice", "burak", "--mute", "--file", note]))),
+    );
     println!("\n{idle}");
 }
 
@@ -103,21 +111,22 @@ fn one_shot(scene: &Scene) -> f64 {
 /// From the line on standard output to the first sound at the loudspeaker.
 fn arrival(scene: &Scene, listen: &mut Running) -> f64 {
     let heard = scene.card.record_loudspeaker();
-    scene.ayşe.send("burak", "Hello, the weather is nice.");
+    // Not waited for: it may end after the first word.
+    let sending = scene.ayşe.start(["send", "burak", "--", "Hello, the weather is nice."]);
     listen.line().unwrap();
     let place = heard.so_far().len();
     let took = until_sound(&heard, place);
     until_silence(&heard);
+    sending.wait().ok();
     took
 }
 
 /// From the key to the last sound at the loudspeaker.
-fn stops(scene: &Scene) -> Vec<f64> {
+fn stops(scene: &Scene, send: impl Fn()) -> Vec<f64> {
     let mut listen = scene.screen(&["listen", "--mute"]);
     listen.wait_for("(keys:");
-    let text = "This is a long text, and it goes on and on, sentence after sentence. ".repeat(9);
     let stop = |_| {
-        scene.ayşe.send("burak", &text);
+        send();
         let heard = scene.card.record_loudspeaker();
         until_sound(&heard, 0);
         heard.listen(Duration::from_millis(700));

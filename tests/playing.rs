@@ -380,6 +380,48 @@ fn in_a_conversation_each_note_is_played_once_and_the_next_is_the_one_that_waits
 }
 
 #[test]
+fn what_listens_has_the_keys_for_notes() {
+    let (card, _server, ayşe, burak) = friends(&[]);
+    let (note, next) = (wav::rising(30), wav::siren());
+    let mut listen = without_voice(&card, &burak, &["listen", "--mute"]);
+    listen.wait_for("(keys: space silence");
+    let heard = card.record_loudspeaker();
+    for wav in [&note, &next] {
+        let file = ayşe.file("note.wav");
+        std::fs::write(&file, wav).unwrap();
+        ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+    }
+    wait_for_sound(&heard, 1.0);
+    listen.type_keys("5");
+    listen.wait_for("(at 0:15 of 0:30)");
+    wait_for_sound(&heard, 3.5);
+    listen.type_keys("\u{1b}[C");
+    listen.wait_for("(at 0:2");
+    listen.type_keys("p");
+    listen.wait_for("(paused at 0:2");
+    listen.type_keys("p");
+    listen.wait_for("(going on at 0:2");
+    // Once more is from the beginning.
+    let before = heard.so_far().len();
+    listen.type_keys("r");
+    heard.wait_until("it begins anew", |samples| samples.len() > before + 3 * RATE as usize);
+    let after = heard.so_far().len();
+    listen.type_keys("n");
+    heard.wait_until("the next one is over", |samples| {
+        samples.len() > after + RATE as usize && signal::has_ended(samples)
+    });
+    listen.type_keys("q");
+    assert_eq!(listen.finish(), 0);
+    let sound = heard.stop();
+    place(&sound, &note, 15);
+    place(&sound[before..], &note, 0);
+    let (samples, rate) = signal::read(&next);
+    let found = signal::find(&sound[after..], &signal::at_rate(&samples, rate, RATE));
+    assert!(found.correlation > SURE, "{found:?}");
+    assert_eq!(known(&burak)[1], (true, 0));
+}
+
+#[test]
 fn what_listens_keeps_how_far_a_note_was_heard_whatever_ends_it() {
     let note = wav::rising(30);
     let (card, _server, ayşe, burak) = friends(&[]);
