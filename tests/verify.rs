@@ -108,7 +108,7 @@ fn scan(lines: &[String]) -> String {
     let is_dark = |x: usize, y: usize| match code[(y + margin) / 2].get(x + margin) {
         Some('█') => false,
         Some('▀') => (y + margin) % 2 == 1,
-        Some('▄') => (y + margin) % 2 == 0,
+        Some('▄') => (y + margin).is_multiple_of(2),
         _ => true,
     };
     let grid = rqrr::Grid::new(rqrr::SimpleGrid::from_func(side, is_dark));

@@ -95,12 +95,39 @@ pub fn find(recording: &[f32], sound: &[f32]) -> Found {
     let mean = |samples: &[f32]| -> Vec<f32> {
         samples.chunks(COARSE).map(|part| part.iter().sum::<f32>() / COARSE as f32).collect()
     };
-    let rough = best(&mean(recording), &mean(sound), 0..usize::MAX);
+    let (coarse, wanted) = (mean(recording), mean(sound));
+    let products = products(&coarse, &wanted);
+    let rough = best(&coarse, &wanted, 0..usize::MAX, |at| products[at]);
     let around = (rough.at * COARSE).saturating_sub(12 * COARSE)..(rough.at + 12) * COARSE;
-    best(recording, sound, around)
+    best(recording, sound, around, |at| {
+        recording[at..at + sound.len()].iter().zip(sound).map(|(a, b)| a * b).sum()
+    })
 }
 
-fn best(recording: &[f32], sound: &[f32], places: std::ops::Range<usize>) -> Found {
+/// The product of a sound with a recording, from each place on: by their spectra, since there are many places.
+fn products(recording: &[f32], sound: &[f32]) -> Vec<f32> {
+    let length = (recording.len() + sound.len()).next_power_of_two();
+    let mut planner = realfft::RealFftPlanner::new();
+    let (forward, inverse) = (planner.plan_fft_forward(length), planner.plan_fft_inverse(length));
+    let spectrum = |samples: &[f32]| {
+        let mut padded = [samples, &vec![0.0; length - samples.len()]].concat();
+        let mut spectrum = forward.make_output_vec();
+        forward.process(&mut padded, &mut spectrum).unwrap();
+        spectrum
+    };
+    let mut product: Vec<_> =
+        spectrum(recording).iter().zip(spectrum(sound)).map(|(a, b)| a * b.conj()).collect();
+    let mut products = inverse.make_output_vec();
+    inverse.process(&mut product, &mut products).unwrap();
+    products.iter().map(|product| product / length as f32).collect()
+}
+
+fn best(
+    recording: &[f32],
+    sound: &[f32],
+    places: std::ops::Range<usize>,
+    product: impl Fn(usize) -> f32,
+) -> Found {
     let loud: f64 = sound.iter().map(square).sum();
     let last = (recording.len() + 1).saturating_sub(sound.len()).min(places.end);
     let mut best = Found { at: 0, correlation: 0.0 };
@@ -108,8 +135,7 @@ fn best(recording: &[f32], sound: &[f32], places: std::ops::Range<usize>) -> Fou
     for at in places.start..last {
         // Nothing is like silence.
         if part > loud * 1e-4 {
-            let product: f32 = recording[at..at + sound.len()].iter().zip(sound).map(|(a, b)| a * b).sum();
-            let correlation = (f64::from(product) / (loud * part).sqrt()) as f32;
+            let correlation = (f64::from(product(at)) / (loud * part).sqrt()) as f32;
             if correlation > best.correlation {
                 best = Found { at, correlation };
             }
