@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use support::screen::Screen;
-use support::{Finished, Profile, Server, schema};
+use support::{Finished, Profile, Server, openssl, schema};
 
 const WORDS: &str = "çok gizli sözler";
 
@@ -48,17 +48,6 @@ fn keys(profile: &Profile) -> Vec<PathBuf> {
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-/// The public key that openssl finds in a private key's file.
-fn openssl(file: &Path, words: &str) -> Option<String> {
-    let mut command = Command::new("openssl");
-    command.args(["pkey", "-pubout", "-passin", "stdin", "-in"]).arg(file);
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = child.spawn().expect("openssl is installed");
-    child.stdin.take().unwrap().write_all(format!("{words}\n").as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
 #[test]
@@ -202,6 +191,36 @@ fn a_conversation_asks_without_echo_serves_others_and_is_locked_from_outside() {
     assert_eq!(chat.finish(), 0);
     assert_eq!(error(&ayşe.run(["history", "--json"])), "locked");
     assert_eq!(ayşe.run(["lock", "--json"]).json()[0]["stopped"], false);
+}
+
+#[test]
+fn a_process_that_stands_still_keeps_no_profile_open() {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    set(&ayşe, WORDS);
+    let mut chat = Screen::start(&ayşe, &["chat", "burak", "--mute"], &[]);
+    chat.wait_for("passphrase:");
+    chat.type_keys(&format!("{WORDS}\r"));
+    chat.wait_for_cursor("you → burak> ");
+    // Beside it, and stopped at its terminal: more comes than its socket takes.
+    let mut beside = ayşe.start(["receive", "--follow", "--json", "--mute"]);
+    burak.send("ayşe", "merhaba");
+    beside.line().unwrap();
+    beside.signal("STOP");
+    let long = "uzun ".repeat(9_000);
+    for _ in 0..16 {
+        burak.run_with_stdin(["send", "ayşe", "-"], long.as_bytes()).ok();
+    }
+    burak.send("ayşe", "bitti");
+    chat.wait_for("bitti");
+    let locked = ayşe.run(["lock", "--json"]).json();
+    assert_eq!(locked[0]["stopped"], true);
+    // It said so: nobody has the profile open any more.
+    chat.wait_for("the profile is locked now");
+    assert_eq!(chat.finish(), 0);
+    assert_eq!(error(&ayşe.run(["history", "--json"])), "locked");
+    beside.signal("CONT");
+    beside.wait();
 }
 
 #[test]

@@ -691,7 +691,7 @@ fn a_time_to_come_again_is_at_least_a_second_and_at_most_an_hour() {
         let refused = ayşe.run(["users", "--server", &liar.name]);
         let says = says.replace(
             "as many connections as it takes, in all or from here",
-            "asked too often from your address",
+            "asked too often by you or from your address",
         );
         assert!(refused.failure().ends_with(&says), "{refused:?}");
     }

@@ -31,7 +31,7 @@ fn told(profile: &Profile) -> Vec<String> {
     messages.iter().map(word).collect()
 }
 
-/// What has been stored for good, as a backup takes it.
+/// What has been stored for good, as the README has a backup take it.
 fn copy_database(from: &Path, to: &Path) {
     let connection = Connection::open(from).unwrap();
     connection.execute("VACUUM INTO ?", [to.to_str().unwrap()]).unwrap();
@@ -125,10 +125,9 @@ fn a_mailbox_of_a_new_epoch_is_read_again_and_nothing_is_shown_twice() {
     for text in ["bir", "iki", "üç"] {
         ayşe.send("burak", text);
     }
-    server.stop();
+    // Beside the server that runs.
     let backup = server.data().join("backup.db");
     copy_database(&database(&server), &backup);
-    server.restart_on_same_port();
     assert_eq!(told(&burak), ["bir", "iki", "üç"]);
     ayşe.send("burak", "dört");
     assert_eq!(told(&burak), ["dört"]);

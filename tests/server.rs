@@ -316,10 +316,25 @@ async fn a_login_proves_the_device_on_this_connection_alone() {
     let stranger = Person::new("小明");
     let unknown = second.login_verb(&stranger);
     assert_eq!(second.ask(unknown, b"").await, Err(RefusalCode::LoginRefused), "unknown");
-    assert_eq!(second.ask(Verb::Ping, b"").await, Err(RefusalCode::NotLoggedIn));
-    assert_eq!(second.ask(Verb::ListAccounts { after: None }, b"").await, Err(RefusalCode::NotLoggedIn));
     let right = second.login_verb(&AYŞE);
     assert_eq!(second.ask(right, b"").await, Ok(Answer::LoggedIn));
+}
+
+#[tokio::test]
+async fn what_is_asked_out_of_order_is_refused_and_ends_the_connection() {
+    let served = Served::start().await;
+    let mut going_on = Raw::register(served.address, &BURAK).await;
+    for verb in [Verb::Ping, Verb::ListAccounts { after: None }, Verb::WatchPresence] {
+        let mut nobody = Raw::connect(served.address).await;
+        assert_eq!(nobody.ask(verb, b"").await, Err(RefusalCode::NotLoggedIn));
+        assert_eq!(nobody.pushed().await.unwrap().0, goodbye(GoodbyeReason::OutOfOrder));
+        assert!(nobody.pushed().await.is_none());
+    }
+    let mut twice = Raw::register(served.address, &AYŞE).await;
+    let again = twice.login_verb(&AYŞE);
+    assert_eq!(twice.ask(again, b"").await, Err(RefusalCode::Invalid));
+    assert_eq!(twice.pushed().await.unwrap().0, goodbye(GoodbyeReason::OutOfOrder));
+    assert_eq!(going_on.ask(Verb::Ping, b"").await, Ok(Answer::Done));
 }
 
 #[tokio::test]

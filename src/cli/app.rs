@@ -16,7 +16,7 @@ use super::output::Output;
 use super::passphrase;
 use crate::audio::Speaker;
 use crate::client::settings::Quiet;
-use crate::client::{Client, ClientError, Options, Role, Settings};
+use crate::client::{Client, Options, Role, Settings};
 use crate::crypto::Passphrase;
 use crate::model::{Color, Nickname};
 use crate::terminal::floor::Floor;
@@ -185,16 +185,13 @@ impl App {
         // Beside a process that has the profile open no passphrase is needed.
         let mut opened = Client::open(options.clone()).await;
         for _ in 0..ATTEMPTS {
-            match &opened {
-                Err(ClientError::Locked { .. }) => {}
-                Err(ClientError::WrongPassphrase) if self.passphrase.is_none() => {
-                    self.out.note("tellal: that is not the passphrase");
+            match opened {
+                Err(error) if self.passphrase.is_none() && error.is_of_a_locked_profile() => {
+                    let typed = passphrase::ask(&self.home, error).await?;
+                    opened = Client::open(Options { passphrase: Some(typed), ..options.clone() }).await;
                 }
-                _ => break,
+                opened => return Ok(opened?),
             }
-            let home = self.home.clone();
-            let typed = tokio::task::spawn_blocking(move || passphrase::ask(&home)).await??;
-            opened = Client::open(Options { passphrase: Some(typed), ..options.clone() }).await;
         }
         Ok(opened?)
     }

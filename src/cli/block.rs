@@ -29,7 +29,7 @@ pub async fn run(args: Args, app: App, blocked: bool) -> Result<()> {
         app.out.put(&result, || said(name.as_str(), blocked))?;
         app.out.flush()?;
         if !told {
-            app.out.note("tellal: the server does not know of it yet: it is told as soon as it takes it");
+            app.out.note("tellal: the server does not know of it yet: it is told when it next is in reach and takes it");
         }
     }
     deliver::close(client, events).await;

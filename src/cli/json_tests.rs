@@ -108,7 +108,10 @@ fn other_results_are_as_described() {
     schema::check(&safety["key_change"], &["key_change"]);
     let changed = json(&Contact { key_change: Some(change()), ..user.clone() });
     schema::check(&changed, &["user"]);
-    schema::check(&json(&Locked { kind: "lock", passphrase: true, stopped: false }), &["lock"]);
+    schema::check(
+        &json(&Locked { kind: "lock", passphrase: true, keyring: false, stopped: false }),
+        &["lock"],
+    );
     schema::check(&json(&user), &["user"]);
     let block = Block { kind: "block", nickname: String::new(), blocked: true, told: false };
     schema::check(&json(&block), &["block"]);
@@ -182,6 +185,9 @@ fn every_error_of_the_core_is_listed() {
         ClientError::OwnNickname,
         ClientError::Locked { home: home.clone() },
         ClientError::WrongPassphrase,
+        ClientError::KeyringUnavailable { home: home.clone(), cause: cause.clone() },
+        ClientError::NotInKeyring { home: home.clone(), entry: what.clone() },
+        ClientError::NoKeyring { cause: cause.clone() },
         ClientError::NoPassphrase,
         ClientError::HasPassphrase,
         ClientError::DiskFull { home },

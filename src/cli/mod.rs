@@ -183,12 +183,12 @@ pub fn main() -> ExitCode {
 
 async fn run(root: Root) -> ExitCode {
     #[cfg(all(feature = "client", feature = "server"))]
-    let json = root.globals.json;
+    let (json, verbose) = (root.globals.json, root.globals.verbose);
     #[cfg(all(not(feature = "client"), feature = "server"))]
-    let json = false;
+    let (json, verbose) = (false, 0);
     match root.verb {
         #[cfg(feature = "server")]
-        Verb::Server(args) => server::main(args, json).await,
+        Verb::Server(args) => server::main(args, json, verbose).await,
         #[cfg(feature = "client")]
         Verb::Client(verb) => client(verb, root.globals).await,
     }

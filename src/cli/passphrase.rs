@@ -1,26 +1,36 @@
 //! Where a passphrase comes from. Never from the command line or a variable, which others can see:
 //!
 //! 1. the first line of an open file descriptor, `--passphrase-fd`, for scripts
-//! 2. a person on the terminal, without echo
+//! 2. the system's keyring, where it keeps that of the profile: the client core asks it
+//! 3. a person on the terminal, without echo
 
 use std::fs::File;
 use std::path::Path;
 
 use anyhow::Result;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use crate::client::ClientError;
 use crate::crypto::Passphrase;
+use crate::terminal::sanitize;
 
-/// The passphrase of a profile, from a person.
+/// The passphrase of a profile, from a person: what did not open it is said first.
 ///
 /// # Errors
-/// [`ClientError::Locked`] when there is nobody to ask.
-pub fn ask(home: &Path) -> Result<Passphrase> {
-    let locked = || ClientError::Locked { home: home.display().to_string() };
-    Ok(typed("passphrase: ").ok_or_else(locked)?)
+/// When there is nobody to ask, or nothing is typed: where the keyring did not open it, that error.
+pub async fn ask(home: &Path, error: ClientError) -> Result<Passphrase> {
+    let locked = ClientError::Locked { home: home.display().to_string() };
+    let (said, error) = match error {
+        ClientError::Locked { .. } => (None, locked),
+        ClientError::WrongPassphrase => (Some("that is not the passphrase".to_owned()), locked),
+        error => (Some(error.to_string()), error),
+    };
+    let said = said.map(|said| format!("tellal: {}\n", sanitize::line(&said))).unwrap_or_default();
+    let typed = spawn_blocking(move || typed(&format!("{said}passphrase: "))).await?;
+    Ok(typed.ok_or(error)?)
 }
 
 /// A new passphrase. A person types it twice.

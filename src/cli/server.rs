@@ -100,10 +100,15 @@ pub struct Allowed<'a> {
     pub config: &'a Config,
 }
 
-/// Runs `tellal server` and reports how it ended. Logs go to stderr; `RUST_LOG` says how much of them. `json`: results
-/// are objects.
-pub async fn main(args: Args, json: bool) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// Runs `tellal server` and reports how it ended. Logs go to stderr; `verbose` or, more finely, `RUST_LOG` say how much
+/// of them. `json`: results are objects.
+pub async fn main(args: Args, json: bool, verbose: u8) -> ExitCode {
+    let usual = match verbose {
+        0 => "info",
+        1 => "info,tellal=debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let subscriber =
         tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_env_filter(filter);
     // Only a second start in the same process could fail.

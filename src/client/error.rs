@@ -150,6 +150,38 @@ pub enum ClientError {
     /// The passphrase does not open the profile.
     #[error("that is not the profile's passphrase: try again; a forgotten one can't be recovered")]
     WrongPassphrase,
+    /// The keyring that has the profile's passphrase does not give it.
+    #[error(
+        "the passphrase of the profile in {home} is in the system's keyring, which {cause}; start or unlock it and try \
+         again, or give a copy of the passphrase through --passphrase-fd"
+    )]
+    KeyringUnavailable {
+        /// The profile's folder.
+        home: String,
+        /// What is the matter with it.
+        cause: String,
+    },
+    /// The keyring that should have the profile's passphrase does not have it.
+    #[error(
+        "the system's keyring has no passphrase that opens the profile in {home} (entry {entry}); log in as whoever has \
+         it, restore the keyring from a backup, or give a copy of the passphrase through --passphrase-fd: there is no \
+         other way in"
+    )]
+    NotInKeyring {
+        /// The profile's folder.
+        home: String,
+        /// Under which entry it should have it.
+        entry: String,
+    },
+    /// There is no keyring to keep a passphrase in.
+    #[error(
+        "the system's keyring {cause}: nothing was changed; start or unlock one (GNOME Keyring, KWallet, KeePassXC) and \
+         try again, or set a passphrase of your own with `tellal lock --set`"
+    )]
+    NoKeyring {
+        /// What is the matter with it.
+        cause: String,
+    },
     /// There is no passphrase to forget or to change.
     #[error("the profile has no passphrase: `tellal lock --set` sets one")]
     NoPassphrase,
@@ -195,6 +227,19 @@ pub enum ClientError {
     /// A fault of the program itself.
     #[error("{0}: this is a fault of tellal, please report it")]
     Internal(String),
+}
+
+impl ClientError {
+    /// Whether the passphrase is what is missing, or wrong: with the right one the profile would open.
+    pub fn is_of_a_locked_profile(&self) -> bool {
+        matches!(
+            self,
+            Self::Locked { .. }
+                | Self::WrongPassphrase
+                | Self::KeyringUnavailable { .. }
+                | Self::NotInKeyring { .. }
+        )
+    }
 }
 
 #[cfg(test)]

@@ -61,6 +61,7 @@
 //! - [`settings`]: what a person has set for the profile
 //! - [`error`]: what can go wrong, in words for the person who reads it
 //! - [`passphrase`]: setting and changing one, and locking
+//! - `keyring`: the system's, which can keep a profile's passphrase
 //! - `profile`: the folder: who one is, with which keys
 //! - `db`: history, outbox, contacts and counters, encrypted
 //! - `link`: TLS with a pinned key, frames, requests
@@ -73,6 +74,7 @@ mod engine;
 pub mod error;
 pub mod event;
 pub mod handle;
+mod keyring;
 pub(crate) mod link;
 pub mod live;
 mod local;
@@ -91,8 +93,10 @@ pub use db::all_closed;
 pub use error::ClientError;
 pub use event::Event;
 pub use handle::{Client, Events, Options, Role, VoiceNote};
+pub use keyring::Entry;
 pub use live::{Ending, LiveNote, LiveSound};
 pub use message::{Body, Delivery, Message};
-pub use passphrase::{change_passphrase, has_passphrase, lock};
+pub use passphrase::{Resealed, Seal, change_passphrase, lock, sealing};
+pub use profile::Sealing;
 pub use registration::{DEFAULT_KEY_BITS, Registration, register, registered};
 pub use settings::Settings;

@@ -20,10 +20,13 @@ use crate::model::{
 };
 
 use super::ClientError;
+use super::keyring::Entry;
 use super::link::tls::Trust;
 use crate::crypto::passphrase::is_sealed;
 
 mod seal;
+
+pub use seal::Sealing;
 
 /// The one version of `profile.json`.
 const VERSION: u32 = 1;
@@ -34,6 +37,8 @@ pub(super) struct Home {
     path: PathBuf,
     /// What its secrets are sealed under, where they are.
     passphrase: Option<Arc<Passphrase>>,
+    /// Where the system's keyring has that, if it is from there.
+    entry: Option<Entry>,
 }
 
 /// The exclusive right to a profile, for as long as it is held.
@@ -194,12 +199,22 @@ impl Profile {
 
 impl Home {
     pub(super) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), passphrase: None }
+        Self { path: path.into(), passphrase: None, entry: None }
     }
 
     /// The same folder, with what its secrets are sealed under.
     pub(super) fn with_passphrase(self, passphrase: Option<Arc<Passphrase>>) -> Self {
-        Self { passphrase, ..self }
+        Self { passphrase, entry: None, ..self }
+    }
+
+    /// The same folder, with what its secrets are sealed under and where the system's keyring has that.
+    pub(super) fn with_passphrase_in_keyring(self, passphrase: Passphrase, entry: Entry) -> Self {
+        Self { passphrase: Some(Arc::new(passphrase)), entry: Some(entry), ..self }
+    }
+
+    /// Whether it has one.
+    pub(super) fn has_passphrase(&self) -> bool {
+        self.passphrase.is_some()
     }
 
     /// Makes the folder if there is none, for its owner alone.
@@ -328,7 +343,7 @@ impl Home {
         let pem = Zeroizing::new(pem);
         if is_sealed(&pem) {
             let passphrase = self.passphrase.as_ref().ok_or_else(|| self.locked())?;
-            return PrivateKey::from_sealed_pem(&pem, passphrase).map_err(|_| ClientError::WrongPassphrase);
+            return PrivateKey::from_sealed_pem(&pem, passphrase).map_err(|_| self.wrong_passphrase());
         }
         PrivateKey::from_pem(&pem).map_err(|error| damaged(&format!("a private key ({error})"), &path))
     }
@@ -346,7 +361,8 @@ impl Home {
         match fs::read_to_string(&path) {
             Ok(text) => {
                 let text = Zeroizing::new(text);
-                let key = if is_sealed(&text) { self.open_history_key(&text)? } else { text };
+                let (_, sealed) = seal::in_keyring(&text);
+                let key = if is_sealed(sealed) { self.open_history_key(sealed)? } else { text };
                 if key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                     return Ok(key);
                 }

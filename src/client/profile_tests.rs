@@ -115,9 +115,32 @@ fn a_change_of_passphrase_that_broke_off_is_undone_or_finished() {
     assert!(matches!(other.load_key(DEVICE), Err(ClientError::WrongPassphrase)));
     assert!(matches!(other.history_key(), Err(ClientError::WrongPassphrase)));
 
-    let open = sealed.reseal(None).unwrap();
-    assert!(!open.is_sealed().unwrap());
+    // Into the keyring: that it is there stands in the file that changes with it.
+    let entry = Entry::new();
+    let kept = home.clone().with_passphrase_in_keyring(Passphrase::random(), entry.clone());
+    sealed.reseal(&kept).unwrap();
+    assert_eq!(home.sealing().unwrap(), Sealing::Keyring(entry.clone()));
+    assert_eq!(*kept.history_key().unwrap(), *history_key);
+    let wrong = home.clone().with_passphrase_in_keyring(Passphrase::random(), entry);
+    assert!(matches!(wrong.history_key(), Err(ClientError::NotInKeyring { .. })));
+    assert!(matches!(wrong.load_key(DEVICE), Err(ClientError::NotInKeyring { .. })));
+
+    kept.reseal(&home).unwrap();
+    assert_eq!(home.sealing().unwrap(), Sealing::Open);
     assert_eq!(*home.history_key().unwrap(), *history_key);
+}
+
+#[test]
+fn the_entries_of_the_keyring_are_noted_until_they_are_gone() {
+    let (_folder, home) = home();
+    home.create().unwrap();
+    assert_eq!(home.entries().unwrap(), []);
+    let entries = [Entry::new(), Entry::new()];
+    home.note_entries(&entries).unwrap();
+    assert_eq!(home.entries().unwrap(), entries);
+    home.note_entries(&[]).unwrap();
+    assert_eq!(home.entries().unwrap(), []);
+    home.note_entries(&[]).unwrap();
 }
 
 #[test]

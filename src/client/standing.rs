@@ -14,7 +14,7 @@ use super::local::guest::Guest;
 use super::local::owner::Host;
 use super::local::roles::{Place, Roles};
 use super::profile::{Home, Lock};
-use super::{ClientError, Event};
+use super::{ClientError, Event, passphrase};
 
 /// Between attempts to own a profile or to reach its owner.
 pub(super) const MOMENT: Duration = Duration::from_millis(20);
@@ -69,9 +69,8 @@ impl Opening {
 
     async fn own(&self, lock: Lock) -> Result<Standing, ClientError> {
         self.home.finish_resealing()?;
-        // A passphrase that nothing is sealed under seals nothing: nobody has confirmed it.
-        let sealed = self.home.is_sealed()?;
-        let home = if sealed { self.home.clone() } else { self.home.clone().with_passphrase(None) };
+        passphrase::tidy(&self.home).await;
+        let home = passphrase::unlock(self.home.clone()).await?;
         let engine = Engine::open(home, lock, self.server.clone(), self.signals.clone()).await?;
         let roles = Roles::default();
         let place = roles.take(self.role)?;
@@ -134,7 +133,12 @@ pub(super) async fn supervise(
                     backend.send_replace(Backend::Closed(closed()));
                     return;
                 }
-                () = guest.gone() => {}
+                () = guest.gone() => {
+                    if guest.was_locked() {
+                        backend.send_replace(Backend::Closed(opening.home.locked()));
+                        return;
+                    }
+                }
             },
         }
         backend.send_replace(Backend::Between);
@@ -161,7 +165,7 @@ fn resume(
             Some(next)
         }
         Err(error) => {
-            let locked = matches!(error, ClientError::Locked { .. });
+            let locked = error.is_of_a_locked_profile();
             backend.send_replace(Backend::Closed(error));
             if locked {
                 let _ = opening.signals.send(Signal::Event(Event::Locked));

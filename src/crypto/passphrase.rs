@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io::Read;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rsa::pkcs8::der::{Decode as _, Encode as _, pem};
 use rsa::pkcs8::pkcs5::{pbes2, scrypt};
 use rsa::pkcs8::{EncryptedPrivateKeyInfoOwned, LineEnding};
@@ -35,6 +37,13 @@ impl Passphrase {
         (!words.is_empty()).then_some(Self(words))
     }
 
+    /// A passphrase for no person to remember: 32 random bytes, as 43 letters, digits, `-` and `_`.
+    pub fn random() -> Self {
+        let mut bytes = Zeroizing::new([0u8; 32]);
+        rand::fill(bytes.as_mut());
+        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+    }
+
     /// The first line of what is read.
     ///
     /// # Errors
@@ -49,6 +58,11 @@ impl Passphrase {
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
         let words = std::str::from_utf8(line).map_err(|_| std::io::ErrorKind::InvalidData)?;
         Ok(Self::new(Zeroizing::new(words.to_owned())))
+    }
+
+    /// The words themselves, for a keyring and for nothing else.
+    pub fn reveal_for_a_keyring(&self) -> &str {
+        &self.0
     }
 
     /// Whether it is the same.
@@ -152,5 +166,14 @@ mod tests {
         assert!(read(b"").is_none() && read(b"\nx").is_none());
         assert!(Passphrase::read(&b"\xff"[..]).is_err());
         assert_eq!(format!("{:?}", passphrase("x")), "Passphrase(…)");
+    }
+
+    #[test]
+    fn a_random_one_has_32_bytes_can_be_typed_and_is_another_each_time() {
+        let random = Passphrase::random();
+        let words = random.reveal_for_a_keyring();
+        assert_eq!(URL_SAFE_NO_PAD.decode(words).unwrap().len(), 32);
+        assert!(words.len() == 43 && words.bytes().all(|byte| byte.is_ascii_graphic()));
+        assert!(!random.is(&Passphrase::random()));
     }
 }

@@ -539,6 +539,9 @@ pub enum GoodbyeReason {
     /// There are too many connections, in all or from this address.
     #[n(5)]
     Limited,
+    /// A request came where it could not: before login, or to log in once more.
+    #[n(6)]
+    OutOfOrder,
 }
 
 #[cfg(test)]

@@ -133,6 +133,7 @@ fn push() -> impl Strategy<Value = Push> {
         GoodbyeReason::TooLarge,
         GoodbyeReason::TimedOut,
         GoodbyeReason::Replaced,
+        GoodbyeReason::OutOfOrder,
     ]);
     prop_oneof![
         (vec(any::<u16>(), 0..4), any::<([u8; 32], [u8; 32], u64)>()).prop_map(

@@ -242,6 +242,9 @@ impl<S: Store> Connection<S> {
             self.put(&push);
         }
         self.begin(pending, bytes);
+        if self.session.is_out_of_order() {
+            return Err(End::Goodbye(GoodbyeReason::OutOfOrder));
+        }
         Ok(())
     }
 

@@ -116,6 +116,8 @@ pub struct Session<S: Store> {
     /// Of bulky answers that wait to be sent.
     waiting: Vec<OwnedSemaphorePermit>,
     failed: bool,
+    /// Something was asked where it could not be.
+    out_of_order: bool,
 }
 
 impl<S: Store> Session<S> {
@@ -142,6 +144,7 @@ impl<S: Store> Session<S> {
             bulk: Arc::new(Semaphore::new(BULKY)),
             waiting: Vec::new(),
             failed: false,
+            out_of_order: false,
         }
     }
 
@@ -171,6 +174,11 @@ impl<S: Store> Session<S> {
         self.failed
     }
 
+    /// Whether something was asked where it could not be: the connection ends.
+    pub fn is_out_of_order(&self) -> bool {
+        self.out_of_order
+    }
+
     /// Begins what is asked, in a frame of so many bytes. Answers that need no waiting come at once.
     pub fn ask(&mut self, request: Request, bytes: usize, body: Bytes) -> (Option<Push>, Option<Pending>) {
         let Request { number, verb } = request;
@@ -183,7 +191,9 @@ impl<S: Store> Session<S> {
         }
         let (shared, bulk) = (&self.shared, &self.bulk);
         let pending = match verb {
-            Verb::Register { .. } | Verb::Login { .. } => return refuse(number, RefusalCode::Invalid),
+            Verb::Register { .. } | Verb::Login { .. } => {
+                return self.refuse_order(number, RefusalCode::Invalid);
+            }
             Verb::LookUpName { nickname } => verb::directory::look_up_name(shared, bulk, number, nickname),
             Verb::LookUpAccount { account } => {
                 verb::directory::look_up_account(shared, bulk, number, account)
@@ -271,7 +281,7 @@ impl<S: Store> Session<S> {
         let registration = match verb {
             Verb::Register { .. } => true,
             Verb::Login { .. } => false,
-            _ => return refuse(number, RefusalCode::NotLoggedIn),
+            _ => return self.refuse_order(number, RefusalCode::NotLoggedIn),
         };
         if let Err(wait) = self.count_attempt(registration) {
             return limited(number, wait);
@@ -290,10 +300,16 @@ impl<S: Store> Session<S> {
                 let proof = SessionProof { account, device, ..self.proof.clone() };
                 verb::login::login(&self.shared, proof, number, signature.into())
             }
-            _ => return refuse(number, RefusalCode::NotLoggedIn),
+            _ => return self.refuse_order(number, RefusalCode::NotLoggedIn),
         };
         self.logging_in = true;
         (None, Some(pending))
+    }
+
+    /// Refuses what no client asks at this point: it is the last thing that is answered.
+    fn refuse_order(&mut self, number: u32, code: RefusalCode) -> (Option<Push>, Option<Pending>) {
+        self.out_of_order = true;
+        refuse(number, code)
     }
 
     /// Takes in what has come of something, and gives what is to be sent and what is to be done next.

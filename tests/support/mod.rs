@@ -23,6 +23,7 @@ pub mod card;
 pub mod clock;
 pub mod follow;
 pub mod forge;
+pub mod keyring;
 pub mod schema;
 pub mod screen;
 pub mod signal;
@@ -464,4 +465,15 @@ impl Profile {
 fn texts(messages: &[Value]) -> Vec<(String, String)> {
     let word = |message: &Value, field: &str| message[field].as_str().unwrap_or_default().to_owned();
     messages.iter().map(|message| (word(message, "from"), word(message, "text"))).collect()
+}
+
+/// The public key that openssl finds in a private key's file.
+pub fn openssl(file: &Path, words: &str) -> Option<String> {
+    let mut command = Command::new("openssl");
+    command.args(["pkey", "-pubout", "-passin", "stdin", "-in"]).arg(file);
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = child.spawn().expect("openssl is installed");
+    child.stdin.take().unwrap().write_all(format!("{words}\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }

@@ -232,6 +232,18 @@ impl Raw {
         }
     }
 
+    /// The refusal of a request, and when it may be repeated.
+    pub async fn refusal(&mut self, verb: Verb, body: &[u8]) -> (RefusalCode, Option<u32>) {
+        let asked = self.send(verb, body).await;
+        loop {
+            match self.pushed().await.expect("the connection ended").0 {
+                Push::Refusal { number, code, retry_after } if number == asked => return (code, retry_after),
+                Push::Reply { number, answer } if number == asked => panic!("not refused: {answer:?}"),
+                _ => {}
+            }
+        }
+    }
+
     /// Asks without waiting; the request's number.
     pub async fn send(&mut self, verb: Verb, body: &[u8]) -> u32 {
         self.number += 1;

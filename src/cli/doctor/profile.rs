@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Check;
 use crate::cli::app::App;
-use crate::client::{Client, ClientError, has_passphrase};
+use crate::client::{Client, ClientError, Sealing, sealing};
 
 /// Opens the profile, if there is one.
 pub async fn look(app: &App) -> (Vec<Check>, Option<Client>) {
@@ -17,7 +17,7 @@ pub async fn look(app: &App) -> (Vec<Check>, Option<Client>) {
         Err(error) => {
             let mut checks = vec![Check::error("profile", &error.to_string()).essential()];
             if !matches!(error.downcast_ref(), Some(ClientError::NotRegistered { .. })) {
-                checks.push(files);
+                checks.extend([files, passphrase(&app.home)]);
             }
             return (checks, None);
         }
@@ -31,14 +31,23 @@ pub async fn look(app: &App) -> (Vec<Check>, Option<Client>) {
     }
 }
 
-/// Whether the secrets are sealed: file modes keep out other users, not whoever has the disk.
+/// How the secrets are kept: file modes keep out other users, not whoever has the disk.
 fn passphrase(home: &Path) -> Check {
-    match has_passphrase(home) {
-        Ok(true) => Check::good("passphrase", "keys and history are sealed under a passphrase"),
-        Ok(false) => Check::bad(
+    match sealing(home) {
+        Ok(Sealing::Passphrase) => {
+            Check::good("passphrase", "keys and history are sealed under a passphrase")
+        }
+        Ok(Sealing::Keyring(entry)) => {
+            let said = "keys and history are sealed under a passphrase that the system's keyring keeps";
+            Check::good(
+                "passphrase",
+                format!("{said} (entry {entry}): they open for whoever is logged in as you"),
+            )
+        }
+        Ok(Sealing::Open) => Check::bad(
             "passphrase",
             "the keys are protected by the modes of their files alone: whoever has this disk can read everything",
-            "tellal lock --set",
+            "tellal lock --set, or tellal lock --keyring",
         ),
         Err(error) => Check::error("passphrase", &error.to_string()),
     }

@@ -222,6 +222,21 @@ fn the_outbox_keeps_order_and_counts_each_chain() {
 }
 
 #[tokio::test]
+async fn a_commit_is_on_the_disk_before_it_is_one_and_what_is_deleted_is_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    home.create().unwrap();
+    let db = Db::open(home).await.unwrap();
+    let pragma =
+        |name: &'static str| db.run(move |db| db.pragma_query_value(None, name, |row| row.get::<_, u32>(0)));
+    // 2: FULL (https://sqlite.org/pragma.html#pragma_synchronous).
+    assert_eq!((pragma("synchronous").await.unwrap(), pragma("secure_delete").await.unwrap()), (2, 1));
+    let mode = db.run(|db| db.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0)));
+    assert_eq!(mode.await.unwrap(), "wal");
+    db.close().await;
+}
+
+#[tokio::test]
 async fn the_file_is_encrypted_and_a_damaged_one_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::new(folder.path());

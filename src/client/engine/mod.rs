@@ -281,6 +281,11 @@ impl Engine {
         self.rekeyed.cancelled().await;
     }
 
+    /// Whether somebody has locked the profile.
+    pub(super) fn is_locked(&self) -> bool {
+        self.locked.is_cancelled()
+    }
+
     /// Waits until somebody locks the profile.
     pub(super) async fn locked(&self) {
         self.locked.cancelled().await;

@@ -328,6 +328,7 @@ fn goodbye(reason: GoodbyeReason) -> &'static str {
         GoodbyeReason::TooLarge => "the server found something too large",
         GoodbyeReason::TimedOut => "the server heard nothing for too long",
         GoodbyeReason::Replaced => "this profile has connected from somewhere else",
+        GoodbyeReason::OutOfOrder => "the server was asked something out of order",
         GoodbyeReason::Limited => "the server has too many connections",
     }
 }

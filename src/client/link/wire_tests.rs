@@ -107,6 +107,7 @@ async fn whoever_waits_for_an_answer_hears_why_there_is_none() {
         (GoodbyeReason::TooLarge, "too large"),
         (GoodbyeReason::TimedOut, "heard nothing for too long"),
         (GoodbyeReason::Replaced, "connected from somewhere else"),
+        (GoodbyeReason::OutOfOrder, "out of order"),
         (GoodbyeReason::Limited, "too many connections"),
     ];
     for (reason, says) in goodbyes {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::handle::Signal;
 use crate::client::profile::Home;
-use crate::client::{ClientError, Command, Reply, Role};
+use crate::client::{ClientError, Command, Event, Reply, Role};
 
 use super::frame::{self, FromGuest, FromOwner};
 use super::socket_path;
@@ -27,6 +27,7 @@ type Answer = Result<(Reply, Vec<u8>), ClientError>;
 pub(in crate::client) struct Guest {
     calls: mpsc::Sender<(Command, Bytes, oneshot::Sender<Answer>)>,
     gone: CancellationToken,
+    locked: CancellationToken,
 }
 
 /// The owner has ended.
@@ -58,9 +59,9 @@ impl Guest {
             Err(_) => return Ok(Err(OwnerGone)),
         };
         let (calls, queue) = mpsc::channel(16);
-        let gone = CancellationToken::new();
-        tokio::spawn(run(stream, queue, signals, gone.clone()));
-        Ok(Ok(Self { calls, gone }))
+        let (gone, locked) = (CancellationToken::new(), CancellationToken::new());
+        tokio::spawn(run(stream, queue, signals, gone.clone(), locked.clone()));
+        Ok(Ok(Self { calls, gone, locked }))
     }
 
     /// Has a command carried out. [`OwnerGone`]: whether it was is not known.
@@ -74,6 +75,11 @@ impl Guest {
     pub(in crate::client) async fn gone(&self) {
         self.gone.cancelled().await;
     }
+
+    /// Whether the owner has ended because somebody locked the profile. That was told as an event then.
+    pub(in crate::client) fn was_locked(&self) -> bool {
+        self.locked.is_cancelled()
+    }
 }
 
 /// Reads in one half and writes in the other, until the owner or all who ask have gone.
@@ -82,6 +88,7 @@ async fn run(
     mut queue: mpsc::Receiver<(Command, Bytes, oneshot::Sender<Answer>)>,
     signals: broadcast::Sender<Signal>,
     gone: CancellationToken,
+    locked: CancellationToken,
 ) {
     let _gone = gone.drop_guard();
     let pending: Arc<Mutex<HashMap<u64, oneshot::Sender<Answer>>>> = Arc::default();
@@ -96,7 +103,12 @@ async fn run(
                         let _ = asked.send(result.map(|reply| (reply, Vec::from(bulk))));
                     }
                 }
-                FromOwner::Event { event } => drop(signals.send(Signal::Event(event))),
+                FromOwner::Event { event } => {
+                    if event == Event::Locked {
+                        locked.cancel();
+                    }
+                    drop(signals.send(Signal::Event(event)));
+                }
                 FromOwner::Resync => drop(signals.send(Signal::Resync)),
                 FromOwner::Welcome | FromOwner::Sorry { .. } => break,
             }
@@ -108,7 +120,8 @@ async fn run(
             number += 1;
             pending.lock().unwrap_or_else(PoisonError::into_inner).insert(number, reply);
             if frame::write(&mut writer, &FromGuest::Call { number, command }, &bulk).await.is_err() {
-                break;
+                // The owner has ended. What it said last is still to be read.
+                std::future::pending::<()>().await;
             }
         }
     };

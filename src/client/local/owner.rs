@@ -4,17 +4,19 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::client::engine::Engine;
 use crate::client::handle::Signal;
 use crate::client::profile::Home;
-use crate::client::{ClientError, Reply};
+use crate::client::{ClientError, Event, Reply};
 
 use super::frame::{self, FromGuest, FromOwner};
 use super::roles::Roles;
@@ -59,8 +61,13 @@ impl Host {
                     Ok((stream, _)) => {
                         let guest =
                             serve(stream, engine.clone(), signals.clone(), roles.clone(), stop.clone());
+                        let ended = overdue(stop.clone(), LEAVE);
                         tasks.spawn(async move {
-                            if let Err(error) = guest.await {
+                            let served = tokio::select! {
+                                served = guest => served,
+                                () = ended => Err(io::ErrorKind::TimedOut.into()),
+                            };
+                            if let Err(error) = served {
                                 tracing::debug!(%error, "a guest broke off");
                             }
                         });
@@ -68,7 +75,7 @@ impl Host {
                     // Out of descriptors, most likely: guests come back.
                     Err(error) => {
                         tracing::warn!(%error, "no guest can be taken in");
-                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 }
             }
@@ -76,7 +83,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Takes no more guests, and finishes what those who are here have asked.
+    /// Takes no more guests, and finishes what those who are here have asked; soon, even if one of them reads nothing.
     pub(in crate::client) async fn close(&self) {
         self.stop.cancel();
         // A guest that comes now finds no socket, and then the lock free.
@@ -84,6 +91,19 @@ impl Host {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+/// How long a guest that reads nothing may hold up the owner's end: one that was stopped at its terminal, most likely.
+const STUCK: Duration = Duration::from_millis(500);
+/// How long commands that were begun may. Something may wait for the server for ever; its guest asks the next owner.
+const FINISHING: Duration = Duration::from_secs(5);
+/// How long all of that may.
+const LEAVE: Duration = Duration::from_secs(6);
+
+/// Resolves so long after the end was asked for.
+async fn overdue(stop: CancellationToken, after: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(after).await;
 }
 
 /// The number of a command, and what it came to.
@@ -128,8 +148,14 @@ async fn serve(
     frame::write(&mut writer, &FromOwner::Welcome, &[]).await?;
 
     let (done, mut answers) = mpsc::channel(16);
-    let mut reading = Box::pin(read_calls(reader, engine, done));
+    let mut reading = Box::pin(read_calls(reader, engine.clone(), done));
     loop {
+        let written = async |writer: &mut _, said: FromOwner| {
+            tokio::select! {
+                written = frame::write(writer, &said, &[]) => written,
+                () = overdue(stop.clone(), STUCK) => Err(io::ErrorKind::TimedOut.into()),
+            }
+        };
         tokio::select! {
             () = stop.cancelled() => break,
             end = &mut reading => {
@@ -138,9 +164,9 @@ async fn serve(
             }
             Some((number, result)) = answers.recv() => answer(&mut writer, number, result).await?,
             signal = events.recv() => match signal {
-                Ok(Signal::Event(event)) => frame::write(&mut writer, &FromOwner::Event { event }, &[]).await?,
+                Ok(Signal::Event(event)) => written(&mut writer, FromOwner::Event { event }).await?,
                 Ok(Signal::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => {
-                    frame::write(&mut writer, &FromOwner::Resync, &[]).await?;
+                    written(&mut writer, FromOwner::Resync).await?;
                 }
                 Err(broadcast::error::RecvError::Closed) => break,
             },
@@ -154,8 +180,13 @@ async fn serve(
         }
         io::Result::Ok(())
     };
-    // Something may wait for the server for ever; its guest asks the next owner again.
-    tokio::time::timeout(std::time::Duration::from_secs(5), finishing).await.unwrap_or(Ok(()))
+    timeout(FINISHING, finishing).await.unwrap_or(Ok(()))?;
+    if engine.is_locked() {
+        // It could open the profile again, where the keyring has the passphrase, and is not to.
+        let told = frame::write(&mut writer, &FromOwner::Event { event: Event::Locked }, &[]);
+        timeout(STUCK, told).await.unwrap_or(Ok(()))?;
+    }
+    Ok(())
 }
 
 async fn answer(

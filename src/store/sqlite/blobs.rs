@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -48,7 +49,11 @@ struct Written {
 impl Blobs {
     pub fn open(folder: PathBuf) -> Result<Self, StoreError> {
         let partial = folder.join("partial");
-        fs::create_dir_all(&partial)?;
+        // Whoever else may look into the folder around it: this is nobody's business but the server's.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&partial)?;
+        for folder in [&folder, &partial] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+        }
         Ok(Self { sealed: folder, partial, naming: Arc::default() })
     }
 
@@ -82,7 +87,7 @@ impl Blobs {
         // Only what can be the first chunk begins a file.
         let begins = index == 0 && length > 0;
         let mut how = OpenOptions::new();
-        how.read(true).write(true).create(begins).truncate(false);
+        how.read(true).write(true).create(begins).truncate(false).mode(0o600);
         let file = how.open(self.partial_path(owner, blob)).map_err(|error| match error.kind() {
             ErrorKind::NotFound => StoreError::Conflict,
             _ => error.into(),

@@ -426,3 +426,6 @@ impl Store for SqliteStore {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod quota_tests;

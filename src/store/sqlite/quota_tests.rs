@@ -1,0 +1,157 @@
+use super::tests::files;
+use super::*;
+use crate::store::conformance::{self, Person, submission};
+
+#[tokio::test]
+async fn a_full_mailbox_takes_no_more_until_it_has_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let open =
+        || SqliteStore::open_with(folder.path(), Quotas { mailbox: 3_000, ..Quotas::default() }).unwrap();
+    let store = open();
+    let (ayşe, burak) = (Person::new(1), Person::new(2 + 3));
+    store.register(ayşe.registration("ayşe")).await.unwrap();
+    store.register(burak.registration("burak")).await.unwrap();
+    let put = async |store: &SqliteStore, number: u8| {
+        store.submit(submission(&ayşe, &burak, number, &[number; 1_500])).await
+    };
+    put(&store, 1).await.unwrap();
+    let first = put(&store, 2).await.unwrap();
+    assert_eq!(put(&store, 3).await, Err(StoreError::MailboxFull));
+    let small = store.submit(submission(&ayşe, &burak, 4, b"x")).await;
+    assert_eq!(small, Err(StoreError::MailboxFull), "a small one does not overtake");
+    assert_eq!(put(&store, 2).await, Ok(first), "what is there already needs no room");
+    assert!(store.submit(submission(&burak, &ayşe, 5, b"x")).await.is_ok(), "others have room");
+    store.close().await.unwrap();
+    drop(store);
+
+    let store = open();
+    assert_eq!(put(&store, 3).await, Err(StoreError::MailboxFull), "also after a restart");
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    store.acknowledge(burak.device, Position { epoch, seq: 1 }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    put(&store, 3).await.unwrap();
+    assert_eq!(put(&store, 6).await, Err(StoreError::MailboxFull));
+    store.acknowledge(burak.device, Position { epoch, seq: 3 }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    for number in [7, 8] {
+        put(&store, number).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_entry_counts_in_its_mailbox_however_small_it_is() {
+    const ENTRIES: u8 = 20;
+    let folder = tempfile::tempdir().unwrap();
+    let quota = u64::from(ENTRIES) * apply::ENTRY;
+    let open =
+        || SqliteStore::open_with(folder.path(), Quotas { mailbox: quota, ..Quotas::default() }).unwrap();
+    let store = open();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let put = async |store: &SqliteStore, number: u8| {
+        let mut asked = submission(&ayşe, &burak, number, b"x");
+        asked.recipients[0].wraps.clear();
+        store.submit(asked).await.map(drop)
+    };
+    for number in 1..=ENTRIES {
+        assert_eq!(put(&store, number).await, Ok(()), "{number}");
+    }
+    assert_eq!(put(&store, 100).await, Err(StoreError::MailboxFull));
+    // What goes gives back as much as it counted.
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    store.acknowledge(burak.device, Position { epoch, seq: 3 }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    for number in 101..=103 {
+        assert_eq!(put(&store, number).await, Ok(()), "{number}");
+    }
+    assert_eq!(put(&store, 104).await, Err(StoreError::MailboxFull));
+    store.close().await.unwrap();
+    drop(store);
+
+    // A store of before entries counted.
+    let connection = schema::open_writer(&folder.path().join("server.db")).unwrap();
+    connection.execute("UPDATE account SET bytes = 40", []).unwrap();
+    connection.pragma_update(None, "user_version", 4).unwrap();
+    drop(connection);
+    let store = open();
+    assert_eq!(put(&store, 104).await, Err(StoreError::MailboxFull), "they count from now on");
+    store.acknowledge(burak.device, Position { epoch, seq: u64::MAX }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    for number in 1..=ENTRIES {
+        assert_eq!(put(&store, number + 200).await, Ok(()), "{number}");
+    }
+    assert_eq!(put(&store, 250).await, Err(StoreError::MailboxFull));
+}
+
+#[tokio::test]
+async fn a_quota_of_blobs_counts_what_is_under_way_and_is_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let open =
+        || SqliteStore::open_with(folder.path(), Quotas { blobs: 12_000, ..Quotas::default() }).unwrap();
+    let store = open();
+    let (ayşe, burak) = (Person::new(1), Person::new(5));
+    store.register(ayşe.registration("ayşe")).await.unwrap();
+    store.register(burak.registration("burak")).await.unwrap();
+    let chunk = || Bytes::from(vec![7; 1_000]);
+    let (first, second) = (BlobId::new([1; 32]), BlobId::new([2; 32]));
+    for index in 0..2 {
+        store.put_chunk(ayşe.device, first, index, chunk()).await.unwrap();
+        store.put_chunk(ayşe.device, first, index, chunk()).await.unwrap();
+    }
+    store.seal_blob(ayşe.device, first, 2).await.unwrap();
+    for index in 0..2 {
+        store.put_chunk(ayşe.device, second, index, chunk()).await.unwrap();
+    }
+    let refused = || store.put_chunk(ayşe.device, second, 2, chunk());
+    assert_eq!(refused().await, Err(StoreError::BlobQuota));
+    store.put_chunk(burak.device, second, 0, chunk()).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(refused().await, Err(StoreError::BlobQuota), "measured, it is as much as counted");
+    store.close().await.unwrap();
+    drop(store);
+
+    let store = open();
+    let refused = || store.put_chunk(ayşe.device, second, 2, chunk());
+    assert_eq!(refused().await, Err(StoreError::BlobQuota), "also after a restart");
+    // Nobody's envelope names the first one: after a day it goes.
+    let later = Millis::now().plus(std::time::Duration::from_secs(25 * 3600));
+    store.prune(later).await.unwrap();
+    assert_eq!(refused().await, Ok(()));
+}
+
+#[tokio::test]
+async fn an_account_has_a_few_blobs_under_way_and_each_counts_however_small_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |blobs| SqliteStore::open_with(folder.path(), Quotas { blobs, ..Quotas::default() }).unwrap();
+    let store = open(u64::MAX);
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let blob = |number: u8| BlobId::new([number; 32]);
+    let chunk = || Bytes::from_static(b"x");
+    let mut taken = 0u8;
+    while store.put_chunk(ayşe.device, blob(taken), 0, chunk()).await.is_ok() {
+        taken += 1;
+    }
+    assert_eq!(taken, 64);
+    let one_more = || store.put_chunk(ayşe.device, blob(99), 0, chunk());
+    assert_eq!(one_more().await, Err(StoreError::BlobQuota));
+    assert_eq!(files(folder.path(), "blobs/partial").len(), 64);
+    assert_eq!(store.put_chunk(ayşe.device, blob(0), 1, chunk()).await, Ok(()), "those go on");
+    assert_eq!(store.put_chunk(burak.device, blob(99), 0, chunk()).await, Ok(()), "others have their own");
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(one_more().await, Err(StoreError::BlobQuota), "measured, they are as many as counted");
+    store.seal_blob(ayşe.device, blob(0), 2).await.unwrap();
+    assert_eq!(one_more().await, Ok(()));
+    assert_eq!(one_more().await, Ok(()), "again");
+    assert!(store.put_chunk(ayşe.device, blob(98), 0, chunk()).await.is_err());
+    store.drop_blob(ayşe.device, blob(1)).await.unwrap();
+    assert_eq!(store.put_chunk(ayşe.device, blob(98), 0, chunk()).await, Ok(()));
+    store.close().await.unwrap();
+    drop(store);
+
+    // 65 files of a few bytes, sealed or not, take the room of 65 files.
+    for (quota, taken) in [(65 * 4_096, false), (66 * 4_096, true)] {
+        let store = open(quota);
+        let put = store.put_chunk(ayşe.device, blob(98), 1, chunk()).await;
+        assert_eq!(put.is_ok(), taken, "{put:?}");
+        store.close().await.unwrap();
+    }
+}
