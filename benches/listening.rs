@@ -26,6 +26,8 @@ const WARM: usize = 41;
 const STOPS: usize = 25;
 /// How long an idle program is watched.
 const IDLE: Duration = Duration::from_secs(60);
+/// How long after the sender's name has begun a note surely has.
+const NAMED: Duration = Duration::from_secs(3);
 /// What is louder is sound.
 const SOUND: f32 = 0.01;
 
@@ -65,7 +67,18 @@ fn main() {
     arrival(&scene, &mut listen);
     row("`listen`: arrival to first word", (0..WARM).map(|_| arrival(&scene, &mut listen)).collect());
     drop(listen);
-    row("`listen`: key to silence", stops(&scene));
+    let text = "This is a long text, and it goes on and on, sentence after sentence. ".repeat(9);
+    row(
+        "`listen`: key to silence, in a text",
+        stops(&scene, Duration::from_millis(700), || drop(scene.ayşe.send("burak", &text))),
+    );
+    let note = scene.ayşe.file("note.wav");
+    std::fs::write(&note, support::wav::rising(30)).unwrap();
+    let note = note.to_str().unwrap();
+    row(
+        "`listen`: key to silence, in a note",
+        stops(&scene, NAMED, || drop(scene.ayşe.run(["voice", "burak", "--mute", "--file", note]))),
+    );
     println!("\n{idle}");
 }
 
@@ -103,24 +116,25 @@ fn one_shot(scene: &Scene) -> f64 {
 /// From the line on standard output to the first sound at the loudspeaker.
 fn arrival(scene: &Scene, listen: &mut Running) -> f64 {
     let heard = scene.card.record_loudspeaker();
-    scene.ayşe.send("burak", "Hello, the weather is nice.");
+    // Not waited for: it may end after the first word.
+    let sending = scene.ayşe.start(["send", "burak", "--", "Hello, the weather is nice."]);
     listen.line().unwrap();
     let place = heard.so_far().len();
     let took = until_sound(&heard, place);
     until_silence(&heard);
+    sending.wait().ok();
     took
 }
 
-/// From the key to the last sound at the loudspeaker.
-fn stops(scene: &Scene) -> Vec<f64> {
+/// From the key to the last sound at the loudspeaker; the key is pressed so long after the first.
+fn stops(scene: &Scene, begun: Duration, send: impl Fn()) -> Vec<f64> {
     let mut listen = scene.screen(&["listen", "--mute"]);
     listen.wait_for("(keys:");
-    let text = "This is a long text, and it goes on and on, sentence after sentence. ".repeat(9);
     let stop = |_| {
-        scene.ayşe.send("burak", &text);
+        send();
         let heard = scene.card.record_loudspeaker();
         until_sound(&heard, 0);
-        heard.listen(Duration::from_millis(700));
+        heard.listen(begun);
         let place = heard.so_far().len();
         listen.type_keys(" ");
         until_silence(&heard);

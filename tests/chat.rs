@@ -138,6 +138,27 @@ fn names_have_their_colours_and_the_option_takes_them_away() {
 }
 
 #[test]
+fn listening_gives_the_terminal_back_however_it_ends() {
+    let server = Server::start();
+    let burak = Profile::register(&server, "burak");
+    let mut screen = Screen::start(&burak, &["--version"], &[]);
+    screen.finish();
+    let before = screen.modes();
+    for end in ["q", "\u{3}", "TERM", "HUP"] {
+        let mut screen = Screen::start(&burak, &["listen", "--mute"], &[]);
+        screen.wait_for("(keys: space silence");
+        assert_ne!(screen.modes(), before);
+        if end.len() == 1 {
+            screen.type_keys(end)
+        } else {
+            screen.signal(end)
+        }
+        assert_eq!(screen.finish(), 0, "{end:?}");
+        assert_eq!(screen.modes(), before, "{end:?}");
+    }
+}
+
+#[test]
 fn the_terminal_is_given_back_however_it_ends() {
     let server = Server::start();
     let [ayşe, _burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));

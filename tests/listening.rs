@@ -277,6 +277,24 @@ fn in_a_conversation_commands_do_what_keys_do() {
 }
 
 #[test]
+fn in_a_conversation_a_command_silences_nothing_before_it_is_given() {
+    let scene = Scene::new();
+    let mut chat = scene.screen(&["chat", "ayşe", "--mute"]);
+    chat.wait_for("connected; ayşe is");
+    chat.type_keys("/speak on\r");
+    chat.wait_for("what arrives is read aloud");
+    scene.ayşe.send("burak", &long());
+    scene.ayşe.send("burak", "And this is what comes after it.");
+    scene.wait_for_asked(1);
+    chat.wait_for("And this is what comes after it.");
+    chat.type_keys("/skip\r");
+    let after = |asked: &[Asked]| asked.last().unwrap().text.contains("what comes after it");
+    scene.wait_until("what comes after it", support::TIMEOUT, after);
+    chat.type_keys("/quit\r");
+    assert_eq!(chat.finish(), 0);
+}
+
+#[test]
 fn in_a_conversation_what_was_silenced_is_kept_and_so_is_the_pace() {
     let scene = Scene::new();
     let mut chat = scene.screen(&["chat", "ayşe", "--mute"]);

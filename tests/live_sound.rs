@@ -270,6 +270,25 @@ fn an_interrupted_speaker_takes_it_back() {
 }
 
 #[test]
+fn the_wait_for_a_server_that_does_not_answer_can_be_interrupted() {
+    let (card, server) = (Card::start(), Server::start());
+    let (ayşe, _burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let mut speaking = card.screen(&ayşe, &["voice", "burak", "--live", "--mute"]);
+    speaking.wait_for("speaking to burak");
+    let signal = |name| {
+        let sent = std::process::Command::new("kill").args(["-s", name, &server.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    signal("STOP");
+    speaking.type_keys("\r");
+    speaking.wait_for("nobody is heard in these");
+    speaking.signal("INT");
+    speaking.wait_for("tellal: not at the server yet: it waits in the outbox");
+    assert_eq!(speaking.finish(), 130);
+    signal("CONT");
+}
+
+#[test]
 fn in_a_conversation_it_is_the_same() {
     let (card, server) = (Card::start(), Server::start());
     let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
@@ -302,8 +321,14 @@ fn in_a_conversation_it_is_the_same() {
     chat.type_keys("/cancel\r");
     chat.wait_for("* taken back: what was heard was heard, and nothing is kept");
     assert!(json(following.line())["gone"].as_str().unwrap().contains("took this voice note back"));
-    chat.type_keys("/quit\r");
+    // The end is typed ahead: it is ended, and not cut off.
+    chat.type_keys("/live\r");
+    let announced = json(following.line());
+    card.speak_into_microphone(&file);
+    chat.type_keys("\r\u{4}");
     assert_eq!(chat.finish(), 0);
+    let ended = json(following.line());
+    assert_eq!((&ended["id"], &ended["cut_off"]), (&announced["id"], &false.into()));
     following.kill();
     assert!(saved(&ayşe, &announced["id"]) == saved(&burak, &announced["id"]));
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use support::card::{Card, Heard, RATE};
 use support::screen::Screen;
-use support::{Profile, Server, schema, signal, wav};
+use support::{Profile, Running, Server, schema, signal, wav};
 
 /// Surely it.
 const SURE: f32 = 0.9;
@@ -49,6 +49,11 @@ fn place(recording: &[f32], note: &[u8], number: usize) -> f32 {
     let found = signal::find(recording, &second(note, number));
     assert!(found.correlation > SURE, "second {number} is not heard: {found:?}");
     found.at as f32 / RATE as f32
+}
+
+/// Whether some quarter of a second is heard: a machine under load stutters in others.
+fn is_part_of(recording: &[f32], second: &[f32]) -> bool {
+    second.chunks_exact(second.len() / 4).any(|part| signal::find(recording, part).correlation > SURE)
 }
 
 /// Waits until so much sound has been heard.
@@ -316,4 +321,134 @@ fn in_a_conversation_keys_and_commands_do_the_same() {
     assert_eq!(chat.finish(), 0);
     let (listened, left) = known(&burak)[0];
     assert!(!listened && (17_000..28_000).contains(&left), "{left}");
+}
+
+/// Somebody's terminal with the loudspeaker and without a voice.
+fn without_voice(card: &Card, profile: &Profile, args: &[&str]) -> Screen {
+    let mut variables = card.env().to_vec();
+    variables.push(("SPEECHD_CMD", "/nonexistent".into()));
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
+    Screen::start(profile, args, &variables)
+}
+
+#[test]
+fn in_a_conversation_each_note_is_played_once_and_the_next_is_the_one_that_waits() {
+    let notes = [wav::voice(104.0, 1), wav::voice(140.0, 1), wav::voice(180.0, 1)];
+    let (card, _server, ayşe, burak) = friends(&notes);
+    let mut chat = without_voice(&card, &burak, &["chat", "ayşe", "--mute"]);
+    chat.wait_for("connected; ayşe is");
+    let heard = card.record_loudspeaker();
+    // What is asked for is not what comes next by itself, too.
+    chat.type_keys("/play 1\r/play 2\r");
+    chat.wait_for("* playing voice note 3 from ayşe");
+    wait_for_sound(&heard, 2.5);
+    heard.wait_until("they are over", signal::has_ended);
+    // A second of each.
+    heard.listen(Duration::from_secs(1));
+    let seconds: f32 =
+        signal::bursts(&heard.stop(), RATE, 0.1).iter().map(|(from, until)| until - from).sum();
+    assert!((2.5..3.8).contains(&seconds), "{seconds} s");
+    let shown = chat.lines().join("\n");
+    for number in 1..=3 {
+        assert_eq!(shown.matches(&format!("* playing voice note {number} from")).count(), 1, "{shown}");
+    }
+
+    // What arrives waits in the queue, and is the next.
+    chat.type_keys("/speak on\r");
+    chat.wait_for("what arrives is read aloud");
+    let heard = card.record_loudspeaker();
+    let (long, then, last) = (wav::rising(30), wav::siren(), wav::rising(20));
+    for note in [&long, &then, &last] {
+        let file = ayşe.file("note.wav");
+        std::fs::write(&file, note).unwrap();
+        ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+    }
+    chat.wait_for("voice note, 0:20");
+    wait_for_sound(&heard, 2.0);
+    chat.type_keys("/next\r");
+    // Keys are for each of them, also where one follows another.
+    wait_for_sound(&heard, 2.0 + 2.0 + 1.5);
+    chat.type_keys("\u{1b}[C");
+    chat.wait_for("* at 0:0");
+    wait_for_sound(&heard, 2.0 + 2.0 + 3.0);
+    chat.type_keys("/speak off\r");
+    chat.wait_for("is not read aloud any more");
+    let sound = heard.stop();
+    let (samples, rate) = signal::read(&then);
+    let siren = signal::find(&sound, &signal::at_rate(&samples, rate, RATE));
+    assert!(siren.correlation > SURE, "{siren:?}");
+    assert!(is_part_of(&sound, &second(&last, 0)), "the last one is heard");
+    // How far the last one was heard is kept though its queue has gone.
+    let (listened, left) = known(&burak)[5];
+    assert!(!listened && (5_500..15_000).contains(&left), "{left}");
+    chat.type_keys("/quit\r");
+    assert_eq!(chat.finish(), 0);
+}
+
+#[test]
+fn what_listens_has_the_keys_for_notes() {
+    let (card, _server, ayşe, burak) = friends(&[]);
+    let (note, next) = (wav::rising(30), wav::siren());
+    let first = second(&note, 0);
+    let mut listen = without_voice(&card, &burak, &["listen", "--mute"]);
+    listen.wait_for("(keys: space silence");
+    let heard = card.record_loudspeaker();
+    for wav in [&note, &next] {
+        let file = ayşe.file("note.wav");
+        std::fs::write(&file, wav).unwrap();
+        ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+    }
+    wait_for_sound(&heard, 1.0);
+    listen.type_keys("5");
+    listen.wait_for("(at 0:15 of 0:30)");
+    wait_for_sound(&heard, 3.5);
+    listen.type_keys("\u{1b}[C");
+    listen.wait_for("(at 0:2");
+    listen.type_keys("p");
+    listen.wait_for("(paused at 0:2");
+    listen.type_keys("p");
+    listen.wait_for("(going on at 0:2");
+    // Once more is from the beginning.
+    let before = heard.so_far().len();
+    listen.type_keys("r");
+    heard.wait_until("it begins anew", |samples| {
+        samples.len() > before + RATE as usize && is_part_of(&samples[before..], &first)
+    });
+    let after = heard.so_far().len();
+    listen.type_keys("n");
+    heard.wait_until("the next one is over", |samples| {
+        samples.len() > after + RATE as usize && signal::has_ended(samples)
+    });
+    listen.type_keys("q");
+    assert_eq!(listen.finish(), 0);
+    let sound = heard.stop();
+    assert!(is_part_of(&sound[..before], &second(&note, 15)), "the middle is heard");
+    let (samples, rate) = signal::read(&next);
+    let found = signal::find(&sound[after..], &signal::at_rate(&samples, rate, RATE));
+    assert!(found.correlation > SURE, "{found:?}");
+    assert_eq!(known(&burak)[1], (true, 0));
+}
+
+#[test]
+fn what_listens_keeps_how_far_a_note_was_heard_whatever_ends_it() {
+    let note = wav::rising(30);
+    let (card, _server, ayşe, burak) = friends(&[]);
+    let file = ayşe.file("note.wav");
+    std::fs::write(&file, &note).unwrap();
+    for (number, (signal, args)) in
+        [("INT", ["receive", "--play", "--mute"]), ("TERM", ["listen", "--mute", "--json"])]
+            .into_iter()
+            .enumerate()
+    {
+        ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+        let heard = card.record_loudspeaker();
+        let mut command = card.command(&burak, args);
+        let listening = Running::start(command.env("SPEECHD_CMD", "/nonexistent"));
+        wait_for_sound(&heard, 2.0);
+        listening.signal(signal);
+        assert_eq!(listening.wait().code(), if signal == "INT" { 130 } else { 0 });
+        let (listened, left) = known(&burak)[number];
+        assert!(!listened && (1_000..15_000).contains(&left), "{signal}: {left}");
+    }
 }

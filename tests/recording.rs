@@ -12,10 +12,12 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use support::card::{Card, RATE};
+use support::screen::Screen;
 use support::swap::swap;
 use support::{Profile, Running, Server, signal, wav};
 
@@ -357,6 +359,87 @@ fn in_a_conversation_it_is_the_same() {
     chat.type_keys("/quit\r");
     assert_eq!(chat.finish(), 0);
     assert!(signal::find(&scene.arrived(), &samples(&spoken)).correlation > SURE);
+}
+
+#[test]
+fn what_was_recorded_is_not_lost_where_a_conversation_ends_before_it_is_ready() {
+    let scene = Scene::new();
+    let spoken = wav::siren();
+    let kept = || {
+        let folder = std::fs::read_dir(scene.ayşe.home()).unwrap().map(|entry| entry.unwrap().file_name());
+        folder.filter(|name| name.to_str().unwrap().starts_with("unsent-")).count()
+    };
+    let is_it = |note: Vec<f32>| assert!(signal::find(&note, &samples(&spoken)).correlation > SURE);
+    let chat = |typed: &str| {
+        let mut chat = scene.card.screen(&scene.ayşe, &["chat", "burak", "--mute"]);
+        chat.wait_for("connected; burak is");
+        chat.type_keys(typed);
+        chat.wait_for("* recording for burak");
+        chat
+    };
+    // What was begun and given up at once is not taken for what was begun after it.
+    let mut ending = chat("/voice\r/cancel\r/voice\r");
+    scene.speak(&spoken);
+    assert_eq!(ending.lines().join("\n").matches("* recording for burak").count(), 1);
+    // The end is typed ahead.
+    ending.type_keys("\r\u{4}");
+    assert_eq!(ending.finish(), 0);
+    is_it(scene.arrived());
+
+    // Without a terminal stdin ends behind it.
+    let mut command = scene.card.command(&scene.ayşe, ["chat", "burak", "--mute"]);
+    let (mut piped, stderr) = Running::start_with_stderr(command.stdin(std::process::Stdio::piped()));
+    let mut stdin = piped.stdin().unwrap();
+    stdin.write_all(b"/voice\n").unwrap();
+    while !stderr.recv_timeout(support::TIMEOUT).unwrap().contains("recording for burak") {}
+    scene.speak(&spoken);
+    stdin.write_all(b"\n").unwrap();
+    drop(stdin);
+    piped.wait().ok();
+    is_it(scene.arrived());
+
+    // Nobody can be asked whether one in which nobody is heard is to be sent.
+    assert_eq!(kept(), 0);
+    let mut ending = chat("/voice\r");
+    ending.wait_for("recorded, silence");
+    ending.type_keys("\r/quit\r");
+    assert_eq!(ending.finish(), 0);
+    let shown = ending.lines().join("\n");
+    assert!(shown.contains("* nobody is heard in the note for burak, and it is not sent"), "{shown}");
+    assert_eq!(kept(), 1);
+    // Nor while another is being recorded.
+    let mut again = chat("/voice\r");
+    again.wait_for("recorded, silence");
+    again.type_keys("\r/voice\r");
+    again.wait_for("* nobody is heard in");
+    again.type_keys("/cancel\r/quit\r");
+    assert_eq!(again.finish(), 0);
+    assert!(scene.burak.receive().is_empty());
+    // What is not ended when the conversation is, is not sent, and that is said.
+    let mut left = chat("/voice\r");
+    scene.speak(&spoken);
+    left.type_keys("/quit\r");
+    assert_eq!(left.finish(), 0);
+    assert!(left.lines().join("\n").contains("* not sent: what was recorded is forgotten"));
+    assert!(scene.burak.receive().is_empty());
+}
+
+#[test]
+fn a_recording_is_given_up_by_every_signal_and_the_terminal_given_back() {
+    let scene = Scene::new();
+    let mut screen = Screen::start(&scene.ayşe, &["--version"], &[]);
+    screen.finish();
+    let before = screen.modes();
+    for (signal, code) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+        let mut taking = scene.card.screen(&scene.ayşe, &["voice", "burak", "--mute"]);
+        taking.wait_for("Enter sends, space pauses");
+        assert_ne!(taking.modes(), before);
+        taking.signal(signal);
+        assert_eq!(taking.finish(), code, "{signal}");
+        taking.wait_for("tellal: cancelled: nothing was sent");
+        assert_eq!(taking.modes(), before, "{signal}");
+    }
+    assert!(scene.burak.receive().is_empty());
 }
 
 #[test]

@@ -361,6 +361,7 @@ fn devices_that_go_away_are_said_once_and_nothing_hangs() {
     let (gone, stopped) = (said.first().unwrap(), said.last().unwrap());
     assert!(said.len() == 2 && gone.contains("the microphone is gone"), "{said:?}");
     assert!(stopped.contains("the microphone stopped") && stopped.contains("nothing was sent"), "{said:?}");
+    assert!(stopped.contains("the recording is kept in ") && stopped.contains("unsent-"), "{said:?}");
     assert!(burak.receive().is_empty());
     let finished = playing.wait();
     assert_eq!(finished.code(), 1, "{finished:?}");

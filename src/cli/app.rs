@@ -19,6 +19,7 @@ use crate::client::settings::Quiet;
 use crate::client::{Client, Options, Role, Settings};
 use crate::crypto::Passphrase;
 use crate::model::{Color, Nickname};
+use crate::terminal::floor::Floor;
 use crate::terminal::{Cues, Lines, Palette, When};
 
 /// How often somebody may mistype the passphrase.
@@ -154,6 +155,15 @@ impl App {
         speaker.idle().await;
         if let Some(trouble) = speaker.take_trouble() {
             self.out.note(&format!("tellal: {trouble}"));
+        }
+    }
+
+    /// Waits until nobody is recording for this profile, which is said once: nothing is heard over a recording.
+    pub async fn floor(&self) {
+        let floor = Floor::of(&self.home);
+        if !floor.is_free() {
+            self.out.note("tellal: a voice note is being recorded: this waits until that is over");
+            floor.free().await;
         }
     }
 

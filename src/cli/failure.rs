@@ -33,14 +33,30 @@ impl From<AudioError> for Failure {
     }
 }
 
-/// Ctrl-C, where a verb heeds it itself. What there is to say about it has been said.
+/// A signal asked for the end, or a key that does the same. What there is to say about it has been said.
 #[cfg(feature = "client")]
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("interrupted")]
-pub struct Interrupted;
+pub struct Interrupted {
+    /// The exit code.
+    pub code: u8,
+}
 
-/// What a shell expects of a program that SIGINT ended: 128 and the signal's number.
-pub const INTERRUPTED: u8 = 130;
+#[cfg(feature = "client")]
+impl Interrupted {
+    /// By the signal of this number; a shell expects 128 more of a program that a signal ended.
+    pub fn by(signal: i32) -> Self {
+        Self { code: u8::try_from(128 + signal).unwrap_or(u8::MAX) }
+    }
+}
+
+#[cfg(feature = "client")]
+impl Default for Interrupted {
+    /// As by Ctrl-C.
+    fn default() -> Self {
+        Self { code: 130 }
+    }
+}
 
 /// Tells of an error. A reader of stdout who has gone is none: programs downstream end when they have enough.
 pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
@@ -48,8 +64,8 @@ pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     #[cfg(feature = "client")]
-    if error.is::<Interrupted>() {
-        return ExitCode::from(INTERRUPTED);
+    if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+        return ExitCode::from(interrupted.code);
     }
     let message = format!("{error:#}");
     #[cfg(feature = "client")]

@@ -1,9 +1,9 @@
 //! What is heard while a command runs, and the keys that rule it: shared by `receive`, `listen` and `speak`.
 
 use std::io::{Write, stderr};
-use std::time::Duration;
 
 use anyhow::Result;
+use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::app::App;
@@ -21,8 +21,6 @@ const HABITS: u32 = 50;
 /// What the keys do; `{more}` only where long texts are cut.
 const HELP: &str = "(keys: space silence, n next, r again,{more} - slower, + faster, u what was not heard, v reply by voice, q end; \
                     in a note: p pause, arrows 5 s back and ahead)";
-/// How long keeping how far a note was heard may take at the end.
-const KEEPING: Duration = Duration::from_secs(2);
 
 /// Hears out what was asked for, and heeds the keys.
 pub struct Hearing {
@@ -33,6 +31,8 @@ pub struct Hearing {
     asked: bool,
     /// What is done once it is known that something can't be heard.
     told: TaskTracker,
+    /// Held while somebody replies.
+    replying: Mutex<()>,
 }
 
 impl Hearing {
@@ -48,13 +48,20 @@ impl Hearing {
             }
             aloud
         });
-        Self { aloud, play, speak, asked: true, told: TaskTracker::new() }
+        Self { aloud, play, speak, asked: true, told: TaskTracker::new(), replying: Mutex::default() }
     }
 
     /// With texts read aloud. What goes wrong is not said: it is the outcome.
     pub fn quiet(app: &App, client: &Client) -> Self {
         let aloud = Aloud::new(client.clone(), &app.home, Speaker::new(), true, |_| {});
-        Self { aloud: Some(aloud), play: false, speak: true, asked: true, told: TaskTracker::new() }
+        Self {
+            aloud: Some(aloud),
+            play: false,
+            speak: true,
+            asked: true,
+            told: TaskTracker::new(),
+            replying: Mutex::default(),
+        }
     }
 
     /// From now on what is shown has just arrived, which in quiet hours is not heard; in these, if they are given.
@@ -117,6 +124,17 @@ impl Hearing {
         }
     }
 
+    /// Hears the rest of a note that has ended, if it came after it had seemed to be over.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn ended(&self, message: &Message) -> Result<()> {
+        match &self.aloud {
+            Some(aloud) => Ok(aloud.ended(message).await?),
+            None => Ok(()),
+        }
+    }
+
     /// Waits until everything has been heard.
     pub async fn idle(&self) {
         if let Some(aloud) = &self.aloud {
@@ -124,6 +142,12 @@ impl Hearing {
         }
         self.told.close();
         self.told.wait().await;
+        self.replied().await;
+    }
+
+    /// Waits until nobody replies: what is said after the last text has been read is not lost.
+    pub async fn replied(&self) {
+        drop(self.replying.lock().await);
     }
 
     /// Does what the keys say, until one says to end.
@@ -145,7 +169,7 @@ impl Hearing {
                 other => other,
             };
             match key {
-                Press::Char('q') | Press::End => return self.end(aloud).await,
+                Press::Char('q') | Press::End => return,
                 Press::Char('n') => aloud.skip(),
                 Press::Char('r') if aloud.repeat() => {}
                 Press::Char('r') => app.out.note("(nothing has been heard yet)"),
@@ -159,7 +183,10 @@ impl Hearing {
                 },
                 Press::Char('h' | '?') => app.out.note(&help),
                 Press::Char('v') => match aloud.last_from() {
-                    Some(to) => reply::record(app, client, cues, &mut keys, &to).await,
+                    Some(to) => {
+                        let _replying = self.replying.lock().await;
+                        reply::record(app, client, cues, &mut keys, &to).await;
+                    }
                     None => app.out.note("(nobody has been heard yet, so there is nobody to reply to)"),
                 },
                 key => match (aloud.playing(), control(key)) {
@@ -170,13 +197,6 @@ impl Hearing {
                 },
             }
         }
-    }
-
-    /// Falls silent, and waits until it is kept how far the last note was heard.
-    async fn end(&self, aloud: &Aloud) {
-        aloud.stop();
-        // Whatever keeps the profile from being written is not waited for any longer.
-        let _ = tokio::time::timeout(KEEPING, aloud.idle()).await;
     }
 }
 

@@ -1,7 +1,5 @@
 //! `tellal voice --live`: a voice note that is heard while it is spoken.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use tokio::sync::oneshot;
 
@@ -10,8 +8,9 @@ use super::deliver;
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
 use super::record::pressed;
+use super::stop::Stop;
 use crate::audio::{AudioError, recorder};
-use crate::client::{Client, Ending, Events, LiveNote, Message};
+use crate::client::{Client, Ending, Events, Message};
 use crate::model::Nickname;
 use crate::terminal::dictation::{Dictation, Options};
 use crate::terminal::floor::Floor;
@@ -32,11 +31,15 @@ pub async fn run(to: &Nickname, recorder: recorder::Options, app: &App) -> Resul
     let mut events = client.events();
     unsent::check(&client, to).await?;
     let options = Options { recorder, trim: false, review: false, even_silent: true };
-    let sent = record(app, &client, &mut events, to, options).await;
-    if sent.as_ref().is_err_and(|error| error.is::<Interrupted>()) {
+    // Heeded from here on, that is before anybody is told that it is.
+    let stop = Stop::heed();
+    let sent = record(app, &client, &mut events, to, options, &stop).await;
+    if let Some(interrupted) =
+        sent.as_ref().err().and_then(|error| error.downcast_ref::<Interrupted>().copied())
+    {
         // What was taken back is told to those who listen.
         deliver::close(client, events).await;
-        return Err(Interrupted.into());
+        return Err(interrupted.into());
     }
     let put =
         |message: &Message| app.out.put(&SentVoice { message, converted: None }, || message.id.to_string());
@@ -51,18 +54,13 @@ async fn record(
     events: &mut Events,
     to: &Nickname,
     options: Options,
+    stop: &Stop,
 ) -> Result<Message> {
     // Nothing is heard meanwhile, on this terminal or another.
     let _taken = Floor::of(&app.home).take();
     let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
     let blocks = taking.sound().blocks(BLOCK);
     let note = client.begin_live(to).await?;
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
-    // Heeded from here on, that is before anybody is told that it is.
-    if tokio::time::timeout(Duration::ZERO, &mut interrupted).await.is_ok() {
-        return withdraw(app, note).await;
-    }
     let mut keys = Keys::watch();
     let how =
         if keys.is_some() { "Enter ends it, Esc or Ctrl-C takes it back" } else { "Ctrl-C takes it back" };
@@ -71,20 +69,20 @@ async fn record(
     let (ending, ends) = oneshot::channel();
     let speaking = speak(note, blocks, ends);
     tokio::pin!(speaking);
-    let done = tokio::select! {
+    let done: Result<(), Interrupted> = tokio::select! {
         // The core has ended it.
         failed = &mut speaking => return Ok(failed?),
         done = watch(app, &mut taking, &mut keys) => done,
-        _ = &mut interrupted => false,
+        interrupted = stop.asked() => Err(interrupted),
     };
     drop(keys);
-    if !done {
+    if let Err(interrupted) = done {
         // Whether it was told is all the same: then it is cut off by being dropped.
         let _ = ending.send(Ending::Withdrawn);
         drop(taking);
         speaking.await?;
         app.out.note("tellal: taken back: what was heard was heard, and nothing is kept");
-        return Err(Interrupted.into());
+        return Err(interrupted.into());
     }
     let (finished, message) = tokio::join!(
         async {
@@ -108,19 +106,28 @@ async fn record(
         }
         None => app.out.note(&format!("spoken {spoken}")),
     }
-    deliver::accepted(client, events, &message).await
+    tokio::select! {
+        accepted = deliver::accepted(client, events, &message) => accepted,
+        interrupted = stop.asked() => {
+            app.out.note("tellal: not at the server yet: it waits in the outbox, and leaves when a command next reaches it");
+            Err(interrupted.into())
+        }
+    }
 }
 
-/// Shows how it goes until it ends; `false`: it is to be taken back.
-async fn watch(app: &App, taking: &mut Dictation, keys: &mut Option<Keys>) -> bool {
+/// Shows how it goes until it ends.
+///
+/// # Errors
+/// When it is to be taken back.
+async fn watch(app: &App, taking: &mut Dictation, keys: &mut Option<Keys>) -> Result<(), Interrupted> {
     let drawn = Line::draw(!app.out.lines.plain);
     let mut ticks = tokio::time::interval(progress::DRAW);
     loop {
         tokio::select! {
-            () = taking.ended() => return true,
+            () = taking.ended() => return Ok(()),
             key = pressed(keys) => match key {
-                Press::Enter | Press::End => return true,
-                Press::Escape => return false,
+                Press::Enter | Press::End => return Ok(()),
+                Press::Escape => return Err(Interrupted::default()),
                 Press::Char(' ') => {
                     app.out.note("tellal: what is heard while you speak can't be paused: Enter ends it");
                 }
@@ -132,11 +139,4 @@ async fn watch(app: &App, taking: &mut Dictation, keys: &mut Option<Keys>) -> bo
             }
         }
     }
-}
-
-/// It was interrupted before anything was said.
-async fn withdraw(app: &App, note: LiveNote) -> Result<Message> {
-    note.withdraw().await?;
-    app.out.note("tellal: taken back: nothing was sent");
-    Err(Interrupted.into())
 }

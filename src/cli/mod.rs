@@ -12,6 +12,7 @@
 //! - [`record`]: recording a voice note, with time and level
 //! - [`reply`]: recording one while listening
 //! - [`passphrase`]: where a passphrase comes from
+//! - [`stop`]: the signals that ask for the end
 //! - [`mod@file`]: new files that never overwrite
 //! - the verbs: `register`, `users`, `verify`, `audit`, `block`, `chat`, `send`, `voice`, `receive`, `listen`, `history`,
 //!   `play`, `speak`, `voice-of`, `sounds`, `devices`, `device`, `rekey`, `lock`, `bench`, `doctor`, `server`
@@ -74,6 +75,8 @@ pub mod server;
 pub mod sounds;
 #[cfg(feature = "client")]
 pub mod speak;
+#[cfg(feature = "client")]
+pub mod stop;
 #[cfg(feature = "client")]
 pub mod users;
 #[cfg(feature = "client")]
@@ -216,9 +219,11 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         ClientVerb::Listen(args) => args.unread.is_none(),
         _ => false,
     };
-    let interrupted = if follows { 0 } else { failure::INTERRUPTED };
     // These have something to finish or to say.
     let heeds = matches!(&verb, ClientVerb::Voice(_) | ClientVerb::Play(_));
+    // So has a conversation, unless it is interrupted.
+    let chats = matches!(&verb, ClientVerb::Chat(_));
+    let asked = async { if chats { stop::interrupted().await } else { stop::asked().await } };
     let work = async {
         let app = app::App::new(globals)?;
         match verb {
@@ -246,11 +251,14 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::VoiceOf(args) => voice_of::run(args, app).await,
         }
     };
-    tokio::select! {
+    let code = tokio::select! {
         result = work => match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failure::report(&error, json),
         },
-        Ok(()) = tokio::signal::ctrl_c(), if !heeds => ExitCode::from(interrupted),
-    }
+        interrupted = asked, if !heeds => ExitCode::from(if follows { 0 } else { interrupted.code }),
+    };
+    // What was being heard has fallen silent by now.
+    crate::terminal::aloud::all_kept().await;
+    code
 }

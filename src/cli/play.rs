@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio_util::sync::CancellationToken;
 
 use super::app::App;
 use super::failure::{Failure, Interrupted};
 use super::file;
 use super::output::{Played, Saved};
+use super::stop::Stop;
 use crate::audio::{AudioError, Playback, Speaker, Start};
 use crate::client::{Body, Client, Message, MessageRef};
+use crate::terminal::floor::Floor;
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::listening::{self, Control, Standing, left_off, read_speed, read_time};
 use crate::terminal::live::listen;
@@ -61,7 +62,7 @@ enum End {
     /// It was stopped.
     Stopped,
     /// So was the program.
-    Interrupted,
+    Interrupted(Interrupted),
 }
 
 /// Plays the note, or saves it as it arrived.
@@ -70,13 +71,7 @@ enum End {
 /// When there is no such note, no loudspeaker, or the file exists or can't be written.
 pub async fn run(args: Args, app: App) -> Result<()> {
     let which: MessageRef = args.which.parse()?;
-    let stop = CancellationToken::new();
-    let interrupted = stop.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupted.cancel();
-        }
-    });
+    let stop = Stop::heed();
     let fetching = async {
         let client = app.open().await?;
         let (message, wav) = client.audio(which).await?;
@@ -84,7 +79,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     };
     let (client, message, wav) = tokio::select! {
         fetched = fetching => fetched?,
-        () = stop.cancelled() => return Err(Interrupted.into()),
+        interrupted = stop.asked() => return Err(interrupted.into()),
     };
     match &args.save {
         Some(path) => {
@@ -115,7 +110,7 @@ struct Player<'a> {
     client: &'a Client,
     speaker: Speaker,
     speed: f32,
-    stop: CancellationToken,
+    stop: Stop,
 }
 
 impl Player<'_> {
@@ -134,7 +129,7 @@ impl Player<'_> {
                     }
                     next
                 }
-                End::Interrupted => return Err(Interrupted.into()),
+                End::Interrupted(interrupted) => return Err(interrupted.into()),
                 End::Heard | End::Stopped => None,
             };
             let Some(next) = next else { return Ok(()) };
@@ -155,12 +150,16 @@ impl Player<'_> {
             _ => (0, [].as_slice(), false),
         };
         let from = from.unwrap_or(Duration::from_millis(left));
+        tokio::select! {
+            () = self.app.floor() => {}
+            interrupted = self.stop.asked() => return Ok(End::Interrupted(interrupted)),
+        }
         let start = Start { from, speed: self.speed };
         let (playback, length) = if live {
             // What has come of it, and then what comes.
             let sound = tokio::select! {
                 sound = listen(self.client, MessageRef::Number(message.number)) => sound?,
-                () = self.stop.cancelled() => return Ok(End::Interrupted),
+                interrupted = self.stop.asked() => return Ok(End::Interrupted(interrupted)),
             };
             (self.speaker.play_sound(sound, start), "live".to_owned())
         } else {
@@ -181,17 +180,19 @@ impl Player<'_> {
         let mut screen = Screen::new(self.app, &playback, peaks);
         let end = tokio::select! {
             done = screen.show(keys) => done,
-            () = self.stop.cancelled() => Ok(End::Interrupted),
+            interrupted = self.stop.asked() => Ok(End::Interrupted(interrupted)),
         };
         drop(screen);
         self.speed = playback.speed();
         playback.stop();
         let position = playback.position();
         let heard = matches!(end, Ok(End::Heard));
-        let left = left_off(position, heard).unwrap_or_default();
+        // Of one that is still coming there may be more later.
+        let left = left_off(position);
         self.client.mark_heard(message.number, left, heard).await?;
+        let left = if heard { Duration::ZERO } else { left };
         let end = end.map_err(Failure::from)?;
-        if self.app.out.json && end != End::Interrupted {
+        if self.app.out.json && !matches!(end, End::Interrupted(_)) {
             let position_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
             let played = Played { kind: "played", id: message.id, complete: heard, position_ms };
             self.app.out.put(&played, String::new)?;
@@ -214,11 +215,15 @@ struct Screen<'a> {
     line: Line,
     /// A time that is being typed.
     typed: Option<String>,
+    floor: Floor,
+    /// It is paused because somebody is recording.
+    waits: bool,
 }
 
 impl<'a> Screen<'a> {
     fn new(app: &'a App, playback: &'a Playback, peaks: &'a [u8]) -> Self {
-        Self { app, playback, peaks, line: Line::draw(!app.out.lines.plain), typed: None }
+        let (line, floor) = (Line::draw(!app.out.lines.plain), Floor::of(&app.home));
+        Self { app, playback, peaks, line, typed: None, floor, waits: false }
     }
 
     /// Draws, and heeds the keys, until the end. Without a terminal nothing is drawn.
@@ -232,8 +237,23 @@ impl<'a> Screen<'a> {
                 key = pressed(keys) => if let Some(end) = self.obey(key) {
                     return Ok(end);
                 },
-                _ = ticks.tick() => self.draw(),
+                _ = ticks.tick() => {
+                    self.give_way();
+                    self.draw();
+                }
             }
+        }
+    }
+
+    /// Nothing is heard over a recording, on whichever terminal that is.
+    fn give_way(&mut self) {
+        let free = self.floor.is_free();
+        if !free && !self.playback.is_paused() {
+            self.playback.pause();
+            self.waits = true;
+            self.app.out.note("tellal: a voice note is being recorded: this waits until that is over");
+        } else if free && std::mem::take(&mut self.waits) {
+            self.playback.resume();
         }
     }
 

@@ -13,7 +13,7 @@ use super::output::LiveEnded;
 use crate::client::settings::Quiet;
 use crate::client::{Client, ClientError, Event, Events, Message, Role};
 use crate::model::Nickname;
-use crate::terminal::{Cues, cues};
+use crate::terminal::{Cues, aloud, cues};
 
 /// How long to let be after the server could not be asked, if nothing happens.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -95,6 +95,7 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
         () = hearing.keys(&app, &client, &cues) => Ok(()),
     };
     drop(hearing);
+    aloud::all_kept().await;
     let speaker = cues.speaker();
     let heard = async { if asked { app.heard(speaker).await } else { speaker.idle().await } };
     tokio::join!(deliver::close(client, events), heard);
@@ -163,6 +164,7 @@ impl Reader<'_> {
                     let ended = LiveEnded::of(&message);
                     self.app.out.put(&ended, || self.app.out.lines.ended(&message))?;
                     self.app.out.flush()?;
+                    self.hearing.ended(&message).await?;
                 }
                 Event::Presence { .. } => self.cues.play_event(&event),
                 Event::Disconnected { reason, .. } if !lost => {

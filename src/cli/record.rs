@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::app::App;
 use super::failure::{Failure, Interrupted};
+use super::stop;
 use crate::audio::{AudioError, Note, Speaker};
 use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::Floor;
@@ -14,6 +15,7 @@ use crate::terminal::keys::{Keys, Press};
 use crate::terminal::line;
 use crate::terminal::listening::time;
 use crate::terminal::progress::{self, Line};
+use crate::terminal::unsent;
 
 /// Without anything that is drawn: when the level is first said, and how often after that.
 const FIRST: Duration = Duration::from_secs(2);
@@ -33,7 +35,7 @@ enum End {
     /// It is to be sent.
     Send,
     /// It is not.
-    Cancel,
+    Cancel(Interrupted),
 }
 
 /// Records, and says so.
@@ -47,11 +49,11 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note
     let taken = Floor::of(&app.home).take();
     let limit = options.recorder.limit;
     let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
+    let stop = stop::asked();
+    tokio::pin!(stop);
     // Heeded from here on, that is before anybody is told that it is.
-    if tokio::time::timeout(Duration::ZERO, &mut interrupted).await.is_ok() {
-        return Err(Interrupted.into());
+    if let Ok(interrupted) = tokio::time::timeout(Duration::ZERO, &mut stop).await {
+        return Err(interrupted.into());
     }
     let mut keys = Keys::watch();
     let seconds = if timed { format!(" {} s", limit.as_secs_f64()) } else { String::new() };
@@ -72,21 +74,23 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note
     };
     let end = tokio::select! {
         end = booth.run(&mut taking, &mut keys) => end,
-        _ = &mut interrupted => End::Cancel,
+        interrupted = &mut stop => End::Cancel(interrupted),
     };
     let over = booth.over;
     drop(booth);
-    if end == End::Cancel {
+    if let End::Cancel(interrupted) = end {
         drop(taking);
         app.out.note("tellal: cancelled: nothing was sent");
-        return Err(Interrupted.into());
+        return Err(interrupted.into());
     }
     let elapsed = taking.elapsed();
     let cut_off = timed && over && elapsed < limit;
     let Recorded { note, words, silent } = taking.finish().await.map_err(Failure::from)?;
     drop(taken);
     if cut_off {
-        let cause = format!("after {}; nothing was sent", time(elapsed));
+        // Whoever said for how long is not there to be asked, but what was said can't be said again.
+        let kept = unsent::kept(&app.home, &note.wav);
+        let cause = format!("after {}; nothing was sent; {kept}", time(elapsed));
         return Err(Failure::from(AudioError::InputLost { cause }).into());
     }
     app.out.note(&format!("recorded {}", line::duration(note.duration_ms)));
@@ -94,9 +98,9 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note
     if silent {
         tokio::select! {
             kept = keep_silence(app, &mut keys) => kept?,
-            _ = &mut interrupted => {
+            interrupted = &mut stop => {
                 app.out.note("tellal: cancelled: nothing was sent");
-                return Err(Interrupted.into());
+                return Err(interrupted.into());
             }
         }
     }
@@ -116,7 +120,7 @@ async fn keep_silence(app: &App, keys: &mut Option<Keys>) -> Result<()> {
             Press::Enter | Press::End => return Ok(()),
             Press::Escape => {
                 app.out.note("tellal: cancelled: nothing was sent");
-                return Err(Interrupted.into());
+                return Err(Interrupted::default().into());
             }
             _ => {}
         }
@@ -184,7 +188,7 @@ impl Booth<'_> {
     fn obey(&mut self, key: Press, taking: &mut Dictation) -> Option<End> {
         let words = match key {
             Press::Enter | Press::End if !taking.wants_review() => return Some(End::Send),
-            Press::Escape => return Some(End::Cancel),
+            Press::Escape => return Some(End::Cancel(Interrupted::default())),
             Press::Char(' ') if self.over => "it has ended: Enter sends it, l listens".to_owned(),
             Press::Char(' ') => taking.toggle(),
             Press::Char('l' | 'L') | Press::Enter | Press::End => {

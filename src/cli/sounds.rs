@@ -77,6 +77,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         if args.play.is_some()
             && let Some(sound) = cues.of(person.as_ref()).get(*cue)
         {
+            app.floor().await;
             cues.speaker().cue(sound);
             cues.speaker().idle().await;
             if let Some(trouble) = cues.speaker().take_trouble() {

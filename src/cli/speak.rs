@@ -50,7 +50,11 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     let turn = hearing.hear(&message);
     let heard = async {
         match turn {
-            Some(turn) => turn.done().await,
+            Some(turn) => {
+                let outcome = turn.done().await;
+                hearing.replied().await;
+                outcome
+            }
             None => Outcome::Stopped,
         }
     };

@@ -95,8 +95,12 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     let text = || if decided { safety::decided(&safety) } else { safety::shown(&safety, qr, &then) };
     app.out.put(&Verified::from(safety.clone()), text)?;
     app.out.flush()?;
-    let spoken =
-        if args.speak { speak(safety.new_number.as_deref().unwrap_or(&safety.number)).await } else { Ok(()) };
+    let spoken = if args.speak {
+        app.floor().await;
+        speak(safety.new_number.as_deref().unwrap_or(&safety.number)).await
+    } else {
+        Ok(())
+    };
     // What was held leaves now.
     deliver::close(client, events).await;
     spoken

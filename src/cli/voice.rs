@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use super::app::{App, nickname, usage};
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
-use super::{deliver, live, record};
+use super::{deliver, live, record, stop};
 use crate::audio::recorder::{self, LIMIT};
 use crate::audio::{Limits, Note, WavError, wav};
 use crate::client::{Client, ClientError, Message, VoiceNote};
@@ -85,7 +85,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
             let sent = send(&app, client, &to, note, converted, Some(told));
             tokio::select! {
                 sent = sent => sent,
-                Ok(()) = tokio::signal::ctrl_c() => Err(Interrupted.into()),
+                interrupted = stop::asked() => Err(interrupted.into()),
             }
         }
         None => {
@@ -98,7 +98,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
             let wav = note.wav.clone();
             let sent = tokio::select! {
                 sent = send(&app, client, &to, note, None, None) => sent,
-                Ok(()) = tokio::signal::ctrl_c() => Err(Interrupted.into()),
+                interrupted = stop::asked() => Err(interrupted.into()),
             };
             sent.map_err(|error| kept(&app, error, &wav))
         }

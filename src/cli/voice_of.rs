@@ -62,6 +62,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     app.out.flush()?;
     client.close().await;
     if !app.mute {
+        app.floor().await;
         let person = Some(name.as_str().to_owned());
         let utterance = Utterance { person, named: true, manner, ..Utterance::default() };
         if let Outcome::Unavailable(why) = Speech::new(|_| {}).say(utterance).done().await {

@@ -131,13 +131,14 @@ pub enum Command {
     /// Forget all keys and end. Only for a profile with a passphrase. Reply: [`Reply::Done`].
     Lock,
     /// Note how far a message was heard. A voice note that was heard to its end stays listened, and nothing that was
-    /// is to be heard any more. Reply: [`Reply::Done`].
+    /// is to be heard any more. One that was heard as far as it has come, and of which more may come, is to be heard
+    /// once more has. Reply: [`Reply::Done`].
     MarkHeard {
         /// Its number.
         number: u64,
-        /// Where listening was left off; 0 at the end, and for texts.
+        /// Where listening was left off; 0 for texts. At the end of all that there will be it is not kept.
         position_ms: u64,
-        /// Whether it was heard to its end.
+        /// Whether it was heard to its end, or as far as it has come.
         listened: bool,
     },
     /// Note that messages are to be heard by themselves, 1000 at most, or need not be any more. Until they have been

@@ -384,7 +384,7 @@ impl Client {
     }
 
     /// Notes how far a message was heard, by its number: where listening to a note was left off, and whether it was
-    /// heard to its end.
+    /// heard to its end, or as far as it has come.
     ///
     /// # Errors
     /// When the profile can't be written.

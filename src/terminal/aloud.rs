@@ -6,12 +6,12 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::audio::{Playback, SPEEDS, Speaker};
 use crate::client::settings::{Quiet, Settings};
@@ -24,6 +24,8 @@ mod reader;
 
 use reader::Reader;
 
+/// How long keeping what was heard may take at the end.
+const KEEPING: Duration = Duration::from_secs(2);
 /// How often the floor is looked at while something is heard, or is to be.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long somebody who goes on is not named again.
@@ -43,7 +45,6 @@ struct Inner {
     shared: Arc<Shared>,
     client: Client,
     home: PathBuf,
-    task: AbortHandle,
 }
 
 /// What became of a turn in the queue.
@@ -99,7 +100,19 @@ struct Job {
     what: What,
     /// Whether the sender is named, even if they go on.
     named: bool,
+    /// Whether a note begins anew, wherever listening to it was left off.
+    anew: bool,
     done: Option<oneshot::Sender<Outcome>>,
+}
+
+/// The tasks of all queues: each ends by itself after its queue.
+static READERS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
+
+/// Waits until of all queues that are gone it is kept what was heard of them, and how far.
+pub async fn all_kept() {
+    READERS.close();
+    // Whatever keeps the profile from being written is not waited for any longer.
+    let _ = tokio::time::timeout(KEEPING, READERS.wait()).await;
 }
 
 /// How fast a queue is, for the one that takes its place.
@@ -138,6 +151,8 @@ struct State {
     last: Option<What>,
     /// The note that is played now, or was last.
     last_note: Option<u64>,
+    /// Notes that were heard while they were spoken, as far as they had come.
+    so_far: HashSet<u64>,
     /// What is heard now is passed over.
     skipped: bool,
     /// Of the text that was cut last.
@@ -153,6 +168,8 @@ struct State {
     /// Whether it is drawn how far a note is.
     draw: bool,
     quiet: Option<Quiet>,
+    /// Nobody is there any more who could want anything to be heard.
+    over: bool,
 }
 
 impl Shared {
@@ -218,8 +235,8 @@ impl Aloud {
             speech,
         });
         let reader = Reader::new(client.clone(), Floor::of(home), speaker, shared.clone(), tell);
-        let task = tokio::spawn(reader.run()).abort_handle();
-        Self { inner: Arc::new(Inner { shared, client, home: home.to_owned(), task }) }
+        READERS.spawn(reader.run());
+        Self { inner: Arc::new(Inner { shared, client, home: home.to_owned() }) }
     }
 
     /// From now on long texts are cut, and [`Aloud::more`] goes on: for front ends with keys.
@@ -320,11 +337,31 @@ impl Aloud {
         Ok(kept.len())
     }
 
+    /// Hears the rest of a note that has ended, if it was heard as far as it had come and more of it has come since.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn ended(&self, message: &Message) -> Result<(), ClientError> {
+        let is_heard = |state: &State| {
+            state.numbers().contains(&message.number) || !state.so_far.contains(&message.number)
+        };
+        if is_heard(&self.inner.shared.state()) {
+            return Ok(());
+        }
+        let more = self.inner.client.to_hear(Some(&message.from)).await?;
+        let more = more.iter().find(|more| more.number == message.number);
+        if let Some(more) = more.filter(|_| !is_heard(&self.inner.shared.state())) {
+            // Nobody waits for it.
+            drop(self.hear(more));
+        }
+        Ok(())
+    }
+
     /// Hears what is heard now, or was last, once more from its beginning; whether there is such.
     pub fn repeat(&self) -> bool {
         let mut state = self.inner.shared.state();
         let Some(what) = state.last.clone() else { return false };
-        state.queue.push_front(Job { what, named: true, done: None });
+        state.queue.push_front(Job { what, named: true, anew: true, done: None });
         self.inner.shared.hush(&state);
         self.inner.shared.tell(&state);
         self.inner.shared.wake.notify_one();
@@ -335,7 +372,12 @@ impl Aloud {
     pub fn more(&self) -> bool {
         let mut state = self.inner.shared.state();
         let Some((message, rest)) = state.rest.take() else { return false };
-        state.queue.push_front(Job { what: What::More(message, rest), named: false, done: None });
+        state.queue.push_front(Job {
+            what: What::More(message, rest),
+            named: false,
+            anew: false,
+            done: None,
+        });
         self.inner.shared.hush(&state);
         self.inner.shared.wake.notify_one();
         true
@@ -435,7 +477,7 @@ impl Aloud {
         let (done, outcome) = oneshot::channel();
         // Without its task, which only ends with the runtime, nothing is heard.
         let mut state = self.inner.shared.state();
-        state.queue.push_back(Job { what, named: false, done: Some(done) });
+        state.queue.push_back(Job { what, named: false, anew: false, done: Some(done) });
         self.inner.shared.tell(&state);
         drop(state);
         self.inner.shared.wake.notify_one();
@@ -445,8 +487,14 @@ impl Aloud {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.task.abort();
-        self.shared.state().playing.iter().for_each(Playback::stop);
+        let mut state = self.shared.state();
+        state.queue.clear();
+        state.over = true;
+        self.shared.hush(&state);
+        self.shared.tell(&state);
+        drop(state);
+        // Its task ends once it is kept what was heard.
+        self.shared.wake.notify_one();
         // The process may be about to end, which the speech service would not notice.
         self.shared.speech.iter().for_each(Speech::silence);
     }

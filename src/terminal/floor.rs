@@ -6,9 +6,13 @@
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How often it is tried whether it is free: who else looks at that moment holds it too.
 const TRIES: usize = 5;
+
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The floor of a profile.
 #[derive(Clone, Debug)]
@@ -28,6 +32,13 @@ impl Floor {
     pub fn take(&self) -> Taken {
         let file = File::options().append(true).create(true).mode(0o600).open(&self.0);
         Taken(file.ok().filter(|file| file.lock_shared().is_ok()))
+    }
+
+    /// Waits until nobody is recording.
+    pub async fn free(&self) {
+        while !self.is_free() {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Whether nobody is recording.

@@ -136,9 +136,9 @@ impl<'a> Standing<'a> {
     }
 }
 
-/// Where to go on listening another time: `None` when it was heard to its end.
-pub fn left_off(position: Duration, heard: bool) -> Option<Duration> {
-    (!heard).then(|| position.saturating_sub(AGAIN))
+/// Where to go on listening another time.
+pub fn left_off(position: Duration) -> Duration {
+    position.saturating_sub(AGAIN)
 }
 
 /// A speed in words.
@@ -221,8 +221,7 @@ mod tests {
 
     #[test]
     fn what_was_left_off_begins_a_little_earlier() {
-        assert_eq!(left_off(Duration::from_secs(3), false), Some(Duration::from_millis(2_500)));
-        assert_eq!(left_off(Duration::ZERO, false), Some(Duration::ZERO));
-        assert_eq!(left_off(Duration::from_secs(8), true), None);
+        assert_eq!(left_off(Duration::from_secs(3)), Duration::from_millis(2_500));
+        assert_eq!(left_off(Duration::ZERO), Duration::ZERO);
     }
 }

@@ -135,6 +135,9 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         client.close().await;
     }
     let aloud = args.sound || (!app.mute && !app.out.json && stdout().is_terminal());
+    if !app.mute {
+        app.floor().await;
+    }
     tell(sound::loudspeaker(&app).await)?;
     if aloud {
         sound::echo(&app).await.into_iter().try_for_each(&mut tell)?;

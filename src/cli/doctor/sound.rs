@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Check;
 use crate::audio::{AudioError, Cue, Recorder, recorder};
 use crate::cli::app::App;
+use crate::terminal::floor::Floor;
 
 /// How long a device may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -67,6 +68,8 @@ pub async fn microphone() -> Check {
 pub async fn echo(app: &App) -> Vec<Check> {
     let (what, back) = ("microphone", "playback");
     let options = recorder::Options { limit: ECHO, ..recorder::Options::default() };
+    // Nothing is heard meanwhile, on this terminal or another.
+    let _taken = Floor::of(&app.home).take();
     let recorded = timeout(PATIENCE, async {
         let mut recording = Recorder::start(options).await?;
         let device = recording.device();

@@ -206,6 +206,11 @@ pub(in crate::client) fn withdraw(db: &Connection, arrival: i64, sender: &str) -
 }
 
 fn remove(db: &Connection, arrival: i64) -> Sql<()> {
+    // What was heard as far as it had come was heard to its end, if no more came.
+    db.prepare_cached(
+        "UPDATE messages SET listened = 1, position_ms = 0, to_hear = 0 WHERE arrival = ?1 AND to_hear = 2",
+    )?
+    .execute([arrival])?;
     db.prepare_cached("DELETE FROM listening WHERE message = ?1")?.execute([arrival]).map(drop)
 }
 

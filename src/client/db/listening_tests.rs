@@ -149,3 +149,47 @@ fn of_each_device_the_newest_is_listened_to() {
     close(&db, &PHONE, &closing, PLACE).unwrap();
     assert_eq!(listened(), [rows[0], rows[3], rows[1]], "what is over is fetched all the same");
 }
+
+#[test]
+fn what_was_heard_as_far_as_it_had_come_is_to_be_heard_once_more_comes() {
+    let db = memory();
+    let id = MessageId::generate();
+    let arrival = begun(&db, PHONE, id);
+    let number = stored(&db, arrival).number;
+    let standing = |db: &Connection| match stored(db, arrival).body {
+        Body::Voice { listened, position_ms, .. } => {
+            (listened, position_ms, messages::to_hear(db, None).unwrap().len())
+        }
+        other => panic!("{other:?}"),
+    };
+    messages::mark_to_hear(&db, &[number], true).unwrap();
+    let samples = [vec![1; GROUP], vec![2; GROUP]].concat();
+    add(&db, arrival, 0, &samples[..GROUP], false).unwrap();
+    assert_eq!(cut_off_stale(&db, Millis(u64::MAX >> 1)).unwrap(), [arrival]);
+    messages::mark_heard(&db, number, 400, true).unwrap();
+    assert_eq!(standing(&db), (false, 400, 0));
+
+    // The rest comes: it is heard from where that was left.
+    add(&db, arrival, 1, &samples[GROUP..], true).unwrap();
+    assert_eq!(standing(&db), (false, 400, 1));
+    let closing = LiveClosing { opening: id, end: LiveEnd::Done(manifest(&samples)) };
+    close(&db, &PHONE, &closing, PLACE).unwrap();
+    let note = of(&db, arrival).unwrap().unwrap();
+    assert!(finish(&db, &note, note.manifest().unwrap().0, false, "burak").unwrap());
+    assert_eq!(standing(&db), (false, 400, 1));
+    messages::mark_heard(&db, number, 900, true).unwrap();
+    assert_eq!(standing(&db), (true, 0, 0));
+}
+
+#[test]
+fn what_was_heard_as_far_as_it_had_come_was_heard_to_its_end_if_no_more_comes() {
+    let db = memory();
+    let arrival = begun(&db, PHONE, MessageId::generate());
+    let number = stored(&db, arrival).number;
+    add(&db, arrival, 0, &[1; GROUP], false).unwrap();
+    cut_off_stale(&db, Millis(u64::MAX >> 1)).unwrap();
+    messages::mark_heard(&db, number, 400, true).unwrap();
+    give_up(&db, arrival).unwrap();
+    let Body::Voice { listened, position_ms, .. } = stored(&db, arrival).body else { panic!("no note") };
+    assert_eq!((listened, position_ms), (true, 0));
+}

@@ -83,9 +83,11 @@ pub(in crate::client) fn settle(db: &Connection, arrival: i64, digest: &Digest, 
 
 /// It goes on after all.
 pub(in crate::client) fn resume(db: &Connection, arrival: i64) -> Sql<()> {
-    db.prepare_cached("UPDATE messages SET live = 1 WHERE arrival = ?1 AND live = 2")?
-        .execute([arrival])
-        .map(drop)
+    db.prepare_cached(
+        "UPDATE messages SET live = 1, to_hear = MIN(to_hear, 1) WHERE arrival = ?1 AND (live = 2 OR to_hear = 2)",
+    )?
+    .execute([arrival])
+    .map(drop)
 }
 
 /// Throws the sound away, and leaves a notice in the note's place.

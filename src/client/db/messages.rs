@@ -268,7 +268,8 @@ pub(in crate::client) fn mark_shown(db: &Connection, numbers: &[u64]) -> Sql<()>
     numbers.iter().try_for_each(|number| statement.execute([signed(*number)]).map(drop))
 }
 
-/// How far a message was heard. What was heard to its end is not to be heard any more.
+/// How far a message was heard. What was heard to its end is not to be heard any more; if that is as far as it has
+/// come, it is once more of it comes: until then `to_hear` is 2.
 pub(in crate::client) fn mark_heard(
     db: &Connection,
     number: u64,
@@ -276,8 +277,13 @@ pub(in crate::client) fn mark_heard(
     listened: bool,
 ) -> Sql<()> {
     db.prepare_cached(
-        "UPDATE messages SET position_ms = ?2, listened = MAX(listened, ?3), to_hear = MIN(to_hear, 1 - ?3)
-         WHERE number = ?1",
+        "UPDATE messages SET
+             position_ms = CASE WHEN ?3 AND whole THEN 0 ELSE ?2 END,
+             listened = MAX(listened, ?3 AND whole),
+             to_hear = CASE WHEN NOT ?3 THEN to_hear WHEN whole THEN 0 ELSE 2 END
+         FROM (SELECT arrival AS row, NOT EXISTS (SELECT 1 FROM listening WHERE message = arrival) AS whole
+               FROM messages WHERE number = ?1)
+         WHERE arrival = row",
     )?
     .execute(params![signed(number), signed(position_ms), listened])
     .map(drop)

@@ -155,10 +155,8 @@ impl Line {
                     current = Some(name(&utterance));
                 }
                 Order::Stop => {
+                    // What had ended before has been reported: another report would be taken for one of what comes next.
                     self.tts.stop().ok()?;
-                    if current.is_none() {
-                        report(Report::Stopped);
-                    }
                 }
                 Order::List => report(Report::Voices(self.catalogue(true)?)),
                 Order::Told(told, utterance) if current.as_ref() == Some(&utterance) => match told {

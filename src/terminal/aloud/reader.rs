@@ -50,6 +50,9 @@ impl<T: Fn(&str)> Reader<T> {
                 let mut state = self.shared.state();
                 let next = state.next();
                 self.shared.tell(&state);
+                if next.is_none() && state.over {
+                    return;
+                }
                 next
             };
             match next {
@@ -60,13 +63,13 @@ impl<T: Fn(&str)> Reader<T> {
     }
 
     async fn take(&mut self, job: Job, one: CancellationToken) {
-        let Job { what, named, done } = job;
+        let Job { what, named, anew, done } = job;
         let floor = self.floor.clone();
         // In this order: a note that is stopped has no more to play, as has one that was heard to its end.
         let end = tokio::select! {
             biased;
             () = one.cancelled() => End::Over(Outcome::Stopped),
-            outcome = self.perform(&what, named) => End::Over(outcome),
+            outcome = self.perform(&what, named, anew) => End::Over(outcome),
             () = taken(&floor), if !matches!(what, What::Mark) => End::Interrupted,
         };
         let (played, skipped) = {
@@ -92,22 +95,22 @@ impl<T: Fn(&str)> Reader<T> {
                 }
                 tell(done, outcome);
             }
+            // It was stopped while it was kept how far it was heard.
+            End::Interrupted if one.is_cancelled() => tell(done, Outcome::Stopped),
             End::Interrupted => {
                 let mut state = self.shared.state();
                 self.shared.hush(&state);
-                // It is heard from its beginning, once the recording has ended.
-                state.queue.push_front(Job { what, named: true, done });
+                // Once the recording has ended a text is read from its beginning, and a note goes on.
+                state.queue.push_front(Job { what, named: true, anew: false, done });
             }
         }
     }
 
-    async fn perform(&mut self, what: &What, named: bool) -> Outcome {
+    async fn perform(&mut self, what: &What, named: bool, anew: bool) -> Outcome {
         if matches!(what, What::Mark) {
             return Outcome::Heard;
         }
-        while !self.floor.is_free() {
-            tokio::time::sleep(LOOK).await;
-        }
+        self.floor.free().await;
         match what {
             What::Mark => Outcome::Heard,
             What::Name(nickname) => self.say_name(nickname).await,
@@ -121,16 +124,12 @@ impl<T: Fn(&str)> Reader<T> {
             What::Message(message, wav) => match &message.body {
                 Body::Text { text } => self.say(message, text, named).await,
                 Body::Notice { text } => self.remark(message, text).await,
-                Body::Voice { live: true, .. } => self.live(message, named).await,
-                Body::Voice { position_ms, peaks, .. } => {
-                    let (wav, left) = match wav {
-                        Some(wav) => (wav.to_vec(), *position_ms),
-                        // It may have been heard in part since it came.
+                Body::Voice { live: true, .. } => self.live(message, named, anew).await,
+                Body::Voice { peaks, .. } => {
+                    let wav = match wav {
+                        Some(wav) => wav.to_vec(),
                         None => match self.client.audio(MessageRef::Number(message.number)).await {
-                            Ok((Message { body: Body::Voice { position_ms, .. }, .. }, wav)) => {
-                                (wav, position_ms)
-                            }
-                            Ok((_, wav)) => (wav, 0),
+                            Ok((_, wav)) => wav,
                             Err(error) => return Outcome::Unavailable(error.to_string()),
                         },
                     };
@@ -142,7 +141,7 @@ impl<T: Fn(&str)> Reader<T> {
                         }
                     }
                     self.after_sounds().await;
-                    let from = Duration::from_millis(left);
+                    let from = self.left_off(message, anew).await;
                     let start = |speed| Start { from, speed };
                     let outcome =
                         self.play(|speaker, speed| speaker.play_from(wav, start(speed)), peaks).await;
@@ -154,7 +153,7 @@ impl<T: Fn(&str)> Reader<T> {
     }
 
     /// A note that is being spoken, as it comes. Its sound begins to come while its sender is named.
-    async fn live(&mut self, message: &Message, named: bool) -> Outcome {
+    async fn live(&mut self, message: &Message, named: bool, anew: bool) -> Outcome {
         let which = MessageRef::Number(message.number);
         let name = async {
             let outcome = if self.is_named(&message.from, named) {
@@ -171,15 +170,28 @@ impl<T: Fn(&str)> Reader<T> {
             Outcome::Unavailable(why) => self.trouble(why),
             Outcome::Heard => {}
         }
+        let from = self.left_off(message, anew).await;
         let outcome = match sound {
             Ok(sound) => {
-                let start = |speed| Start { speed, ..Start::default() };
-                self.play(|speaker, speed| speaker.play_sound(sound, start(speed)), &[]).await
+                let start = |speed| Start { from, speed };
+                let played = self.play(|speaker, speed| speaker.play_sound(sound, start(speed)), &[]).await;
+                if played == Outcome::Heard {
+                    self.shared.state().so_far.insert(message.number);
+                }
+                played
             }
             Err(error) => Outcome::Unavailable(error.to_string()),
         };
         self.heard(&message.from);
         outcome
+    }
+
+    /// Where a note goes on: it may have been heard in part since it came.
+    async fn left_off(&self, message: &Message, anew: bool) -> Duration {
+        match self.client.message(MessageRef::Number(message.number)).await.map(|message| message.body) {
+            Ok(Body::Voice { position_ms, .. }) if !anew => Duration::from_millis(position_ms),
+            _ => Duration::ZERO,
+        }
     }
 
     /// The program's own sounds are short, and a voice reads on beside them; a note begins when they are over.
@@ -250,11 +262,11 @@ impl<T: Fn(&str)> Reader<T> {
         heard: bool,
         skipped: bool,
     ) -> Result<(), ClientError> {
-        let left = played.and_then(|played| {
+        let left = played.map(|played| {
             played.stop();
-            left_off(played.position(), heard)
+            left_off(played.position())
         });
-        if heard || played.is_some() {
+        if heard || left.is_some() {
             self.client.mark_heard(message.number, left.unwrap_or_default(), heard).await?;
         }
         if skipped {

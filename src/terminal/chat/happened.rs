@@ -59,7 +59,7 @@ impl Talk {
                     self.words(&format!("waits: {reason}"));
                 }
             }
-            Event::LiveEnded(message) => self.live_ended(&message),
+            Event::LiveEnded(message) => self.live_ended(&message).await?,
             Event::Locked => {
                 self.words("the profile is locked now");
                 return Ok(Flow::End);

@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use super::ChatError;
 use super::talk::{Done, Pending, Talk};
 use crate::audio::sound::Blocks;
 use crate::client::{Body, ClientError, Ending, Message};
@@ -114,7 +115,10 @@ impl Talk {
     }
 
     /// Somebody's voice note that was heard while it was spoken is over.
-    pub(super) fn live_ended(&mut self, message: &Message) {
+    pub(super) async fn live_ended(&mut self, message: &Message) -> Result<(), ChatError> {
+        if let Some(aloud) = &self.sound.aloud {
+            aloud.ended(message).await?;
+        }
         if message.from != self.view.me {
             let words = match &message.body {
                 Body::Voice { duration_ms, live, cut_off, .. } => {
@@ -125,5 +129,6 @@ impl Talk {
             };
             self.words(&words);
         }
+        Ok(())
     }
 }

@@ -4,8 +4,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio_util::task::TaskTracker;
-
 use super::ChatError;
 use super::input::Busy;
 use super::taking::Taking;
@@ -14,13 +12,11 @@ use crate::audio::Cue;
 use crate::client::{Body, ClientError, Message, MessageRef};
 use crate::model::Nickname;
 use crate::terminal::Cues;
-use crate::terminal::aloud::{Aloud, Outcome, Pace, Turn};
+use crate::terminal::aloud::{self, Aloud, Outcome, Pace, Turn};
 use crate::terminal::keys::Press;
 use crate::terminal::line::duration;
 use crate::terminal::listening::{Control, speed, time};
 
-/// How long keeping how far a note was heard may take at the end.
-const KEEPING: Duration = Duration::from_secs(2);
 /// Texts that tell which language people write.
 const LEARNT: u32 = 100;
 
@@ -41,13 +37,10 @@ pub(super) struct Sound {
     /// How often silence was asked for: what was begun before that is not gone on with.
     silences: u64,
     busy: Busy,
-    /// Keeps how far notes were heard.
-    kept: TaskTracker,
 }
 
 impl Sound {
     pub(super) fn new(cues: Cues, home: PathBuf, busy: Busy) -> Self {
-        let kept = TaskTracker::new();
         Self {
             cues,
             home,
@@ -58,7 +51,6 @@ impl Sound {
             last: None,
             silences: 0,
             busy,
-            kept,
         }
     }
 }
@@ -96,8 +88,6 @@ impl Talk {
         if let Some(aloud) = self.sound.aloud.take() {
             self.sound.pace = aloud.end();
             self.sound.last = aloud.last_note().or(self.sound.last);
-            // It is not gone before it is kept how far a note was heard.
-            self.sound.kept.spawn(async move { aloud.idle().await });
         }
     }
 
@@ -150,7 +140,7 @@ impl Talk {
                 aloud.learn(&message.from, text);
             }
         }
-        self.words("what arrives is read aloud; any key is silence");
+        self.words("what arrives is read aloud; any key but / is silence");
         Ok(())
     }
 
@@ -223,7 +213,7 @@ impl Talk {
     fn follow(&mut self, note: Option<u64>, turn: Turn, otherwise: impl FnOnce() + Send + 'static) {
         let silences = self.sound.silences;
         let done = self.done.clone();
-        self.sound.kept.spawn(async move {
+        tokio::spawn(async move {
             let outcome = turn.done().await;
             if let Outcome::Unavailable(_) = outcome {
                 otherwise();
@@ -329,12 +319,9 @@ impl Talk {
         self.sound.busy.record(recording);
     }
 
-    /// Falls silent, and waits until it is kept how far the last note was heard.
+    /// Falls silent for good, and waits until it is kept what was heard.
     pub(super) async fn end_of_sound(&mut self) {
-        self.hush();
         self.leave_queue();
-        self.sound.kept.close();
-        // Whatever keeps the profile from being written is not waited for any longer.
-        let _ = tokio::time::timeout(KEEPING, self.sound.kept.wait()).await;
+        aloud::all_kept().await;
     }
 }
