@@ -110,8 +110,7 @@ async fn what_waited_for_too_long_is_said_to_be_gone() {
     // zoé has never asked for her mail before.
     for profile in [&burak, &zoé] {
         let told = told(profile);
-        let expired =
-            told.iter().filter(|line| line.starts_with("[2 messages waited on the server for too long"));
+        let expired = told.iter().filter(|line| line.starts_with("[2 messages have gone from the server"));
         assert_eq!(expired.count(), 1, "{told:?}");
         assert!(told.contains(&"dört".to_owned()) && !told.contains(&"iki".to_owned()), "{told:?}");
         assert_eq!(self::told(profile), [""; 0], "and it is said once");

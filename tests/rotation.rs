@@ -88,7 +88,10 @@ fn after_thirty_six_days_what_the_server_kept_is_here_and_the_rest_is_missed() {
     }
     let got = burak.receive();
     let said: Vec<&str> = got.iter().map(|message| message["text"].as_str().unwrap()).collect();
-    assert!(said.iter().any(|text| text.contains("waited on the server for too long")), "{said:?}");
+    assert!(
+        said.iter().any(|text| text.contains("gone from the server that this profile has not had")),
+        "{said:?}"
+    );
     let days: Vec<&&str> = said.iter().filter(|text| text.starts_with("gün")).collect();
     assert_eq!(days, [&"gün 7", &"gün 35", &"gün 36"]);
 }

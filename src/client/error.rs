@@ -235,7 +235,7 @@ pub enum ClientError {
     },
     /// The profile can't be read.
     #[error(
-        "the profile is damaged: {what}; restore {path} from a backup, or register anew with another --home"
+        "the profile is damaged: {what}; restore the whole profile from a backup and run `tellal rekey`, or register anew with another --home (it is about {path})"
     )]
     Damaged {
         /// What is wrong.

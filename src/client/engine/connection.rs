@@ -284,10 +284,13 @@ impl Engine {
             let me = self.me.clone();
             self.commit(move |db, events| {
                 let what = match expired {
-                    1 => "1 message waited on the server for too long and is gone".to_owned(),
-                    count => format!("{count} messages waited on the server for too long and are gone"),
+                    1 => "1 message has gone from the server that this profile has not had".to_owned(),
+                    count => format!("{count} messages have gone from the server that this profile has not had"),
                 };
-                let text = format!("{what}: ask your friends to send again what you miss");
+                let text = format!(
+                    "{what}: mail waits there for 30 days, or else this is an older copy of the profile. Ask your \
+                     friends to send again what you miss"
+                );
                 events.push(Event::Message(super::notice(db, &me, &me.nickname, text)?));
                 inbox::set_cursor(db, oldest)
             })
