@@ -368,8 +368,14 @@ fn a_voice_note_is_recorded_in_one_conversation_and_played_in_the_other() {
     heard.wait_until("the note is played", |samples| signal::peak(samples) > 0.1);
     // A recording of a loudspeaker comes a little behind it.
     heard.listen(Duration::from_secs_f64(1.0 + arrived.len() as f64 / f64::from(rate)));
-    let found = signal::find(&heard.stop(), &signal::at_rate(&said, rate, RATE));
-    assert!(found.correlation > 0.9, "{found:?}");
+    let heard = heard.stop();
+    // By tenths of a second: a machine under load stutters, and what is around a hole is there all the same.
+    let said = signal::at_rate(&said, rate, RATE);
+    let tenths: Vec<signal::Found> =
+        said.chunks_exact(RATE as usize / 10).map(|tenth| signal::find(&heard, tenth)).collect();
+    let clear: Vec<usize> =
+        tenths.iter().filter(|found| found.correlation > 0.9).map(|found| found.at).collect();
+    assert!(clear.len() + 3 >= tenths.len() && clear.is_sorted(), "{tenths:?}");
     // Every message still stands once.
     assert_eq!(hearing.lines().iter().filter(|line| line.contains("ayşe: voice note")).count(), 1);
 }

@@ -111,13 +111,49 @@ pub(in crate::client) enum Finding {
     OwnName([u8; 32]),
 }
 
-/// Appends what was read behind the stored leaves, if that makes the signed head; `None` if it does not.
+impl Finding {
+    /// Keeps it until it has been said.
+    fn keep(self, db: &Connection) -> Sql<()> {
+        let (finding, about) = match self {
+            Self::SecondChain(name) => (1, name.0),
+            Self::BrokenChain(name) => (2, name.0),
+            Self::OwnName(record) => (3, record),
+        };
+        db.prepare_cached("INSERT INTO log_findings (finding, about) VALUES (?1, ?2)")?
+            .execute(params![finding, about])
+            .map(drop)
+    }
+
+    fn read(row: &Row<'_>) -> Sql<(i64, Self)> {
+        let about: [u8; 32] = row.get(2)?;
+        let finding = match row.get(1)? {
+            1 => Self::SecondChain(NameHash(about)),
+            2 => Self::BrokenChain(NameHash(about)),
+            _ => Self::OwnName(about),
+        };
+        Ok((row.get(0)?, finding))
+    }
+}
+
+/// What leaves have told and was not said yet, with its row.
+pub(in crate::client) fn findings(db: &Connection) -> Sql<Vec<(i64, Finding)>> {
+    let mut query = db.prepare_cached("SELECT place, finding, about FROM log_findings ORDER BY place")?;
+    query.query_map([], Finding::read)?.collect()
+}
+
+/// It has been said, up to this row.
+pub(in crate::client) fn said(db: &Connection, place: i64) -> Sql<()> {
+    db.prepare_cached("DELETE FROM log_findings WHERE place <= ?1")?.execute([place]).map(drop)
+}
+
+/// Appends what was read behind the stored leaves, if that makes the signed head, and keeps what they tell in the same
+/// transaction; whether they tell anything. `None` if it does not.
 pub(in crate::client) fn extend(
     db: &Transaction<'_>,
     leaves: &[Leaf],
     next: &Known,
     me: NameHash,
-) -> Sql<Option<Vec<Finding>>> {
+) -> Sql<Option<bool>> {
     let size = newest(db)?.map_or(0, |known| known.head.size);
     let mut hashes = Hashes::stored(db, size);
     hashes.append(size, leaves)?;
@@ -145,7 +181,8 @@ pub(in crate::client) fn extend(
         "INSERT OR REPLACE INTO log_checkpoints (size, root, note, seen_at) VALUES (?1, ?2, ?3, ?4)",
     )?
     .execute(params![signed(next.head.size), next.head.root, next.note, signed(Millis::now().0)])?;
-    Ok(Some(findings))
+    findings.iter().try_for_each(|finding| finding.keep(db))?;
+    Ok(Some(!findings.is_empty()))
 }
 
 /// Forgets the verified log; what was found wrong stays.

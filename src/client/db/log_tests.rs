@@ -12,12 +12,19 @@ fn head(leaves: &[Leaf]) -> Head {
     hashes.head(leaves.len() as u64).unwrap()
 }
 
+/// What the leaves from a place on tell, and it is said.
 fn extend_by(db: &mut Connection, all: &[Leaf], from: usize) -> Option<Vec<Finding>> {
     let next = Known { head: head(all), note: format!("signed {}", all.len()) };
     let transaction = db.transaction().unwrap();
-    let found = extend(&transaction, &all[from..], &next, NameHash::of(&"ayşe".parse().unwrap())).unwrap();
+    let extended = extend(&transaction, &all[from..], &next, NameHash::of(&"ayşe".parse().unwrap())).unwrap();
     transaction.commit().unwrap();
-    found
+    let found = findings(db).unwrap();
+    // It stays until it was said, whatever breaks off.
+    assert_eq!(findings(db).unwrap(), found);
+    found.last().iter().for_each(|(place, _)| said(db, *place).unwrap());
+    assert_eq!(findings(db).unwrap(), []);
+    assert_eq!(extended.unwrap_or_default(), !found.is_empty());
+    extended.map(|_| found.into_iter().map(|(_, finding)| finding).collect())
 }
 
 #[test]

@@ -295,6 +295,15 @@ const MIGRATIONS: &[&str] = &[
     -- 1: it was looked at, and its answer could not be sent yet.
     ALTER TABLE log_words ADD COLUMN heard INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+    -- What leaves have told, until it has been said. finding: 1 second chain, 2 broken chain, 3 own name; about: hash of
+    -- the name, or of the record.
+    CREATE TABLE log_findings (
+        place INTEGER PRIMARY KEY,
+        finding INTEGER NOT NULL,
+        about BLOB NOT NULL
+    ) STRICT;
+",
 ];
 
 /// Brings a file to the newest version.

@@ -218,6 +218,8 @@ impl Engine {
         };
         let _alone = self.auditing.lock().await;
         self.learn_own_records(session).await?;
+        // What a process that broke off had found and not said.
+        self.say(session).await?;
         let known = self.db.run(|db| log::newest(db)).await?;
         let size = known.as_ref().map_or(0, |known| known.head.size);
         let Some(read) = self.ask_for_log(session, &key, size).await? else { return Ok(()) };
@@ -231,16 +233,23 @@ impl Engine {
         let first = size == 0;
         let (next, leaves) = (read.known, read.leaves);
         let again = first || leaves.iter().any(|leaf| leaf.previous.is_some());
-        let extended = self.db.write(move |db| log::extend(db, &leaves, &next, me)).await?;
-        let Some(findings) = extended else {
+        let nickname = self.me.nickname.clone();
+        let extended = self.db.write(move |db| {
+            let extended = log::extend(db, &leaves, &next, me)?;
+            // New keys of one's own are this profile's own business.
+            if extended.is_some_and(|surprising| again || surprising) {
+                log::note_outdated(db, &nickname)?;
+            }
+            Ok(extended)
+        });
+        let Some(surprising) = extended.await? else {
             return match known {
                 Some(known) => self.diverged(session, &key, known).await,
                 None => self.contradicts().await,
             };
         };
         *lock(&self.head) = Some(grown.head);
-        let surprising = !findings.is_empty();
-        self.say(session, findings).await?;
+        self.say(session).await?;
         let (own, logged) = self.db.run(|db| log::own(db)).await?;
         if own > 0 && logged == 0 {
             let text = "the server's transparency log lacks your own account: others can't find you in it. \
@@ -248,9 +257,6 @@ impl Engine {
             self.raise(vec![Raise::new(AlarmKind::OwnMissing, b"", text)]).await?;
         }
         if again || surprising {
-            // New keys of one's own are this profile's own business.
-            let me = self.me.nickname.clone();
-            self.db.write(move |db| log::note_outdated(db, &me)).await?;
             self.audit.notify_one();
         }
         // Whom the log did not have, it may have now.
@@ -375,8 +381,11 @@ impl Engine {
         self.raise(vec![raise]).await
     }
 
-    /// Says what new leaves tell.
-    async fn say(&self, session: &Session, findings: Vec<Finding>) -> Result<(), Trouble> {
+    /// Says what leaves have told and was not said yet: once, whatever breaks it off.
+    async fn say(&self, session: &Session) -> Result<(), Trouble> {
+        let findings = self.db.run(|db| log::findings(db)).await?;
+        let Some(last) = findings.last().map(|(place, _)| *place) else { return Ok(()) };
+        let findings: Vec<Finding> = findings.into_iter().map(|(_, finding)| finding).collect();
         let me = self.me.nickname.clone();
         let foreign = findings.iter().any(|finding| matches!(finding, Finding::OwnName(_)));
         let chain = if foreign { self.own_chain(session).await } else { Vec::new() };
@@ -408,7 +417,9 @@ impl Engine {
             }
         });
         let raised = raised.collect();
-        self.raise(raised).await
+        self.raise(raised).await?;
+        self.db.write(move |db| log::said(db, last)).await?;
+        Ok(())
     }
 
     /// The records of one's own account, as the directory has them. None where it can't be asked: that a leaf is not
