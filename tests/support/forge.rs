@@ -69,31 +69,7 @@ impl Forger {
 
     /// Seals a text, and puts it right into the mailbox of a server that is stopped.
     pub fn deliver(&self, server: &Server, text: &str, sent_at: Millis) {
-        let forged = self.seal(&self.draft(sent_at), text);
-        let db = database(server.data());
-        let message = forged.message;
-        let (sender, recipient) = (*self.account.as_bytes(), *self.to.as_bytes());
-        db.execute(
-            "INSERT INTO envelope (device, message, sender, conversation, hash, accepted_at, body)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                self.device.public().id().as_bytes(),
-                message.as_bytes(),
-                sender,
-                recipient,
-                [message.as_bytes().as_slice(), message.as_bytes()].concat(),
-                Millis::now().0.cast_signed(),
-                forged.body.as_ref(),
-            ),
-        )
-        .unwrap();
-        let envelope = db.last_insert_rowid();
-        db.execute("UPDATE account SET newest = newest + 1 WHERE id = ?", [recipient]).unwrap();
-        db.execute(
-            "INSERT INTO mailbox (account, seq, envelope, wraps) SELECT id, newest, ?, ? FROM account WHERE id = ?",
-            (envelope, to_cbor(&vec![forged.wrap]), recipient),
-        )
-        .unwrap();
+        self.put(server, &self.seal(&self.draft(sent_at), text));
     }
 
     /// A token under one key, a commitment and a wrap of others, a signature for any purpose: all of it signed by
