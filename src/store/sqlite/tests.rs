@@ -303,6 +303,48 @@ async fn the_write_ahead_log_begins_anew_again_and_again_while_writing_goes_on()
     assert!(entries.iter().all(|entry| entry.body == body));
 }
 
+/// The tables as they were before envelopes in several mailboxes were counted.
+pub(super) fn before_shares(connection: &Connection) {
+    connection
+        .execute_batch(
+            "DROP TABLE envelope_share;
+             CREATE INDEX mailbox_envelope ON mailbox (envelope);
+             DROP INDEX envelope_name;
+             CREATE UNIQUE INDEX envelope_name ON envelope (device, message);
+             PRAGMA user_version = 5",
+        )
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_envelope_in_two_mailboxes_stays_until_both_are_done_with_it() {
+    for earlier in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(folder.path()).unwrap();
+        let (ayşe, burak) = conformance::friends(&store).await;
+        let mut asked = submission(&ayşe, &burak, 1, b"merhaba");
+        asked.recipients.push(submission(&burak, &ayşe, 1, b"").recipients.remove(0));
+        store.submit(asked).await.unwrap();
+        if earlier {
+            store.close().await.unwrap();
+            before_shares(&schema::open_writer(&folder.path().join("server.db")).unwrap());
+            store = SqliteStore::open(folder.path()).unwrap();
+        }
+        let bodies = || {
+            let connection = schema::open_reader(&folder.path().join("server.db")).unwrap();
+            let query = "SELECT count(body), (SELECT count(*) FROM envelope_share) FROM envelope";
+            connection.query_row(query, [], |row| Ok::<(u32, u32), _>((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+        for (person, left) in [(ayşe, (1, 1)), (burak, (0, 0))] {
+            store.acknowledge(person.device, Position { epoch, seq: 1 }).await.unwrap();
+            store.prune(Millis::now()).await.unwrap();
+            assert_eq!(bodies(), left);
+        }
+        store.close().await.unwrap();
+    }
+}
+
 fn acknowledged(folder: &Path, person: &Person) -> u64 {
     let connection = schema::open_reader(&folder.join("server.db")).unwrap();
     let query = "SELECT acknowledged FROM device WHERE id = ?";
