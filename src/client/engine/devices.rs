@@ -80,6 +80,7 @@ impl Engine {
                 Err(
                     error @ (ClientError::Refused { .. }
                     | ClientError::Limited { .. }
+                    | ClientError::NoPlaceForDevices
                     | ClientError::NotInLog { .. }),
                 ) => tracing::warn!(%device, %error, "a device could not be removed"),
                 done => done?,
@@ -98,6 +99,10 @@ impl Engine {
                 return self
                     .change_profile(|profile| profile.removing.retain(|other| *other != device))
                     .await;
+            }
+            if !account.takes_devices() {
+                self.change_profile(|profile| profile.removing.retain(|other| *other != device)).await?;
+                return Err(ClientError::NoPlaceForDevices);
             }
             let record = self.sign_removal(account, device).await?;
             match self.publish_record(session, record, None).await {

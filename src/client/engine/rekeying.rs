@@ -172,6 +172,9 @@ impl Engine {
     /// Makes keys and records, all of it durable.
     async fn prepare(&self, session: &Session) -> Result<Pending, ClientError> {
         let account = self.own_account(session).await?;
+        if !account.takes_keys() {
+            return Err(ClientError::NoPlaceForKeys { nickname: self.me.nickname.clone() });
+        }
         let (home, profile) = (self.home.clone(), lock(&self.profile).clone());
         let made = compute(move || make(&home, &profile, &account));
         let pending = made.await??;
