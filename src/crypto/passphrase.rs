@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rsa::pkcs8::der::{Decode as _, Encode as _, pem};
 use rsa::pkcs8::pkcs5::{pbes2, scrypt};
 use rsa::pkcs8::{EncryptedPrivateKeyInfoOwned, LineEnding};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::{CannotOpen, SealError};
 
@@ -28,7 +28,7 @@ pub const SEALED_KEY: &str = "ENCRYPTED PRIVATE KEY";
 pub const SEALED_SECRET: &str = "TELLAL SEALED SECRET";
 
 /// A passphrase. Wiped when it goes; `Debug` hides it.
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct Passphrase(Zeroizing<String>);
 
 impl Passphrase {
