@@ -27,8 +27,8 @@ pub const SEALED_KEY: &str = "ENCRYPTED PRIVATE KEY";
 /// The label of another sealed secret's PEM.
 pub const SEALED_SECRET: &str = "TELLAL SEALED SECRET";
 
-/// A passphrase. Wiped when it goes; `Debug` hides it.
-#[derive(Clone, ZeroizeOnDrop)]
+/// A passphrase. Wiped when it goes; `Debug` hides it. There is no way to copy it: who needs it shares it.
+#[derive(ZeroizeOnDrop)]
 pub struct Passphrase(Zeroizing<String>);
 
 impl Passphrase {
