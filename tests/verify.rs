@@ -129,6 +129,37 @@ fn on_a_terminal_the_number_is_a_qr_code_too() {
     assert!(!plain.lines().join("\n").contains('█'));
 }
 
+/// As JSON has times, which sort as they follow each other.
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+#[test]
+fn a_key_that_changes_is_said_in_the_middle_of_a_conversation_and_to_who_listens() {
+    let (mut server, ayşe, burak) = friends();
+    let jimin = Profile::register(&server, "지민");
+    for friend in [&ayşe, &jimin] {
+        friend.send("burak", "merhaba");
+    }
+    drop(burak);
+    let mut chat = Screen::start(&ayşe, &["chat", "burak", "--mute"], &[]);
+    chat.wait_for("connected; burak is");
+    chat.wait_for_cursor("you → burak> ");
+    let listening = Screen::start(&jimin, &["listen", "--mute"], &[]);
+    listening.wait_for("(keys:");
+
+    let impostor = swap(&mut server, "burak");
+    for friend in ["ayşe", "지민"] {
+        impostor.send(friend, "bana güven");
+    }
+    let warning = "WARNING: the key of burak has changed";
+    chat.wait_for(warning);
+    chat.wait_for("burak (UNDER A CHANGED KEY): bana güven");
+    chat.type_keys("\r");
+    chat.wait_for_cursor("you → burak (KEY CHANGED)> ");
+    listening.wait_for(warning);
+}
+
 #[test]
 fn a_swapped_key_is_said_everywhere_and_stops_what_is_sent() {
     let (mut server, ayşe, burak) = friends();
@@ -138,6 +169,7 @@ fn a_swapped_key_is_said_everywhere_and_stops_what_is_sent() {
     let known = user(&ayşe, "burak")["fingerprint"].clone();
     drop(burak);
 
+    let began = now();
     let impostor = swap(&mut server, "burak");
     let shown = impostor.run(["users", "--json"]).json();
     let shown = shown.iter().find(|user| user["nickname"] == "burak").unwrap()["fingerprint"].clone();
@@ -168,6 +200,9 @@ fn a_swapped_key_is_said_everywhere_and_stops_what_is_sent() {
     let burak = user(&ayşe, "burak");
     schema::check(&burak["key_change"], &["key_change"]);
     assert_eq!((&burak["key_change"]["known"], &burak["key_change"]["shown"]), (&known, &shown));
+    let since = burak["key_change"]["since"].clone();
+    assert!(began.as_str() <= since.as_str().unwrap() && since.as_str().unwrap() <= &*now(), "{since}");
+    assert_eq!(user(&ayşe, "burak")["key_change"]["since"], since, "since when does not move");
     assert_eq!((&burak["verified"], &burak["key_change"]["vouched"]), (&false.into(), &false.into()));
     says_both(burak["warning"].as_str().unwrap());
     says_both(ayşe.run(["verify", "burak"]).ok());
@@ -214,6 +249,43 @@ fn comparing_the_new_number_ends_the_doubt_too() {
     let new = heard(&new_burak);
     assert_eq!((new.len(), &new[0]["from"], &new[0]["text"]), (1, &"ayşe".into(), &"yeniden merhaba".into()));
     assert_eq!(user(&ayşe, "burak")["verified"], true);
+}
+
+#[test]
+fn nicknames_that_look_alike_are_warned_of_by_users() {
+    let server = Server::start();
+    let zoé = Profile::register(&server, "zoé");
+    // A Cyrillic a; an s with a comma beneath, not a cedilla.
+    let of_ayşe = ["ayşe", "\u{430}yşe", "ay\u{219}e"];
+    let of_barış = ["barış", "bariş"];
+    // A small L; a capital i.
+    let of_liam = ["liam", "Iiam"];
+    let alone = "p\u{430}vel";
+    let groups = [&of_ayşe[..], &of_barış, &of_liam];
+    groups.concat().iter().chain([&alone]).for_each(|name| drop(Profile::register(&server, name)));
+    // Who is somebody already is nobody else in other letters of the same name.
+    let taken = Profile::new(&server, "LIAM");
+    let taken = taken.run(["register", "LIAM", "--key-bits", "2048", "--server", &server.name()]);
+    assert!(taken.failure().contains("taken"), "{taken:?}");
+
+    let users = zoé.run(["users", "--json"]).json();
+    users.iter().for_each(|user| schema::check(user, &["user"]));
+    let warning = |name: &str| {
+        let user = users.iter().find(|user| user["nickname"] == name).unwrap();
+        user["warning"].as_str().map(str::to_owned)
+    };
+    for group in groups {
+        for name in group {
+            let said = warning(name).unwrap_or_default();
+            let other = said.strip_prefix("looks like ").unwrap_or_else(|| panic!("{name}: {said}"));
+            assert!(other != *name && group.contains(&other), "{name}: {said}");
+        }
+    }
+    assert_eq!(warning(alone).unwrap(), "has letters of several scripts");
+    assert_eq!(warning("zoé"), None);
+    let shown = zoé.run(["users"]);
+    let line = shown.ok().lines().find(|line| line.starts_with("bariş")).unwrap();
+    assert!(line.ends_with("warning: looks like barış"), "{line}");
 }
 
 #[test]

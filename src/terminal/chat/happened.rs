@@ -71,7 +71,12 @@ impl Talk {
                 let how = if verified { "verified" } else { "accepted, not verified" };
                 self.words(&format!("the key of {nickname} is {how}"));
             }
-            Event::Message(_) | Event::Queued(_) | Event::Uploading { .. } | Event::Drained => {}
+            // What waits was asked elsewhere, and is told there.
+            Event::Message(_)
+            | Event::Queued(_)
+            | Event::Uploading { .. }
+            | Event::Waits { .. }
+            | Event::Drained => {}
         }
         Ok(Flow::On)
     }
@@ -151,7 +156,7 @@ impl Talk {
         self.show(message, Marks::default())?;
         if matches!(message.body, Body::Notice { .. }) {
             // It may be about a key, which the prompt shows.
-            self.look_around(false);
+            self.judge().await?;
         }
         if self.is_heard(message) {
             self.to_hear(&[message.number]).await?;
