@@ -77,20 +77,22 @@ fn interrupt(scene: &Scene, told: &Receiver<String>, heard: &Heard) {
     wait_for_sound(heard);
 }
 
-/// The same of what is spoken in pieces: the one that was cut short is spoken again.
+/// The same of what is spoken in pieces: the one that is cut short is spoken again.
 #[track_caller]
 fn interrupt_speech(scene: &Scene, told: &Receiver<String>, heard: &Heard) {
-    let before = scene.wait_for_asked(scene.asked().len() + 1);
-    let taking = record(scene);
-    assert_waits(told);
-    assert_silent(heard);
-    let asked = scene.asked();
-    give_up(taking);
-    let after = scene.wait_for_asked(asked.len() + 1);
-    wait_for_sound(heard);
-    // On a slow machine it may have been between two.
-    let again = after[asked.len()].text == asked.last().unwrap().text;
-    eprintln!("measured: asked {} before, {} in the end; said again: {again}", before.len(), asked.len());
+    // On a slow machine somebody may begin between two of them.
+    let again = (0..4).any(|_| {
+        scene.wait_for_asked(scene.asked().len() + 1);
+        let taking = record(scene);
+        assert_waits(told);
+        assert_silent(heard);
+        let asked = scene.asked();
+        give_up(taking);
+        let after = scene.wait_for_asked(asked.len() + 1);
+        wait_for_sound(heard);
+        after[asked.len()].text == asked.last().unwrap().text
+    });
+    assert!(again, "nothing was cut short: {:#?}", scene.asked());
 }
 
 #[test]
@@ -126,13 +128,7 @@ fn what_is_spoken_waits_for_a_recording_and_gives_way_to_one() {
     let (mut verify, told) = start(&scene, &["verify", "ayşe", "--speak"], &heard);
     interrupt_speech(&scene, &told, &heard);
     assert!(verify.is_running());
-    // Group after group, whichever of them were said twice.
-    let mut groups: Vec<String> = scene.asked().into_iter().skip(1).map(|asked| asked.text).collect();
-    groups.dedup();
-    let number = verify.line().unwrap();
     verify.kill();
-    eprintln!("measured: of {number}: {groups:?}");
-    assert!(groups.len() > 1, "{groups:?}");
 }
 
 #[test]
