@@ -56,11 +56,11 @@ fn a_sender_is_named_before_a_note_unless_they_go_on() {
     note(&scene.ayşe, 3);
     note(&zoé, 4);
     let asked = scene.wait_for_asked(5);
-    let named = heard.so_far().len();
-    // Of the last name and note no more than a second and a quarter.
     heard.wait_until("the last note is over", |samples| {
-        let parts = samples[named..].chunks(RATE as usize / 100);
-        parts.filter(|part| signal::peak(part) > 0.01).count() > 125 && signal::has_ended(samples)
+        signal::has_ended(samples) && {
+            let late = &samples[samples.len().saturating_sub(4 * RATE as usize)..];
+            signal::quarters(late, &notes[4]).iter().any(|found| found.correlation > 0.9)
+        }
     });
     listen.type_keys("q");
     assert_eq!(listen.finish(), 0);
