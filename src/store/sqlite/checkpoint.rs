@@ -15,10 +15,10 @@ use rusqlite::Connection;
 use super::schema;
 use crate::store::StoreError;
 
-/// Pages of 4 KiB in the log before they are moved: 64 MiB. Pages that change all the time are moved once for many
+/// Pages of 4 KiB in the log before they are moved: 32 MiB. Pages that change all the time are moved once for many
 /// changes, and a commit that has to wait for the disk meanwhile is rare: at a thousand messages a second there is a
-/// move about every four seconds.
-const LOG: u32 = 16_384;
+/// move about every second.
+const LOG: u32 = 8192;
 
 /// The writer's side.
 pub struct Checkpoints {
@@ -45,8 +45,6 @@ impl Checkpoints {
         let ((due, asked), (finished, done)) = (sync_channel(1), sync_channel(1));
         let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(move || {
             while asked.recv().is_ok() {
-                move_pages(&own);
-                // Those that came meanwhile: few are left to the writer.
                 move_pages(&own);
                 if finished.send(()).is_err() {
                     return;
