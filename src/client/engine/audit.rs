@@ -18,7 +18,7 @@ use crate::client::device::short;
 use crate::client::{Alarm, AuditReport, ClientError, Event};
 use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
 use crate::crypto::record::verify_account;
-use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret, PublicKey, proof};
+use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret, Proof, PublicKey, certificate, proof};
 use crate::model::log::record_hash;
 use crate::model::{
     AccountId, AccountRecord, AccountRecordKind, DeviceId, Head, Leaf, MessageId, Millis, NameHash, Nickname,
@@ -27,6 +27,7 @@ use crate::model::{
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::directory::{believed_now, directory};
+use super::log_key::Access;
 use super::sending::is_final;
 use super::{Engine, Me, Session, Trouble, compute, lock, notice};
 
@@ -42,17 +43,6 @@ const UNREACHED: usize = 32;
 
 /// Leaves that are read at a time, at most: 75 MB of them. Logs are not that long; a server could say that its is.
 const MOST_LEAVES: u64 = 1 << 20;
-
-/// What the server says of its log on a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Access {
-    /// It has none, and none is known to this profile.
-    None,
-    /// It has the one whose key is pinned.
-    Pinned(LogKey),
-    /// It hides the log that it had, or shows another one's key.
-    Lost,
-}
 
 /// A signed checkpoint, and the leaves that the server gave for it.
 struct Read {
@@ -95,41 +85,26 @@ impl Unreached {
 }
 
 /// An alarm that is about to be raised.
-struct Raise {
+pub(super) struct Raise {
     kind: AlarmKind,
     nickname: Option<Nickname>,
     text: String,
     /// What tells it from others of its kind.
     about: Vec<u8>,
-    evidence: Option<Evidence>,
+    proof: Option<Proof>,
 }
 
 impl Raise {
-    fn new(kind: AlarmKind, about: &[u8], text: impl Into<String>) -> Self {
-        Self { kind, nickname: None, text: text.into(), about: about.to_vec(), evidence: None }
+    pub(super) fn new(kind: AlarmKind, about: &[u8], text: impl Into<String>) -> Self {
+        Self { kind, nickname: None, text: text.into(), about: about.to_vec(), proof: None }
+    }
+
+    pub(super) fn proven_by(self, proof: Option<Proof>) -> Self {
+        Self { proof, ..self }
     }
 }
 
 impl Engine {
-    /// The key of the server's log, pinned when it is met first.
-    pub(super) async fn meet_log(&self, shown: Option<[u8; 32]>) -> Result<Access, ClientError> {
-        let (server, pinned) = {
-            let profile = lock(&self.profile);
-            (profile.server_id, profile.log_key)
-        };
-        let shown = shown.map(crate::model::LogPin::new);
-        if let (None, Some(key)) = (pinned, shown) {
-            self.change_profile(|profile| profile.log_key = Some(key)).await?;
-        }
-        Ok(match (pinned.or(shown), shown) {
-            (None, _) => Access::None,
-            (Some(pin), Some(key)) if pin == key => {
-                Access::Pinned(LogKey { server, public: *pin.as_bytes() })
-            }
-            _ => Access::Lost,
-        })
-    }
-
     /// Audits for as long as the connection lasts.
     pub(super) async fn audit_always(&self, session: &Session) -> Result<(), Trouble> {
         loop {
@@ -202,22 +177,11 @@ impl Engine {
 
     /// Fetches and verifies every leaf behind those that are stored.
     pub(super) async fn read_log(&self, session: &Session) -> Result<(), Trouble> {
-        let key = match session.log {
-            Access::None => return Ok(()),
-            Access::Pinned(key) => key,
-            Access::Lost => {
-                return self
-                    .raise(vec![Raise::new(
-                        AlarmKind::LogLost,
-                        b"",
-                        "the server no longer shows the transparency log that this profile knows: it may \
-                         have been replaced, or something is being hidden. Ask whoever runs it",
-                    )])
-                    .await;
-            }
+        let key = match &session.log {
+            Access::Pinned(key) => *key,
+            Access::Lost(shown) => return self.lost(shown.as_deref()).await,
         };
         let _alone = self.auditing.lock().await;
-        self.learn_own_records(session).await?;
         // What a process that broke off had found and not said.
         self.say(session).await?;
         let known = self.db.run(|db| log::newest(db)).await?;
@@ -270,22 +234,6 @@ impl Engine {
     pub(super) async fn made_record(&self, record: &Signed) -> Result<(), ClientError> {
         let record = record.clone();
         self.db.write(move |db| log::made(db, &record)).await
-    }
-
-    /// Before the log is read for the first time: which records are one's own. The directory's answer counts as
-    /// far as one's own identity key has signed it.
-    async fn learn_own_records(&self, session: &Session) -> Result<(), Trouble> {
-        if self.db.run(|db| log::newest(db)).await?.is_some() {
-            return Ok(());
-        }
-        let account = self.me.account;
-        let entries = directory(session, Verb::LookUpAccount { account }).await?;
-        let own = entries.into_iter().find_map(|entry| {
-            verify_account(&entry.chain).ok().filter(|found| found.id == account).map(|_| entry.chain)
-        });
-        let Some(chain) = own else { return Ok(()) };
-        self.db.write(move |db| chain.iter().try_for_each(|record| log::made(db, record))).await?;
-        Ok(())
     }
 
     /// A signed checkpoint, and its leaves from a place on. `None`: what came is not that, which has been said.
@@ -377,8 +325,8 @@ impl Engine {
                     `tellal audit --export FILE` writes it. Compare fingerprints with your friends before you \
                     write anything that matters";
         let about = evidence.smaller.clone().into_bytes();
-        let raise = Raise { evidence: Some(evidence), ..Raise::new(AlarmKind::Forked, &about, text) };
-        self.raise(vec![raise]).await
+        let raise = Raise::new(AlarmKind::Forked, &about, text);
+        self.raise(vec![raise.proven_by(Some(Proof::Logs(evidence)))]).await
     }
 
     /// Says what leaves have told and was not said yet: once, whatever breaks it off.
@@ -431,30 +379,53 @@ impl Engine {
         entries.into_iter().map(|entry| entry.chain).find(is_own).unwrap_or_default()
     }
 
-    /// A look-up's answer is not what the log has.
+    /// A look-up's answer is not what the log has. Such answers can be made up without end, and none of them is used:
+    /// only so many are said.
     pub(super) async fn raise_unlogged(&self, name: &Nickname, record: [u8; 32]) -> Result<(), Trouble> {
+        if !lock(&self.allowance).any_left() {
+            return Ok(());
+        }
         let text = format!(
             "the server gave out keys for {name} that its transparency log does not have, or no longer: they may be \
              false. Compare fingerprints with {name} before you write anything that matters, and ask whoever runs the \
              server"
         );
         let raise = Raise { nickname: Some(name.clone()), ..Raise::new(AlarmKind::NotInLog, &record, text) };
-        self.raise(vec![raise]).await
+        if self.keep_alarms(vec![raise]).await? {
+            lock(&self.allowance).use_up();
+        }
+        Ok(())
+    }
+
+    /// The directory has more accounts than the log has names.
+    pub(super) async fn raise_crowded(&self, names: u64) -> Result<(), Trouble> {
+        let text = format!(
+            "the server lists more accounts than its transparency log has names, of which there are {names}: the rest \
+             are false, and the list was not read on. Ask whoever runs the server"
+        );
+        self.raise(vec![Raise::new(AlarmKind::Contradicts, b"names", text)]).await
     }
 
     /// Keeps alarms and says each once.
-    async fn raise(&self, raised: Vec<Raise>) -> Result<(), Trouble> {
+    pub(super) async fn raise(&self, raised: Vec<Raise>) -> Result<(), Trouble> {
+        self.keep_alarms(raised).await.map(drop)
+    }
+
+    /// The same; whether any of them is new.
+    async fn keep_alarms(&self, raised: Vec<Raise>) -> Result<bool, Trouble> {
         let me = self.me.clone();
         let done = self.commit(move |db, events| {
-            for Raise { kind, nickname, text, about, evidence } in raised {
+            let mut new = false;
+            for Raise { kind, nickname, text, about, proof } in raised {
                 let alarm = Alarm { alarm: kind, nickname, text, at: Millis::now(), accepted: false };
-                if log::raise(db, &alarm, &about, evidence.as_ref())? {
+                if log::raise(db, &alarm, &about, proof.as_ref())? {
                     let peer = alarm.nickname.as_ref().unwrap_or(&me.nickname);
                     let text = format!("ALARM: {}", alarm.text);
                     events.push(Event::Message(notice(db, &me, peer, text)?));
+                    new = true;
                 }
             }
-            Ok(())
+            Ok(new)
         });
         Ok(done.await?)
     }
@@ -478,7 +449,7 @@ impl Engine {
             } else if unreached.has(&account) {
                 continue;
             } else {
-                let word = LogWord { checkpoint: known.note.clone(), evidence: None, asks: true };
+                let Some(word) = self.word(known.note.clone(), None, true) else { return Ok(()) };
                 let said = self.send_word(session, account, word).await?;
                 if unreached.note(account, said) { Standing::Asked } else { Standing::Pending }
             };
@@ -521,8 +492,14 @@ impl Engine {
         account: AccountId,
         word: LogWord,
     ) -> Result<Option<LogWord>, Trouble> {
-        // Not signed by the log's key: a mere claim.
-        let Ok(head) = key.verify(&word.checkpoint) else { return Ok(None) };
+        // Not signed by the log's key, or not by one that a server's key has signed for: it says nothing.
+        let Ok(theirs) = certificate::verify(&word.certificate) else { return Ok(None) };
+        let Ok(head) = theirs.verify(&word.checkpoint) else { return Ok(None) };
+        if theirs != *key {
+            self.hear_of_another_log(account, &word).await?;
+            let known = self.db.run(|db| log::newest(db)).await?.filter(|_| word.asks);
+            return Ok(known.and_then(|known| self.word(known.note, None, false)));
+        }
         if let Some(evidence) = word.evidence.filter(|evidence| evidence.check(key).is_some()) {
             self.forked(evidence).await?;
         }
@@ -549,7 +526,13 @@ impl Engine {
             self.forked(evidence).await?;
         }
         let answers = word.asks || found.is_some();
-        Ok(answers.then_some(LogWord { checkpoint: known.note, evidence: found, asks: false }))
+        Ok(self.word(known.note, found, false).filter(|_| answers))
+    }
+
+    /// What is said to others about the log.
+    fn word(&self, checkpoint: String, evidence: Option<Evidence>, asks: bool) -> Option<LogWord> {
+        let certificate = lock(&self.profile).log_certificate.clone()?;
+        Some(LogWord { checkpoint, evidence, asks, certificate })
     }
 
     /// Sends a word about the log, end to end, outside chains.
@@ -612,9 +595,7 @@ impl Engine {
             return self.audit_report(false).await;
         };
         if accept {
-            let _alone = self.auditing.lock().await;
-            self.db.write(|db| log::forget(db).and_then(|()| log::accept(db))).await?;
-            *lock(&self.head) = None;
+            self.forget_log().await?;
         }
         self.audit(session).await?;
         let Some(read) = self.ask_for_log(session, &key, 0).await? else {
@@ -658,20 +639,25 @@ impl Engine {
 
     /// How the log stands.
     pub(super) async fn audit_report(&self, rechecked: bool) -> Result<AuditReport, Trouble> {
-        let (server, key) = {
-            let profile = lock(&self.profile);
-            (profile.server_id, profile.log_key)
-        };
-        let key = key.map(|key| LogKey { server, public: *key.as_bytes() });
+        let certificate = lock(&self.profile).log_certificate.clone();
+        let key = certificate.as_ref().map(|it| LogKey { server: it.server, public: it.log_key });
         let (known, alarms) = self.db.run(|db| Ok((log::newest(db)?, log::alarms(db)?))).await?;
-        let evidence = alarms.iter().filter_map(|(_, evidence)| evidence.clone());
+        let (mut evidence, mut two_log_keys) = (Vec::new(), Vec::new());
+        for proof in alarms.iter().filter_map(|(_, proof)| proof.clone()) {
+            match proof {
+                Proof::Logs(proven) => evidence.push(proven.into()),
+                Proof::Keys(proven) => two_log_keys.push((*proven).into()),
+            }
+        }
         Ok(AuditReport {
             log_key: key.map(|key| key.verifier_key()),
+            log_certificate: certificate.map(Into::into),
             size: known.as_ref().map_or(0, |known| known.head.size),
             root: known.as_ref().map(|known| crate::model::EnvelopeHash::new(known.head.root).to_string()),
             checkpoint: known.map(|known| known.note),
             rechecked,
-            evidence: evidence.map(Into::into).collect(),
+            evidence,
+            two_log_keys,
             alarms: alarms.into_iter().map(|(alarm, _)| alarm).collect(),
         })
     }

@@ -95,7 +95,10 @@ impl Engine {
                 Reply::Message(found.ok_or(ClientError::NoSuchMessage)?.1)
             }
             Command::Audit { accept } => {
-                let session = self.session().await?;
+                let mut session = self.session().await?;
+                if accept && self.accept_log_key(&session).await? {
+                    session = self.session().await?;
+                }
                 let report = self.recheck_log(&session, accept).await;
                 Reply::Audit(report.map_err(|trouble| self.explain(&session, trouble))?)
             }

@@ -6,6 +6,7 @@
 //! - [`connection`]: connecting, logging in, and again after each loss
 //! - [`devices`]: the devices of one's own account
 //! - [`directory`]: who people are
+//! - [`log_key`]: whose the transparency log is
 //! - [`presence`]: who is online
 //! - [`sending`]: the outbox, from words to what the server has for good
 //! - [`receiving`]: the mailbox, from pushes to history
@@ -24,6 +25,7 @@ mod devices;
 mod directory;
 mod fetching;
 mod listening;
+mod log_key;
 mod pool;
 mod presence;
 mod receiving;
@@ -153,7 +155,7 @@ struct Session {
     /// The groups that this connection has taken to the server, of notes that are being spoken.
     uploads: Arc<tokio::sync::Mutex<HashMap<i64, u32>>>,
     /// What the server says of its transparency log.
-    log: audit::Access,
+    log: log_key::Access,
     /// Whether that was read on this connection, or at least asked for.
     log_read: Arc<watch::Sender<bool>>,
     /// What went wrong on this side, where that has ended it.
