@@ -95,6 +95,9 @@ pub(super) struct Met {
 pub(super) struct Replaced {
     pub key: KeyId,
     pub at: Millis,
+    /// How long others may send to it, who have not been shown the new one.
+    #[serde(default)]
+    pub until: Option<Millis>,
 }
 
 /// A record that is to be published, exactly as it will be repeated until the server has answered.

@@ -173,7 +173,7 @@ fn the_end_of_a_key_that_broke_off_is_carried_out_at_the_next_opening() {
         log_certificate: certificate(),
     };
     let profile = Profile {
-        replaced: vec![Replaced { key: id(1), at: Millis(2) }],
+        replaced: vec![Replaced { key: id(1), at: Millis(2), until: Some(Millis(4)) }],
         ..Profile::new(
             "localhost:6000".to_owned(),
             met,
