@@ -8,16 +8,16 @@ use sha2::{Digest as _, Sha256};
 use crate::client::command::AlarmKind;
 use crate::client::db::inbox::{self, Noticed};
 use crate::client::db::log;
+use crate::client::engine::{Engine, Session, Trouble, lock, notice};
 use crate::client::{ClientError, Event};
 use crate::crypto::{LogKey, LogWord, Proof, TwoLogKeys};
 use crate::model::{AccountId, DeviceId, LogCertificate, MessageId};
 
-use super::audit::Raise;
-use super::{Engine, Session, Trouble, lock, notice};
+use super::alarms::Raise;
 
 /// What the server says of its log on a connection.
 #[derive(Clone, Debug)]
-pub(super) enum Access {
+pub(in crate::client::engine) enum Access {
     /// It has the one whose key is pinned.
     Pinned(LogKey),
     /// It hides the log that it had, or has to have; or shows another one's key, for which its TLS key has signed.
@@ -26,7 +26,10 @@ pub(super) enum Access {
 
 impl Engine {
     /// The key of the server's log, pinned when it is met first.
-    pub(super) async fn meet_log(&self, shown: Option<LogCertificate>) -> Result<Access, ClientError> {
+    pub(in crate::client::engine) async fn meet_log(
+        &self,
+        shown: Option<LogCertificate>,
+    ) -> Result<Access, ClientError> {
         let Some(shown) = shown else { return Ok(Access::Lost(None)) };
         let key = LogKey { server: shown.server, public: shown.log_key };
         let pinned = lock(&self.profile).log_certificate.clone();
@@ -66,7 +69,10 @@ impl Engine {
 
     /// Takes another log's key, which the server shows, for the known one, if it does: what was read of the old log is
     /// forgotten, and the connection ends, so that everything begins anew under the new key. Whether it was so.
-    pub(super) async fn accept_log_key(&self, session: &Session) -> Result<bool, ClientError> {
+    pub(in crate::client::engine) async fn accept_log_key(
+        &self,
+        session: &Session,
+    ) -> Result<bool, ClientError> {
         let Access::Lost(shown) = &session.log else { return Ok(false) };
         let Some(shown) = shown.as_deref().cloned() else {
             let reason =
