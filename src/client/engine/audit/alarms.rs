@@ -116,7 +116,7 @@ impl Engine {
         name: &Nickname,
         record: [u8; 32],
     ) -> Result<(), Trouble> {
-        if !lock(&self.allowance).any_left() {
+        if !lock(&self.alarm_allowance).any_left() {
             return Ok(());
         }
         let text = format!(
@@ -126,7 +126,7 @@ impl Engine {
         );
         let raise = Raise { nickname: Some(name.clone()), ..Raise::new(AlarmKind::NotInLog, &record, text) };
         if self.keep_alarms(vec![raise]).await? {
-            lock(&self.allowance).use_up();
+            lock(&self.alarm_allowance).use_up();
         }
         Ok(())
     }

@@ -54,6 +54,10 @@ impl Engine {
                         accounts can't be relied on until it shows that log again. Ask whoever runs it";
             return self.raise(vec![Raise::new(AlarmKind::LogLost, b"", text)]).await;
         };
+        // It was accepted meanwhile.
+        if pinned.log_key == shown.log_key {
+            return Ok(());
+        }
         let (known, new) = (pinned.log_key_id().fingerprint(), shown.log_key_id().fingerprint());
         let text = format!(
             "the server no longer shows the transparency log that this profile knows, of the key {known}, but one of \
@@ -81,8 +85,8 @@ impl Engine {
         };
         // Not before it was said, with both keys.
         self.lost(Some(&shown)).await.map_err(|trouble| self.explain(session, trouble))?;
-        self.forget_log().await?;
         self.change_profile(|profile| profile.log_certificate = Some(shown)).await?;
+        self.forget_log().await?;
         session.wire.close();
         Ok(true)
     }
