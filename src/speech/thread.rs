@@ -222,7 +222,11 @@ impl Thread {
         let language = language.filter(|language| self.languages().contains(language));
         let language = language.or_else(|| self.language(&words(&stretches), person.as_deref()))?;
         let Link::Open(catalogue) = &self.link else { return None };
-        let name = person.as_deref().filter(|_| named).map(text::clean).filter(|name| !name.is_empty());
+        let name = person
+            .as_deref()
+            .filter(|_| named)
+            .map(|name| text::clean(&content::signs(name)))
+            .filter(|name| !name.is_empty());
         let planner = Planner {
             catalogue,
             locale: self.locale.as_deref(),
