@@ -335,6 +335,13 @@ fn in_a_conversation_what_was_silenced_is_kept_and_so_is_the_pace() {
     heard.wait_until("both notes are over", |samples| long(samples).len() >= 2 && has_ended(samples));
     let lengths = long(&heard.stop());
     assert!(lengths.iter().all(|seconds| *seconds < 3.0), "{lengths:?}");
+    // That they were heard to their ends is kept a moment after that.
+    let deadline = Instant::now() + support::TIMEOUT;
+    let listened =
+        || scene.burak.run(["history", "--json"]).json().into_iter().filter(|note| note["listened"] == true);
+    while listened().count() < 2 {
+        assert!(Instant::now() < deadline, "it is not kept that the notes were heard");
+    }
     chat.type_keys("/quit\r");
     assert_eq!(chat.finish(), 0);
     // The next process has what was silenced, and not what was heard. It has nothing to read it with.
