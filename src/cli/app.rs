@@ -167,6 +167,20 @@ impl App {
         }
     }
 
+    /// Lets something be heard, but never over a recording: not before nobody is recording, and from its beginning
+    /// again if somebody begins to in the middle of it. `hush` silences it.
+    pub async fn aloud<T>(&self, mut begin: impl AsyncFnMut() -> T, hush: impl Fn()) -> T {
+        let floor = Floor::of(&self.home);
+        loop {
+            self.floor().await;
+            tokio::select! {
+                biased;
+                heard = begin() => return heard,
+                () = floor.taken() => hush(),
+            }
+        }
+    }
+
     /// Opens the profile.
     ///
     /// # Errors

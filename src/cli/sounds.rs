@@ -77,10 +77,13 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         if args.play.is_some()
             && let Some(sound) = cues.of(person.as_ref()).get(*cue)
         {
-            app.floor().await;
-            cues.speaker().cue(sound);
-            cues.speaker().idle().await;
-            if let Some(trouble) = cues.speaker().take_trouble() {
+            let speaker = cues.speaker();
+            let play = async || {
+                speaker.cue(sound.clone());
+                speaker.idle().await;
+            };
+            app.aloud(play, || speaker.stop_cues()).await;
+            if let Some(trouble) = speaker.take_trouble() {
                 return Err(Failure::from(trouble).into());
             }
         }

@@ -28,8 +28,10 @@ pub async fn loudspeaker(app: &App) -> Check {
         wav.iter_mut().skip(44).for_each(|byte| *byte = 0);
     }
     let speaker = app.speaker();
-    let playback = speaker.play(wav);
-    match timeout(PATIENCE, playback.wait()).await {
+    let play = async || timeout(PATIENCE, speaker.play(wav.clone()).wait()).await;
+    // Silence is heard by nobody.
+    let played = if app.mute { play().await } else { app.aloud(play, || speaker.stop()).await };
+    match played {
         Ok(Ok(())) if app.mute => {
             Check::good(what, "it takes sound; it was given silence, since it is muted")
         }
@@ -69,7 +71,7 @@ pub async fn echo(app: &App) -> Vec<Check> {
     let (what, back) = ("microphone", "playback");
     let options = recorder::Options { limit: ECHO, ..recorder::Options::default() };
     // Nothing is heard meanwhile, on this terminal or another.
-    let _taken = Floor::of(&app.home).take();
+    let taken = Floor::of(&app.home).take();
     let recorded = timeout(PATIENCE, async {
         let mut recording = Recorder::start(options).await?;
         let device = recording.device();
@@ -77,7 +79,9 @@ pub async fn echo(app: &App) -> Vec<Check> {
         recording.ended().await;
         Ok::<_, AudioError>((device, recording.finish().await?))
     });
-    let (device, take) = match recorded.await {
+    let recorded = recorded.await;
+    drop(taken);
+    let (device, take) = match recorded {
         Ok(Ok(recorded)) => recorded,
         Ok(Err(error)) => return vec![Check::error(what, &error.to_string())],
         Err(_) => return vec![silent(what)],
@@ -93,8 +97,8 @@ pub async fn echo(app: &App) -> Vec<Check> {
         Err(error) => return vec![Check::error(what, &error.to_string())],
     };
     let speaker = app.speaker();
-    let playback = speaker.play(note.wav);
-    let played = match timeout(PATIENCE, playback.wait()).await {
+    let play = async || timeout(PATIENCE, speaker.play(note.wav.clone()).wait()).await;
+    let played = match app.aloud(play, || speaker.stop()).await {
         Ok(Ok(())) => Check::good(back, "what was recorded was played: was it heard?"),
         Ok(Err(error)) => Check::error(back, &error.to_string()),
         Err(_) => silent(back),

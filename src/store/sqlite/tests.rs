@@ -163,6 +163,26 @@ async fn a_chunk_that_was_cut_off_is_written_again() {
     assert_eq!(store.fetch_chunk(blob, 1).await.unwrap(), chunk);
 }
 
+#[tokio::test]
+async fn a_chunk_that_a_blobs_file_has_lost_is_missing_and_not_to_be_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (owner, blob) = (Person::new(1).device, BlobId::new([7; 32]));
+    let chunk = Bytes::from(vec![1; 1000]);
+    for index in 0..3 {
+        store.put_chunk(owner, blob, index, chunk.clone()).await.unwrap();
+    }
+    store.seal_blob(owner, blob, 3).await.unwrap();
+    let file =
+        std::fs::OpenOptions::new().write(true).open(folder.path().join("blobs").join(blob.to_string()));
+    // In the middle of the second.
+    file.unwrap().set_len(1_500).unwrap();
+    assert_eq!(store.fetch_chunk(blob, 0).await, Ok(chunk));
+    for index in 1..3 {
+        assert_eq!(store.fetch_chunk(blob, index).await, Err(StoreError::BlobMissing));
+    }
+}
+
 /// Names of files in the folder of blobs, or of those under way.
 pub(super) fn files(folder: &Path, of: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder.join(of)).unwrap().map(Result::unwrap);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{GOES_ON, Job, LOOK, Outcome, Shared, Tell, What, manner, tell};
+use super::{GOES_ON, Job, Outcome, Shared, Tell, What, manner, tell};
 use crate::audio::{Playback, Speaker, Start};
 use crate::client::{Body, Client, ClientError, Message, MessageRef};
 use crate::model::Nickname;
@@ -73,12 +73,22 @@ impl Reader {
     async fn take(&mut self, job: Job, one: CancellationToken) {
         let Job { what, named, anew, done } = job;
         let (floor, shared) = (self.floor.clone(), self.shared.clone());
+        let taken = async {
+            let seen = async {
+                floor.free().await;
+                floor.taken().await;
+            };
+            tokio::select! {
+                () = shared.way.notified() => {}
+                () = seen => {}
+            }
+        };
         // In this order: a note that is stopped has no more to play, as has one that was heard to its end.
         let end = tokio::select! {
             biased;
             () = one.cancelled() => End::Over(Outcome::Stopped),
             outcome = self.perform(&what, named, anew) => End::Over(outcome),
-            () = taken(&floor, &shared), if !matches!(what, What::Mark) => End::Interrupted,
+            () = taken, if !matches!(what, What::Mark) => End::Interrupted,
         };
         let (played, skipped) = {
             let mut state = self.shared.state();
@@ -344,26 +354,5 @@ impl Reader {
     /// What goes wrong from now on is something else, and told anew.
     fn works(&mut self, means: Means) {
         self.told.retain(|(with, _)| *with != means);
-    }
-}
-
-/// Waits until somebody takes the floor that was free.
-async fn taken(floor: &Floor, shared: &Shared) {
-    tokio::select! {
-        () = shared.way.notified() => {}
-        () = lost(floor) => {}
-    }
-}
-
-/// The same where nobody here tells of it.
-async fn lost(floor: &Floor) {
-    let mut was_free = false;
-    loop {
-        let free = floor.is_free();
-        if was_free && !free {
-            return;
-        }
-        was_free |= free;
-        tokio::time::sleep(LOOK).await;
     }
 }
