@@ -26,7 +26,9 @@ const SMALL: usize = 4 * 1024;
 /// What a converter of sample rates needs, however short the sound is.
 const RESAMPLER: usize = 1024 * 1024;
 
-const TARGETS: [(&str, fn(&[u8])); 5] = [
+type Target = fn(&[u8]);
+
+const TARGETS: [(&str, Target); 5] = [
     ("frame", targets::frame),
     ("envelope", targets::envelope),
     ("record", targets::record),
