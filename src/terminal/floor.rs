@@ -41,6 +41,13 @@ impl Floor {
         }
     }
 
+    /// Waits until somebody is recording.
+    pub async fn taken(&self) {
+        while self.is_free() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Whether nobody is recording.
     pub fn is_free(&self) -> bool {
         // What was never taken is free.

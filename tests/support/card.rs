@@ -176,6 +176,11 @@ impl Card {
         id
     }
 
+    /// Adds a microphone that gives nothing, and that is no loudspeaker beside.
+    pub fn plug_in_silent_microphone(&self, name: &str) {
+        self.ask(&["load-module", "module-null-source", &format!("source_name={name}"), "rate=44100"]);
+    }
+
     /// Removes a device.
     pub fn unplug(&self, id: &str) {
         self.ask(&["unload-module", id]);
