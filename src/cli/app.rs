@@ -167,6 +167,19 @@ impl App {
         }
     }
 
+    /// Has something heard that is short, and never over a recording: where somebody begins to record, on whichever
+    /// terminal, it falls silent, and is begun again once that is over.
+    pub async fn aloud<T>(&self, begin: impl AsyncFn() -> T, silence: impl Fn()) -> T {
+        let floor = Floor::of(&self.home);
+        loop {
+            self.floor().await;
+            tokio::select! {
+                done = begin() => return done,
+                () = floor.taken() => silence(),
+            }
+        }
+    }
+
     /// Opens the profile.
     ///
     /// # Errors

@@ -77,9 +77,11 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         if args.play.is_some()
             && let Some(sound) = cues.of(person.as_ref()).get(*cue)
         {
-            app.floor().await;
-            cues.speaker().cue(sound);
-            cues.speaker().idle().await;
+            let play = async || {
+                cues.speaker().cue(sound.clone());
+                cues.speaker().idle().await;
+            };
+            app.aloud(play, || cues.speaker().stop()).await;
             if let Some(trouble) = cues.speaker().take_trouble() {
                 return Err(Failure::from(trouble).into());
             }

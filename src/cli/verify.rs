@@ -96,8 +96,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     app.out.put(&Verified::from(safety.clone()), text)?;
     app.out.flush()?;
     let spoken = if args.speak {
-        app.floor().await;
-        speak(safety.new_number.as_deref().unwrap_or(&safety.number)).await
+        speak(&app, safety.new_number.as_deref().unwrap_or(&safety.number)).await
     } else {
         Ok(())
     };
@@ -107,13 +106,14 @@ pub async fn run(args: Args, app: App) -> Result<()> {
 }
 
 /// Reads a number aloud: each group by itself, each digit by itself.
-async fn speak(number: &str) -> Result<()> {
+async fn speak(app: &App, number: &str) -> Result<()> {
     let speech = Speech::new(|_| {});
     let language = language::of_locale(|name| std::env::var(name).ok());
     for group in safety::spoken(number) {
         let said =
             Utterance { language: language.or(Some(language::Language::ENGLISH)), ..Utterance::new(group) };
-        if let Outcome::Unavailable(why) = speech.say(said).done().await {
+        let say = async || speech.say(said.clone()).done().await;
+        if let Outcome::Unavailable(why) = app.aloud(say, || speech.stop_all()).await {
             return Err(Failure::new("no_speech", why).into());
         }
         tokio::time::sleep(BREATH).await;

@@ -62,10 +62,11 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     app.out.flush()?;
     client.close().await;
     if !app.mute {
-        app.floor().await;
+        let speech = Speech::new(|_| {});
         let person = Some(name.as_str().to_owned());
         let utterance = Utterance { person, named: true, manner, ..Utterance::default() };
-        if let Outcome::Unavailable(why) = Speech::new(|_| {}).say(utterance).done().await {
+        let say = async || speech.say(utterance.clone()).done().await;
+        if let Outcome::Unavailable(why) = app.aloud(say, || speech.stop_all()).await {
             app.out.note(&format!("tellal: {why}"));
         }
     }

@@ -135,9 +135,6 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         client.close().await;
     }
     let aloud = args.sound || (!app.mute && !app.out.json && stdout().is_terminal());
-    if !app.mute {
-        app.floor().await;
-    }
     tell(sound::loudspeaker(&app).await)?;
     if aloud {
         sound::echo(&app).await.into_iter().try_for_each(&mut tell)?;
@@ -145,7 +142,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         tell(sound::microphone().await)?;
     }
     let wish = voices::Wish { aloud, languages: args.language };
-    voices::look(&speech, wish, &app.out, &mut tell).await?;
+    voices::look(&speech, wish, &app, &mut tell).await?;
     if wrong.is_empty() {
         return Ok(());
     }

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Check;
-use crate::audio::{AudioError, Cue, Recorder, recorder};
+use crate::audio::{AudioError, Cue, Recorder, Speaker, recorder};
 use crate::cli::app::App;
 use crate::terminal::floor::Floor;
 
@@ -27,9 +28,8 @@ pub async fn loudspeaker(app: &App) -> Check {
         // All but the header.
         wav.iter_mut().skip(44).for_each(|byte| *byte = 0);
     }
-    let speaker = app.speaker();
-    let playback = speaker.play(wav);
-    match timeout(PATIENCE, playback.wait()).await {
+    let played = if app.mute { play(&app.speaker(), &wav).await } else { aloud(app, &wav).await };
+    match played {
         Ok(Ok(())) if app.mute => {
             Check::good(what, "it takes sound; it was given silence, since it is muted")
         }
@@ -69,7 +69,7 @@ pub async fn echo(app: &App) -> Vec<Check> {
     let (what, back) = ("microphone", "playback");
     let options = recorder::Options { limit: ECHO, ..recorder::Options::default() };
     // Nothing is heard meanwhile, on this terminal or another.
-    let _taken = Floor::of(&app.home).take();
+    let taken = Floor::of(&app.home).take();
     let recorded = timeout(PATIENCE, async {
         let mut recording = Recorder::start(options).await?;
         let device = recording.device();
@@ -77,7 +77,9 @@ pub async fn echo(app: &App) -> Vec<Check> {
         recording.ended().await;
         Ok::<_, AudioError>((device, recording.finish().await?))
     });
-    let (device, take) = match recorded.await {
+    let recorded = recorded.await;
+    drop(taken);
+    let (device, take) = match recorded {
         Ok(Ok(recorded)) => recorded,
         Ok(Err(error)) => return vec![Check::error(what, &error.to_string())],
         Err(_) => return vec![silent(what)],
@@ -92,14 +94,22 @@ pub async fn echo(app: &App) -> Vec<Check> {
         Ok(note) => note,
         Err(error) => return vec![Check::error(what, &error.to_string())],
     };
-    let speaker = app.speaker();
-    let playback = speaker.play(note.wav);
-    let played = match timeout(PATIENCE, playback.wait()).await {
+    let played = match aloud(app, &note.wav).await {
         Ok(Ok(())) => Check::good(back, "what was recorded was played: was it heard?"),
         Ok(Err(error)) => Check::error(back, &error.to_string()),
         Err(_) => silent(back),
     };
     vec![microphone, played]
+}
+
+/// Plays a file to its end; not over a recording.
+async fn aloud(app: &App, wav: &[u8]) -> Result<Result<(), AudioError>, Elapsed> {
+    let speaker = app.speaker();
+    app.aloud(async || play(&speaker, wav).await, || speaker.stop()).await
+}
+
+async fn play(speaker: &Speaker, wav: &[u8]) -> Result<Result<(), AudioError>, Elapsed> {
+    timeout(PATIENCE, speaker.play(wav.to_vec()).wait()).await
 }
 
 fn silent(what: &'static str) -> Check {

@@ -3,7 +3,7 @@
 use super::Check;
 use super::packages::Platform;
 use super::sentences::{USUAL, sentence};
-use crate::cli::output::Output;
+use crate::cli::app::App;
 use crate::cli::record::pressed;
 use crate::speech::{Language, Outcome, Speech, Utterance, language};
 use crate::terminal::keys::{Keys, Press};
@@ -27,7 +27,7 @@ pub struct Wish {
 pub async fn look(
     speech: &Speech,
     wish: Wish,
-    out: &Output,
+    app: &App,
     tell: &mut impl FnMut(Check) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
     let platform = Platform::here();
@@ -52,7 +52,7 @@ pub async fn look(
     };
     let mut keys = if aloud { Keys::watch() } else { None };
     if keys.is_some() {
-        out.note("each language that has a voice says a sentence: Enter or q, and that is enough");
+        app.out.note("each language that has a voice says a sentence: Enter or q, and that is enough");
     }
     for (place, language) in asked.iter().chain(&others).enumerate() {
         if place == asked.len() {
@@ -61,7 +61,7 @@ pub async fn look(
         let mut check = judge(*language, &voices, platform);
         if check.ok && aloud {
             tokio::select! {
-                said = say(speech, *language) => check = said,
+                said = app.aloud(async || say(speech, *language).await, || speech.stop_all()) => check = said,
                 () = enough(&mut keys) => {
                     aloud = false;
                     speech.stop_all();
