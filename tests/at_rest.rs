@@ -11,13 +11,17 @@
 
 mod support;
 
+#[cfg(target_os = "linux")]
+use std::fs::File;
 use std::io::Write;
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use support::screen::Screen;
-use support::{Finished, Profile, Server, openssl, schema};
+use support::{Finished, Profile, Running, Server, openssl, schema};
 
 const WORDS: &str = "çok gizli sözler";
 
@@ -128,7 +132,7 @@ fn a_locked_profile_opens_with_its_passphrase_alone() {
         sh.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         sh.env("tellal", program).env("old", &old).env("new", &new);
         command = sh;
-        support::Running::start(command.args(["-c", line]).stdin(Stdio::null())).wait()
+        Running::start(command.args(["-c", line]).stdin(Stdio::null())).wait()
     };
     let change = r#""$tellal" lock --change --passphrase-fd 3 --new-passphrase-fd 4 3<"$old" 4<"$new""#;
     assert!(shell(change).ok().contains("changed"));
@@ -245,18 +249,99 @@ fn a_new_passphrase_is_typed_twice() {
     assert!(with(&ayşe, "bir", &["history"]).code() == 0);
 }
 
+/// Follows what comes, with the passphrase.
+fn follow(profile: &Profile) -> Running {
+    let mut command = profile.command(["receive", "--follow", "--json", "--mute", "--passphrase-fd", "0"]);
+    let mut following = Running::start(command.stdin(Stdio::piped()));
+    following.stdin().unwrap().write_all(format!("{WORDS}\n").as_bytes()).unwrap();
+    following
+}
+
 #[test]
 fn listening_ends_when_it_is_locked() {
     let server = Server::start();
     let ayşe = Profile::register(&server, "ayşe");
     set(&ayşe, WORDS);
-    let mut command = ayşe.command(["receive", "--follow", "--json", "--mute", "--passphrase-fd", "0"]);
-    let mut following = support::Running::start(command.stdin(Stdio::piped()));
-    following.stdin().unwrap().write_all(format!("{WORDS}\n").as_bytes()).unwrap();
+    let mut following = follow(&ayşe);
     let burak = Profile::register(&server, "burak");
     burak.send("ayşe", "selam");
     assert!(following.line().unwrap().contains("selam"));
     assert_eq!(ayşe.run(["lock", "--json"]).json()[0]["stopped"], true);
     let ended = following.wait();
     assert_eq!((ended.code(), ended.stderr.contains("locked now")), (0, true), "{ended:?}");
+}
+
+/// A secret in the forms that it has in memory, and how often each stands in a process's.
+#[cfg(target_os = "linux")]
+fn in_memory(process: &Running, forms: &[Vec<u8>]) -> Vec<usize> {
+    const PAGE: usize = 4096;
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", process.id())).unwrap();
+    let memory = File::open(format!("/proc/{}/mem", process.id())).unwrap();
+    let mut counts = vec![0; forms.len()];
+    let longest = forms.iter().map(Vec::len).max().unwrap();
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let (range, may) = (words.next().unwrap(), words.next().unwrap());
+        if !may.starts_with("rw") {
+            continue;
+        }
+        let (from, to) = range.split_once('-').unwrap();
+        let [from, to] = [from, to].map(|place| u64::from_str_radix(place, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+        if memory.read_exact_at(&mut bytes, from).is_err() {
+            // Gone since, or the system's own.
+            continue;
+        }
+        for start in (0..bytes.len()).step_by(PAGE) {
+            let page = &bytes[start..start + PAGE];
+            // What has never been used needs no search.
+            if page == [0; PAGE] {
+                continue;
+            }
+            let with_next = &bytes[start..(start + PAGE + longest).min(bytes.len())];
+            for (form, count) in forms.iter().zip(&mut counts) {
+                let found =
+                    with_next.windows(form.len()).take(PAGE).filter(|window| *window == form.as_slice());
+                *count += found.count();
+            }
+        }
+    }
+    counts
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_open_profile_has_its_passphrase_once_in_memory_and_nothing_of_the_identity_key() {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let pem = std::fs::read_to_string(ayşe.file("keys/identity.pem")).unwrap();
+    set(&ayşe, WORDS);
+    let mut following = follow(&ayşe);
+    burak.send("ayşe", "selam");
+    assert!(following.line().unwrap().contains("selam"));
+    let [words, identity @ ..] =
+        &in_memory(&following, &[&[WORDS.into()][..], &private_part(&pem)].concat())[..]
+    else {
+        panic!()
+    };
+    assert_eq!(*words, 1, "for the keys that are to come, and no copy of what it was read into");
+    assert_eq!(identity, [0; 3], "nothing was signed with it");
+    // Signed with, beside what follows, which then works with new keys.
+    let rekeyed = with(&ayşe, WORDS, &["rekey"]);
+    rekeyed.ok();
+    burak.run(["users"]).ok();
+    burak.run(["verify", "ayşe", "--accept-change"]).ok();
+    burak.send("ayşe", "yeni anahtara");
+    assert!(following.line().unwrap().contains("yeni anahtara"));
+    assert_eq!(in_memory(&following, &private_part(&pem)), [0; 3], "nor is anything left of it");
+}
+
+/// Bytes of an RSA key's private exponent, as a PEM has them, in its DER, and in words of little end.
+fn private_part(pem: &str) -> Vec<Vec<u8>> {
+    use base64::Engine as _;
+    // In front of it are the modulus and what is around it: 26 + 4 + 257 + 5 + 4 bytes of 48 a line.
+    let line = pem.lines().nth(1 + 8).unwrap();
+    let der = base64::engine::general_purpose::STANDARD.decode(line).unwrap();
+    let reversed = der.iter().rev().copied().collect();
+    vec![line.into(), der, reversed]
 }

@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -88,28 +89,50 @@ fn a_server_with_another_key_is_not_talked_to() {
 }
 
 #[test]
-fn a_damaged_profile_is_told_and_never_a_panic() {
-    let server = Server::start();
-    let ayşe = Profile::register(&server, "ayşe");
-    let mut told = 0;
+fn a_damaged_profile_is_told_and_never_a_panic_and_loses_nothing() {
+    let mut server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    burak.send("ayşe", "kept");
+    assert_eq!(ayşe.receive().len(), 1);
+    server.kill();
+    assert!(ayşe.run(["send", "burak", "waits"]).failure().contains("outbox"));
+    let history = ayşe.run(["history", "--json"]).ok().to_owned();
+    assert!(history.contains("kept") && history.contains("waits"), "{history}");
+
+    let mut told = BTreeSet::new();
     for path in files(ayşe.home()) {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let whole = fs::read(&path).unwrap();
-        for damaged in [b"".as_slice(), b"\xff garbage \0", whole.get(..whole.len() / 2).unwrap_or_default()]
-        {
-            fs::write(&path, damaged).unwrap();
-            for args in [&["history"][..], &["users"]] {
-                let finished = ayşe.run(args);
-                if finished.code() != 0 {
-                    finished.failure();
-                    told += 1;
-                }
+        let half = whole.get(..whole.len() / 2).unwrap_or_default();
+        for damaged in [Some(b"".as_slice()), Some(b"\xff garbage \0"), Some(half), None] {
+            match damaged {
+                Some(bytes) => fs::write(&path, bytes).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
             }
+            let finished = ayşe.run(["history"]);
+            let matters = MATTER.iter().any(|start| name.starts_with(start));
+            if matters {
+                let line = finished.failure();
+                // Without a profile.json there is no profile.
+                let remedy = if damaged.is_none() && name == "profile.json" { "register" } else { "backup" };
+                assert!(line.contains(remedy), "{name}: {line}");
+                told.insert(name.clone());
+            } else if finished.code() != 0 {
+                finished.failure();
+            }
+            assert!(!matters || damaged.is_some() || !path.exists(), "{name} was made anew");
+            fs::write(&path, &whole).unwrap();
         }
-        fs::write(&path, &whole).unwrap();
-        ayşe.run(["users"]).ok();
     }
-    assert!(told >= 12, "at least two files matter, yet only {told} failures were told");
+    assert_eq!(told.len(), MATTER.len(), "{told:?}");
+    assert_eq!(ayşe.run(["history", "--json"]).ok(), history, "nothing was lost");
+    server.restart_on_same_port();
+    ayşe.run(["receive", "--wait", "1"]).ok();
+    assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "waits".to_owned())]);
 }
+
+/// Files of a profile without which there is no going on.
+const MATTER: [&str; 5] = ["profile.json", "history.key", "history.db", "device", "message-"];
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

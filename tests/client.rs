@@ -382,13 +382,32 @@ async fn a_registration_that_broke_off_is_finished_by_the_next_one() {
     .await;
     let finished = std::fs::read(&profile).unwrap();
     assert_ne!(begun, finished);
-    std::fs::write(&profile, begun).unwrap();
+    std::fs::write(&profile, &begun).unwrap();
     assert!(Client::open(Options::new(world.home("ayşe"))).await.is_err());
-    let status = register(registration).await.unwrap();
+    let status = register(registration.clone()).await.unwrap();
     assert_eq!(std::fs::read(&profile).unwrap(), finished, "the same account");
     let ayşe = world.open("ayşe").await;
     assert_eq!(ayşe.status().await.unwrap().account, status.account);
     send(&ayşe, "ayşe", "it works").await;
+    ayşe.close().await;
+
+    // Somebody who wants something else the second time keeps the account that there is: its keys are nowhere else.
+    let begin_again = || std::fs::write(&profile, &begun).unwrap();
+    for other in [
+        Registration { nickname: name("zoé"), ..registration.clone() },
+        Registration { key_bits: 3072, ..registration },
+    ] {
+        begin_again();
+        let refused = register(other).await;
+        assert!(
+            matches!(&refused, Err(ClientError::AlreadyRegistered { nickname }) if *nickname == name("ayşe")),
+            "{refused:?}"
+        );
+        assert_eq!(std::fs::read(&profile).unwrap(), finished, "the same account");
+    }
+    begin_again();
+    register(world.registration(&server, "ayşe")).await.unwrap();
+    send(&world.open("ayşe").await, "ayşe", "it works").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

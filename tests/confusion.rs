@@ -338,14 +338,25 @@ fn what_is_dated_far_off_is_shown_and_marked() {
     burak.receive();
     let forger = Forger::new(&server, &ayşe, &burak);
     let now = Millis::now();
-    // The account has to be older than what it says.
     let days = |days: u64| Duration::from_secs(days * 24 * 3600);
-    let ahead = forger.seal(&forger.draft(now.plus(days(700))), "gelecekten");
-    let today = forger.seal(&forger.draft(now), "şimdi");
-    let shown = deliver(&server, &burak, &[forger.delivery(&ahead), forger.delivery(&today)]);
-    assert_eq!(said(&shown), [("text", "gelecekten"), ("text", "şimdi")]);
-    assert_eq!((&shown[0]["late"], &shown[1]["late"]), (&true.into(), &false.into()));
+    let dated = [
+        ("gelecekten", now.plus(days(700)), true),
+        ("şimdi", now, false),
+        // From before there was such an account, or such a program.
+        ("geçmişten", Millis(now.0 - u64::try_from(days(7_000).as_millis()).unwrap()), true),
+        ("zamanın başından", Millis(0), true),
+        ("zamanın sonundan", Millis(u64::MAX), true),
+    ];
+    let frames = dated.map(|(text, at, _)| forger.delivery(&forger.seal(&forger.draft(at), text)));
+    let shown = deliver(&server, &burak, &frames);
+    let marks: Vec<(&str, bool)> = shown
+        .iter()
+        .map(|message| (message["text"].as_str().unwrap(), message["late"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(marks, dated.map(|(text, _, late)| (text, late)));
     let lines = burak.run(["history", "ayşe"]);
-    let line = lines.ok().lines().find(|line| line.contains("gelecekten")).unwrap();
-    assert!(line.contains("(arrived "), "{line}");
+    for (text, _, late) in dated {
+        let line = lines.ok().lines().find(|line| line.contains(text)).unwrap();
+        assert_eq!(line.contains("(arrived "), late, "{line}");
+    }
 }

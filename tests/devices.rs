@@ -29,9 +29,11 @@ use support::screen::Screen;
 use support::swap::database;
 use support::{Profile, Server, TIMEOUT, schema};
 use tellal::crypto::envelope::{Content, Delivered, Recipient, parse};
-use tellal::crypto::record::{announce_message_key, sign_account_record, verify_account};
+use tellal::crypto::record::{
+    Account, announce_message_key, remove_device, revoke, sign_account_record, verify_account,
+};
 use tellal::crypto::{PrivateKey, Purpose};
-use tellal::model::{AccountRecord, AccountRecordKind, DeviceId, Millis, Wrap};
+use tellal::model::{AccountRecord, AccountRecordKind, DeviceId, Millis, Signed, Wrap};
 use tellal::protocol::message::{Answer, Push, RefusalCode, Verb};
 use tokio::runtime::Runtime;
 
@@ -91,24 +93,7 @@ impl Thief {
         };
         let device = Person { identity: stolen("identity"), ..Person::new(&victim.name) };
         let chain = verify_account(&directory_entry(server, account(victim)).chain).unwrap();
-        let id = device.device.public().id();
-        let parts: [&[u8]; 3] = [chain.id.as_bytes(), &chain.head, id.as_bytes()];
-        let kind = AccountRecordKind::DeviceAdded {
-            device_key: device.device.public().spki().to_vec().into(),
-            consent: device.device.sign(Purpose::Consent, &parts).unwrap().into(),
-        };
-        let (now, head) = (Millis::now(), chain.head);
-        let record = AccountRecord {
-            version: 1,
-            account: chain.id,
-            index: chain.length,
-            previous: Some(head.into()),
-            made_at: now,
-            kind,
-        };
-        let record = sign_account_record(&old.identity, &record).unwrap();
-        let key = device.message.public();
-        let message_key = announce_message_key(&device.device, chain.id, key, now, None).unwrap();
+        let (record, message_key) = added(&chain, &old.identity, &device);
         let verb = Verb::PublishRecord { record, message_key: Some(message_key) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let online = runtime.block_on(async {
@@ -172,6 +157,61 @@ impl Thief {
             raw.ask(login, b"").await
         })
     }
+}
+
+/// Somebody with a copy of a profile's identity key lets devices come to the account and go, for as long as the server
+/// takes that: how often it did. One that came is left.
+fn wear_out(server: &Server, victim: &Profile) -> usize {
+    let stolen = |file: &str| key(&victim.file(&format!("keys/{file}.pem")));
+    let thief =
+        Person { identity: stolen("identity"), device: stolen("device"), ..Person::new(&victim.name) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut raw = Raw::login(server.address, &thief).await;
+        for changes in 0.. {
+            let chain = verify_account(&directory_entry(server, account(victim)).chain).unwrap();
+            let (record, message_key) = match chain.devices.get(1) {
+                Some(device) => {
+                    (remove_device(&chain, &thief.identity, device.id, Millis::now()).unwrap(), None)
+                }
+                None => {
+                    let came = Person::new(&victim.name);
+                    let (record, message_key) = added(&chain, &thief.identity, &came);
+                    (record, Some(message_key))
+                }
+            };
+            match raw.ask(Verb::PublishRecord { record, message_key }, b"").await {
+                Ok(Answer::Done) => {}
+                refused => {
+                    assert_eq!(refused, Err(RefusalCode::Invalid));
+                    return changes;
+                }
+            }
+        }
+        unreachable!()
+    })
+}
+
+/// The records that add a device to an account, and its message key.
+fn added(chain: &Account, identity: &PrivateKey, came: &Person) -> (Signed, Signed) {
+    let id = came.device.public().id();
+    let parts: [&[u8]; 3] = [chain.id.as_bytes(), &chain.head, id.as_bytes()];
+    let kind = AccountRecordKind::DeviceAdded {
+        device_key: came.device.public().spki().to_vec().into(),
+        consent: came.device.sign(Purpose::Consent, &parts).unwrap().into(),
+    };
+    let (now, head) = (Millis::now(), chain.head);
+    let record = AccountRecord {
+        version: 1,
+        account: chain.id,
+        index: chain.length,
+        previous: Some(head.into()),
+        made_at: now,
+        kind,
+    };
+    let record = sign_account_record(identity, &record).unwrap();
+    let message_key = announce_message_key(&came.device, chain.id, came.message.public(), now, None).unwrap();
+    (record, message_key)
 }
 
 /// For which devices the newest envelope on the server is wrapped.
@@ -306,6 +346,42 @@ fn what_can_not_be_removed_is_said_with_what_to_do() {
     assert_eq!(devices(&ayşe).len(), 2);
     assert_eq!(ayşe.run(["device"]).code(), 2);
     assert_eq!(ayşe.run(["device", "remove"]).code(), 2);
+}
+
+#[test]
+fn a_thief_who_lets_devices_come_and_go_without_end_does_not_keep_the_owner_from_new_keys() {
+    let (server, ayşe, burak) = friends();
+    let own = devices(&ayşe)[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(wear_out(&server, &ayşe), 15, "behind the registration: 16 places are for devices");
+    let listed = devices(&ayşe);
+    assert_eq!((listed.len(), &listed[1]["known"]), (2, &false.into()), "{listed:?}");
+    let theirs = listed[1]["short"].as_str().unwrap();
+    // Their removal has no place either: that is said, and what does it instead.
+    let refused = ayşe.run(["device", "remove", theirs, "--yes", "--json"]);
+    assert_eq!(refused.code(), 1, "{refused:?}");
+    let error: Value = serde_json::from_str(refused.stdout.lines().last().unwrap()).unwrap();
+    schema::check(&error, &["error"]);
+    assert_eq!(error["error"], "no_place_for_devices", "{error}");
+    assert!(error["message"].as_str().unwrap().contains("`tellal rekey`"), "{error}");
+    assert_eq!(profile_json(&ayşe)["removing"], serde_json::json!([]));
+
+    let stolen = key(&ayşe.file("keys/identity.pem"));
+    ayşe.run(["rekey"]).ok();
+    let left = devices(&ayşe);
+    assert_eq!((left.len(), &left[0]["this"]), (1, &true.into()), "{left:?}");
+    assert_ne!(left[0]["id"], own.as_str());
+    burak.run(["users"]).ok();
+    burak.run(["verify", "ayşe", "--accept-change"]).ok();
+    burak.send("ayşe", "yalnız sana");
+    assert_eq!(newest_is_for(&server).len(), 1);
+    assert!(texts(&ayşe.receive()).contains(&"yalnız sana"));
+    // The stolen key signs nothing any more; and the end of the account has its place, too.
+    let chain = verify_account(&directory_entry(&server, account(&ayşe)).chain).unwrap();
+    let end = revoke(&chain, &stolen, Millis::now()).unwrap();
+    let mut forged = directory_entry(&server, account(&ayşe)).chain;
+    forged.push(end);
+    assert!(verify_account(&forged).is_err());
+    ayşe.run(["rekey", "--revoke", "ayşe"]).ok();
 }
 
 #[test]

@@ -87,13 +87,27 @@ fn a_server_whose_disk_is_full_says_so_goes_on_and_takes_the_mail_later() {
     let refused = ayşe.run(["send", "burak", "while it is full"]);
     let said = refused.failure();
     assert!(said.contains("disk is full") && said.contains("outbox"), "{said}");
+    let note = ayşe.file("note.wav");
+    std::fs::write(&note, wav::tone(200_000)).unwrap();
+    let refused = ayşe.run(["voice", "burak", "--file", note.to_str().unwrap()]);
+    // Beside the line that says how the file is sent.
+    let said = refused.stderr.lines().last().unwrap();
+    assert!(refused.code() == 1 && said.contains("disk is full") && said.contains("outbox"), "{refused:?}");
+    let zoé = Profile::new_at(&address, "zoé");
+    let register = || zoé.run(["register", "zoé", "--key-bits", "2048", "--server", &address]);
+    assert!(register().failure().contains("disk is full"));
     // What was accepted can be read, and the server answers.
     assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "before".to_owned())]);
 
     disk.free();
     ayşe.send("burak", "after");
-    let texts = burak.receive_texts();
-    assert_eq!(texts.iter().map(|(_, text)| &**text).collect::<Vec<_>>(), ["while it is full", "after"]);
+    let received = burak.receive();
+    let texts: Vec<_> = received.iter().filter_map(|message| message["text"].as_str()).collect();
+    assert_eq!(texts, ["while it is full", "after"]);
+    let (id, copy) = (received[1]["id"].as_str().unwrap(), burak.file("copy.wav"));
+    burak.run(["play", id, "--save", copy.to_str().unwrap()]).ok();
+    assert!(std::fs::read(copy).unwrap() == std::fs::read(note).unwrap(), "the note arrived changed");
+    register().ok();
 }
 
 #[test]

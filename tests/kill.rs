@@ -17,7 +17,7 @@ mod support;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -45,6 +45,7 @@ struct Sent {
     queued: Vec<u32>,
 }
 
+/// At least so many; senders go on until everybody was killed who is to be.
 const MESSAGES: u32 = 24;
 
 /// One in so many is a voice note of several chunks.
@@ -86,24 +87,30 @@ fn storm(kills: Kills) {
     let burak = Profile::register(&server, "burak");
     let server = Mutex::new(server);
     let sending = AtomicBool::new(true);
+    let [by_sender, by_receiver, by_server] =
+        [kills.sender, kills.receiver, kills.server].map(|kills| kills > 0);
+    let killing = usize::from(by_sender) * senders.len() + usize::from(by_receiver) + usize::from(by_server);
+    let killing = AtomicUsize::new(killing);
     let sent = thread::scope(|scope| {
         let mut workers = Vec::new();
         for (place, profile) in senders.iter().enumerate() {
             let random = StdRng::seed_from_u64(seed ^ (place as u64 + 1));
-            workers.push(scope.spawn(move || send_messages(profile, kills.command, random)));
+            let (sending, killing) = (&sending, &killing);
+            workers.push(scope.spawn(move || send_messages(profile, kills.command, killing, random)));
             let random = StdRng::seed_from_u64(seed ^ (place as u64 + 11));
-            let sending = &sending;
-            scope.spawn(move || keep_killing(profile, kills.sender, sending, random));
+            scope.spawn(move || keep_killing(profile, kills.sender, sending, killing, random));
         }
         let random = StdRng::seed_from_u64(seed ^ 21);
-        let (sending, burak, server) = (&sending, &burak, &server);
-        scope.spawn(move || keep_killing(burak, kills.receiver, sending, random));
+        let (sending, killing, burak, server) = (&sending, &killing, &burak, &server);
+        scope.spawn(move || keep_killing(burak, kills.receiver, sending, killing, random));
         scope.spawn(move || {
             let mut random = StdRng::seed_from_u64(seed ^ 31);
-            for _ in 0..kills.server {
+            for left in (0..kills.server).rev() {
                 // Not for readiness: the fault comes at a random time.
                 thread::sleep(Duration::from_millis(random.random_range(50..900)));
+                assert!(sending.load(Ordering::Acquire), "nobody was sending");
                 server.lock().unwrap().restart_on_same_port();
+                killed(left, killing);
             }
         });
         let sent: Vec<Sent> = workers.into_iter().map(|worker| worker.join().unwrap()).collect();
@@ -115,7 +122,7 @@ fn storm(kills: Kills) {
         sender.send("burak", "the end");
     }
     burak.receive();
-    let history = burak.run(["history", "--json", "--limit", "1000"]).json();
+    let history = burak.run(["history", "--json", "--limit", "10000"]).json();
     for (sender, sent) in senders.iter().zip(&sent) {
         check(&sender.name, sent, &history);
     }
@@ -126,11 +133,12 @@ fn storm(kills: Kills) {
     }
 }
 
-/// Sends numbered messages one after the other; some of the commands are killed half-way.
-fn send_messages(profile: &Profile, command_kills: u32, mut random: StdRng) -> Sent {
+/// Sends numbered messages one after the other, until everybody was killed as often as is meant; some of the commands
+/// are killed half-way.
+fn send_messages(profile: &Profile, command_kills: u32, killing: &AtomicUsize, mut random: StdRng) -> Sent {
     let mut sent = Sent::default();
     let note = profile.file("note.wav");
-    for number in 0..MESSAGES {
+    for number in (0..).take_while(|number| *number < MESSAGES || killing.load(Ordering::Acquire) > 0) {
         let text = format!("{number}");
         let args = if number % NOTES == NOTES - 1 {
             std::fs::write(&note, wav::tone(FRAMES + number)).unwrap();
@@ -155,21 +163,31 @@ fn send_messages(profile: &Profile, command_kills: u32, mut random: StdRng) -> S
 }
 
 /// Keeps a process on a profile that holds its connection, and kills it at random times.
-fn keep_killing(profile: &Profile, kills: u32, sending: &AtomicBool, mut random: StdRng) {
+fn keep_killing(
+    profile: &Profile,
+    kills: u32,
+    sending: &AtomicBool,
+    killing: &AtomicUsize,
+    mut random: StdRng,
+) {
     let start = || -> Running { profile.start(["receive", "--follow", "--json"]) };
-    for _ in 0..kills {
-        if !sending.load(Ordering::Acquire) {
-            return;
-        }
+    for left in (0..kills).rev() {
         let mut owner = start();
         thread::sleep(Duration::from_millis(random.random_range(50..700)));
+        assert!(sending.load(Ordering::Acquire), "nobody was sending");
         owner.kill();
+        killed(left, killing);
     }
-    if kills == 0 || sending.load(Ordering::Acquire) {
-        let _owner = start();
-        while sending.load(Ordering::Acquire) {
-            thread::sleep(Duration::from_millis(20));
-        }
+    let _owner = start();
+    while sending.load(Ordering::Acquire) {
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Somebody was killed and will be so many times more.
+fn killed(left: u32, killing: &AtomicUsize) {
+    if left == 0 {
+        killing.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -227,6 +227,8 @@ fn an_invitation_is_good_for_as_many_as_it_says_and_is_stored_nowhere() {
     assert!(refused.failure().contains("--invite"), "{refused:?}");
     let json = register(&ayşe, &["--json", "--invite", "h4kc2-9w0xv-7m3qe-t6r1z"]);
     assert!(json.stdout.contains("invite_needed"), "{json:?}");
+    // What was refused may be asked for in another way.
+    assert!(register(&ayşe, &["--color", "teal"]).failure().contains("--invite"));
 
     let once = server.beside(["invite"]).ok().to_owned();
     register(&ayşe, &["--invite", &once.to_uppercase().replace('-', "")]).ok();

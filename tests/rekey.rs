@@ -8,14 +8,24 @@
     clippy::indexing_slicing,
     reason = "a test may"
 )]
+#![allow(dead_code, reason = "parts of the support that other tests use")]
 
+#[path = "support/liar.rs"]
+mod liar;
+#[path = "support/raw.rs"]
+mod raw;
 mod support;
 
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use liar::{Liar, Line, Passing};
 use serde_json::Value;
 use support::forge::Forger;
 use support::swap::database;
 use support::{Profile, Server, schema};
 use tellal::model::{AccountId, Millis};
+use tellal::protocol::message::{Push, RefusalCode, Verb};
 
 fn friends() -> (Server, Profile, Profile) {
     let server = Server::start();
@@ -239,6 +249,118 @@ fn new_keys_whose_announcement_broke_off_are_taken_up_by_the_next_command() {
     burak.run(["verify", "ayşe", "--accept-change"]).ok();
     burak.send("ayşe", "oldu mu?");
     assert!(texts(&ayşe.receive()).contains(&"oldu mu?"));
+}
+
+/// What a server that takes no records for a while was asked: when it refused, and how often somebody had logged in by
+/// then; the same for what it took.
+#[derive(Default)]
+struct Asked {
+    logins: u32,
+    refused: Vec<(Instant, u32)>,
+    taken: Vec<(Instant, u32)>,
+}
+
+/// Refuses so many records for so long, as a server does that takes only so many changes in a minute.
+fn busy(
+    most: usize,
+    wait_ms: u32,
+    asked: &Arc<Mutex<Asked>>,
+) -> impl FnMut(Passing, &mut Line) + Send + 'static {
+    let asked = asked.clone();
+    move |passing, line| {
+        let mut asked = asked.lock().unwrap();
+        match &passing {
+            Passing::Up(request, _) if matches!(request.verb, Verb::PublishRecord { .. }) => {
+                let now = (Instant::now(), asked.logins);
+                if asked.refused.len() < most {
+                    asked.refused.push(now);
+                    let (number, code) = (request.number, RefusalCode::Limited);
+                    return line.tell(&Push::Refusal { number, code, retry_after: Some(wait_ms) }, b"");
+                }
+                asked.taken.push(now);
+            }
+            Passing::Up(request, _) if matches!(request.verb, Verb::Login { .. }) => asked.logins += 1,
+            _ => {}
+        }
+        line.pass(passing);
+    }
+}
+
+#[test]
+fn new_keys_wait_for_a_server_that_takes_no_more_for_now_and_say_so() {
+    let (server, ayşe, burak) = friends();
+    burak.receive();
+    let before = keys(&ayşe);
+    let asked = Arc::default();
+    let liar = Liar::start(&server, &[&ayşe], busy(2, 1_500, &asked));
+    let rekeyed = ayşe.run(["rekey", "--server", &liar.name]);
+    assert!(rekeyed.ok().starts_with("all keys are new"), "{rekeyed:?}");
+    let lines: Vec<&str> = rekeyed.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "each time: {rekeyed:?}");
+    for line in lines {
+        assert!(line.starts_with("tellal: waits: ") && line.ends_with("it is tried again in 2 s"), "{line}");
+    }
+    {
+        let asked = asked.lock().unwrap();
+        let times = [asked.refused[0], asked.refused[1], asked.taken[0]];
+        for pair in times.windows(2) {
+            assert!(pair[1].0 - pair[0].0 >= Duration::from_millis(1_500), "asked again too soon");
+            assert_eq!(pair[0].1, pair[1].1, "the connection lasts meanwhile");
+        }
+        assert_eq!(asked.taken.len(), 1, "one set of new keys");
+    }
+    assert!(keys(&ayşe).iter().all(|name| !before.contains(name)));
+
+    // Where it would take too long, it is said when; and what has been begun is finished later, by whatever is run.
+    let old = keys(&ayşe);
+    let asked = Arc::default();
+    let liar = Liar::start(&server, &[&ayşe], busy(1, 1_800_000, &asked));
+    let later = ayşe.run(["rekey", "--json", "--server", &liar.name]);
+    assert_eq!(later.code(), 1, "{later:?}");
+    let error: Value = serde_json::from_str(later.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(error["error"], "limited", "{error}");
+    assert!(error["message"].as_str().unwrap().ends_with("try again in 30 min"), "{error}");
+    assert!(keys(&ayşe).iter().filter(|name| old.contains(name)).count() == 3, "the old keys are kept");
+    let deadline = Instant::now() + support::TIMEOUT;
+    while keys(&ayşe).iter().any(|name| old.contains(name)) {
+        assert!(Instant::now() < deadline, "{:?}", keys(&ayşe));
+        ayşe.run(["users"]);
+    }
+    // So is the end of an account waited for.
+    let asked = Arc::default();
+    let liar = Liar::start(&server, &[&ayşe], busy(1, 1_500, &asked));
+    let ended = ayşe.run(["rekey", "--revoke", "ayşe", "--server", &liar.name]);
+    assert!(ended.ok().starts_with("the account has ended") && ended.stderr.contains("waits: "), "{ended:?}");
+}
+
+#[test]
+fn what_is_waited_for_ends_no_connection_of_what_runs_beside_it() {
+    let (server, ayşe, burak) = friends();
+    burak.receive();
+    let asked: Arc<Mutex<Asked>> = Arc::default();
+    // A server that takes no more today.
+    let liar = Liar::start(&server, &[&ayşe], busy(usize::MAX, 3_000_000, &asked));
+    let mut following = ayşe.start(["receive", "--follow", "--json", "--mute", "--server", &liar.name]);
+    assert!(following.line().unwrap().contains("selam"));
+    let refused = ayşe.run(["rekey"]);
+    assert!(refused.failure().ends_with("try again in 50 min"), "{refused:?}");
+    // Begun, and taken up by the next process that has the profile open, which goes on all the same.
+    following.signal("INT");
+    following.wait().ok();
+    let begun = asked.lock().unwrap().refused.len();
+    let mut following = ayşe.start(["receive", "--follow", "--json", "--mute", "--server", &liar.name]);
+    let deadline = Instant::now() + support::TIMEOUT;
+    while asked.lock().unwrap().refused.len() == begun {
+        assert!(Instant::now() < deadline, "it is not taken up");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    burak.send("ayşe", "hâlâ orada mısın?");
+    let line = following.line().unwrap();
+    assert!(line.contains("hâlâ orada mısın?"), "{line}");
+    following.signal("INT");
+    let ended = following.wait();
+    assert_eq!((ended.code(), ended.stderr.contains("trying again")), (0, false), "{ended:?}");
+    assert_eq!(asked.lock().unwrap().logins, 2, "one for each process");
 }
 
 #[test]

@@ -9,19 +9,28 @@
     clippy::indexing_slicing,
     reason = "a test may"
 )]
+#![allow(dead_code, reason = "parts of the support that other tests use")]
 
+#[path = "support/liar.rs"]
+mod liar;
+#[path = "support/raw.rs"]
+mod raw;
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use liar::{Liar, Passing};
 use serde_json::Value;
 use support::clock::move_to_day;
 use support::swap::database;
-use support::{Profile, Server, TIMEOUT, schema};
+use support::{Finished, Profile, Server, TIMEOUT, schema};
 use tellal::crypto::PrivateKey;
 use tellal::crypto::envelope::{Content, Delivered, Recipient, parse};
 use tellal::crypto::record::verify_account;
-use tellal::model::{AccountId, DeviceId, KeyId, MessageId, Signed, Wrap};
+use tellal::model::{AccountId, DeviceId, KeyId, MessageId, Millis, Position, Signed, Wrap};
+use tellal::protocol::message::Push;
 
 fn friends() -> (Server, Profile, Profile) {
     let server = Server::start();
@@ -56,10 +65,15 @@ fn kept(profile: &Profile) -> Vec<String> {
 
 /// Is online until something is so.
 fn online_until(profile: &Profile, what: &str, wanted: impl Fn() -> bool) {
+    go_on_until(|| profile.run(["users"]), what, wanted);
+}
+
+/// Does something that reaches the server until something is so.
+fn go_on_until(online: impl Fn() -> Finished, what: &str, wanted: impl Fn() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
     while !wanted() {
         assert!(Instant::now() < deadline, "it is not so that {what}");
-        profile.run(["users"]).ok();
+        online().ok();
     }
 }
 
@@ -155,6 +169,13 @@ impl Recorded {
         Self { body: body.into(), wrap: wraps[0].clone(), delivered, sender: records }
     }
 
+    /// The frame that delivers it.
+    fn push(&self) -> Push {
+        let Delivered { sender, device, message, conversation } = self.delivered;
+        let (position, wrap) = (Position::default(), Some(self.wrap.clone()));
+        Push::Delivery { position, sender, device, message, conversation, wrap, accepted_at: Millis::now() }
+    }
+
     /// What it says to whoever has somebody's files.
     fn open_with(&self, thief: &Profile) -> Option<String> {
         let sender = verify_account(&self.sender).unwrap();
@@ -206,6 +227,91 @@ fn a_recorded_envelope_no_longer_opens_once_its_key_is_destroyed() {
     assert_eq!(std::fs::read(&linked).unwrap(), vec![0; pem.len()], "overwritten, not only unlinked");
     // One's own history stays.
     assert!(burak.run(["history", "--search", "kaydedildi"]).ok().contains("kaydedildi"));
+}
+
+#[test]
+fn a_replaced_key_is_kept_until_the_mailbox_has_been_read_to_its_end_and_destroyed_then() {
+    let (mut server, ayşe, burak) = friends();
+    let first = key(&burak);
+    ayşe.send("burak", "yolda");
+    let recorded = Recorded::newest(&server);
+    assert_eq!(recorded.wrap.key, first.parse::<KeyId>().unwrap());
+    // A server that hands out no mail, and never says that there is no more; until it is let.
+    let drains = Arc::new(AtomicBool::new(false));
+    let (open, delivered) = (drains.clone(), recorded.push());
+    let liar = Liar::start(&server, &[&burak], move |passing, line| match passing {
+        Passing::Down(Push::Delivery { .. }, _) => {}
+        Passing::Down(Push::Drained { .. }, _) if !open.load(Ordering::SeqCst) => {}
+        Passing::Down(Push::Drained { position: end }, body) => {
+            let mut late = delivered.clone();
+            if let Push::Delivery { position, .. } = &mut late {
+                *position = end;
+            }
+            line.tell(&late, &recorded.body);
+            line.tell(&Push::Drained { position: end }, &body);
+        }
+        other => line.pass(other),
+    });
+    let online = || burak.run(["users", "--server", &liar.name]);
+    day(&mut server, 8);
+    go_on_until(online, "the key is replaced", || key(&burak) != first);
+    let second = key(&burak);
+
+    // 31 days after that. Whoever replaces a key then also looks which ones have had their time.
+    day(&mut server, 39);
+    go_on_until(online, "the key is replaced again", || key(&burak) != second);
+    for _ in 0..3 {
+        online().ok();
+        assert!(kept(&burak).contains(&first), "something that was sealed for it may still come");
+    }
+    // It does, and opens.
+    drains.store(true, Ordering::SeqCst);
+    let got = burak.run(["receive", "--json", "--server", &liar.name]).json();
+    let got: Vec<(&str, bool)> = got
+        .iter()
+        .filter(|message| message["kind"] == "text")
+        .map(|message| (message["text"].as_str().unwrap(), message["late"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(got, [("yolda", true)]);
+    go_on_until(online, "the old key is destroyed", || !kept(&burak).contains(&first));
+    assert!(kept(&burak).contains(&second), "replaced only now");
+}
+
+#[test]
+fn what_was_written_weeks_ago_or_by_a_clock_that_is_weeks_ahead_is_shown_and_marked() {
+    let (mut server, ayşe, burak) = friends();
+    let marks = |messages: &[Value]| -> Vec<(String, bool)> {
+        let mark = |message: &Value| {
+            (message["text"].as_str().unwrap().to_owned(), message["late"].as_bool().unwrap())
+        };
+        messages.iter().map(mark).collect()
+    };
+    // Her clock alone is ahead.
+    move_to_day(20);
+    ayşe.send("burak", "yarından");
+    move_to_day(0);
+    ayşe.send("burak", "bugünden");
+    let got = burak.receive();
+    got.iter().for_each(schema::check_message);
+    assert_eq!(marks(&got), [("yarından".to_owned(), true), ("bugünden".to_owned(), false)]);
+    let ahead: Millis = serde_json::from_value(got[0]["sent_at"].clone()).unwrap();
+    assert!(ahead > Millis::now(), "the date is its sender's");
+
+    // He was away for three weeks.
+    ayşe.send("burak", "bekledi");
+    day(&mut server, 21);
+    ayşe.send("burak", "yeni");
+    let lines = burak.run(["receive"]);
+    let line = |what: &str| lines.ok().lines().find(|line| line.contains(what)).unwrap().to_owned();
+    let old = line("bekledi");
+    let (date, rest) = old.split_once(' ').unwrap();
+    assert!(date.len() == "2026-11-21".len() && date.starts_with("20"), "{old}");
+    assert!(rest.contains("(arrived ") && rest.find("(arrived ") < rest.find("bekledi"), "{old}");
+    assert!(!line("yeni").contains("(arrived "), "{lines:?}");
+    let kept = burak.run(["history", "ayşe", "--json"]).json();
+    let kept = marks(&kept);
+    let late = |what: &str| kept.iter().find(|(text, _)| text == what).unwrap().1;
+    assert!(late("bekledi") && late("yarından") && !late("yeni"), "{kept:?}");
 }
 
 #[test]

@@ -159,6 +159,28 @@ fn sent_is_heard_when_the_server_has_accepted_and_not_before() {
 }
 
 #[test]
+fn in_a_conversation_sent_is_heard_when_the_server_has_accepted_and_not_before() {
+    let (card, server) = (Card::start(), Server::start());
+    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    let mut chat = card.screen(&ayşe, &["chat", "burak"]);
+    chat.wait_for("connected; burak is");
+    chat.wait_for_cursor("you → burak> ");
+    let heard = card.record_loudspeaker();
+    signal_to(&server, "STOP");
+    chat.type_keys("merhaba\r");
+    chat.wait_for("merhaba");
+    chat.wait_for_cursor("you → burak> ");
+    let before = heard.listen(Duration::from_secs(2));
+    assert!(signal::peak(&heard.so_far()[..before]) < 1e-4, "heard before the server has accepted");
+    signal_to(&server, "CONT");
+    wait_for_sound(&heard);
+    assert!(only(&heard.stop(), "sent").at >= before);
+    chat.type_keys("/quit\r");
+    assert_eq!(chat.finish(), 0);
+    assert_eq!(burak.receive().len(), 1);
+}
+
+#[test]
 fn what_comes_and_who_comes_and_goes_is_heard() {
     let (card, server) = (Card::start(), Server::start());
     let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));

@@ -217,6 +217,43 @@ fn comparing_the_new_number_ends_the_doubt_too() {
 }
 
 #[test]
+fn nicknames_that_look_alike_are_warned_of_by_users() {
+    let server = Server::start();
+    let zoé = Profile::register(&server, "zoé");
+    // A Cyrillic a; an s with a comma beneath, not a cedilla.
+    let of_ayşe = ["ayşe", "\u{430}yşe", "ay\u{219}e"];
+    let of_barış = ["barış", "bariş"];
+    // A small L; a capital i.
+    let of_liam = ["liam", "Iiam"];
+    let alone = "p\u{430}vel";
+    let groups = [&of_ayşe[..], &of_barış, &of_liam];
+    groups.concat().iter().chain([&alone]).for_each(|name| drop(Profile::register(&server, name)));
+    // Who is somebody already is nobody else in other letters of the same name.
+    let taken = Profile::new(&server, "LIAM");
+    let taken = taken.run(["register", "LIAM", "--key-bits", "2048", "--server", &server.name()]);
+    assert!(taken.failure().contains("taken"), "{taken:?}");
+
+    let users = zoé.run(["users", "--json"]).json();
+    users.iter().for_each(|user| schema::check(user, &["user"]));
+    let warning = |name: &str| {
+        let user = users.iter().find(|user| user["nickname"] == name).unwrap();
+        user["warning"].as_str().map(str::to_owned)
+    };
+    for group in groups {
+        for name in group {
+            let said = warning(name).unwrap_or_default();
+            let other = said.strip_prefix("looks like ").unwrap_or_else(|| panic!("{name}: {said}"));
+            assert!(other != *name && group.contains(&other), "{name}: {said}");
+        }
+    }
+    assert_eq!(warning(alone).unwrap(), "has letters of several scripts");
+    assert_eq!(warning("zoé"), None);
+    let shown = zoé.run(["users"]);
+    let line = shown.ok().lines().find(|line| line.starts_with("bariş")).unwrap();
+    assert!(line.ends_with("warning: looks like barış"), "{line}");
+}
+
+#[test]
 fn a_conversation_shows_the_number_takes_it_and_marks_its_prompt() {
     let (_server, ayşe, burak) = friends();
     let number = safety(&burak, &["ayşe"])["number"].as_str().unwrap().to_owned();

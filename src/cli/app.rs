@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use clap::builder::FalseyValueParser;
@@ -86,7 +86,7 @@ pub struct App {
     /// Whether the program's own sounds are off.
     pub mute: bool,
     /// The profile's passphrase, where a descriptor was named that gives it.
-    pub passphrase: Option<Passphrase>,
+    pub passphrase: Option<Arc<Passphrase>>,
     settings: OnceLock<Settings>,
 }
 

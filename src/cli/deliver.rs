@@ -1,6 +1,9 @@
-//! Waiting for the server's word on messages. They are safe in the outbox before the wait begins.
+//! Waiting for the server's word: on messages, which are safe in the outbox before the wait begins, and on what takes
+//! its time where the server takes only so much.
 
+use std::future::Future;
 use std::io::{self, Write as _};
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -85,6 +88,33 @@ pub async fn close(client: Client, mut events: Events) {
     client.close().await;
 }
 
+/// Waits until the core has done what it was asked, and says what that waits for.
+///
+/// # Errors
+/// What the core says.
+pub async fn patiently<T>(
+    events: &mut Events,
+    asked: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    let mut asked = pin!(asked);
+    loop {
+        tokio::select! {
+            done = &mut asked => return done,
+            event = events.next() => match event {
+                Some(Event::Waits { reason }) => say_waits(&reason),
+                Some(_) => {}
+                None => return asked.await,
+            }
+        }
+    }
+}
+
+fn say_waits(reason: &str) {
+    let line = format!("tellal: waits: {reason}");
+    // Where stderr is closed, nobody wants to know.
+    let _ = writeln!(io::stderr(), "{}", sanitize::line(&line));
+}
+
 /// Ends once the server can't be reached or can't take mail now, with the reason.
 async fn unreachable(client: &Client, events: &mut Events, message: &Message) -> String {
     let (mut losses, mut said) = (0, false);
@@ -104,8 +134,7 @@ async fn unreachable(client: &Client, events: &mut Events, message: &Message) ->
                 Some(Event::Delayed { reason, limited: true, .. }) => {
                     // It leaves by itself, and soon.
                     if !said {
-                        let line = format!("tellal: waits: {reason}");
-                        let _ = writeln!(io::stderr(), "{}", sanitize::line(&line));
+                        say_waits(&reason);
                         said = true;
                     }
                     losses = 0;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::app::App;
 use super::deliver;
 use super::failure::Failure;
-use crate::client::{Client, OwnDevice};
+use crate::client::{Client, Events, OwnDevice};
 use crate::model::DeviceId;
 use crate::terminal::Lines;
 
@@ -50,20 +50,20 @@ pub struct Removed {
 pub async fn run(args: Args, app: App) -> Result<()> {
     let Verb::Remove { id, yes } = args.verb;
     let client = app.open().await?;
-    let events = client.events();
-    let done = remove(&client, &app, &id, yes).await;
+    let mut events = client.events();
+    let done = remove(&client, &mut events, &app, &id, yes).await;
     deliver::close(client, events).await;
     done
 }
 
-async fn remove(client: &Client, app: &App, id: &str, yes: bool) -> Result<()> {
+async fn remove(client: &Client, events: &mut Events, app: &App, id: &str, yes: bool) -> Result<()> {
     let me = client.status().await?;
     let devices = client.devices().await?;
     let device = OwnDevice::to_remove(&devices, id, &me.nickname)?;
     if !yes {
         confirm(device, &app.out.lines).await?;
     }
-    client.remove_device(device.id).await?;
+    deliver::patiently(events, client.remove_device(device.id)).await?;
     app.out.put(&Removed { kind: "device_removed", id: device.id }, || said(device))?;
     Ok(app.out.flush()?)
 }

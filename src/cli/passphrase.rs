@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
@@ -21,7 +22,7 @@ use crate::terminal::sanitize;
 ///
 /// # Errors
 /// When there is nobody to ask, or nothing is typed: where the keyring did not open it, that error.
-pub async fn ask(home: &Path, error: ClientError) -> Result<Passphrase> {
+pub async fn ask(home: &Path, error: ClientError) -> Result<Arc<Passphrase>> {
     let locked = ClientError::Locked { home: home.display().to_string() };
     let (said, error) = match error {
         ClientError::Locked { .. } => (None, locked),
@@ -30,14 +31,14 @@ pub async fn ask(home: &Path, error: ClientError) -> Result<Passphrase> {
     };
     let said = said.map(|said| format!("tellal: {}\n", sanitize::line(&said))).unwrap_or_default();
     let typed = spawn_blocking(move || typed(&format!("{said}passphrase: "))).await?;
-    Ok(typed.ok_or(error)?)
+    Ok(typed.map(Arc::new).ok_or(error)?)
 }
 
 /// A new passphrase. A person types it twice.
 ///
 /// # Errors
 /// When there is none, or the two differ.
-pub fn choose(fd: Option<u32>) -> Result<Passphrase> {
+pub fn choose(fd: Option<u32>) -> Result<Arc<Passphrase>> {
     if let Some(fd) = fd {
         return from_fd(fd);
     }
@@ -48,7 +49,7 @@ pub fn choose(fd: Option<u32>) -> Result<Passphrase> {
     let first = typed("new passphrase (there is no way back in without it): ").ok_or_else(nobody)?;
     let second = typed("once more: ").ok_or_else(nobody)?;
     if first.is(&second) {
-        return Ok(first);
+        return Ok(Arc::new(first));
     }
     Err(Failure::new("passphrases_differ", "the two passphrases differ: nothing was changed").into())
 }
@@ -57,12 +58,12 @@ pub fn choose(fd: Option<u32>) -> Result<Passphrase> {
 ///
 /// # Errors
 /// When it can't be read, or holds nothing.
-pub fn from_fd(fd: u32) -> Result<Passphrase> {
+pub fn from_fd(fd: u32) -> Result<Arc<Passphrase>> {
     let failed =
         |why: String| Failure::new("no_passphrase_read", format!("no passphrase in descriptor {fd}: {why}"));
     let file = File::open(format!("/dev/fd/{fd}")).map_err(|error| failed(error.to_string()))?;
     let read = Passphrase::read(file).map_err(|error| failed(error.to_string()))?;
-    Ok(read.ok_or_else(|| failed("its first line is empty".to_owned()))?)
+    Ok(read.map(Arc::new).ok_or_else(|| failed("its first line is empty".to_owned()))?)
 }
 
 /// What a person types on the terminal, without echo. `None`: nothing, or there is no terminal.

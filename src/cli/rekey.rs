@@ -35,7 +35,7 @@ pub struct Rekeyed {
 /// When the server can't be reached or refuses.
 pub async fn run(args: Args, app: App) -> Result<()> {
     let client = app.open().await?;
-    let events = client.events();
+    let mut events = client.events();
     let me = client.status().await?;
     let (what, said) = if args.message_key {
         client.renew_message_key().await?;
@@ -45,12 +45,12 @@ pub async fn run(args: Args, app: App) -> Result<()> {
             let what = format!("this profile is {}, not {name}: nothing was ended", me.nickname);
             return Err(Failure::new("another_nickname", what).into());
         }
-        client.revoke().await?;
+        deliver::patiently(&mut events, client.revoke()).await?;
         let said = "the account has ended: its keys are revoked, its nickname stays taken, and what was said stays \
                     in this profile's history";
         ("none", said.to_owned())
     } else {
-        client.rekey().await?;
+        deliver::patiently(&mut events, client.rekey()).await?;
         let now = client.status().await?.fingerprint;
         let said = format!(
             "all keys are new\nyour fingerprint was {}\nand is now {now}: whoever you talk to is told that it has \

@@ -201,6 +201,15 @@ pub enum Command {
 }
 
 /// A message as people name it.
+///
+/// ```
+/// use tellal::client::MessageRef;
+///
+/// assert_eq!("#12".parse::<MessageRef>()?, MessageRef::Number(12));
+/// assert_eq!("last".parse::<MessageRef>()?, MessageRef::Last);
+/// assert!("the one of yesterday".parse::<MessageRef>().is_err());
+/// # Ok::<(), tellal::client::ClientError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageRef {

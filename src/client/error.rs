@@ -224,6 +224,21 @@ pub enum ClientError {
          or remove those, and keep this one"
     )]
     ThisDevice,
+    /// The account's chain of records has no place left for changes of its devices.
+    #[error(
+        "devices have come to this account and gone from it as often as they can: `tellal rekey` makes new keys and \
+         takes all devices but this one away"
+    )]
+    NoPlaceForDevices,
+    /// The account's chain of records has no place left for new keys.
+    #[error(
+        "this account has had new keys as often as it can: `tellal rekey --revoke {nickname}` is what is left, and an \
+         account under another nickname"
+    )]
+    NoPlaceForKeys {
+        /// Whose account.
+        nickname: Nickname,
+    },
     /// One's own name where another is meant: nobody verifies or blocks themselves.
     #[error("that is you: name somebody else")]
     OwnNickname,

@@ -48,6 +48,11 @@ pub enum Event {
         /// Whether it is one's own sending that has reached a limit: it leaves by itself within a minute.
         limited: bool,
     },
+    /// The server takes no more for now, and something that was asked of the core waits for that to end.
+    Waits {
+        /// Why, and when it is tried again.
+        reason: String,
+    },
     /// Parts of a voice note of one's own have left.
     Uploading {
         /// Which.

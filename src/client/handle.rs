@@ -31,7 +31,7 @@ pub struct Options {
     /// What the front end is.
     pub role: Role,
     /// What the profile's secrets are sealed under, if they are and this process is to open them itself.
-    pub passphrase: Option<Passphrase>,
+    pub passphrase: Option<Arc<Passphrase>>,
 }
 
 impl Options {
@@ -110,7 +110,7 @@ impl Client {
     pub async fn open(options: Options) -> Result<Self, ClientError> {
         let server = options.server.as_deref().map(address).transpose()?;
         let opening = Opening {
-            home: Home::new(options.home).with_passphrase(options.passphrase.map(Arc::new)),
+            home: Home::new(options.home).with_passphrase(options.passphrase),
             server,
             role: options.role,
             signals: broadcast::Sender::new(EVENTS),

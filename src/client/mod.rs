@@ -5,43 +5,59 @@
 //! One process owns a profile at a time; a [`Client`] opened on a profile that another process owns speaks
 //! through that process, and its user can't tell the difference.
 //!
-//! ```no_run
-//! use tellal::client::{
-//!     Body, Client, ClientError, DEFAULT_KEY_BITS, Event, Options, Registration, register,
-//! };
+//! ```
+//! use tellal::client::{Body, Client, Event, Options, Registration, register};
 //!
-//! # async fn example() -> Result<(), ClientError> {
-//! # let name = |text: &str| text.parse().map_err(|_| ClientError::NoSuchMessage);
-//! // Once: keys, a place in the directory, and the server's key pinned.
-//! let me = register(Registration {
-//!     home: "/home/ayşe/.tellal".into(),
-//!     server: "tellal.example.org".to_owned(),
-//!     nickname: name("ayşe")?,
-//!     color: None,
-//!     key_bits: DEFAULT_KEY_BITS,
-//!     fingerprint: None,
-//!     invite: None,
-//! })
-//! .await?;
-//! println!("I am {}, {}", me.nickname, me.fingerprint);
+//! # #[cfg(not(feature = "server"))]
+//! # fn main() {}
+//! # #[cfg(feature = "server")]
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let [ayşe, burak, data] = ["ayşe", "burak", "data"].map(|name| folder.path().join(name));
+//! # std::fs::create_dir(&data)?;
+//! # let identity = tellal::server::tls::from_folder(&data)?;
+//! # let log = tellal::server::LogSigner::from_folder(&data)?;
+//! # let store = tellal::store::sqlite::SqliteStore::open(&data)?;
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let server = listener.local_addr()?.to_string();
+//! # let (stop, options) = (tokio_util::sync::CancellationToken::new(), tellal::server::Options::default());
+//! # let running =
+//! #     tokio::spawn(tellal::server::run(listener, store, identity.config, log, options, stop.clone()));
+//! // Once for each: keys, a place in the directory, and the server's key pinned. `server` is HOST:PORT.
+//! for (home, nickname) in [(&ayşe, "ayşe"), (&burak, "burak")] {
+//!     let me = register(Registration {
+//!         home: home.clone(),
+//!         server: server.clone(),
+//!         nickname: nickname.parse()?,
+//!         color: None,
+//!         key_bits: 2048,
+//!         fingerprint: None,
+//!         invite: None,
+//!     })
+//!     .await?;
+//!     println!("I am {}, {}", me.nickname, me.fingerprint);
+//! }
 //!
 //! // From then on; the server need not be reachable.
-//! let client = Client::open(Options::new("/home/ayşe/.tellal")).await?;
-//! let mut events = client.events();
+//! let (ayşe, burak) = (Client::open(Options::new(ayşe)).await?, Client::open(Options::new(burak)).await?);
+//! let mut events = burak.events();
 //!
 //! // In the outbox when this returns, at the server when `accepted` does.
-//! let message = client.send_text(&name("burak")?, "Merhaba!").await?;
-//! client.accepted(message.id).await?;
+//! let message = ayşe.send_text(&"burak".parse()?, "Merhaba!").await?;
+//! ayşe.accepted(message.id).await?;
 //!
 //! while let Some(event) = events.next().await {
 //!     if let Event::Message(message) = event {
-//!         if let Body::Text { text } = &message.body {
-//!             println!("{}: {text:?}", message.from);
-//!         }
-//!         client.mark_shown(&[message.number]).await?;
+//!         assert_eq!(message.body, Body::Text { text: "Merhaba!".to_owned() });
+//!         burak.mark_shown(&[message.number]).await?;
+//!         break;
 //!     }
 //! }
-//! client.close().await;
+//! ayşe.close().await;
+//! burak.close().await;
+//! # stop.cancel();
+//! # running.await??;
 //! # Ok(())
 //! # }
 //! ```

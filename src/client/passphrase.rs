@@ -24,7 +24,7 @@ pub enum Seal {
     /// Nothing.
     Nothing,
     /// A passphrase that a person knows.
-    Passphrase(Passphrase),
+    Passphrase(Arc<Passphrase>),
     /// One that is made up for it, and that the system's keyring keeps.
     Keyring,
 }
@@ -53,7 +53,7 @@ pub fn sealing(home: impl Into<PathBuf>) -> Result<Sealing, ClientError> {
 /// profile open; [`ClientError::NoKeyring`], [`ClientError::KeyringUnavailable`], [`ClientError::NotInKeyring`].
 pub async fn change_passphrase(
     home: impl Into<PathBuf>,
-    old: Option<Passphrase>,
+    old: Option<Arc<Passphrase>>,
     new: Seal,
 ) -> Result<Resealed, ClientError> {
     let home = Home::new(home);
@@ -67,10 +67,10 @@ pub async fn change_passphrase(
         (Sealing::Open, Some(_)) => return Err(ClientError::NoPassphrase),
         _ => {}
     }
-    let old = unlock(home.with_passphrase(old.map(Arc::new))).await?;
+    let old = unlock(home.with_passphrase(old)).await?;
     let new = match new {
         Seal::Nothing => old.clone().with_passphrase(None),
-        Seal::Passphrase(passphrase) => old.clone().with_passphrase(Some(Arc::new(passphrase))),
+        Seal::Passphrase(passphrase) => old.clone().with_passphrase(Some(passphrase)),
         Seal::Keyring => {
             // Nothing is stored for somebody who can't open the profile.
             let opened = old.clone();

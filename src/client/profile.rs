@@ -359,31 +359,32 @@ impl Home {
         Ok(ids.collect())
     }
 
-    /// The history's key: 32 random bytes in hexadecimal, made at the first call.
+    /// The history's key: 32 random bytes in hexadecimal.
     pub(super) fn history_key(&self) -> Result<Zeroizing<String>, ClientError> {
         let path = self.path.join("history.key");
-        match fs::read_to_string(&path) {
-            Ok(text) => {
-                let text = Zeroizing::new(text);
-                let (_, sealed) = seal::in_keyring(&text);
-                let key = if is_sealed(sealed) { self.open_history_key(sealed)? } else { text };
-                if key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                    return Ok(key);
-                }
-                Err(damaged("the history's key is not one", &path))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.database().exists() {
-                    return Err(damaged("the history's key is missing", &path));
-                }
-                let mut bytes = Zeroizing::new([0u8; 32]);
-                rand::fill(bytes.as_mut());
-                let key = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-                self.write(&path, self.sealed_history_key(&key)?.as_bytes())?;
-                Ok(key)
-            }
-            Err(error) => Err(self.error(&path, &error)),
+        let text = Zeroizing::new(fs::read_to_string(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => damaged("the history's key is missing", &path),
+            _ => self.error(&path, &error),
+        })?);
+        let (_, sealed) = seal::in_keyring(&text);
+        let key = if is_sealed(sealed) { self.open_history_key(sealed)? } else { text };
+        if key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(key);
         }
+        Err(damaged("the history's key is not one", &path))
+    }
+
+    /// The same, made where there is neither a key nor a history.
+    pub(super) fn begin_history(&self) -> Result<Zeroizing<String>, ClientError> {
+        let path = self.path.join("history.key");
+        if path.exists() || self.database().exists() {
+            return self.history_key();
+        }
+        let mut bytes = Zeroizing::new([0u8; 32]);
+        rand::fill(bytes.as_mut());
+        let key = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        self.write(&path, self.sealed_history_key(&key)?.as_bytes())?;
+        Ok(key)
     }
 
     pub(super) fn not_registered(&self) -> ClientError {
@@ -394,6 +395,8 @@ impl Home {
     pub(super) fn error(&self, path: &Path, error: &io::Error) -> ClientError {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.disk_full(),
+            // What should be text is none.
+            io::ErrorKind::InvalidData => damaged("a file holds something else", path),
             _ => ClientError::File { path: path.display().to_string(), cause: error.to_string() },
         }
     }

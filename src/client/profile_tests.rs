@@ -30,7 +30,7 @@ fn a_profile_reads_back_and_is_its_owners_alone() {
     assert_eq!(home.load().unwrap(), None);
     home.save(&profile()).unwrap();
     assert_eq!(home.load().unwrap(), Some(profile()));
-    let key = home.history_key().unwrap();
+    let key = home.begin_history().unwrap();
     assert_eq!(*home.history_key().unwrap(), *key);
     for (path, mode) in [("", 0o700), ("keys", 0o700), ("profile.json", 0o600), ("history.key", 0o600)] {
         let found = fs::metadata(home.path().join(path)).unwrap().permissions().mode();
@@ -58,8 +58,9 @@ fn a_damaged_profile_is_named() {
 fn a_lost_history_key_is_not_replaced_by_another() {
     let (_folder, home) = home();
     home.create().unwrap();
-    fs::write(home.database(), "something").unwrap();
     assert!(matches!(home.history_key(), Err(ClientError::Damaged { .. })));
+    fs::write(home.database(), "something").unwrap();
+    assert!(matches!(home.begin_history(), Err(ClientError::Damaged { .. })));
 }
 
 #[test]
@@ -80,7 +81,7 @@ fn a_change_of_passphrase_that_broke_off_is_undone_or_finished() {
     home.create().unwrap();
     let key = crate::crypto::PrivateKey::from_pem(&crate::crypto::test_keys::AYŞE.device.to_pem()).unwrap();
     home.save_key(DEVICE, &key).unwrap();
-    let history_key = home.history_key().unwrap();
+    let history_key = home.begin_history().unwrap();
     let words = |words: &str| Passphrase::new(Zeroizing::new(words.to_owned())).map(Arc::new);
     let (pem, old) = (home.path().join("keys/device.pem"), home.path().join("history.key"));
     let next = [home.path().join("keys/device.pem.next"), home.path().join("history.key.next")];

@@ -8,6 +8,7 @@ use crate::crypto::{PrivateKey, Purpose};
 use crate::model::{Color, KeyId, LogPin, Millis, Nickname, limits};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
+use super::db::Db;
 use super::engine::{connection, refused};
 use super::link::tls::Trust;
 use super::link::{Address, Denied};
@@ -38,6 +39,12 @@ pub struct Registration {
 pub const DEFAULT_KEY_BITS: usize = 3072;
 
 /// Who a profile is registered as, if it is. The server need not be known.
+///
+/// ```
+/// # let home = tempfile::tempdir()?;
+/// assert_eq!(tellal::client::registered(home.path())?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`ClientError::Damaged`] when the profile can't be read.
@@ -72,8 +79,18 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
     if let Some(profile) = begun.as_ref().filter(|profile| profile.is_registered()) {
         return Err(ClientError::AlreadyRegistered { nickname: profile.nickname.clone() });
     }
+    let (same, other) = match begun {
+        Some(profile) if is_same(&profile, &registration) => (Some(profile), None),
+        other => (None, other),
+    };
+    // Its keys would be overwritten, and nobody could ever use the account again.
+    if let Some(other) = other
+        && has_arrived(&home, &other).await?
+    {
+        let nickname = finish(&home, other)?.nickname;
+        return Err(ClientError::AlreadyRegistered { nickname });
+    }
     // Keys take a moment: they are made while the server is being reached.
-    let same = begun.filter(|profile| is_same(profile, &registration));
     let making = async {
         match &same {
             Some(_) => Ok(None),
@@ -103,14 +120,19 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
             prepare(&home, &registration, &address, server, keys).await?
         }
     };
+    Db::begin(home.clone()).await?;
     let published = publish(&home, &profile, &greeted, registration.invite).await;
     greeted.wire.close();
     if let Err(ClientError::NicknameTaken { .. }) = &published {
         home.discard()?;
     }
     published?;
-    let mut registered = profile;
-    registered.pending = None;
+    finish(&home, profile)
+}
+
+/// What was begun is done.
+fn finish(home: &Home, begun: Profile) -> Result<Status, ClientError> {
+    let registered = Profile { pending: None, ..begun };
     home.save(&registered)?;
     let server_fingerprint = registered.server_fingerprint();
     Ok(Status {
@@ -124,6 +146,30 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
         queued: 0,
         clock_ahead_ms: None,
     })
+}
+
+/// Whether an account whose registration was begun is at its server: the answer may have been lost.
+async fn has_arrived(home: &Home, begun: &Profile) -> Result<bool, ClientError> {
+    let greeted = connection::greet(&super::handle::address(&begun.server)?, Some(&begun.trust()?)).await?;
+    if greeted.server != begun.server_id {
+        greeted.wire.close();
+        return Ok(false);
+    }
+    let (account, device) = (begun.account, begun.device);
+    let signature = greeted.prove(device_key(home).await?, Purpose::Login, account, device).await?;
+    let answer = greeted.wire.ask(Verb::Login { account, device, signature: signature.into() }).await;
+    greeted.wire.close();
+    match answer {
+        Ok((Answer::LoggedIn, _)) => Ok(true),
+        Err(Denied::Refused { code: RefusalCode::LoginRefused, .. }) => Ok(false),
+        Err(denied) => Err(denied_by(&greeted, &begun.server, denied)),
+        Ok(_) => Err(strange(&begun.server)),
+    }
+}
+
+async fn device_key(home: &Home) -> Result<Arc<PrivateKey>, ClientError> {
+    let home = home.clone();
+    Ok(Arc::new(super::engine::compute(move || home.load_key(DEVICE)).await??))
 }
 
 /// Whether what was begun is what is asked for now.
@@ -200,9 +246,8 @@ async fn publish(
     let Some(Pending::Registration { account, message_key, .. }) = profile.pending.clone() else {
         return Ok(());
     };
-    let folder = home.clone();
-    let device = super::engine::compute(move || folder.load_key(DEVICE)).await??;
-    let proof = greeted.prove(Arc::new(device), Purpose::Registration, profile.account, profile.device);
+    let device = device_key(home).await?;
+    let proof = greeted.prove(device, Purpose::Registration, profile.account, profile.device);
     let signature = proof.await?.into();
     let answer = greeted.wire.ask(Verb::Register { record: account, message_key, signature, invite }).await;
     match answer {
@@ -210,14 +255,22 @@ async fn publish(
         Err(Denied::Refused { code: RefusalCode::NicknameTaken, .. }) => {
             Err(ClientError::NicknameTaken { nickname: profile.nickname.clone() })
         }
-        Err(Denied::Refused { code, retry_after }) => Err(refused(code, retry_after)),
-        Err(Denied::Lost) => Err(ClientError::Unreachable {
-            server: profile.server.clone(),
-            cause: format!("{}; run the same command again", greeted.wire.reason()),
-        }),
-        Ok(_) => Err(ClientError::Unreachable {
-            server: profile.server.clone(),
-            cause: "the server gave an answer to something else".to_owned(),
-        }),
+        Err(denied) => Err(denied_by(greeted, &profile.server, denied)),
+        Ok(_) => Err(strange(&profile.server)),
     }
+}
+
+fn denied_by(greeted: &connection::Greeted, server: &str, denied: Denied) -> ClientError {
+    match denied {
+        Denied::Refused { code, retry_after } => refused(code, retry_after),
+        Denied::Lost => ClientError::Unreachable {
+            server: server.to_owned(),
+            cause: format!("{}; run the same command again", greeted.wire.reason()),
+        },
+    }
+}
+
+fn strange(server: &str) -> ClientError {
+    let cause = "the server gave an answer to something else".to_owned();
+    ClientError::Unreachable { server: server.to_owned(), cause }
 }

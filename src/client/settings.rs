@@ -80,6 +80,18 @@ impl From<Days> for Duration {
 
 impl Settings {
     /// What is set in a profile's folder; for everything that is wrong with it a line that says what and what to do.
+    ///
+    /// ```
+    /// # let home = tempfile::tempdir()?;
+    /// # let home = home.path();
+    /// use tellal::client::{Settings, settings::FILE};
+    ///
+    /// std::fs::write(home.join(FILE), "volume = 60\nvolumne = 70\n")?;
+    /// let (settings, warnings) = Settings::load(home);
+    /// assert_eq!(settings.volume.percent(), 60);
+    /// assert!(warnings[0].contains("volumne is no setting"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn load(home: &Path) -> (Self, Vec<String>) {
         let path = home.join(FILE);
         match fs::read_to_string(&path) {

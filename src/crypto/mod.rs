@@ -97,4 +97,7 @@ pub enum SealError {
 
 #[cfg(test)]
 #[cfg(feature = "client")]
+mod secret_tests;
+#[cfg(test)]
+#[cfg(feature = "client")]
 pub(crate) mod test_keys;

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rsa::pkcs8::der::{Decode as _, Encode as _, pem};
 use rsa::pkcs8::pkcs5::{pbes2, scrypt};
 use rsa::pkcs8::{EncryptedPrivateKeyInfoOwned, LineEnding};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::{CannotOpen, SealError};
 
@@ -27,8 +27,8 @@ pub const SEALED_KEY: &str = "ENCRYPTED PRIVATE KEY";
 /// The label of another sealed secret's PEM.
 pub const SEALED_SECRET: &str = "TELLAL SEALED SECRET";
 
-/// A passphrase. Wiped when it goes; `Debug` hides it.
-#[derive(Clone)]
+/// A passphrase. Wiped when it goes; `Debug` hides it. There is no way to copy it: who needs it shares it.
+#[derive(ZeroizeOnDrop)]
 pub struct Passphrase(Zeroizing<String>);
 
 impl Passphrase {

@@ -86,6 +86,9 @@ pub enum RecordError {
     /// Records that do not follow one another: a wrong index or hash, or no registration first.
     #[error("a broken chain of records")]
     Chain,
+    /// A record of a kind that its place in the chain is not for.
+    #[error("a chain of records with no place left for this one")]
+    Full,
     /// A record of another account, or a key that is used as two.
     #[error("a record that does not belong to its account")]
     Account,
@@ -118,6 +121,16 @@ impl Account {
     pub fn device_at(&self, id: &DeviceId, time: Millis) -> Option<&Device> {
         let removed = || self.removed_device(id).filter(|(_, at)| time <= *at).map(|(device, _)| device);
         self.device(id).or_else(removed)
+    }
+
+    /// Whether a device can still come or go: its record has a place in the chain.
+    pub fn takes_devices(&self) -> bool {
+        (self.length as usize) < limits::CHAIN_OF_DEVICES
+    }
+
+    /// Whether new keys can still take the places of these: their record has a place in the chain.
+    pub fn takes_keys(&self) -> bool {
+        (self.length as usize) < limits::CHAIN - 1
     }
 
     /// Whether a key has been used for the account before.
@@ -198,8 +211,18 @@ fn follow(account: &mut Account, signed: &Signed) -> Result<(), RecordError> {
         return Err(RecordError::Account);
     }
     let follows = record.index == account.length && record.previous.is_some_and(|hash| *hash == account.head);
-    if !follows || account.revoked.is_some() || account.length as usize >= limits::CHAIN {
+    if !follows || account.revoked.is_some() {
         return Err(RecordError::Chain);
+    }
+    let has_place = match record.kind {
+        AccountRecordKind::DeviceAdded { .. } | AccountRecordKind::DeviceRemoved { .. } => {
+            account.takes_devices()
+        }
+        AccountRecordKind::Rekey { .. } => account.takes_keys(),
+        AccountRecordKind::Registration { .. } | AccountRecordKind::Revocation => true,
+    };
+    if !has_place {
+        return Err(RecordError::Full);
     }
     account.identity.verify(Purpose::AccountRecord, &[&signed.body], &signed.signature)?;
     let fresh = |account: &Account, key: &PublicKey| {

@@ -181,6 +181,65 @@ fn devices_come_and_go_and_an_account_can_end() {
     assert_eq!(chain(&[&ended, &added]).unwrap_err(), RecordError::Chain, "nothing follows");
 }
 
+/// A device's record, of a device with a new key.
+fn another(account: &Account, identity: &PrivateKey) -> Signed {
+    let device = PrivateKey::generate(2048).unwrap();
+    let id = device.public().id();
+    let parts: [&[u8]; 3] = [account.id.as_bytes(), &account.head, id.as_bytes()];
+    let kind = AccountRecordKind::DeviceAdded {
+        device_key: device.public().spki().to_vec().into(),
+        consent: device.sign(Purpose::Consent, &parts).unwrap().into(),
+    };
+    next_record(account, identity, kind, LATER).unwrap()
+}
+
+#[test]
+fn devices_never_take_the_places_that_new_keys_and_the_end_of_an_account_need() {
+    let mut chain = vec![sign_account_record(&AYŞE.identity, &registration()).unwrap()];
+    let mut account = verify_account(&chain).unwrap();
+    let add = |chain: &mut Vec<Signed>, record: Signed| {
+        chain.push(record);
+        let verified = verify_account(chain);
+        if verified.is_err() {
+            chain.pop();
+        }
+        verified
+    };
+    // Somebody who has the identity key lets devices come and go for as long as that goes.
+    while account.takes_devices() {
+        let gone = account.devices.get(1).map(|device| device.id);
+        let record = match gone {
+            Some(device) => remove_device(&account, &AYŞE.identity, device, LATER).unwrap(),
+            None => another(&account, &AYŞE.identity),
+        };
+        account = add(&mut chain, record).unwrap();
+    }
+    assert_eq!(account.length as usize, limits::CHAIN_OF_DEVICES);
+    let full = |verified: Result<Account, RecordError>| assert_eq!(verified.unwrap_err(), RecordError::Full);
+    full(add(&mut chain, another(&account, &AYŞE.identity)));
+    full(add(&mut chain, removed(&account)));
+    // New keys are taken all the same, until one place is left.
+    let mut identity = PrivateKey::generate(2048).unwrap();
+    let device = PrivateKey::generate(2048).unwrap();
+    let record = rekey(&account, &AYŞE.identity, &identity, device.public(), LATER).unwrap();
+    account = add(&mut chain, record).unwrap();
+    assert_eq!(account.devices.len(), 1, "and whoever came is gone");
+    loop {
+        let (next, device) = (PrivateKey::generate(2048).unwrap(), PrivateKey::generate(2048).unwrap());
+        let record = rekey(&account, &identity, &next, device.public(), LATER).unwrap();
+        if !account.takes_keys() {
+            full(add(&mut chain, record));
+            break;
+        }
+        account = add(&mut chain, record).unwrap();
+        identity = next;
+    }
+    assert_eq!(account.length as usize, limits::CHAIN - 1);
+    // Which is the end's.
+    account = add(&mut chain, revoke(&account, &identity, LATER).unwrap()).unwrap();
+    assert_eq!((account.length as usize, account.revoked), (limits::CHAIN, Some(LATER)));
+}
+
 #[test]
 fn each_record_follows_the_one_before_it() {
     let first = sign_account_record(&AYŞE.identity, &registration()).unwrap();

@@ -31,7 +31,10 @@ pub const BLOB: u64 = 70 * 1024 * 1024;
 pub const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 /// How long the server keeps what not every device has fetched.
 pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Records in an account's chain: all of them fit into one frame.
+/// Records in an account's chain: all of them fit into one frame. The last place is for a revocation.
 pub const CHAIN: usize = 24;
+/// Records in it with which devices may still come and go. The places behind them are for new keys and for the end of
+/// the account, so that whoever has copied the identity key can't use up what its owner needs to be rid of them.
+pub const CHAIN_OF_DEVICES: usize = 16;
 /// How long a message key may be sent to.
 pub const MESSAGE_KEY_LIFE: Duration = Duration::from_secs(37 * 24 * 3600);

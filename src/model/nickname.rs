@@ -49,9 +49,12 @@ impl Nickname {
         !self.shown.is_single_script() || !self.shown.chars().all(GeneralSecurityProfile::identifier_allowed)
     }
 
-    /// Whether the two names are different, yet look alike (Unicode TR 39, section 4).
-    pub fn looks_like(&self, other: &Self) -> bool {
-        self != other && skeleton(&self.folded).eq(skeleton(&other.folded))
+    /// What the name looks like, as it is written and with its case folded: two names that have one of these in
+    /// common look alike (skeletons of Unicode TR 39, section 4). It takes both: a capital i looks like a small L, and
+    /// a Cyrillic capital i is a Latin one's double in small letters.
+    pub fn looks(&self) -> [String; 2] {
+        let written: String = skeleton(&self.shown).collect();
+        [written.to_lowercase(), skeleton(&self.folded).collect()]
     }
 }
 
@@ -175,10 +178,26 @@ mod tests {
 
     #[test]
     fn look_alikes_are_told() {
-        let cyrillic = name("р\u{430}ul"); // Cyrillic er and a, then Latin u and l
-        assert!(cyrillic.is_suspicious());
-        assert!(cyrillic.looks_like(&name("paul")));
-        assert!(!name("지민").is_suspicious());
-        assert!(!name("ayşe").looks_like(&name("burak")));
+        let alike = |one: &str, other: &str| {
+            let (one, other) = (name(one).looks(), name(other).looks());
+            one.iter().any(|look| other.contains(look))
+        };
+        for (one, other) in [
+            ("р\u{430}ul", "paul"),           // Cyrillic er and a, then Latin u and l
+            ("\u{412}\u{41e}\u{412}", "bob"), // Cyrillic capitals
+            ("\u{406}van", "ivan"),           // a Cyrillic capital i
+            ("Iiam", "liam"),                 // a capital i
+            ("bob0", "bobo"),
+            ("barış", "bariş"),
+            ("modern", "modem"),
+        ] {
+            assert!(alike(one, other) && alike(other, one), "{one} {other}");
+            assert_ne!(name(one), name(other));
+        }
+        for (one, other) in [("ayşe", "burak"), ("zoe", "zoé"), ("지민", "小明"), ("ayse", "ayşe")] {
+            assert!(!alike(one, other), "{one} {other}");
+        }
+        assert!(name("р\u{430}ul").is_suspicious());
+        assert!(!name("지민").is_suspicious() && !name("ayşe").is_suspicious());
     }
 }

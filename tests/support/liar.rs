@@ -125,8 +125,12 @@ impl Line {
         signature: &mut ByteVec,
     ) {
         self.who = Some(account);
-        let paths = self.homes.iter().map(|home| home.join("keys/device.pem"));
-        let mut keys = paths.filter(|path| path.exists()).map(|path| key(&path));
+        // The file's name is another one after new keys.
+        let folders = self.homes.iter().map(|home| std::fs::read_dir(home.join("keys")));
+        let files = folders.flat_map(|folder| folder.into_iter().flatten()).map(|file| file.unwrap());
+        let is_device = |name: &str| name.starts_with("device") && name.ends_with(".pem");
+        let files = files.filter(|file| is_device(file.file_name().to_str().unwrap()));
+        let mut keys = files.map(|file| key(&file.path()));
         let Some(key) = keys.find(|key| is_it(key.public().id().into())) else { return };
         let (server, nonce, exporter) = self.proofs[which];
         let proof = SessionProof {

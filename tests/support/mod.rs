@@ -383,7 +383,12 @@ pub struct Profile {
 impl Profile {
     /// An empty folder, not registered yet.
     pub fn new(server: &Server, name: &str) -> Self {
-        Self { home: TempDir::new().unwrap(), name: name.to_owned(), server: server.name() }
+        Self::new_at(&server.name(), name)
+    }
+
+    /// The same at a server of another kind, given as HOST:PORT.
+    pub fn new_at(server: &str, name: &str) -> Self {
+        Self { home: TempDir::new().unwrap(), name: name.to_owned(), server: server.to_owned() }
     }
 
     /// A registered profile, with small keys: they are made faster.
@@ -391,10 +396,9 @@ impl Profile {
         Self::register_at(&server.name(), name)
     }
 
-    /// The same at a server of another kind, given as HOST:PORT.
+    /// The same at a server of another kind.
     pub fn register_at(server: &str, name: &str) -> Self {
-        let profile =
-            Self { home: TempDir::new().unwrap(), name: name.to_owned(), server: server.to_owned() };
+        let profile = Self::new_at(server, name);
         profile.run(["register", name, "--key-bits", "2048", "--server", server]).ok();
         profile
     }

@@ -226,6 +226,7 @@ async fn a_commit_is_on_the_disk_before_it_is_one_and_what_is_deleted_is_overwri
     let folder = tempfile::tempdir().unwrap();
     let home = Home::new(folder.path());
     home.create().unwrap();
+    Db::begin(home.clone()).await.unwrap();
     let db = Db::open(home).await.unwrap();
     let pragma =
         |name: &'static str| db.run(move |db| db.pragma_query_value(None, name, |row| row.get::<_, u32>(0)));
@@ -241,6 +242,7 @@ async fn the_file_is_encrypted_and_a_damaged_one_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::new(folder.path());
     home.create().unwrap();
+    Db::begin(home.clone()).await.unwrap();
     let db = Db::open(home.clone()).await.unwrap();
     let stored = db.write(|db| {
         let names = (name("burak"), name("ayşe"));
@@ -254,6 +256,23 @@ async fn the_file_is_encrypted_and_a_damaged_one_is_named() {
     fs::write(home.path().join("history.key"), "ab".repeat(32)).unwrap();
     let Err(error) = Db::open(home).await else { panic!("opened with another key") };
     assert!(matches!(error, ClientError::Damaged { path, .. } if path.ends_with("history.db")));
+}
+
+#[tokio::test]
+async fn a_history_that_is_gone_is_not_replaced_by_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    home.create().unwrap();
+    Db::begin(home.clone()).await.unwrap();
+    let is_missing = async || matches!(Db::open(home.clone()).await, Err(ClientError::Damaged { what, .. }) if what == "the history is missing");
+    assert!(!is_missing().await);
+    fs::write(home.database(), "").unwrap();
+    assert!(is_missing().await, "it was emptied");
+    fs::remove_file(home.database()).unwrap();
+    assert!(is_missing().await, "it was removed");
+    // A registration that broke off goes on from wherever it was.
+    Db::begin(home.clone()).await.unwrap();
+    assert!(!is_missing().await);
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub use threads::all_closed;
 pub(in crate::client) use threads::computing;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+type Connect = fn(&Home) -> Result<Connection, ClientError>;
 
 /// The database's thread.
 pub(super) struct Db {
@@ -50,8 +51,19 @@ pub(super) struct Db {
 }
 
 impl Db {
-    /// Opens the history, or begins one.
+    /// Opens the history. A registered profile has one: where it is gone, an empty one in its place would forget the
+    /// outbox and whom to trust, and nobody would know.
     pub(super) async fn open(home: Home) -> Result<Self, ClientError> {
+        Self::start(home, open).await
+    }
+
+    /// Begins a history for a profile that is being registered, unless it has one.
+    pub(super) async fn begin(home: Home) -> Result<(), ClientError> {
+        Self::start(home, begin).await?.close().await;
+        Ok(())
+    }
+
+    async fn start(home: Home, connect: Connect) -> Result<Self, ClientError> {
         let (jobs, receiver) = mpsc::channel::<Job>();
         let (ready, opened) = oneshot::channel();
         let folder = home.clone();
@@ -123,15 +135,26 @@ fn gone() -> ClientError {
     ClientError::Internal("the history is closed".to_owned())
 }
 
-fn connect(home: &Home) -> Result<Connection, ClientError> {
+fn open(home: &Home) -> Result<Connection, ClientError> {
     let key = home.history_key()?;
+    if std::fs::metadata(home.database()).map_or(0, |file| file.len()) == 0 {
+        return Err(damaged("the history is missing", &home.database()));
+    }
+    connect(home, &key)
+}
+
+fn begin(home: &Home) -> Result<Connection, ClientError> {
+    connect(home, &home.begin_history()?)
+}
+
+fn connect(home: &Home, key: &str) -> Result<Connection, ClientError> {
     let open = || {
         home.make_private(&home.database());
         let mut connection = Connection::open(home.database())?;
         // What goes wrong is told by the errors, not on stderr.
         connection.execute_batch("PRAGMA cipher_log_level = NONE")?;
         // SQLCipher: a raw key, so that opening costs no key derivation. It is hexadecimal digits only.
-        let pragma = zeroize::Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", key.as_str()));
+        let pragma = zeroize::Zeroizing::new(format!("PRAGMA key = \"x'{key}'\""));
         connection.execute_batch(&pragma)?;
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;

@@ -7,7 +7,7 @@ use crate::client::profile::{Pending, identity_name};
 use crate::client::{ClientError, OwnDevice};
 use crate::crypto::record::{Account, remove_device};
 use crate::model::{DeviceId, DirectoryEntry, Millis, Signed, from_canonical_cbor};
-use crate::protocol::message::{RefusalCode, Verb};
+use crate::protocol::message::RefusalCode;
 
 use super::audit::Access;
 use super::{Engine, Session, Trouble, compute, lock};
@@ -80,6 +80,7 @@ impl Engine {
                 Err(
                     error @ (ClientError::Refused { .. }
                     | ClientError::Limited { .. }
+                    | ClientError::NoPlaceForDevices
                     | ClientError::NotInLog { .. }),
                 ) => tracing::warn!(%device, %error, "a device could not be removed"),
                 done => done?,
@@ -99,12 +100,14 @@ impl Engine {
                     .change_profile(|profile| profile.removing.retain(|other| *other != device))
                     .await;
             }
+            if !account.takes_devices() {
+                self.change_profile(|profile| profile.removing.retain(|other| *other != device)).await?;
+                return Err(ClientError::NoPlaceForDevices);
+            }
             let record = self.sign_removal(account, device).await?;
-            self.made_record(&record).await?;
-            let verb = Verb::PublishRecord { record, message_key: None };
-            match session.wire.ask(verb).await.map_err(Trouble::from) {
+            match self.publish_record(session, record, None).await {
                 // Whatever it says, the directory is looked at. Invalid is also what came behind another record.
-                Ok(_) | Err(Trouble::Refused { code: RefusalCode::Invalid, .. }) => {}
+                Ok(()) | Err(Trouble::Refused { code: RefusalCode::Invalid, .. }) => {}
                 Err(trouble) => return Err(self.explain(session, trouble)),
             }
         }

@@ -425,8 +425,9 @@ impl Engine {
         let mut alike: HashMap<String, Vec<Nickname>> = HashMap::new();
         for (person, _) in &people {
             let name = &person.account.nickname;
-            let skeleton = unicode_security::skeleton(name.folded()).collect();
-            alike.entry(skeleton).or_default().push(name.clone());
+            for look in name.looks() {
+                alike.entry(look).or_default().push(name.clone());
+            }
         }
         let blocked = self.db.run(|db| blocks::all(db)).await?;
         let names: Vec<Nickname> = people.iter().map(|(person, _)| person.account.nickname.clone()).collect();
@@ -441,8 +442,8 @@ impl Engine {
         let contacts = people.into_iter().zip(known).map(|((person, online), known)| {
             let account = &person.account;
             let name = &account.nickname;
-            let skeleton: String = unicode_security::skeleton(name.folded()).collect();
-            let other = alike.get(&skeleton).and_then(|names| names.iter().find(|other| *other != name));
+            let mut others = name.looks().into_iter().filter_map(|look| alike.get(&look)).flatten();
+            let other = others.find(|other| *other != name);
             let me = account.id == self.me.account;
             // What is about no name in particular stands with one's own.
             let about = |alarm: &&Alarm| alarm.nickname.as_ref().map_or(me, |about| about == name);

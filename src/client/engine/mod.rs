@@ -219,8 +219,8 @@ impl Engine {
             })?,
         };
         let folder = home.clone();
-        let device = device_name(&profile);
-        let keys = tokio::task::spawn_blocking(move || load_keys(&folder, &device));
+        let (device, current) = (device_name(&profile), profile.message_key);
+        let keys = tokio::task::spawn_blocking(move || load_keys(&folder, &device, current));
         let db = Db::open(home.clone()).await?;
         let head = db.run(|db| log::newest(db)).await?.map(|known| known.head);
         let (device_key, message_keys) = keys.await.map_err(|_| stopped())??;
@@ -398,10 +398,15 @@ fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<M
     messages::release(db, arrival)
 }
 
-fn load_keys(home: &Home, device: &str) -> Result<(PrivateKey, Keys), ClientError> {
+/// The device key, and all message keys that there are: the current one at least.
+fn load_keys(home: &Home, device: &str, current: KeyId) -> Result<(PrivateKey, Keys), ClientError> {
     let device = home.load_key(device)?;
+    let mut ids = home.message_keys()?;
+    if !ids.contains(&current) {
+        ids.push(current);
+    }
     // Sealed ones take a good part of a second each.
-    let ids = home.message_keys()?.into_par_iter();
+    let ids = ids.into_par_iter();
     let keys = ids.map(|id| Ok((id, Arc::new(home.load_key(&message_key_name(&id))?))));
     Ok((device, keys.collect::<Result<_, ClientError>>()?))
 }

@@ -1,17 +1,23 @@
 //! New keys for everything: identity, device, message key. The old identity key signs for the new one, everything that
 //! was sent to the old device is fetched first, and then its keys are destroyed.
 
+use std::time::Duration;
+
 use crate::client::db::{contacts, log, outbox};
 use crate::client::link::Wire;
 use crate::client::profile::{Pending, Profile, device_name, identity_name, message_key_name};
-use crate::client::{ClientError, Settings};
+use crate::client::{ClientError, Event, Settings};
 use crate::crypto::PrivateKey;
 use crate::crypto::record::{Account, announce_message_key, rekey, revoke};
 use crate::model::{AccountId, Millis, Signed};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::audit::Access;
-use super::{Engine, Session, Trouble, compute, lock};
+use super::sending::delayed;
+use super::{Engine, Session, Trouble, compute, lock, wait_out};
+
+/// How long a server that takes no more records for now is waited for. What takes longer is said to whoever asked.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Engine {
     /// Makes new keys and puts them in the place of the old ones. The core begins anew with them.
@@ -31,18 +37,21 @@ impl Engine {
         self.carry_out(&session, pending).await
     }
 
-    /// Finishes what broke off, if the server lets it; otherwise it goes on with the old keys.
-    pub(super) async fn resume_rekey(&self, session: &Session) -> Result<(), Trouble> {
+    /// Finishes what broke off, if the server lets it; otherwise it goes on with the old keys. After so long it may be
+    /// tried again, where the server has said so.
+    pub(super) async fn resume_rekey(&self, session: &Session) -> Result<Option<Duration>, Trouble> {
         let _alone = self.renewing.lock().await;
         let begun = lock(&self.profile).pending.clone();
-        let Some(pending @ Pending::Rekey { .. }) = begun else { return Ok(()) };
-        match self.carry_out(session, pending).await {
-            Err(ClientError::Refused { reason }) => {
-                tracing::warn!(%reason, "new keys could not take the old ones' places");
-                Ok(())
-            }
-            done => Ok(done?),
-        }
+        let Some(pending @ Pending::Rekey { .. }) = begun else { return Ok(None) };
+        let error = match self.carry_out(session, pending).await {
+            Err(error @ (ClientError::Refused { .. } | ClientError::Limited { .. })) => error,
+            done => return Ok(done.map(|()| None)?),
+        };
+        tracing::warn!(%error, "new keys could not take the old ones' places");
+        Ok(match error {
+            ClientError::Limited { retry_in_ms, .. } => Some(Duration::from_millis(retry_in_ms)),
+            _ => None,
+        })
     }
 
     /// Ends the account for good.
@@ -56,9 +65,32 @@ impl Engine {
             revoke(&account, &identity, Millis::now()).map_err(failed)
         });
         let record = record.await??;
+        let published = self.publish_record(&session, record, None).await;
+        published.map_err(|trouble| self.explain(&session, trouble))
+    }
+
+    /// Publishes a record of one's own account, noted as made here before that. A server that takes no more for now is
+    /// waited for, and that is said; unless it takes too long.
+    pub(super) async fn publish_record(
+        &self,
+        session: &Session,
+        record: Signed,
+        message_key: Option<Signed>,
+    ) -> Result<(), Trouble> {
         self.made_record(&record).await?;
-        let verb = Verb::PublishRecord { record, message_key: None };
-        session.wire.ask(verb).await.map(drop).map_err(|denied| self.explain(&session, denied.into()))
+        loop {
+            let (record, message_key) = (record.clone(), message_key.clone());
+            let published = session.wire.ask(Verb::PublishRecord { record, message_key }).await;
+            match published.map_err(Trouble::from) {
+                Err(Trouble::Refused { code: code @ RefusalCode::Limited, retry_after: Some(wait) })
+                    if wait <= PATIENCE =>
+                {
+                    self.tell(Event::Waits { reason: delayed(code, wait) });
+                    wait_out(session, Trouble::Refused { code, retry_after: Some(wait) }).await?;
+                }
+                published => return published.map(drop),
+            }
+        }
     }
 
     pub(super) async fn carry_out(&self, session: &Session, pending: Pending) -> Result<(), ClientError> {
@@ -66,13 +98,12 @@ impl Engine {
         let published = record.clone();
         // What was wrapped for this device, nobody else can open: as much of it as there is comes before.
         self.drain().await?;
-        self.made_record(&record).await?;
-        let verb = Verb::PublishRecord { record, message_key: Some(message_key) };
-        match session.wire.ask(verb).await.map_err(Trouble::from) {
-            Ok(_) => {}
+        match self.publish_record(session, record, Some(message_key)).await {
+            Ok(()) => {}
             Err(Trouble::Refused { code: RefusalCode::Invalid, .. }) => {
                 self.change_profile(|profile| profile.pending = None).await?;
-                let reason = "it does not accept the new keys; the old ones stay";
+                let reason =
+                    "it does not accept the new keys, and the old ones stay: run `tellal rekey` again";
                 return Err(ClientError::Refused { reason: reason.to_owned() });
             }
             Err(trouble) => return Err(self.explain(session, trouble)),
@@ -141,6 +172,9 @@ impl Engine {
     /// Makes keys and records, all of it durable.
     async fn prepare(&self, session: &Session) -> Result<Pending, ClientError> {
         let account = self.own_account(session).await?;
+        if !account.takes_keys() {
+            return Err(ClientError::NoPlaceForKeys { nickname: self.me.nickname.clone() });
+        }
         let (home, profile) = (self.home.clone(), lock(&self.profile).clone());
         let made = compute(move || make(&home, &profile, &account));
         let pending = made.await??;

@@ -22,8 +22,11 @@ impl Engine {
     pub(super) async fn renew_keys(&self, session: &Session) -> Result<(), Trouble> {
         let mut progress = session.progress.subscribe();
         loop {
-            if self.is_rekeying() {
-                self.resume_rekey(session).await?;
+            let mut again = CHECK;
+            if self.is_rekeying()
+                && let Some(wait) = self.resume_rekey(session).await?
+            {
+                again = wait;
             }
             if !lock(&self.profile).removing.is_empty() {
                 self.resume_removals(session).await?;
@@ -39,7 +42,6 @@ impl Engine {
                     _ => old,
                 }
             };
-            let mut again = CHECK;
             if due {
                 match self.replace_key(session).await {
                     // It is made, and published when the server takes it.

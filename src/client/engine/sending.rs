@@ -548,7 +548,7 @@ fn stopped(trouble: Trouble) -> Result<Stopped, Trouble> {
 }
 
 /// That something waits, why, and how long.
-fn delayed(code: RefusalCode, wait: Duration) -> String {
+pub(super) fn delayed(code: RefusalCode, wait: Duration) -> String {
     let wait = in_words(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
     let why = refusal(code).trim_end_matches("; try again later");
     format!("the server refused: {why}; it is tried again in {wait}")

@@ -85,6 +85,18 @@ fn header_encodings_that_are_not_the_one_are_refused() {
 }
 
 #[test]
+fn an_envelope_for_a_room_is_no_envelope() {
+    let good = to_cbor(&header());
+    let place = good.windows(4).position(|part| part == [0x04, 0x82, 0x00, 0x81]).unwrap();
+    for kind in 1..=23 {
+        let mut header = good.clone();
+        header[place + 2] = kind;
+        let body = assemble(&header, &[0; 256], b"token").unwrap();
+        assert_eq!(parse(&body).unwrap_err(), ParseError::Malformed, "{kind}");
+    }
+}
+
+#[test]
 fn contents() {
     let padded = |start: &[u8], size: usize| {
         let mut plain = start.to_vec();

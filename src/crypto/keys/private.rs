@@ -9,7 +9,7 @@ use rsa::RsaPrivateKey;
 use rsa::pkcs8::{
     DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding, SecretDocument,
 };
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::{KeyError, PublicKey};
 use crate::crypto::passphrase::SEALED_KEY;
@@ -22,9 +22,14 @@ const PEM_LABEL: &str = "PRIVATE KEY";
 /// A private key. Its memory is wiped when it goes; `Debug` shows the public key's id alone.
 ///
 /// Signing and unwrapping take milliseconds of computation: not for an async worker.
+#[derive(ZeroizeOnDrop)]
 pub struct PrivateKey {
+    #[zeroize(skip)]
     public: PublicKey,
+    // What `aws-lc` frees, it wipes (`OPENSSL_free`).
+    #[zeroize(skip)]
     signing: RsaKeyPair,
+    #[zeroize(skip)]
     opening: OaepPrivateDecryptingKey,
     pem: Zeroizing<String>,
 }
@@ -125,6 +130,14 @@ impl PrivateKey {
             .decrypt(&OAEP_SHA256_MGF1SHA256, wrapped, &mut buffer, Some(label))
             .map_err(|_| CannotOpen)?;
         Ok(Zeroizing::new(plain.to_vec()))
+    }
+}
+
+#[cfg(test)]
+impl PrivateKey {
+    /// The secret where it is.
+    pub(in crate::crypto) fn pem_bytes(&self) -> &[u8] {
+        self.pem.as_bytes()
     }
 }
 

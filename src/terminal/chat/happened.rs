@@ -71,7 +71,12 @@ impl Talk {
                 let how = if verified { "verified" } else { "accepted, not verified" };
                 self.words(&format!("the key of {nickname} is {how}"));
             }
-            Event::Message(_) | Event::Queued(_) | Event::Uploading { .. } | Event::Drained => {}
+            // What waits was asked elsewhere, and is told there.
+            Event::Message(_)
+            | Event::Queued(_)
+            | Event::Uploading { .. }
+            | Event::Waits { .. }
+            | Event::Drained => {}
         }
         Ok(Flow::On)
     }

@@ -1,0 +1,204 @@
+//! What the bearers of heads say of the log, and what is said to them: signed checkpoints, and proof of a contradiction.
+//! End to end, outside chains.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::ClientError;
+use crate::client::command::AlarmKind;
+use crate::client::db::Sql;
+use crate::client::db::log::{self, Known};
+use crate::client::engine::directory::believed_now;
+use crate::client::engine::sending::is_final;
+use crate::client::engine::{Engine, Me, Session, Trouble, compute, lock};
+use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
+use crate::crypto::{LogKey, LogWord, MessageSecret};
+use crate::model::log::LOG_LIMIT;
+use crate::model::{AccountId, Head, MessageId, Millis, Recipient};
+use crate::protocol::message::{RefusalCode, Verb};
+
+use super::RETRY;
+use super::alarms::Raise;
+use super::reading::evidence;
+
+/// So many people who can't be reached are tried in one audit.
+const UNREACHED: usize = 32;
+
+/// What became of a word about the log.
+pub(super) enum Said {
+    /// It was sent, or never can be.
+    Settled,
+    /// There is no way to this person now.
+    Later,
+    /// The server takes nothing for so long.
+    Stopped(Duration),
+}
+
+/// Whom an audit could not reach, so that it does not try them for every word.
+#[derive(Default)]
+pub(super) struct Unreached {
+    people: HashSet<AccountId>,
+    /// The server takes nothing for so long.
+    pub wait: Option<Duration>,
+}
+
+impl Unreached {
+    pub fn has(&self, account: &AccountId) -> bool {
+        self.wait.is_some() || self.people.len() >= UNREACHED || self.people.contains(account)
+    }
+
+    /// Whether the matter is settled.
+    pub fn note(&mut self, account: AccountId, said: Said) -> bool {
+        match said {
+            Said::Settled => return true,
+            Said::Later => drop(self.people.insert(account)),
+            Said::Stopped(wait) => self.wait = Some(wait),
+        }
+        false
+    }
+}
+
+impl Engine {
+    /// Looks at what others have said about the log. What can't be answered yet is kept.
+    pub(super) async fn hear_words(
+        &self,
+        session: &Session,
+        key: &LogKey,
+        unreached: &mut Unreached,
+    ) -> Result<(), Trouble> {
+        for place in self.db.run(|db| log::words(db)).await? {
+            let Some((account, word)) = self.db.run(move |db| log::word(db, place)).await? else { continue };
+            let answer = match word {
+                Some(word) => self.hear_word(session, key, account, word).await?,
+                None => None,
+            };
+            let settled = match answer {
+                Some(_) if unreached.has(&account) => false,
+                Some(answer) => unreached.note(account, self.send_word(session, account, answer).await?),
+                None => true,
+            };
+            let done = move |db: &rusqlite::Transaction<'_>| {
+                if settled { log::forget_word(db, place) } else { log::keep_word(db, place) }
+            };
+            self.db.write(done).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at one; what is to be said to it.
+    async fn hear_word(
+        &self,
+        session: &Session,
+        key: &LogKey,
+        account: AccountId,
+        word: LogWord,
+    ) -> Result<Option<LogWord>, Trouble> {
+        // Not signed by the log's key: a mere claim.
+        let Ok(head) = key.verify(&word.checkpoint) else { return Ok(None) };
+        if let Some(evidence) = word.evidence.filter(|evidence| evidence.check(key).is_some()) {
+            self.forked(evidence).await?;
+        }
+        if lock(&self.head).is_none_or(|own| own.size < head.size) {
+            self.read_log(session).await?;
+        }
+        let Some(known) = self.db.run(|db| log::newest(db)).await? else { return Ok(None) };
+        let theirs = Known { head, note: word.checkpoint };
+        let mut found = None;
+        if head.size > known.head.size {
+            let name = self.known(account).await?.map(|person| person.account.nickname.clone());
+            let who = name.as_ref().map_or("somebody".to_owned(), ToString::to_string);
+            let (has, signed) = (known.head.size, head.size);
+            let text = format!(
+                "the server has signed a transparency log of {signed} entries, which {who} has seen, and shows {has} \
+                 here: it was rolled back, or hides something from you. Ask whoever runs it"
+            );
+            self.raise(vec![Raise::new(AlarmKind::Withheld, &head.size.to_be_bytes(), text)]).await?;
+        } else {
+            let own = known.clone();
+            found = self.db.run(move |db| evidence(db, &theirs, &own)).await?;
+        }
+        if let Some(evidence) = found.clone() {
+            self.forked(evidence).await?;
+        }
+        let answers = word.asks || found.is_some();
+        Ok(answers.then_some(LogWord { checkpoint: known.note, evidence: found, asks: false }))
+    }
+
+    /// Sends a word about the log, end to end, outside chains.
+    pub(super) async fn send_word(
+        &self,
+        session: &Session,
+        account: AccountId,
+        word: LogWord,
+    ) -> Result<Said, Trouble> {
+        if account == self.me.account {
+            return Ok(Said::Settled);
+        }
+        let draft = Draft {
+            message: MessageId::generate(),
+            account: self.me.account,
+            recipient: Conversation::Account(account),
+            counter: None,
+            previous: Header::NONE_BEFORE,
+            sent_at: Millis::now(),
+            log: *lock(&self.head),
+        };
+        let message = draft.message;
+        let key = self.device_key.clone();
+        let sealed =
+            compute(move || seal(&key, &draft, &Content::Log(Box::new(word)), MessageSecret::generate()));
+        let envelope = Arc::new(sealed.await?.map_err(|error| ClientError::Internal(error.to_string()))?);
+        // As it is known here; then, if that does not do, as the directory says now.
+        for at_least in [Millis(0), Millis::now()] {
+            let person = match self.correspondent(session, account, at_least).await {
+                Err(Trouble::Refused { retry_after, .. }) => {
+                    return Ok(Said::Stopped(retry_after.unwrap_or(RETRY)));
+                }
+                person => person?,
+            };
+            let Some(person) = person else { return Ok(Said::Later) };
+            let keys = person.usable_keys(believed_now(session.clock_ahead_ms));
+            if keys.is_empty() {
+                continue;
+            }
+            let sealed = envelope.clone();
+            let wraps = compute(move || {
+                let wraps = keys.iter().map(|key| wrap(&sealed.secret, &sealed.header_hash, key));
+                wraps.collect::<Result<Vec<_>, _>>()
+            });
+            let wraps = wraps.await?.map_err(|error| ClientError::Internal(error.to_string()))?;
+            let recipients = vec![Recipient { account, wraps }];
+            let verb = Verb::Submit { message, conversation: account, recipients, blobs: Vec::new() };
+            return match session.wire.ask_with(verb, envelope.body.clone()).await.map_err(Trouble::from) {
+                Ok(_) => Ok(Said::Settled),
+                Err(Trouble::Refused { code: RefusalCode::KeySuperseded, .. }) => continue,
+                Err(Trouble::Refused { code: RefusalCode::MailboxFull, .. }) => Ok(Said::Later),
+                Err(Trouble::Refused { code, .. }) if is_final(code) => Ok(Said::Settled),
+                Err(Trouble::Refused { retry_after, .. }) => Ok(Said::Stopped(retry_after.unwrap_or(RETRY))),
+                Err(trouble) => Err(trouble),
+            };
+        }
+        Ok(Said::Later)
+    }
+}
+
+/// Takes in what somebody said of the log beside a message, or instead of one.
+pub(in crate::client::engine) fn note(
+    db: &rusqlite::Transaction<'_>,
+    me: &Me,
+    account: AccountId,
+    head: Option<&Head>,
+    content: &Content,
+) -> Sql<bool> {
+    if account == me.account {
+        return Ok(false);
+    }
+    if let Some(head) = head.filter(|head| head.size > 0 && head.size <= LOG_LIMIT) {
+        log::heard(db, &account, head)?;
+    }
+    if let Content::Log(word) = content {
+        log::told(db, &account, word)?;
+    }
+    Ok(head.is_some())
+}

@@ -1,0 +1,234 @@
+//! Lies about who somebody is: keys, the end of an account, logins.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tellal::crypto::Purpose;
+use tellal::crypto::record::{announce_message_key, verify_account};
+use tellal::model::{AccountId, DeviceId, DirectoryEntry, Millis, Signed};
+use tellal::protocol::message::{Answer, Push, RefusalCode, Verb};
+
+use crate::liar::{self, Liar, Line, Passing};
+use crate::raw::{Person, Raw};
+use crate::support::forge::{account, directory_entry};
+use crate::support::{Profile, Server};
+use crate::{Lie, friends, receive, text};
+
+/// Gives out other records in the place of an account's, wherever they are asked for, and stays with it.
+fn with_entry(of: AccountId, entry: DirectoryEntry) -> impl FnMut(Passing, &mut Line) + Send + 'static {
+    let false_account = verify_account(&entry.chain).map(|account| account.id).ok();
+    move |passing, line| match passing {
+        Passing::Up(request, _) if matches!(request.verb, Verb::LookUpAccount { account } if Some(account) == false_account) =>
+        {
+            line.answer(request.number, Answer::Directory { entries: vec![entry.clone()], more: false });
+        }
+        Passing::Down(Push::Reply { number, answer: Answer::Directory { mut entries, more } }, _) => {
+            for shown in &mut entries {
+                if verify_account(&shown.chain).unwrap().id == of {
+                    *shown = entry.clone();
+                }
+            }
+            line.answer(number, Answer::Directory { entries, more });
+        }
+        other => line.pass(other),
+    }
+}
+
+#[test]
+fn keys_that_are_swapped_are_not_written_to() {
+    let (server, ayşe, burak) = friends();
+    let zoé = Profile::register(&server, "zoé");
+    zoé.send("burak", "merhaba");
+    burak.receive();
+    let elsewhere = Server::start();
+    let impostor = Profile::register(&elsewhere, "burak");
+    let false_entry = directory_entry(&elsewhere, account(&impostor));
+    let liar = Liar::start(&server, &[&ayşe, &zoé], with_entry(account(&burak), false_entry.clone()));
+
+    // Who meets burak for the first time is told that the log has no such keys.
+    let first = ayşe.run(["send", "burak", "gizli", "--server", &liar.name]);
+    assert!(first.failure().contains("keys for burak that its transparency log does not have"), "{first:?}");
+    // Who knows burak is told that the key is another one, as soon as it is shown.
+    let users = zoé.run(["users", "--json", "--server", &liar.name]).json();
+    let user = users.iter().find(|user| user["nickname"] == "burak").unwrap();
+    assert!(user["warning"].as_str().unwrap().contains("the key has changed"), "{user}");
+    let known = zoé.run(["send", "burak", "gizli", "--server", &liar.name]);
+    assert!(known.failure().contains("the key of burak has changed"), "{known:?}");
+    assert_eq!(burak.receive_texts(), []);
+
+    // A true chain, with message keys that are not that account's: there is nothing to wrap for.
+    let server_entry = directory_entry(&server, account(&burak));
+    let 지민 = Profile::register(&server, "지민");
+    for message_keys in [false_entry.message_keys, directory_entry(&server, account(&zoé)).message_keys] {
+        let entry = DirectoryEntry { message_keys, ..server_entry.clone() };
+        let liar = Liar::start(&server, &[&지민], with_entry(account(&burak), entry));
+        let sent = 지민.run(["send", "burak", "gizli", "--server", &liar.name]);
+        assert!(sent.failure().contains("there is no key to write to"), "{sent:?}");
+    }
+    assert_eq!(burak.receive_texts(), []);
+}
+
+#[test]
+fn a_server_whose_clock_is_wrong_gets_nothing_sealed_for_keys_of_long_ago() {
+    let (server, ayşe, burak) = friends();
+    let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+    let long_ago = Millis(Millis::now().0 - days(730).as_millis() as u64);
+    let with_clock = move |mut lie: Lie| {
+        move |passing: Passing, line: &mut Line| match passing {
+            Passing::Down(Push::Hello { versions, server, nonce, log_key, .. }, body) => {
+                line.tell(&Push::Hello { versions, server, nonce, time: long_ago, log_key }, &body);
+            }
+            other => lie(other, line),
+        }
+    };
+    // By itself it changes nothing.
+    let liar = Liar::start(&server, &[&ayşe], with_clock(Box::new(|passing, line| line.pass(passing))));
+    ayşe.run(["send", "burak", "bir", "--server", &liar.name]).ok();
+    assert_eq!(burak.receive_texts().len(), 1);
+    // With a true record of burak's, of a key that somebody may have got hold of by now.
+    let stolen = Person::new("burak").message;
+    let device = liar::key(&burak.file("keys/device.pem"));
+    let record = announce_message_key(&device, account(&burak), stolen.public(), long_ago, None).unwrap();
+    let entry = DirectoryEntry { message_keys: vec![record], ..directory_entry(&server, account(&burak)) };
+    let zoé = Profile::register(&server, "zoé");
+    let lie = with_clock(Box::new(with_entry(account(&burak), entry)));
+    let liar = Liar::start(&server, &[&zoé], lie);
+    let sent = zoé.run(["send", "burak", "gizli", "--server", &liar.name]);
+    assert!(sent.failure().contains("there is no key to write to"), "{sent:?}");
+}
+
+#[test]
+fn an_end_of_an_account_that_its_owner_has_not_signed_ends_nothing() {
+    let (server, ayşe, burak) = friends();
+    ayşe.send("burak", "bir");
+    assert_eq!(burak.receive_texts().len(), 1);
+    // burak's chain with one more record, signed by somebody else.
+    let mallory = Person::new("mallory");
+    let mut entry = directory_entry(&server, account(&burak));
+    let body = entry.chain[0].body.clone();
+    let signature = mallory.identity.sign(Purpose::AccountRecord, &[&body]).unwrap();
+    entry.chain.push(Signed { body, signature: signature.into() });
+    let liar = Liar::start(&server, &[&ayşe], with_entry(account(&burak), entry));
+    let users = ayşe.run(["users", "--json", "--server", &liar.name]).json();
+    assert!(users.iter().all(|user| user["nickname"] != "burak"), "records that don't verify are nobody's");
+    // What is known of burak stays in force.
+    ayşe.run(["send", "burak", "iki", "--server", &liar.name]).ok();
+    assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "iki".to_owned())]);
+}
+
+/// The files of a profile's keys.
+fn key_files(profile: &Profile) -> BTreeSet<OsString> {
+    let files = std::fs::read_dir(profile.file("keys")).unwrap();
+    files.map(|entry| entry.unwrap().file_name()).collect()
+}
+
+#[test]
+fn new_keys_that_the_server_does_not_show_are_no_end_of_the_old_ones() {
+    let (server, ayşe, burak) = friends();
+    burak.send("ayşe", "önce");
+    assert_eq!(receive(&ayşe, &server.name()), [text("önce")]);
+    ayşe.send("burak", "selam");
+    burak.receive();
+    let (ayşes, old_keys) = (account(&ayşe), key_files(&ayşe));
+    let old_entry = directory_entry(&server, ayşes);
+    let old_device: DeviceId = liar::key(&ayşe.file("keys/device.pem")).public().id().into();
+    let not_shown = "does not show them in its directory and its log; the old ones are kept";
+    let keeps = |how: &str| {
+        let kept = key_files(&ayşe);
+        assert!(kept.is_superset(&old_keys), "{how}: {kept:?}");
+    };
+
+    // Taken, it says, and throws them away.
+    let liar = Liar::start(&server, &[&ayşe], |passing, line| match passing {
+        Passing::Up(request, _) if matches!(request.verb, Verb::PublishRecord { .. }) => {
+            line.answer(request.number, Answer::Done);
+        }
+        other => line.pass(other),
+    });
+    let done = ayşe.run(["rekey", "--server", &liar.name]);
+    assert!(done.failure().contains(not_shown), "{done:?}");
+    keeps("thrown away");
+    burak.send("ayşe", "eskilere");
+    assert_eq!(receive(&ayşe, &liar.name), [text("eskilere")], "what is sent to the old keys opens");
+    keeps("after the next connection");
+
+    // Shown, but not what its log has.
+    let mut taken = None;
+    let liar = Liar::start(&server, &[&ayşe], move |passing, line| match passing {
+        Passing::Up(request, body) => match request.verb {
+            Verb::PublishRecord { record, .. } => {
+                taken = Some(record);
+                line.answer(request.number, Answer::Done);
+            }
+            _ => line.ask(request, &body),
+        },
+        Passing::Down(Push::Reply { number, answer: Answer::Directory { mut entries, more } }, _) => {
+            for shown in &mut entries {
+                if verify_account(&shown.chain).unwrap().id == ayşes {
+                    shown.chain.extend(taken.clone());
+                }
+            }
+            line.answer(number, Answer::Directory { entries, more });
+        }
+        other => line.pass(other),
+    });
+    let done = ayşe.run(["rekey", "--server", &liar.name]);
+    assert!(done.failure().contains(not_shown), "{done:?}");
+    keeps("shown alone");
+
+    // The old device is not known any more, it says; the new one is, without a record of it.
+    let liar = Liar::start(&server, &[&ayşe], move |passing, line| match passing {
+        Passing::Up(request, body) => match request.verb {
+            Verb::Login { device, .. } if device == old_device => {
+                let code = RefusalCode::LoginRefused;
+                line.tell(&Push::Refusal { number: request.number, code, retry_after: None }, b"");
+            }
+            Verb::Login { .. } => line.answer(request.number, Answer::LoggedIn),
+            Verb::LookUpAccount { .. } => {
+                let entries = vec![old_entry.clone()];
+                line.answer(request.number, Answer::Directory { entries, more: false });
+            }
+            _ => line.ask(request, &body),
+        },
+        other => line.pass(other),
+    });
+    let done = ayşe.run(["users", "--server", &liar.name]);
+    assert!(done.failure().contains(not_shown), "{done:?}");
+    keeps("not let in");
+
+    // The server itself takes them.
+    burak.send("ayşe", "yine eskilere");
+    ayşe.run(["rekey"]).ok();
+    assert_eq!(receive(&ayşe, &server.name()), [text("yine eskilere")]);
+    assert!(key_files(&ayşe).is_disjoint(&old_keys), "{:?}", key_files(&ayşe));
+    burak.run(["users"]).ok();
+    burak.run(["verify", "ayşe", "--accept-change"]).ok();
+    burak.send("ayşe", "yenilere");
+    assert_eq!(receive(&ayşe, &server.name()), [text("yenilere")]);
+}
+
+#[test]
+fn a_login_is_worth_nothing_on_another_connection() {
+    let (server, ayşe, _burak) = friends();
+    let stolen: Arc<Mutex<Option<Verb>>> = Arc::default();
+    let kept = stolen.clone();
+    let liar = Liar::start(&server, &[], move |passing, line| match passing {
+        Passing::Up(request, body) => {
+            if let Verb::Login { .. } = request.verb {
+                kept.lock().unwrap().get_or_insert(request.verb.clone());
+            }
+            line.ask(request, &body);
+        }
+        other => line.pass(other),
+    });
+    // Somebody in between who only passes it on gets nowhere, and the user is told.
+    let through = ayşe.run(["receive", "--server", &liar.name]);
+    assert!(through.failure().contains("refused"), "{through:?}");
+    // Nor does a server that keeps it for another connection.
+    let login = stolen.lock().unwrap().clone().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let replayed = runtime.block_on(async { Raw::connect(server.address).await.ask(login, b"").await });
+    assert_eq!(replayed, Err(RefusalCode::LoginRefused));
+}

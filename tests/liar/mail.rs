@@ -1,0 +1,290 @@
+//! Lies about mail: dropped, doubled, delayed, made up; sound that is not what was sent; a success that was none.
+
+use bytes::Bytes;
+use tellal::crypto::Purpose;
+use tellal::model::{MessageId, Millis, Position};
+use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Verb};
+
+use crate::liar::{Liar, Passing};
+use crate::raw::Person;
+use crate::support::forge::{account, join, parts};
+use crate::support::{Profile, wav};
+use crate::{friends, notice, receive, text, with_mail};
+
+#[test]
+fn what_is_dropped_is_missed_once_something_later_comes() {
+    let (server, ayşe, burak) = friends();
+    let mut seen = Vec::new();
+    let liar = Liar::start(
+        &server,
+        &[&burak],
+        with_mail(move |push, body, line| {
+            if let Push::Delivery { message, .. } = &push {
+                if !seen.contains(message) {
+                    seen.push(*message);
+                }
+                // The second one, for good.
+                if seen.get(1) == Some(message) {
+                    return;
+                }
+            }
+            line.tell(&push, &body);
+        }),
+    );
+    ayşe.send("burak", "bir");
+    assert_eq!(receive(&burak, &liar.name), [text("bir")]);
+    ayşe.send("burak", "iki");
+    assert_eq!(receive(&burak, &liar.name), [], "nothing tells yet: docs/security.md says so");
+    ayşe.send("burak", "üç");
+    let missing = "1 message from ayşe did not arrive: ask ayşe to send again";
+    assert_eq!(receive(&burak, &liar.name), [text("üç"), notice(missing)]);
+    assert_eq!(receive(&burak, &liar.name), [], "that is said once");
+}
+
+#[test]
+fn what_is_doubled_is_shown_once_and_what_is_reordered_is_shown_whole() {
+    let (server, ayşe, burak) = friends();
+    let twice = Liar::start(
+        &server,
+        &[&burak],
+        with_mail(|push, body, line| {
+            line.tell(&push, &body);
+            line.tell(&push, &body);
+        }),
+    );
+    ayşe.send("burak", "bir");
+    ayşe.send("burak", "iki");
+    assert_eq!(receive(&burak, &twice.name), [text("bir"), text("iki")]);
+
+    let mut held: Vec<(Push, Bytes)> = Vec::new();
+    let backwards = Liar::start(
+        &server,
+        &[&burak],
+        with_mail(move |push, body, line| match push {
+            Push::Delivery { .. } => held.push((push, body)),
+            _ => {
+                // The last one first; the places in the mailbox as if that were their order.
+                let places: Vec<Position> = held.iter().map(|(push, _)| *place(&mut push.clone())).collect();
+                for ((mut push, body), at) in held.drain(..).rev().zip(places) {
+                    *place(&mut push) = at;
+                    line.tell(&push, &body);
+                }
+                line.tell(&push, &body);
+            }
+        }),
+    );
+    for words in ["üç", "dört", "beş"] {
+        ayşe.send("burak", words);
+    }
+    let mut shown = receive(&burak, &backwards.name);
+    shown.sort();
+    assert_eq!(shown, [text("beş"), text("dört"), text("üç")]);
+}
+
+fn place(push: &mut Push) -> &mut Position {
+    match push {
+        Push::Delivery { position, .. } => position,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_delayed_is_missed_and_shown_when_it_comes() {
+    let (server, ayşe, burak) = friends();
+    ayşe.send("burak", "önce");
+    burak.receive();
+    let mut held = None;
+    let mut sessions = 0;
+    let liar = Liar::start(
+        &server,
+        &[&burak],
+        with_mail(move |push, body, line| match push {
+            Push::Delivery { .. } if held.is_none() && sessions == 0 => held = Some((push, body)),
+            Push::Drained { position } => {
+                if sessions == 1
+                    && let Some((mut late, body)) = held.take()
+                {
+                    *place(&mut late) = position;
+                    line.tell(&late, &body);
+                }
+                sessions += 1;
+                line.tell(&push, &body);
+            }
+            _ => line.tell(&push, &body),
+        }),
+    );
+    ayşe.send("burak", "bir");
+    ayşe.send("burak", "iki");
+    let missing = "1 message from ayşe did not arrive: ask ayşe to send again";
+    assert_eq!(receive(&burak, &liar.name), [text("iki"), notice(missing)]);
+    assert_eq!(receive(&burak, &liar.name), [text("bir")]);
+}
+
+#[test]
+fn what_is_forged_is_not_believed() {
+    let (server, ayşe, burak) = friends();
+    ayşe.send("burak", "önce");
+    let mallory = Person::new("mallory");
+    let mallory_account = mallory.account();
+    let ayşe_account = account(&ayşe);
+    let liar = Liar::start(
+        &server,
+        &[&burak],
+        with_mail(move |push, body, line| {
+            if let Push::Delivery { position, sender, device, conversation, wrap, accepted_at, .. } = &push {
+                // In ayşe's name, with the signature of the one who forges.
+                let [header, _, token] = parts(&body);
+                let signature = mallory.device.sign(Purpose::Envelope, &[&[1; 32], &[2; 32]]).unwrap();
+                let forged = join(&[&header, &signature, &token]);
+                let again = Push::Delivery {
+                    position: *position,
+                    sender: *sender,
+                    device: *device,
+                    message: MessageId::generate(),
+                    conversation: *conversation,
+                    wrap: wrap.clone(),
+                    accepted_at: *accepted_at,
+                };
+                line.tell(&again, &forged);
+                // From nobody that there is; more than once.
+                let nobody = |message| Push::Delivery {
+                    position: *position,
+                    sender: mallory_account,
+                    device: mallory.device(),
+                    message,
+                    conversation: *conversation,
+                    wrap: wrap.clone(),
+                    accepted_at: Millis::now(),
+                };
+                let message = MessageId::generate();
+                line.tell(&nobody(message), &forged);
+                line.tell(&nobody(message), b"");
+            }
+            line.tell(&push, &body);
+            // Somebody who is away is said to be here, and so is somebody who is not at all.
+            for account in [ayşe_account, mallory_account] {
+                line.tell(&Push::Presence { account, online: true }, b"");
+            }
+            line.tell(&Push::LogGrown { size: u64::MAX }, b"");
+        }),
+    );
+    assert_eq!(
+        receive(&burak, &liar.name),
+        [
+            notice("A message from ayşe could not be opened: ask ayşe to send it again"),
+            notice("A message from an unknown sender could not be opened"),
+            text("önce"),
+        ]
+    );
+    // A reason of the server's making ends the connection, and nothing else.
+    let liar = Liar::start(&server, &[&burak], |passing, line| match passing {
+        Passing::Down(Push::Reply { answer: Answer::Subscribed { .. }, .. }, _) => {
+            line.tell(&Push::Goodbye { reason: GoodbyeReason::Replaced, retry_after: None }, b"");
+        }
+        other => line.pass(other),
+    });
+    ayşe.send("burak", "sonra");
+    let refused = burak.run(["receive", "--server", &liar.name]);
+    assert!(refused.failure().contains("this profile has connected from somewhere else"), "{refused:?}");
+    assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "sonra".to_owned())]);
+}
+
+#[test]
+fn sound_that_is_cut_swapped_or_withheld_is_said_to_be_and_never_played() {
+    let (server, ayşe, burak) = friends();
+    let note = ayşe.file("note.wav");
+    std::fs::write(&note, wav::rising(6)).unwrap();
+    type Alter = fn(Vec<u8>, &mut Vec<Vec<u8>>) -> Vec<u8>;
+    let lies: [(&str, Alter); 4] = [
+        ("cut", |mut chunk, _| {
+            chunk.truncate(chunk.len() / 2);
+            chunk
+        }),
+        ("empty", |_, _| Vec::new()),
+        ("another place's", |chunk, before| {
+            before.push(chunk);
+            before[0].clone()
+        }),
+        ("one bit", |mut chunk, _| {
+            chunk[100] ^= 4;
+            chunk
+        }),
+    ];
+    for (what, alter) in lies {
+        let id = ayşe.run(["voice", "burak", "--file", note.to_str().unwrap()]).ok().to_owned();
+        let mut before = Vec::new();
+        let liar = Liar::start(&server, &[&burak], move |passing, line| match passing {
+            Passing::Down(push @ Push::Reply { answer: Answer::Chunk, .. }, body) => {
+                line.tell(&push, &alter(body.to_vec(), &mut before));
+            }
+            other => line.pass(other),
+        });
+        let new = receive(&burak, &liar.name);
+        let damaged = "The sound of this voice note is damaged: ask for it again";
+        assert_eq!(new, [notice(damaged)], "{what}");
+        let played = burak.run(["play", &id, "--save", burak.file("kept.wav").to_str().unwrap()]);
+        assert_eq!(played.code(), 1, "{what}: {played:?}");
+        assert!(!burak.file("kept.wav").exists());
+    }
+    // The server has dropped it.
+    ayşe.run(["voice", "burak", "--file", note.to_str().unwrap()]).ok();
+    let liar = Liar::start(&server, &[&burak], |passing, line| match passing {
+        Passing::Down(Push::Reply { number, answer: Answer::Chunk }, _) => {
+            line.tell(&Push::Refusal { number, code: RefusalCode::BlobMissing, retry_after: None }, b"");
+        }
+        other => line.pass(other),
+    });
+    let gone = "The sound of this voice note is no longer on the server: ask for it again";
+    assert_eq!(receive(&burak, &liar.name), [notice(gone)]);
+}
+
+#[test]
+fn a_success_that_was_none_is_found_out_by_whoever_waits_for_it() {
+    let (server, ayşe, burak) = friends();
+    ayşe.send("burak", "önce");
+    burak.receive();
+    // A text: accepted, and thrown away.
+    let liar = Liar::start(&server, &[&ayşe], |passing, line| match passing {
+        Passing::Up(request, _) if matches!(request.verb, Verb::Submit { .. }) => {
+            line.answer(request.number, Answer::Accepted { at: Millis::now() });
+        }
+        other => line.pass(other),
+    });
+    ayşe.run(["send", "burak", "kayıp", "--server", &liar.name]).ok();
+    assert_eq!(receive(&burak, &server.name()), [], "nothing tells yet");
+    ayşe.send("burak", "sonra");
+    let missing = "1 message from ayşe did not arrive: ask ayşe to send again";
+    assert_eq!(receive(&burak, &server.name()), [text("sonra"), notice(missing)]);
+
+    // The sound of a note: taken, and thrown away.
+    let note = ayşe.file("note.wav");
+    std::fs::write(&note, wav::rising(6)).unwrap();
+    let liar = Liar::start(&server, &[&ayşe], |passing, line| match passing {
+        Passing::Up(request, body) => match request.verb {
+            Verb::PutChunk { .. } | Verb::SealBlob { .. } => line.answer(request.number, Answer::Done),
+            // The real server would ask for the sound.
+            Verb::Submit { message, conversation, recipients, .. } => {
+                let verb = Verb::Submit { message, conversation, recipients, blobs: Vec::new() };
+                line.ask(tellal::protocol::message::Request { verb, ..request }, &body);
+            }
+            _ => line.ask(request, &body),
+        },
+        other => line.pass(other),
+    });
+    ayşe.run(["voice", "burak", "--file", note.to_str().unwrap(), "--server", &liar.name]).ok();
+    let gone = "The sound of this voice note is no longer on the server: ask for it again";
+    assert_eq!(receive(&burak, &server.name()), [notice(gone)]);
+
+    // A registration: the server knows no such profile.
+    let liar = Liar::start(&server, &[], |passing, line| match passing {
+        Passing::Up(request, _) if matches!(request.verb, Verb::Register { .. }) => {
+            line.answer(request.number, Answer::LoggedIn);
+        }
+        other => line.pass(other),
+    });
+    let zoé = Profile::new(&server, "zoé");
+    let registered = zoé.run(["register", "zoé", "--key-bits", "2048", "--server", &liar.name]);
+    registered.ok();
+    let found = zoé.run(["receive", "--server", &server.name()]);
+    assert!(found.failure().contains("it does not know this profile"), "{found:?}");
+}
