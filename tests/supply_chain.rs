@@ -2,7 +2,13 @@
 //! the one thing that `cargo deny check` looks at beside these: they are published elsewhere.
 
 #![cfg(all(feature = "client", feature = "server"))]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
