@@ -3,6 +3,12 @@
 #![cfg(all(feature = "client", feature = "server"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+#[allow(dead_code, reason = "what is typed does not come from the wire")]
+#[path = "../fuzz/targets.rs"]
+mod targets;
+
+use std::path::Path;
+
 use bytes::BytesMut;
 use peak_alloc::PeakAlloc;
 use tellal::crypto::envelope::parse;
@@ -16,6 +22,17 @@ static ALLOCATED: PeakAlloc = PeakAlloc;
 /// What decoded values may take for each byte that was sent, and in all: vectors grow by doubling, ids are copied.
 const FACTOR: usize = 64;
 const SMALL: usize = 4 * 1024;
+
+/// What a converter of sample rates needs, however short the sound is.
+const RESAMPLER: usize = 1024 * 1024;
+
+const TARGETS: [(&str, fn(&[u8])); 5] = [
+    ("frame", targets::frame),
+    ("envelope", targets::envelope),
+    ("record", targets::record),
+    ("proof", targets::proof),
+    ("wav", targets::wav),
+];
 
 /// The most bytes that were held at once while this ran, beyond what was held before.
 fn peak(work: impl FnOnce()) -> usize {
@@ -70,6 +87,21 @@ fn nothing_from_the_wire_allocates_more_than_it_has_sent() {
         });
         let most = SMALL + FACTOR * bomb.len();
         assert!(taken < most, "{} bytes took {taken}: {:02x?}", bomb.len(), bomb.get(..12));
+    }
+
+    // All that was worth keeping for fuzzers, understood and written again, and those announcements in its place.
+    for (name, target) in TARGETS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+        let files =
+            std::fs::read_dir(&folder).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        let mut worst = 0;
+        for input in bombs().into_iter().chain(files) {
+            let taken = peak(|| target(&input));
+            let small = if name == "wav" { RESAMPLER } else { SMALL };
+            assert!(taken < small + FACTOR * input.len(), "{name}: {} bytes took {taken}", input.len());
+            worst = worst.max(taken / input.len().max(64));
+        }
+        println!("{name}: at most {worst} bytes for each that was sent, of inputs of 64 and more");
     }
 
     // A frame's buffer grows with what comes, whatever its prefix announces.

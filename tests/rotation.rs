@@ -17,8 +17,8 @@ mod liar;
 mod raw;
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use liar::{Liar, Passing};
@@ -30,7 +30,7 @@ use tellal::crypto::PrivateKey;
 use tellal::crypto::envelope::{Content, Delivered, Recipient, parse};
 use tellal::crypto::record::verify_account;
 use tellal::model::{AccountId, DeviceId, KeyId, MessageId, Millis, Position, Signed, Wrap};
-use tellal::protocol::message::Push;
+use tellal::protocol::message::{Answer, Push, RefusalCode, Verb};
 
 fn friends() -> (Server, Profile, Profile) {
     let server = Server::start();
@@ -312,6 +312,54 @@ fn what_was_written_weeks_ago_or_by_a_clock_that_is_weeks_ahead_is_shown_and_mar
     let kept = marks(&kept);
     let late = |what: &str| kept.iter().find(|(text, _)| text == what).unwrap().1;
     assert!(late("bekledi") && late("yarından") && !late("yeni"), "{kept:?}");
+}
+
+#[test]
+fn what_is_refused_for_a_replaced_key_is_wrapped_anew_and_is_the_same_envelope() {
+    let (server, ayşe, burak) = friends();
+    let old = key(&burak);
+    burak.run(["rekey", "--message-key"]).ok();
+    let new = key(&burak);
+    assert_ne!(old, new);
+    // What ayşe's client submits, and what becomes of it.
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let seeing = Arc::clone(&seen);
+    let liar = Liar::start(&server, &[&ayşe], move |passing, line| {
+        match &passing {
+            Passing::Up(request, body) => {
+                if let Verb::Submit { message, recipients, .. } = &request.verb {
+                    let keys = recipients.iter().flat_map(|to| &to.wraps).map(|wrap| wrap.key.to_string());
+                    let submitted = (message.to_string(), keys.collect::<Vec<_>>(), body.to_vec());
+                    seeing.lock().unwrap().push((request.number, submitted, None));
+                }
+            }
+            Passing::Down(Push::Refusal { number, code, .. }, _) => {
+                let mut seen = seeing.lock().unwrap();
+                seen.iter_mut().filter(|(of, ..)| of == number).for_each(|(.., end)| *end = Some(Err(*code)));
+            }
+            Passing::Down(Push::Reply { number, answer }, _) => {
+                let mut seen = seeing.lock().unwrap();
+                seen.iter_mut()
+                    .filter(|(of, ..)| of == number)
+                    .for_each(|(.., end)| *end = Some(Ok(answer.clone())));
+            }
+            _ => {}
+        }
+        line.pass(passing);
+    });
+    ayşe.run(["send", "burak", "yeni anahtara", "--server", &liar.name]).ok();
+    let seen = seen.lock().unwrap();
+    let to_burak: Vec<_> =
+        seen.iter().filter(|(_, (_, keys, _), _)| keys.contains(&old) || keys.contains(&new)).collect();
+    let [(_, (name, first, body), refused), (_, (again, second, same), accepted)] = to_burak[..] else {
+        panic!("{} submissions", to_burak.len())
+    };
+    assert!(matches!(refused, Some(Err(RefusalCode::KeySuperseded))), "{refused:?}");
+    assert!(matches!(accepted, Some(Ok(Answer::Accepted { .. }))), "{accepted:?}");
+    assert_eq!((name, body), (again, same), "header, token and signature are as they were");
+    assert!(first.contains(&old) && !first.contains(&new), "{first:?}");
+    assert!(second.contains(&new) && !second.contains(&old), "{second:?}");
+    assert_eq!(texts(&burak), ["yeni anahtara"]);
 }
 
 #[test]

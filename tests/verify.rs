@@ -129,6 +129,37 @@ fn on_a_terminal_the_number_is_a_qr_code_too() {
     assert!(!plain.lines().join("\n").contains('█'));
 }
 
+/// As JSON has times, which sort as they follow each other.
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+#[test]
+fn a_key_that_changes_is_said_in_the_middle_of_a_conversation_and_to_who_listens() {
+    let (mut server, ayşe, burak) = friends();
+    let jimin = Profile::register(&server, "지민");
+    for friend in [&ayşe, &jimin] {
+        friend.send("burak", "merhaba");
+    }
+    drop(burak);
+    let mut chat = Screen::start(&ayşe, &["chat", "burak", "--mute"], &[]);
+    chat.wait_for("connected; burak is");
+    chat.wait_for_cursor("you → burak> ");
+    let listening = Screen::start(&jimin, &["listen", "--mute"], &[]);
+    listening.wait_for("(keys:");
+
+    let impostor = swap(&mut server, "burak");
+    for friend in ["ayşe", "지민"] {
+        impostor.send(friend, "bana güven");
+    }
+    let warning = "WARNING: the key of burak has changed";
+    chat.wait_for(warning);
+    chat.wait_for("burak (UNDER A CHANGED KEY): bana güven");
+    chat.type_keys("\r");
+    chat.wait_for_cursor("you → burak (KEY CHANGED)> ");
+    listening.wait_for(warning);
+}
+
 #[test]
 fn a_swapped_key_is_said_everywhere_and_stops_what_is_sent() {
     let (mut server, ayşe, burak) = friends();
@@ -138,6 +169,7 @@ fn a_swapped_key_is_said_everywhere_and_stops_what_is_sent() {
     let known = user(&ayşe, "burak")["fingerprint"].clone();
     drop(burak);
 
+    let began = now();
     let impostor = swap(&mut server, "burak");
     let shown = impostor.run(["users", "--json"]).json();
     let shown = shown.iter().find(|user| user["nickname"] == "burak").unwrap()["fingerprint"].clone();
@@ -168,6 +200,9 @@ fn a_swapped_key_is_said_everywhere_and_stops_what_is_sent() {
     let burak = user(&ayşe, "burak");
     schema::check(&burak["key_change"], &["key_change"]);
     assert_eq!((&burak["key_change"]["known"], &burak["key_change"]["shown"]), (&known, &shown));
+    let since = burak["key_change"]["since"].clone();
+    assert!(began.as_str() <= since.as_str().unwrap() && since.as_str().unwrap() <= &*now(), "{since}");
+    assert_eq!(user(&ayşe, "burak")["key_change"]["since"], since, "since when does not move");
     assert_eq!((&burak["verified"], &burak["key_change"]["vouched"]), (&false.into(), &false.into()));
     says_both(burak["warning"].as_str().unwrap());
     says_both(ayşe.run(["verify", "burak"]).ok());

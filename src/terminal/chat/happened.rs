@@ -156,7 +156,7 @@ impl Talk {
         self.show(message, Marks::default())?;
         if matches!(message.body, Body::Notice { .. }) {
             // It may be about a key, which the prompt shows.
-            self.look_around(false);
+            self.judge().await?;
         }
         if self.is_heard(message) {
             self.to_hear(&[message.number]).await?;

@@ -57,8 +57,6 @@ impl People {
         person.nickname = contact.nickname.clone();
         person.color = Some(contact.color);
         person.online = contact.online;
-        person.verified = contact.verified;
-        person.key_changed = contact.key_change.is_some();
     }
 
     /// Learns how it stands with somebody's key.

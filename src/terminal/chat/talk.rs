@@ -165,9 +165,7 @@ impl Talk {
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
         };
-        for standing in talk.client.standings().await? {
-            talk.people.judge(&standing);
-        }
+        talk.judge().await?;
         talk.catch_up().await?;
         talk.ask();
         talk.spawn(
@@ -394,6 +392,12 @@ impl Talk {
             // The conversation may have ended.
             let _ = done.send(work.await);
         });
+    }
+
+    /// Learns how it stands with everybody's key. What the directory told a while ago may be older than that.
+    pub(super) async fn judge(&mut self) -> Result<(), ClientError> {
+        self.client.standings().await?.iter().for_each(|standing| self.people.judge(standing));
+        Ok(())
     }
 
     /// Asks the server who there is and who comes and goes. `asked`: because someone wants to know.
