@@ -26,7 +26,10 @@ const SMALL: usize = 4 * 1024;
 /// What a converter of sample rates needs, however short the sound is.
 const RESAMPLER: usize = 1024 * 1024;
 
-const TARGETS: [(&str, fn(&[u8])); 5] = [
+/// What decodes, and how it is called.
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 5] = [
     ("frame", targets::frame),
     ("envelope", targets::envelope),
     ("record", targets::record),
