@@ -17,7 +17,7 @@ use std::process::Command;
 use serde_json::Value;
 use spdx::{Expression, LicenseReq};
 
-/// A crate that the program, its tests or its building are made of.
+/// A crate that the program is built of, or with.
 struct Package {
     name: String,
     version: String,
@@ -37,8 +37,18 @@ fn cargo<const N: usize>(args: [&str; N]) -> String {
 }
 
 fn packages() -> Vec<Package> {
-    // `metadata` knows of all that could be built, `tree` of what is.
-    let tree = cargo(["tree", "--target", PLATFORM, "--prefix", "none", "--format", "{p}"]);
+    // `metadata` knows of all that could be built, `tree` of what is. What tests alone need ships with nothing.
+    let tree = cargo([
+        "tree",
+        "--edges",
+        "normal,build",
+        "--target",
+        PLATFORM,
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ]);
     let built: BTreeSet<(&str, &str)> = tree
         .lines()
         .filter_map(|line| {
