@@ -271,14 +271,15 @@ fn listening_ends_when_it_is_locked() {
     assert_eq!((ended.code(), ended.stderr.contains("locked now")), (0, true), "{ended:?}");
 }
 
-/// A secret in the forms that it has in memory, and how often each stands in a process's.
+/// How often each of these stands in a process's memory.
 #[cfg(target_os = "linux")]
 fn in_memory(process: &Running, forms: &[Vec<u8>]) -> Vec<usize> {
     const PAGE: usize = 4096;
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", process.id())).unwrap();
     let memory = File::open(format!("/proc/{}/mem", process.id())).unwrap();
+    let mut begins = [false; 256];
+    forms.iter().for_each(|form| begins[usize::from(form[0])] = true);
     let mut counts = vec![0; forms.len()];
-    let longest = forms.iter().map(Vec::len).max().unwrap();
     for line in maps.lines() {
         let mut words = line.split_whitespace();
         let (range, may) = (words.next().unwrap(), words.next().unwrap());
@@ -292,17 +293,15 @@ fn in_memory(process: &Running, forms: &[Vec<u8>]) -> Vec<usize> {
             // Gone since, or the system's own.
             continue;
         }
-        for start in (0..bytes.len()).step_by(PAGE) {
-            let page = &bytes[start..start + PAGE];
+        for page in (0..bytes.len()).step_by(PAGE) {
             // What has never been used needs no search.
-            if page == [0; PAGE] {
+            if bytes[page..page + PAGE] == [0; PAGE] {
                 continue;
             }
-            let with_next = &bytes[start..(start + PAGE + longest).min(bytes.len())];
-            for (form, count) in forms.iter().zip(&mut counts) {
-                let found =
-                    with_next.windows(form.len()).take(PAGE).filter(|window| *window == form.as_slice());
-                *count += found.count();
+            for at in (page..page + PAGE).filter(|at| begins[usize::from(bytes[*at])]) {
+                for (form, count) in forms.iter().zip(&mut counts) {
+                    *count += usize::from(bytes[at..].starts_with(form));
+                }
             }
         }
     }
@@ -315,17 +314,22 @@ fn an_open_profile_has_its_passphrase_once_in_memory_and_nothing_of_the_identity
     let server = Server::start();
     let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
     let pem = std::fs::read_to_string(ayşe.file("keys/identity.pem")).unwrap();
+    let device = std::fs::read_to_string(ayşe.file("keys/device.pem")).unwrap();
     set(&ayşe, WORDS);
     let mut following = follow(&ayşe);
     burak.send("ayşe", "selam");
     assert!(following.line().unwrap().contains("selam"));
-    let [words, identity @ ..] =
-        &in_memory(&following, &[&[WORDS.into()][..], &private_part(&pem)].concat())[..]
-    else {
-        panic!()
-    };
-    assert_eq!(*words, 1, "for the keys that are to come, and no copy of what it was read into");
-    assert_eq!(identity, [0; 3], "nothing was signed with it");
+    assert_eq!(
+        in_memory(&following, &[WORDS.into()]),
+        [1],
+        "for the keys that are to come, and no copy of what it was read into"
+    );
+    assert_eq!(in_memory(&following, &private_parts(&pem)), [0; 9], "nothing was signed with it");
+    for form in in_memory(&following, &private_parts(&device)).chunks(3) {
+        let [text, der, number] = form else { panic!("{form:?}") };
+        assert!(*text > 0 && *number > 0, "a key that is worked with is found");
+        assert_eq!(*der, 0, "but not what it was read through");
+    }
     // Signed with, beside what follows, which then works with new keys.
     let rekeyed = with(&ayşe, WORDS, &["rekey"]);
     rekeyed.ok();
@@ -333,15 +337,20 @@ fn an_open_profile_has_its_passphrase_once_in_memory_and_nothing_of_the_identity
     burak.run(["verify", "ayşe", "--accept-change"]).ok();
     burak.send("ayşe", "yeni anahtara");
     assert!(following.line().unwrap().contains("yeni anahtara"));
-    assert_eq!(in_memory(&following, &private_part(&pem)), [0; 3], "nor is anything left of it");
+    assert_eq!(in_memory(&following, &private_parts(&pem)), [0; 9], "nor is anything left of it");
 }
 
-/// Bytes of an RSA key's private exponent, as a PEM has them, in its DER, and in words of little end.
-fn private_part(pem: &str) -> Vec<Vec<u8>> {
+/// What tells an RSA key of 2048 bits: bytes of its private exponent and of both its primes, each as a PEM has them, in
+/// its DER, and in words of little end.
+#[cfg(target_os = "linux")]
+fn private_parts(pem: &str) -> Vec<Vec<u8>> {
     use base64::Engine as _;
-    // In front of it are the modulus and what is around it: 26 + 4 + 257 + 5 + 4 bytes of 48 a line.
-    let line = pem.lines().nth(1 + 8).unwrap();
-    let der = base64::engine::general_purpose::STANDARD.decode(line).unwrap();
-    let reversed = der.iter().rev().copied().collect();
-    vec![line.into(), der, reversed]
+    // Lines of 48 bytes: the modulus begins at 37, the exponent at 303, the primes at 563 and 695, give or take three.
+    let lines = [8, 12, 15].map(|line| pem.lines().nth(1 + line).unwrap());
+    let forms = lines.map(|line| {
+        let der = base64::engine::general_purpose::STANDARD.decode(line).unwrap();
+        let reversed = der.iter().rev().copied().collect();
+        [line.into(), der, reversed]
+    });
+    forms.into_iter().flatten().collect()
 }

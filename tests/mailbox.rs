@@ -69,7 +69,12 @@ async fn a_message_that_the_server_refuses_for_good_leaves_no_gap() {
     let stored = || -> i64 {
         let connection = Connection::open(database(&server)).unwrap();
         connection
-            .query_row("SELECT newest FROM account WHERE nickname = 'burak'", [], |row| row.get(0))
+            .query_row(
+                "SELECT coalesce(max(seq), 0) FROM mailbox JOIN account ON account.id = account
+                 WHERE nickname = 'burak'",
+                [],
+                |row| row.get(0),
+            )
             .unwrap()
     };
     let deadline = Instant::now() + TIMEOUT;

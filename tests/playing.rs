@@ -309,6 +309,35 @@ fn wait_for_end(heard: &Heard, place: usize) {
     });
 }
 
+#[test]
+fn a_device_that_goes_while_it_is_paused_and_comes_back_later_loses_nothing() {
+    let note = wav::rising(6);
+    let (card, _server, _ayşe, burak) = friends(std::slice::from_ref(&note));
+    let first = card.record("speaker");
+    let mut playing = card.screen(&burak, &["play", "1"]);
+    wait_for_sound(&first, 2.0);
+    playing.type_keys(" ");
+    playing.wait_for(", paused");
+    first.wait_until("what the device holds has been heard", signal::has_ended);
+    card.unplug(&card.built_in("microphone"));
+    card.unplug(&card.built_in("speaker"));
+    let before = first.so_far();
+    // Longer than what is being heard waits for another device.
+    std::thread::sleep(Duration::from_secs(11));
+    playing.wait_for(", paused");
+    card.plug_in("usb");
+    card.make_default("sink", "usb");
+    let second = card.record("usb");
+    second.listen(Duration::from_secs(1));
+    assert_eq!(signal::peak(&second.so_far()), 0.0, "it is still paused");
+    playing.type_keys(" ");
+    assert_eq!(playing.finish(), 0);
+    let after = second.stop();
+    all_heard(&note, 6, &[&before, &after]);
+    assert!(!is_part_of(&after, &self::second(&note, 0)), "it goes on where it was");
+    assert_eq!(known(&burak), [(true, 0)]);
+}
+
 /// Asserts that every half second of a note is in one of the recordings.
 #[track_caller]
 fn all_heard(note: &[u8], seconds: usize, recordings: &[&[f32]]) {

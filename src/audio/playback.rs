@@ -110,6 +110,9 @@ impl Playback {
     pub async fn wait(&self) -> Result<(), AudioError> {
         let mut patience = Patience::new();
         while !self.is_done() {
+            if self.is_paused() {
+                patience = Patience::new();
+            }
             if patience.since(self.track.taken()) > STALL {
                 self.track.fail(AudioError::OutputLost { cause: "it takes no sound".to_owned() });
             }

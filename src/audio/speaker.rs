@@ -356,6 +356,10 @@ impl Device {
     fn try_again(&mut self, taken: u64) {
         let Some(rescue) = &mut self.rescue else { return };
         let now = Instant::now();
+        // What is paused is in no hurry: its time begins when it is to go on.
+        if self.players.iter().all(|player| player.track.is_paused()) {
+            rescue.since = now;
+        }
         if rescue.since.elapsed() > RESCUE {
             let error = AudioError::OutputLost { cause: rescue.cause.clone() };
             self.shared.tell(error.clone());

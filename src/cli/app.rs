@@ -167,15 +167,16 @@ impl App {
         }
     }
 
-    /// Has something heard that is short, and never over a recording: where somebody begins to record, on whichever
-    /// terminal, it falls silent, and is begun again once that is over.
-    pub async fn aloud<T>(&self, begin: impl AsyncFn() -> T, silence: impl Fn()) -> T {
+    /// Lets something be heard, but never over a recording: not before nobody is recording, and from its beginning
+    /// again if somebody begins to in the middle of it. `hush` silences it.
+    pub async fn aloud<T>(&self, mut begin: impl AsyncFnMut() -> T, hush: impl Fn()) -> T {
         let floor = Floor::of(&self.home);
         loop {
             self.floor().await;
             tokio::select! {
-                done = begin() => return done,
-                () = floor.taken() => silence(),
+                biased;
+                heard = begin() => return heard,
+                () = floor.taken() => hush(),
             }
         }
     }

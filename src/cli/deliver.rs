@@ -141,6 +141,9 @@ async fn unreachable(client: &Client, events: &mut Events, message: &Message) ->
                 }
                 Some(Event::Delayed { reason, .. }) => return reason,
                 Some(Event::Uploading { .. }) => losses = 0,
+                // Told while somebody spoke, and over since.
+                Some(Event::Disconnected { .. })
+                    if client.status().await.is_ok_and(|status| status.connected) => {}
                 Some(Event::Disconnected { reason, .. }) if losses > 0 => return reason,
                 Some(Event::Disconnected { .. }) | None => break,
                 Some(_) => {}

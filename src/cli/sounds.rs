@@ -77,12 +77,13 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         if args.play.is_some()
             && let Some(sound) = cues.of(person.as_ref()).get(*cue)
         {
+            let speaker = cues.speaker();
             let play = async || {
-                cues.speaker().cue(sound.clone());
-                cues.speaker().idle().await;
+                speaker.cue(sound.clone());
+                speaker.idle().await;
             };
-            app.aloud(play, || cues.speaker().stop()).await;
-            if let Some(trouble) = cues.speaker().take_trouble() {
+            app.aloud(play, || speaker.stop_cues()).await;
+            if let Some(trouble) = speaker.take_trouble() {
                 return Err(Failure::from(trouble).into());
             }
         }

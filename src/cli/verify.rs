@@ -112,8 +112,8 @@ async fn speak(app: &App, number: &str) -> Result<()> {
     for group in safety::spoken(number) {
         let said =
             Utterance { language: language.or(Some(language::Language::ENGLISH)), ..Utterance::new(group) };
-        let say = async || speech.say(said.clone()).done().await;
-        if let Outcome::Unavailable(why) = app.aloud(say, || speech.stop_all()).await {
+        let heard = app.aloud(async || speech.say(said.clone()).done().await, || speech.stop_all());
+        if let Outcome::Unavailable(why) = heard.await {
             return Err(Failure::new("no_speech", why).into());
         }
         tokio::time::sleep(BREATH).await;

@@ -65,8 +65,8 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         let speech = Speech::new(|_| {});
         let person = Some(name.as_str().to_owned());
         let utterance = Utterance { person, named: true, manner, ..Utterance::default() };
-        let say = async || speech.say(utterance.clone()).done().await;
-        if let Outcome::Unavailable(why) = app.aloud(say, || speech.stop_all()).await {
+        let heard = app.aloud(async || speech.say(utterance.clone()).done().await, || speech.stop_all());
+        if let Outcome::Unavailable(why) = heard.await {
             app.out.note(&format!("tellal: {why}"));
         }
     }

@@ -12,7 +12,7 @@ use super::people::Person;
 use crate::client::link::Address;
 use crate::client::link::tls::{TlsStream, Trust, connect};
 use crate::crypto::{Purpose, record, session};
-use crate::model::{KeyId, MessageId, Millis, Position, to_cbor};
+use crate::model::{KeyId, MessageId, Millis, Position};
 use crate::protocol::frame::{self, Limit};
 use crate::protocol::message::{Answer, Push, Request, SessionProof, Verb};
 
@@ -229,7 +229,7 @@ pub struct Tellal {
 impl Tellal {
     fn put(&mut self, out: &mut BytesMut, verb: Verb, body: &[u8]) {
         self.number = self.number.wrapping_add(1);
-        frame::put(out, &to_cbor(&Request { number: self.number, verb }), body);
+        frame::put_encoded(out, &Request { number: self.number, verb }, body);
     }
 }
 

@@ -32,8 +32,11 @@ pub use time::Millis;
 
 /// Encodes a value whose encoding cannot fail, because it is written to memory.
 pub fn to_cbor<T: minicbor::Encode<()>>(value: &T) -> Vec<u8> {
-    // `minicbor::to_vec` fails only when the writer does, and a `Vec` never does.
-    minicbor::to_vec(value).unwrap_or_default()
+    // Room for what is encoded most often, the wraps of a message for one device.
+    let mut bytes = Vec::with_capacity(512);
+    // Encoding fails only when the writer does, and a `Vec` never does.
+    let _ = minicbor::encode(value, &mut bytes);
+    bytes
 }
 
 /// Decodes deterministic CBOR (RFC 8949, section 4.2) and nothing else.

@@ -71,6 +71,23 @@ pub fn put(buffer: &mut BytesMut, head: &[u8], body: &[u8]) {
     buffer.put_slice(body);
 }
 
+/// Appends a frame whose head is encoded into its place.
+pub fn put_encoded<T: minicbor::Encode<()>>(buffer: &mut BytesMut, head: &T, body: &[u8]) {
+    // An entry of a mailbox has about such a head, with one wrap.
+    buffer.reserve(PREFIX + 512 + body.len());
+    let begin = buffer.len();
+    buffer.put_bytes(0, PREFIX);
+    // It is written to memory: that can't fail.
+    let _ = minicbor::encode(head, minicbor::encode::write::Writer::new((&mut *buffer).writer()));
+    let head = buffer.len() - begin - PREFIX;
+    buffer.put_slice(body);
+    let length = u32::try_from(4 + head + body.len()).unwrap_or(u32::MAX);
+    let head = u32::try_from(head).unwrap_or(u32::MAX);
+    if let Some(prefix) = buffer.get_mut(begin..).and_then(|frame| frame.first_chunk_mut::<PREFIX>()) {
+        *prefix = (u64::from(length) << 32 | u64::from(head)).to_be_bytes();
+    }
+}
+
 /// Takes the first frame out of a buffer. `None`: more bytes are needed.
 ///
 /// # Errors

@@ -14,8 +14,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -26,7 +26,6 @@ use super::Shared;
 use super::limits::Place;
 use super::session::{Done, Pending, Session};
 use super::socket::Socket;
-use crate::model::to_cbor;
 use crate::protocol::frame::{self, FrameError, Limit};
 use crate::protocol::message::{GoodbyeReason, Push};
 use crate::protocol::{EXPORTER_LABEL, frame::Frame};
@@ -37,6 +36,10 @@ pub const HIGH_WATER: usize = 256 * 1024;
 
 /// The same for a connection that has not logged in: room for its greeting and a few answers.
 const HIGH_WATER_BEFORE_LOGIN: usize = 4 * 1024;
+
+/// Bytes that are gathered before they are written, if more is there. Two TLS records: larger buffers only take longer
+/// to get and to give back.
+const GATHERED: usize = 32 * 1024;
 
 /// Encrypted bytes of such a connection that wait to be written.
 const TLS_BEFORE_LOGIN: usize = 16 * 1024;
@@ -151,7 +154,9 @@ impl<S: Store> Connection<S> {
     async fn run(&mut self, login_deadline: Instant) -> End {
         self.put(&self.session.hello());
         let timer = tokio::time::sleep_until(login_deadline);
-        tokio::pin!(timer);
+        let shutdown = self.shared.shutdown.clone().cancelled_owned();
+        let replaced = self.session.replaced();
+        tokio::pin!(timer, shutdown, replaced);
         loop {
             if let Err(end) = self.take_frames() {
                 return end;
@@ -166,24 +171,27 @@ impl<S: Store> Connection<S> {
             self.begin(read, 0);
             let room = self.outbox.len() < self.high_water();
             let reading = room && self.takes_more();
+            let left = GATHERED.saturating_sub(self.outbox.len());
             let Self { tls, inbox, outbox, flushed, session, pending, .. } = self;
             // What waits to be sent is gathered first, then written at once.
             tokio::select! {
                 biased;
-                () = self.shared.shutdown.cancelled() => return self.drain().await,
-                () = session.replaced() => return End::Goodbye(GoodbyeReason::Replaced),
+                () = &mut shutdown => return self.drain().await,
+                () = &mut replaced => return End::Goodbye(GoodbyeReason::Replaced),
                 Some((done, bytes)) = pending.next() => {
-                    self.under_way -= bytes;
-                    let (pushes, more) = session.done(done);
-                    if session.is_logged_in() {
-                        tls.get_mut().1.set_buffer_limit(Some(TLS_WAITING));
+                    let logging_in = session.is_logging_in();
+                    self.finish(done, bytes);
+                    // A group of requests is done at once: so are its answers sent.
+                    while self.outbox.len() < GATHERED.min(self.high_water())
+                        && let Some(Some((done, bytes))) = self.pending.next().now_or_never()
+                    {
+                        self.finish(done, bytes);
                     }
-                    for (head, body) in &pushes {
-                        self.put_with(head, body);
+                    if logging_in {
+                        replaced.set(self.session.replaced());
                     }
-                    self.begin(more, 0);
                 }
-                frames = session.unasked(), if room => {
+                frames = session.unasked(left), if left > 0 => {
                     for (head, body) in &frames {
                         self.put_with(head, body);
                     }
@@ -209,6 +217,21 @@ impl<S: Store> Connection<S> {
                 }
             }
         }
+    }
+
+    /// Takes in what has come of a request that came in a frame of so many bytes.
+    fn finish(&mut self, done: Done, bytes: usize) {
+        self.under_way -= bytes;
+        let (pushes, more) = self.session.done(done);
+        if self.session.is_logged_in() {
+            let (socket, tls) = self.tls.get_mut();
+            socket.read_ahead();
+            tls.set_buffer_limit(Some(TLS_WAITING));
+        }
+        for (head, body) in &pushes {
+            self.put_with(head, body);
+        }
+        self.begin(more, 0);
     }
 
     /// Hands complete frames to the session, as many as may be under way.
@@ -271,20 +294,16 @@ impl<S: Store> Connection<S> {
     }
 
     fn put_with(&mut self, head: &Push, body: &[u8]) {
-        frame::put(&mut self.outbox, &to_cbor(head), body);
+        frame::put_encoded(&mut self.outbox, head, body);
     }
 
     /// The server stops: what was asked is finished and answered, nothing more is read.
     async fn drain(&mut self) -> End {
         let limit = self.shared.options.drain;
         let answers = async {
-            while let Some((done, _)) = self.pending.next().await {
-                let (pushes, more) = self.session.done(done);
-                self.begin(more, 0);
+            while let Some((done, bytes)) = self.pending.next().await {
+                self.finish(done, bytes);
                 self.session.sent();
-                for (head, body) in &pushes {
-                    self.put_with(head, body);
-                }
             }
         };
         // Whoever has no answer by then submits again after the restart.
@@ -329,7 +348,7 @@ pub async fn turn_away<S: Store>(
     let retry_after = u32::try_from(FULL.as_millis()).ok();
     let goodbye = Push::Goodbye { reason: GoodbyeReason::Limited, retry_after };
     let mut outbox = BytesMut::new();
-    frame::put(&mut outbox, &to_cbor(&goodbye), &[]);
+    frame::put_encoded(&mut outbox, &goodbye, &[]);
     let told = async {
         tls.write_all(&outbox).await?;
         tls.shutdown().await

@@ -418,18 +418,29 @@ impl<S: Store> Session<S> {
     }
 
     /// What is told unasked: what has just come into the mailbox, who has come or gone, and that the log has grown.
-    pub async fn unasked(&mut self) -> Frames {
+    /// Entries that have come are told together, as long as they fit into about so many bytes.
+    pub async fn unasked(&mut self, room: usize) -> Frames {
         let Self { shared, login, mailbox, watching, log, .. } = self;
         let Some(device) = login.as_ref().map(|login| login.who.device) else { return pending().await };
         tokio::select! {
             entry = next_entry(mailbox.as_mut()) => {
-                let (mailbox, entry) = entry;
-                if entry.seq == mailbox.sent + 1 {
-                    return deliver(mailbox, device, &entry).into_iter().collect();
+                let (mailbox, mut entry) = entry;
+                let (mut frames, mut bytes) = (Vec::new(), 0);
+                loop {
+                    bytes += entry.size();
+                    if entry.seq == mailbox.sent + 1 {
+                        frames.extend(deliver(mailbox, device, &entry));
+                    } else if entry.seq > mailbox.sent {
+                        // What is missing in between is in the mailbox; what was sent already needs nothing.
+                        mailbox.live = false;
+                        return frames;
+                    }
+                    if bytes >= room {
+                        return frames;
+                    }
+                    let Some(next) = mailbox.wakeups.try_next() else { return frames };
+                    entry = next;
                 }
-                // What was sent already needs nothing; what is missing in between is in the mailbox.
-                mailbox.live = entry.seq <= mailbox.sent;
-                Vec::new()
             }
             news = next_news(watching.as_mut(), &shared.hub) => vec![(news, Bytes::new())],
             size = next_size(log.as_mut()) => vec![(Push::LogGrown { size }, Bytes::new())],

@@ -33,6 +33,13 @@ impl Wakeups {
         Some(entry)
     }
 
+    /// The next entry, if it waits here already.
+    pub fn try_next(&mut self) -> Option<Arc<Entry>> {
+        let entry = self.entries.try_recv().ok()?;
+        self.bytes.fetch_sub(entry.size(), Ordering::AcqRel);
+        Some(entry)
+    }
+
     /// Whether no entry waits here at the moment.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

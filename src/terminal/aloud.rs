@@ -26,8 +26,6 @@ use reader::Reader;
 
 /// How long keeping what was heard may take at the end.
 const KEEPING: Duration = Duration::from_secs(2);
-/// How often the floor is looked at while something is heard, or is to be.
-const LOOK: Duration = Duration::from_millis(100);
 /// How long somebody who goes on is not named again.
 const GOES_ON: Duration = Duration::from_secs(30);
 /// One step faster or slower, of 100.

@@ -94,6 +94,14 @@ pub fn has_ended(samples: &[f32]) -> bool {
     !last.chunks(441).any(is_loud) && before.rchunks(441).any(is_loud)
 }
 
+/// Where each quarter of a second of a WAV file is in a recording at [`super::card::RATE`]: a machine under load
+/// stutters, and what is around that is there all the same.
+pub fn quarters(recording: &[f32], wav: &[u8]) -> Vec<Found> {
+    let (samples, rate) = read(wav);
+    let sound = at_rate(&samples, rate, super::card::RATE);
+    sound.chunks_exact(super::card::RATE as usize / 4).map(|quarter| find(recording, quarter)).collect()
+}
+
 /// The place where a recording is most like a sound of the same rate.
 pub fn find(recording: &[f32], sound: &[f32]) -> Found {
     // First roughly, on means of a few samples, then exactly around the best place.

@@ -42,6 +42,16 @@ pub fn rising(seconds: u32) -> Vec<u8> {
     })
 }
 
+/// So many seconds of a file, from a second on, as a file.
+pub fn part(wav: &[u8], from: u32, seconds: u32) -> Vec<u8> {
+    let mut reader = hound::WavReader::new(Cursor::new(wav)).unwrap();
+    let spec = reader.spec();
+    reader.seek(from * spec.sample_rate).unwrap();
+    let samples = reader.samples::<i16>().take((seconds * spec.sample_rate) as usize);
+    let samples: Vec<i16> = samples.map(Result::unwrap).collect();
+    write(spec, |writer| samples.iter().for_each(|sample| writer.write_sample(*sample).unwrap()))
+}
+
 /// Like a voice of a fundamental in hertz, for so many seconds: pulses through two resonances. 16 kHz.
 pub fn voice(fundamental: f64, seconds: u32) -> Vec<u8> {
     let spec =

@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Check;
-use crate::audio::{AudioError, Cue, Recorder, Speaker, recorder};
+use crate::audio::{AudioError, Cue, Recorder, recorder};
 use crate::cli::app::App;
 use crate::terminal::floor::Floor;
 
@@ -28,7 +27,10 @@ pub async fn loudspeaker(app: &App) -> Check {
         // All but the header.
         wav.iter_mut().skip(44).for_each(|byte| *byte = 0);
     }
-    let played = if app.mute { play(&app.speaker(), &wav).await } else { aloud(app, &wav).await };
+    let speaker = app.speaker();
+    let play = async || timeout(PATIENCE, speaker.play(wav.clone()).wait()).await;
+    // Silence is heard by nobody.
+    let played = if app.mute { play().await } else { app.aloud(play, || speaker.stop()).await };
     match played {
         Ok(Ok(())) if app.mute => {
             Check::good(what, "it takes sound; it was given silence, since it is muted")
@@ -94,22 +96,14 @@ pub async fn echo(app: &App) -> Vec<Check> {
         Ok(note) => note,
         Err(error) => return vec![Check::error(what, &error.to_string())],
     };
-    let played = match aloud(app, &note.wav).await {
+    let speaker = app.speaker();
+    let play = async || timeout(PATIENCE, speaker.play(note.wav.clone()).wait()).await;
+    let played = match app.aloud(play, || speaker.stop()).await {
         Ok(Ok(())) => Check::good(back, "what was recorded was played: was it heard?"),
         Ok(Err(error)) => Check::error(back, &error.to_string()),
         Err(_) => silent(back),
     };
     vec![microphone, played]
-}
-
-/// Plays a file to its end; not over a recording.
-async fn aloud(app: &App, wav: &[u8]) -> Result<Result<(), AudioError>, Elapsed> {
-    let speaker = app.speaker();
-    app.aloud(async || play(&speaker, wav).await, || speaker.stop()).await
-}
-
-async fn play(speaker: &Speaker, wav: &[u8]) -> Result<Result<(), AudioError>, Elapsed> {
-    timeout(PATIENCE, speaker.play(wav.to_vec()).wait()).await
 }
 
 fn silent(what: &'static str) -> Check {

@@ -61,7 +61,7 @@ pub async fn look(
         let mut check = judge(*language, &voices, platform);
         if check.ok && aloud {
             tokio::select! {
-                said = app.aloud(async || say(speech, *language).await, || speech.stop_all()) => check = said,
+                said = say(app, speech, *language) => check = said,
                 () = enough(&mut keys) => {
                     aloud = false;
                     speech.stop_all();
@@ -99,10 +99,11 @@ fn judge(language: Language, voices: &[Language], platform: Platform) -> Check {
     Check { language: Some(language.tag()), ..check }
 }
 
-async fn say(speech: &Speech, language: Language) -> Check {
+async fn say(app: &App, speech: &Speech, language: Language) -> Check {
     let name = language.name();
     let utterance = Utterance { language: Some(language), ..Utterance::new(sentence(language)) };
-    let check = match speech.say(utterance).done().await {
+    let heard = app.aloud(async || speech.say(utterance.clone()).done().await, || speech.stop_all());
+    let check = match heard.await {
         Outcome::Spoken | Outcome::Cut(_) => {
             Check::good("voice", format!("{name} ({language}) was spoken: was it heard?"))
         }

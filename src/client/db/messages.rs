@@ -21,8 +21,8 @@ pub(super) const NOTICE: i64 = 3;
 const COLUMNS: &str = "m.id, m.number, m.sender, m.recipient, m.kind, m.text, m.duration_ms, m.sample_rate, \
      m.size, m.peaks, m.sent_at, m.received_at, m.seq, m.state, m.reason, m.late, m.color, \
      m.key_changed = 0 AND COALESCE((SELECT c.verified FROM contacts c \
-     WHERE c.folded = m.peer AND c.pinned = 1 AND c.rival IS NULL), 0), m.live, m.listened, m.position_ms, \
-     m.key_changed";
+     WHERE c.folded = m.peer AND c.pinned = 1 AND c.rival IS NULL), 0), m.live, m.listened, \
+     CASE WHEN m.live = 2 AND m.to_hear = 2 THEN 0 ELSE m.position_ms END, m.key_changed";
 
 /// A message that is about to be stored.
 pub(in crate::client) struct New<'a> {
@@ -269,7 +269,7 @@ pub(in crate::client) fn mark_shown(db: &Connection, numbers: &[u64]) -> Sql<()>
 }
 
 /// How far a message was heard. What was heard to its end is not to be heard any more; if that is as far as it has
-/// come, it is once more of it comes: until then `to_hear` is 2.
+/// come, it is once more of it comes: until then `to_hear` is 2, and where it was cut off it begins anew.
 pub(in crate::client) fn mark_heard(
     db: &Connection,
     number: u64,

@@ -1,6 +1,5 @@
 //! Putting an envelope into mailboxes.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -59,11 +58,11 @@ pub fn submit<S: Store>(shared: &Arc<Shared<S>>, who: Who, number: u32, asked: S
 /// Each as long as an RSA ciphertext is, and no two for one device.
 fn are_wraps(recipients: &[Recipient]) -> bool {
     recipients.iter().all(|recipient| {
-        let mut devices = HashSet::new();
-        recipient
-            .wraps
-            .iter()
-            .all(|wrap| limits::CIPHERTEXT.contains(&wrap.ciphertext.len()) && devices.insert(wrap.device))
+        let mut devices: Vec<_> = recipient.wraps.iter().map(|wrap| wrap.device).collect();
+        devices.sort_unstable();
+        devices.dedup();
+        devices.len() == recipient.wraps.len()
+            && recipient.wraps.iter().all(|wrap| limits::CIPHERTEXT.contains(&wrap.ciphertext.len()))
     })
 }
 

@@ -5,11 +5,12 @@
 //!
 //! - `accounts`: invitations, records, message keys
 //! - `mail`: mailboxes
+//! - `memory`: what need not be read again
 
 mod accounts;
 mod mail;
+mod memory;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, Transaction};
@@ -17,8 +18,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::prune::{Prune, Pruned};
 use super::writer::ReplyTo;
-use crate::model::{AccountId, BlobId, DeviceId, Entry, KeyId, Millis, Submission, to_cbor};
-use crate::store::{NewAccount, NewInvite, NewMessageKey, NewRecord, Quotas, StoreError};
+use crate::model::{AccountId, BlobId, DeviceId, Entry, Millis, Submission, to_cbor};
+use crate::store::{NewAccount, NewInvite, NewMessageKey, NewRecord, StoreError};
+use mail::Inserts;
+pub use memory::Memory;
 
 /// Something to write, and whom to tell when it is durable.
 pub enum Operation {
@@ -29,7 +32,7 @@ pub enum Operation {
     Submit(Box<Prepared>, ReplyTo<Millis>),
     /// Whose mailbox, whose mail, and whether it is dropped.
     Block(AccountId, AccountId, bool, ReplyTo<()>),
-    /// One for each device: the writer has put them together.
+    /// One for each device, no further than its mailbox has come: the writer has seen to both.
     Acknowledge(DeviceId, u64, Vec<ReplyTo<()>>),
     SealBlob {
         blob: BlobId,
@@ -84,49 +87,8 @@ impl Operation {
     }
 }
 
-/// An operation that has been applied, and what is left to do once the group is durable.
-pub struct Applied {
-    /// Answers, given whether the group was committed.
-    pub reply: Box<dyn FnOnce(Result<(), StoreError>)>,
-    /// What has come into mailboxes.
-    pub entries: Vec<(AccountId, Arc<Entry>)>,
-}
-
-/// What the writer remembers from group to group, being the only one who writes it.
-#[derive(Default)]
-pub struct Memory {
-    mailboxes: HashMap<AccountId, Mailbox>,
-    keys: HashMap<DeviceId, (AccountId, KeyId, Millis)>,
-    /// All there are: who wants no mail, and whose. Looking for one takes as long whether it is there or not.
-    blocks: Option<HashSet<(AccountId, AccountId)>>,
-    /// Leaves of the transparency log, once one was appended.
-    log: Option<u64>,
-    quotas: Quotas,
-}
-
-impl Memory {
-    /// How many leaves the transparency log has, if it may have grown.
-    pub fn log_size(&self) -> Option<u64> {
-        self.log
-    }
-
-    /// Of nothing yet.
-    pub fn new(quotas: Quotas) -> Self {
-        Self { quotas, ..Self::default() }
-    }
-
-    /// Forgets what can be read again.
-    pub fn forget(&mut self) {
-        *self = Self::new(self.quotas);
-    }
-}
-
-/// How a mailbox stands.
-#[derive(Clone, Copy)]
-struct Mailbox {
-    newest: u64,
-    bytes: u64,
-}
+/// Answers an operation that has been applied, given whether its group was committed.
+pub type Answer = Box<dyn FnOnce(Result<(), StoreError>)>;
 
 /// The mailbox of nobody. What is dropped goes through it, so that dropping takes the same work as keeping; it
 /// is emptied at each pruning. No account has this id.
@@ -136,24 +98,21 @@ pub const NOBODY: AccountId = AccountId::new([0; 32]);
 /// it is, 356 bytes of them as measured, and grows with its wraps.
 pub const ENTRY: u64 = 512;
 
-/// How many accounts and devices are remembered before all are forgotten.
-const REMEMBERED: usize = 100_000;
-
 /// A group's transaction.
 pub struct Group<'a> {
     transaction: &'a Transaction<'a>,
     memory: &'a mut Memory,
-    /// Mailboxes that have become longer, or smaller.
-    changed: Vec<AccountId>,
+    /// Once the first submission needs them.
+    inserts: Option<Inserts<'a>>,
+    /// What has come into mailboxes.
+    entries: Vec<(AccountId, Arc<Entry>)>,
     failure: Option<StoreError>,
 }
 
 impl<'a> Group<'a> {
-    pub fn new(transaction: &'a Transaction<'a>, memory: &'a mut Memory) -> Self {
-        if memory.mailboxes.len() + memory.keys.len() > REMEMBERED {
-            memory.forget();
-        }
-        Self { transaction, memory, changed: Vec::new(), failure: None }
+    pub fn new(transaction: &'a Transaction<'a>, memory: &'a mut Memory) -> Result<Self, StoreError> {
+        memory.bound(transaction)?;
+        Ok(Self { transaction, memory, inserts: None, entries: Vec::new(), failure: None })
     }
 
     /// The failure of the database itself, if there was one: the group is lost.
@@ -161,23 +120,18 @@ impl<'a> Group<'a> {
         self.failure.take()
     }
 
-    /// Writes what is written once for a whole group.
-    pub fn finish(mut self) -> Result<(), StoreError> {
-        self.changed.sort_unstable();
-        self.changed.dedup();
-        let mut update =
-            self.transaction.prepare_cached("UPDATE account SET newest = ?, bytes = ? WHERE id = ?")?;
-        for account in &self.changed {
-            if let Some(Mailbox { newest, bytes }) = self.memory.mailboxes.get(account) {
-                update.execute((newest.cast_signed(), bytes.cast_signed(), account.as_bytes()))?;
-            }
-        }
-        Ok(())
+    /// Writes how mailboxes stand.
+    pub fn write_counts(&mut self) -> Result<(), StoreError> {
+        self.memory.write_counts(self.transaction)
     }
 
-    pub fn apply(&mut self, operation: Operation) -> Applied {
-        let mut entries = Vec::new();
-        let reply = match operation {
+    /// What has come into mailboxes, once all has been applied.
+    pub fn into_entries(self) -> Vec<(AccountId, Arc<Entry>)> {
+        self.entries
+    }
+
+    pub fn apply(&mut self, operation: Operation) -> Answer {
+        match operation {
             Operation::Invite(invite, reply) => self.answer(self.invite(&invite), reply),
             Operation::Block(account, other, blocked, reply) => {
                 let result = self.set_blocked(account, other, blocked);
@@ -196,7 +150,7 @@ impl<'a> Group<'a> {
                 self.answer(result, reply)
             }
             Operation::Submit(prepared, reply) => {
-                let result = self.submit(*prepared, &mut entries);
+                let result = self.submit(*prepared);
                 self.answer(result, reply)
             }
             Operation::Acknowledge(device, seq, replies) => {
@@ -217,8 +171,7 @@ impl<'a> Group<'a> {
             }
             // The writer takes closing out of every group.
             Operation::Settle(reply) | Operation::Close(reply) => self.answer(Ok(()), reply),
-        };
-        Applied { reply, entries }
+        }
     }
 
     fn note_failure<T>(&mut self, result: &Result<T, StoreError>) {
@@ -228,11 +181,7 @@ impl<'a> Group<'a> {
     }
 
     /// Keeps the operation's own result until it is known whether the group is durable.
-    fn answer<T: 'static>(
-        &mut self,
-        result: Result<T, StoreError>,
-        reply: ReplyTo<T>,
-    ) -> Box<dyn FnOnce(Result<(), StoreError>)> {
+    fn answer<T: 'static>(&mut self, result: Result<T, StoreError>, reply: ReplyTo<T>) -> Answer {
         self.note_failure(&result);
         // A receiver that is gone has no use for the answer.
         Box::new(move |committed| drop(reply.send(committed.and(result))))

@@ -266,19 +266,20 @@ fn age(file: &fs::Metadata, now: Millis) -> Duration {
 /// One chunk of a file.
 fn chunk(file: std::io::Result<File>, index: u32) -> Result<Bytes, StoreError> {
     let mut file = file.map_err(|_| StoreError::BlobMissing)?;
-    let first = read_length(&mut file)?;
+    // Where the file has lost its end, the chunk will not come: whoever asks is not to ask again and again.
+    let lost = |error: std::io::Error| match error.kind() {
+        ErrorKind::UnexpectedEof => StoreError::BlobMissing,
+        _ => error.into(),
+    };
+    let first = read_length(&mut file).map_err(lost)?;
     file.seek(SeekFrom::Start(u64::from(index) * (LENGTH + first)))?;
-    let length = read_length(&mut file)?.min(first);
+    let length = read_length(&mut file).map_err(lost)?.min(first);
     let mut chunk = Vec::new();
     file.take(length).read_to_end(&mut chunk)?;
-    if chunk.len() as u64 == length {
-        Ok(chunk.into())
-    } else {
-        Err(StoreError::Failed("a blob's file is damaged".to_owned()))
-    }
+    if chunk.len() as u64 == length { Ok(chunk.into()) } else { Err(StoreError::BlobMissing) }
 }
 
-fn read_length(file: &mut File) -> Result<u64, StoreError> {
+fn read_length(file: &mut File) -> std::io::Result<u64> {
     let mut length = [0; 4];
     file.read_exact(&mut length)?;
     Ok(u64::from(u32::from_be_bytes(length)))

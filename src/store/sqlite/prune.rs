@@ -3,7 +3,7 @@
 //! What is due is looked up beside the writer, which then removes it in small steps: however much mail
 //! waits, submissions never wait long.
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
 use super::apply::{ENTRY, NOBODY};
 use crate::model::{AccountId, BlobId, Millis, limits};
@@ -51,14 +51,7 @@ pub fn due(connection: &Connection, now: Millis) -> Result<Vec<(AccountId, u64)>
         )?
         .query_map([], |row| Ok((AccountId::new(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned())))?
         .collect::<Result<_, _>>()?;
-    let aged: Vec<AccountId> = connection
-        .prepare_cached(
-            "SELECT DISTINCT mailbox.account FROM envelope JOIN mailbox ON mailbox.envelope = envelope.id
-             WHERE envelope.accepted_at < ?",
-        )?
-        .query_map([horizon], |row| row.get(0).map(AccountId::new))?
-        .collect::<Result<_, _>>()?;
-    for account in aged {
+    for account in aged(connection, horizon)? {
         let mut entries = connection.prepare_cached(
             "SELECT seq, accepted_at FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope
              WHERE account = ? ORDER BY seq",
@@ -80,13 +73,34 @@ pub fn due(connection: &Connection, now: Millis) -> Result<Vec<(AccountId, u64)>
     Ok(due)
 }
 
-/// One step in a mailbox. Whether there may be more to do, and the bytes that it holds less.
+/// Accounts whose oldest mail is older.
+fn aged(connection: &Connection, horizon: i64) -> Result<Vec<AccountId>, StoreError> {
+    // As a rule there is none, which can be seen at once.
+    let any = connection
+        .prepare_cached("SELECT 1 FROM envelope WHERE accepted_at < ? AND body IS NOT NULL")?
+        .exists([horizon])?;
+    if !any {
+        return Ok(Vec::new());
+    }
+    let aged = connection
+        .prepare_cached(
+            "SELECT id FROM account WHERE
+                 (SELECT accepted_at FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope
+                  WHERE mailbox.account = account.id ORDER BY seq LIMIT 1) < ?",
+        )?
+        .query_map([horizon], |row| row.get(0).map(AccountId::new))?
+        .collect::<Result<_, _>>()?;
+    Ok(aged)
+}
+
+/// One step in a mailbox that has come so far. Whether there may be more to do, and the bytes that it holds less.
 pub fn mailbox(
     transaction: &Transaction<'_>,
     account: &AccountId,
     up_to: u64,
+    newest: u64,
 ) -> Result<(bool, u64), StoreError> {
-    let up_to = i64::try_from(up_to).unwrap_or(i64::MAX);
+    let up_to = i64::try_from(up_to.min(newest)).unwrap_or(i64::MAX);
     let entries: Vec<(i64, i64, i64)> = transaction
         .prepare_cached(
             "SELECT seq, envelope, coalesce(length(body), 0) + length(wraps)
@@ -99,22 +113,40 @@ pub fn mailbox(
         transaction
             .prepare_cached("DELETE FROM mailbox WHERE account = ? AND seq = ?")?
             .execute((account.as_bytes(), seq))?;
-        let held =
-            transaction.prepare_cached("SELECT 1 FROM mailbox WHERE envelope = ?")?.exists([envelope])?;
-        if !held {
-            transaction
-                .prepare_cached("UPDATE envelope SET body = NULL WHERE id = ?")?
-                .execute([envelope])?;
-            transaction.prepare_cached("DELETE FROM blob_use WHERE envelope = ?")?.execute([envelope])?;
+        if is_held(transaction, *envelope)? {
+            continue;
         }
+        transaction.prepare_cached("UPDATE envelope SET body = NULL WHERE id = ?")?.execute([envelope])?;
+        transaction.prepare_cached("DELETE FROM blob_use WHERE envelope = ?")?.execute([envelope])?;
     }
     let more = entries.len() as i64 == STEP;
     let pruned = if more { entries.last().map_or(0, |(seq, ..)| *seq) } else { up_to };
     transaction
-        .prepare_cached("UPDATE account SET pruned = max(pruned, min(?, newest)) WHERE id = ?")?
+        .prepare_cached("UPDATE account SET pruned = max(pruned, ?) WHERE id = ?")?
         .execute((pruned, account.as_bytes()))?;
     let freed: u64 = entries.iter().map(|(.., bytes)| ENTRY + bytes.cast_unsigned()).sum();
     Ok((more, freed))
+}
+
+/// Whether an envelope that has gone from a mailbox is in another one still.
+fn is_held(transaction: &Transaction<'_>, envelope: i64) -> Result<bool, StoreError> {
+    let others: Option<i64> = transaction
+        .prepare_cached(
+            "UPDATE envelope_share SET mailboxes = mailboxes - 1 WHERE envelope = ? RETURNING mailboxes",
+        )?
+        .query_row([envelope], |row| row.get(0))
+        .optional()?;
+    match others {
+        // It was in one only.
+        None => Ok(false),
+        Some(1..) => Ok(true),
+        Some(_) => {
+            transaction
+                .prepare_cached("DELETE FROM envelope_share WHERE envelope = ?")?
+                .execute([envelope])?;
+            Ok(false)
+        }
+    }
 }
 
 /// One step in everything else.

@@ -1,4 +1,4 @@
-use super::tests::files;
+use super::tests::{before_shares, files};
 use super::*;
 use crate::store::conformance::{self, Person, submission};
 
@@ -70,6 +70,7 @@ async fn an_entry_counts_in_its_mailbox_however_small_it_is() {
     // A store of before entries counted.
     let connection = schema::open_writer(&folder.path().join("server.db")).unwrap();
     connection.execute("UPDATE account SET bytes = 40", []).unwrap();
+    before_shares(&connection);
     connection.pragma_update(None, "user_version", 4).unwrap();
     drop(connection);
     let store = open();
@@ -80,6 +81,44 @@ async fn an_entry_counts_in_its_mailbox_however_small_it_is() {
         assert_eq!(put(&store, number + 200).await, Ok(()), "{number}");
     }
     assert_eq!(put(&store, 250).await, Err(StoreError::MailboxFull));
+}
+
+#[tokio::test]
+async fn a_mailbox_whose_row_is_behind_is_as_full_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let open =
+        || SqliteStore::open_with(folder.path(), Quotas { mailbox: 6_000, ..Quotas::default() }).unwrap();
+    let store = open();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let put = async |store: &SqliteStore, number: u8| {
+        store.submit(submission(&ayşe, &burak, number, &[number; 1_000])).await.map(drop)
+    };
+    for number in 1..=4 {
+        put(&store, number).await.unwrap();
+    }
+    assert_eq!(put(&store, 5).await, Err(StoreError::MailboxFull));
+    store.close().await.unwrap();
+    drop(store);
+    let connection = schema::open_writer(&folder.path().join("server.db")).unwrap();
+    let row = || {
+        let query = "SELECT newest, bytes FROM account WHERE id = ?";
+        connection.query_row(query, [burak.account.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+    };
+    let (newest, bytes): (i64, i64) = row().unwrap();
+    assert_eq!(newest, 4, "a store that is closed has written it");
+    // As after a power cut behind the first two, which are half of it.
+    let behind = "UPDATE account SET newest = 2, bytes = bytes / 2 WHERE id = ?";
+    connection.execute(behind, [burak.account.as_bytes()]).unwrap();
+    let store = open();
+    assert_eq!(store.bounds(burak.account).await.unwrap().newest, 4);
+    assert_eq!(put(&store, 5).await, Err(StoreError::MailboxFull), "all four count");
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    store.acknowledge(burak.device, Position { epoch, seq: 3 }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(row().unwrap(), (4, bytes / 4), "what has gone counts no longer");
+    put(&store, 5).await.unwrap();
+    let held = store.read(burak.account, 0, usize::MAX).await.unwrap();
+    assert_eq!(held.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [4, 5]);
 }
 
 #[tokio::test]

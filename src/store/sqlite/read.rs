@@ -69,7 +69,10 @@ pub fn decode<'a, T: minicbor::Decode<'a, ()>>(bytes: &'a [u8]) -> Result<T, Sto
 
 pub fn bounds(connection: &Connection, account: AccountId, epoch: u64) -> Result<Bounds, StoreError> {
     let ends: Option<(i64, i64)> = connection
-        .prepare_cached("SELECT pruned, newest FROM account WHERE id = ?")?
+        .prepare_cached(
+            "SELECT pruned, max(newest, coalesce((SELECT max(seq) FROM mailbox WHERE account = id), 0))
+             FROM account WHERE id = ?",
+        )?
         .query_row([account.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let (pruned, newest) = ends.ok_or(StoreError::UnknownAccount)?;

@@ -134,6 +134,23 @@ UPDATE account SET bytes = (
     SELECT coalesce(sum(512 + coalesce(length(envelope.body), 0) + length(mailbox.wraps)), 0)
     FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope WHERE mailbox.account = account.id);
 ",
+    "
+-- account.newest, account.bytes: of the mailbox up to newest; it may have come further, and what is behind that
+-- is counted when it is asked for.
+
+-- Message ids begin with the time: names that come together are side by side, whoever made them.
+DROP INDEX envelope_name;
+CREATE UNIQUE INDEX envelope_name ON envelope (message, device);
+
+-- How many mailboxes an envelope is in, where they were several at first. Any other is in one, or in none.
+CREATE TABLE envelope_share (
+    envelope INTEGER PRIMARY KEY NOT NULL,
+    mailboxes INTEGER NOT NULL
+) STRICT;
+INSERT INTO envelope_share (envelope, mailboxes)
+    SELECT envelope, count(*) FROM mailbox GROUP BY envelope HAVING count(*) > 1;
+DROP INDEX mailbox_envelope;
+",
 ];
 
 /// Opens the database for its one writer, making or migrating it.

@@ -163,6 +163,26 @@ async fn a_chunk_that_was_cut_off_is_written_again() {
     assert_eq!(store.fetch_chunk(blob, 1).await.unwrap(), chunk);
 }
 
+#[tokio::test]
+async fn a_chunk_that_a_blobs_file_has_lost_is_missing_and_not_to_be_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (owner, blob) = (Person::new(1).device, BlobId::new([7; 32]));
+    let chunk = Bytes::from(vec![1; 1000]);
+    for index in 0..3 {
+        store.put_chunk(owner, blob, index, chunk.clone()).await.unwrap();
+    }
+    store.seal_blob(owner, blob, 3).await.unwrap();
+    let file =
+        std::fs::OpenOptions::new().write(true).open(folder.path().join("blobs").join(blob.to_string()));
+    // In the middle of the second.
+    file.unwrap().set_len(1_500).unwrap();
+    assert_eq!(store.fetch_chunk(blob, 0).await, Ok(chunk));
+    for index in 1..3 {
+        assert_eq!(store.fetch_chunk(blob, index).await, Err(StoreError::BlobMissing));
+    }
+}
+
 /// Names of files in the folder of blobs, or of those under way.
 pub(super) fn files(folder: &Path, of: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder.join(of)).unwrap().map(Result::unwrap);
@@ -301,6 +321,48 @@ async fn the_write_ahead_log_begins_anew_again_and_again_while_writing_goes_on()
     let entries = store.read(burak.account, u64::from(sent) - 100, usize::MAX).await.unwrap();
     assert_eq!(entries.len(), 100);
     assert!(entries.iter().all(|entry| entry.body == body));
+}
+
+/// The tables as they were before envelopes in several mailboxes were counted.
+pub(super) fn before_shares(connection: &Connection) {
+    connection
+        .execute_batch(
+            "DROP TABLE envelope_share;
+             CREATE INDEX mailbox_envelope ON mailbox (envelope);
+             DROP INDEX envelope_name;
+             CREATE UNIQUE INDEX envelope_name ON envelope (device, message);
+             PRAGMA user_version = 5",
+        )
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_envelope_in_two_mailboxes_stays_until_both_are_done_with_it() {
+    for earlier in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(folder.path()).unwrap();
+        let (ayşe, burak) = conformance::friends(&store).await;
+        let mut asked = submission(&ayşe, &burak, 1, b"merhaba");
+        asked.recipients.push(submission(&burak, &ayşe, 1, b"").recipients.remove(0));
+        store.submit(asked).await.unwrap();
+        if earlier {
+            store.close().await.unwrap();
+            before_shares(&schema::open_writer(&folder.path().join("server.db")).unwrap());
+            store = SqliteStore::open(folder.path()).unwrap();
+        }
+        let bodies = || {
+            let connection = schema::open_reader(&folder.path().join("server.db")).unwrap();
+            let query = "SELECT count(body), (SELECT count(*) FROM envelope_share) FROM envelope";
+            connection.query_row(query, [], |row| Ok::<(u32, u32), _>((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+        for (person, left) in [(ayşe, (1, 1)), (burak, (0, 0))] {
+            store.acknowledge(person.device, Position { epoch, seq: 1 }).await.unwrap();
+            store.prune(Millis::now()).await.unwrap();
+            assert_eq!(bodies(), left);
+        }
+        store.close().await.unwrap();
+    }
 }
 
 fn acknowledged(folder: &Path, person: &Person) -> u64 {

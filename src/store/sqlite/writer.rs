@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::apply::{Applied, Group, Operation};
+use super::apply::{Group, Memory, Operation};
 use super::checkpoint::Checkpoints;
 use crate::model::DeviceId;
 use crate::store::wake::Watchers;
@@ -21,9 +21,9 @@ use crate::store::{Quotas, StoreError};
 /// Operations in one transaction, at most.
 const GROUP: usize = 512;
 
-/// How long an acknowledgement waits for a group that is written anyway: nobody waits for it, and nothing is lost
-/// without it, so that none needs a commit of its own.
-const PATIENCE: Duration = Duration::from_millis(30);
+/// How long acknowledgements wait to be written together: nobody waits for them, and nothing is lost without them, so
+/// that none needs a commit of its own. How mailboxes stand is written with them.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What is sent back once an operation is durable.
 pub type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -96,7 +96,7 @@ fn write(
     quotas: Quotas,
     log: &watch::Sender<u64>,
 ) {
-    let mut memory = super::apply::Memory::new(quotas);
+    let mut memory = Memory::new(quotas);
     let mut acknowledged = Acknowledged::default();
     loop {
         let first = acknowledged.receive(operations);
@@ -106,13 +106,18 @@ fn write(
             Some(place) => group.drain(place..).next(),
             None => None,
         };
-        let mut group = acknowledged.take_from(group);
-        if group.is_empty() && closing.is_none() && !ended && acknowledged.may_wait() {
+        let mut group = acknowledged.take_from(group, &connection, &mut memory);
+        let ending = ended || closing.is_some();
+        if group.is_empty() && !ending && acknowledged.may_wait() {
             continue;
         }
-        // Before all others: some of those go by what was acknowledged.
-        group.splice(..0, acknowledged.take());
-        if !commit(&mut connection, group, &mut memory, watchers) {
+        // Anything but a submission may go by what was acknowledged, and by how mailboxes stand.
+        let is_submission = |operation: &Operation| matches!(operation, Operation::Submit(..));
+        let all = ending || acknowledged.is_due() || !group.iter().all(is_submission);
+        if all {
+            group.splice(..0, acknowledged.take());
+        }
+        if !commit(&mut connection, group, &mut memory, watchers, all) {
             checkpoints.make_room(&connection);
         }
         if let Some(size) = memory.log_size() {
@@ -136,8 +141,10 @@ fn write(
 #[derive(Default)]
 struct Acknowledged {
     devices: HashMap<DeviceId, (u64, Vec<ReplyTo<()>>)>,
-    /// When they have waited for long enough.
+    /// When those that wait have waited for long enough.
     due: Option<Instant>,
+    /// When they were written last, and how mailboxes stand with them.
+    written: Option<Instant>,
 }
 
 impl Acknowledged {
@@ -149,13 +156,25 @@ impl Acknowledged {
         }
     }
 
-    /// Keeps what is acknowledged, and gives back the rest.
-    fn take_from(&mut self, group: Vec<Operation>) -> Vec<Operation> {
+    /// Keeps what is acknowledged, no further than mailboxes have come by now, and gives back the rest.
+    fn take_from(
+        &mut self,
+        group: Vec<Operation>,
+        connection: &Connection,
+        memory: &mut Memory,
+    ) -> Vec<Operation> {
         let mut rest = Vec::with_capacity(group.len());
         for operation in group {
             let Operation::Acknowledge(device, seq, replies) = operation else {
                 rest.push(operation);
                 continue;
+            };
+            let seq = match memory.reached(connection, &device, seq) {
+                Ok(seq) => seq,
+                Err(error) => {
+                    Operation::Acknowledge(device, seq, replies).refuse(error);
+                    continue;
+                }
             };
             let (furthest, waiting) = self.devices.entry(device).or_default();
             *furthest = seq.max(*furthest);
@@ -165,53 +184,69 @@ impl Acknowledged {
         rest
     }
 
+    /// Whether those that wait need no commit of their own yet.
     fn may_wait(&self) -> bool {
         self.devices.len() < GROUP && self.due.is_none_or(|due| Instant::now() < due)
     }
 
+    /// Whether it is time to write them with what is written anyway.
+    fn is_due(&self) -> bool {
+        self.devices.len() >= GROUP || self.written.is_none_or(|written| written.elapsed() >= PATIENCE)
+    }
+
     fn take(&mut self) -> impl Iterator<Item = Operation> + use<> {
         self.due = None;
+        self.written = Some(Instant::now());
         let devices = std::mem::take(&mut self.devices).into_iter();
         devices.map(|(device, (seq, replies))| Operation::Acknowledge(device, seq, replies))
     }
 }
 
-/// Applies a group and answers. What failed for its own sake is answered with that and leaves no trace;
-/// when the database itself fails, nothing of the group is kept, and it is false.
+/// Applies a group and answers, and writes how mailboxes stand if that is asked for. What failed for its own sake is
+/// answered with that and leaves no trace; when the database itself fails, nothing of the group is kept, and it is
+/// false.
 fn commit(
     connection: &mut Connection,
     group: Vec<Operation>,
-    memory: &mut super::apply::Memory,
+    memory: &mut Memory,
     watchers: &Watchers,
+    counts: bool,
 ) -> bool {
-    if group.is_empty() {
+    if group.is_empty() && !(counts && memory.is_ahead()) {
         return true;
     }
-    let mut applied = Vec::with_capacity(group.len());
+    let mut answers = Vec::with_capacity(group.len());
     let mut waiting = group.into_iter();
     let result = (|| {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let mut group = Group::new(&transaction, memory);
+        let mut group = Group::new(&transaction, memory)?;
         for operation in waiting.by_ref() {
-            applied.push(group.apply(operation));
+            answers.push(group.apply(operation));
             if let Some(error) = group.take_failure() {
                 return Err(error);
             }
         }
-        group.finish()?;
+        if counts {
+            group.write_counts()?;
+        }
+        let entries = group.into_entries();
         transaction.commit()?;
-        Ok(())
+        Ok(entries)
     })();
-    if let Err(error) = &result {
-        tracing::error!(%error, "nothing of a group of requests was kept");
-        // It may hold what was rolled back.
-        memory.forget();
-    }
-    if result.is_ok() {
-        watchers.tell(applied.iter().flat_map(|applied| &applied.entries));
-    }
-    for Applied { reply, .. } in applied {
-        reply(result.clone());
+    let result = match result {
+        Ok(entries) => {
+            watchers.tell(&entries);
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(%error, "nothing of a group of requests was kept");
+            // It may hold what was rolled back.
+            memory.forget();
+            Err(error)
+        }
+    };
+    for answer in answers {
+        answer(result.clone());
     }
     for operation in waiting {
         if let Err(error) = &result {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{GOES_ON, Job, LOOK, Outcome, Shared, What, manner, tell};
+use super::{GOES_ON, Job, Outcome, Shared, What, manner, tell};
 use crate::audio::{Playback, Speaker, Start};
 use crate::client::{Body, Client, ClientError, Message, MessageRef};
 use crate::model::Nickname;
@@ -65,12 +65,16 @@ impl<T: Fn(&str)> Reader<T> {
     async fn take(&mut self, job: Job, one: CancellationToken) {
         let Job { what, named, anew, done } = job;
         let floor = self.floor.clone();
+        let taken = async {
+            floor.free().await;
+            floor.taken().await;
+        };
         // In this order: a note that is stopped has no more to play, as has one that was heard to its end.
         let end = tokio::select! {
             biased;
             () = one.cancelled() => End::Over(Outcome::Stopped),
             outcome = self.perform(&what, named, anew) => End::Over(outcome),
-            () = taken(&floor), if !matches!(what, What::Mark) => End::Interrupted,
+            () = taken, if !matches!(what, What::Mark) => End::Interrupted,
         };
         let (played, skipped) = {
             let mut state = self.shared.state();
@@ -322,18 +326,5 @@ impl<T: Fn(&str)> Reader<T> {
             (self.tell)(&line);
             self.told.insert(line);
         }
-    }
-}
-
-/// Waits until somebody takes the floor that was free.
-async fn taken(floor: &Floor) {
-    let mut was_free = false;
-    loop {
-        let free = floor.is_free();
-        if was_free && !free {
-            return;
-        }
-        was_free |= free;
-        tokio::time::sleep(LOOK).await;
     }
 }

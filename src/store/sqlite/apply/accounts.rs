@@ -136,7 +136,7 @@ impl Group<'_> {
             self.transaction
                 .prepare_cached("DELETE FROM message_key WHERE device = ?")?
                 .execute([device.as_bytes()])?;
-            self.memory.keys.remove(device);
+            self.memory.forget_key(device);
         }
         let Some(added) = &new.added else { return Ok(()) };
         self.transaction
@@ -158,7 +158,7 @@ impl Group<'_> {
         if new.supersedes.is_none_or(|superseded| superseded.as_bytes() != key.as_slice()) {
             return Err(StoreError::KeySuperseded);
         }
-        self.memory.keys.remove(&new.device);
+        self.memory.forget_key(&new.device);
         self.put_key(new)
     }
 

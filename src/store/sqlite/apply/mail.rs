@@ -1,37 +1,120 @@
 //! Mailboxes: what is put into them, what is dropped, what is had, what goes.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use rusqlite::OptionalExtension as _;
+use rusqlite::{CachedStatement, OptionalExtension as _, Transaction};
 
 use super::super::prune::{self, Prune, Pruned};
-use super::{ENTRY, Group, Mailbox, NOBODY, Prepared};
-use crate::model::{AccountId, DeviceId, Entry, KeyId, Millis, Recipient};
+use super::{ENTRY, Group, NOBODY, Prepared};
+use crate::model::{AccountId, DeviceId, Entry, Millis, Recipient, Submission};
 use crate::store::StoreError;
 
-impl Group<'_> {
-    pub(super) fn submit(
-        &mut self,
-        prepared: Prepared,
-        entries: &mut Vec<(AccountId, Arc<Entry>)>,
-    ) -> Result<Millis, StoreError> {
+/// What every submission is written with, looked up once for a group.
+pub struct Inserts<'a> {
+    envelope: CachedStatement<'a>,
+    entry: CachedStatement<'a>,
+}
+
+impl<'a> Inserts<'a> {
+    fn prepare(transaction: &'a Transaction<'a>) -> Result<Self, StoreError> {
+        Ok(Self {
+            envelope: transaction.prepare_cached(
+                "INSERT INTO envelope (device, message, sender, conversation, hash, accepted_at, body)
+                 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (message, device) DO NOTHING",
+            )?,
+            entry: transaction
+                .prepare_cached("INSERT INTO mailbox (account, seq, envelope, wraps) VALUES (?, ?, ?, ?)")?,
+        })
+    }
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn submit(&mut self, prepared: Prepared) -> Result<Millis, StoreError> {
         let Prepared { submission, hash, wraps: encoded } = prepared;
-        let known: Option<(Vec<u8>, i64)> = self
+        let now = Millis::now();
+        match self.check(&submission, now) {
+            Ok(()) => {}
+            Err(error @ StoreError::Failed(_)) => return Err(error),
+            // What was accepted once is accepted, whatever has changed since.
+            Err(error) => return self.known(&submission, &hash)?.unwrap_or(Err(error)),
+        }
+        let inserted = self.inserts()?.envelope.execute((
+            submission.device.as_bytes(),
+            submission.message.as_bytes(),
+            submission.sender.as_bytes(),
+            submission.conversation.as_bytes(),
+            hash,
+            now.0.cast_signed(),
+            submission.body.as_ref(),
+        ))?;
+        if inserted == 0 {
+            // There is one of this name, or it would have been inserted.
+            return self.known(&submission, &hash)?.unwrap_or(Err(StoreError::NameReused));
+        }
+        let envelope = self.transaction.last_insert_rowid();
+        for blob in &submission.blobs {
+            self.transaction
+                .prepare_cached("INSERT OR IGNORE INTO blob_use (blob, envelope) VALUES (?, ?)")?
+                .execute((blob.as_bytes(), envelope))?;
+        }
+        if submission.recipients.len() > 1 {
+            let mailboxes = i64::try_from(submission.recipients.len()).unwrap_or(i64::MAX);
+            self.transaction
+                .prepare_cached("INSERT INTO envelope_share (envelope, mailboxes) VALUES (?, ?)")?
+                .execute((envelope, mailboxes))?;
+        }
+        for (Recipient { account, wraps }, encoded) in submission.recipients.into_iter().zip(encoded) {
+            let blocked = self.memory.blocks(self.transaction)?.contains(&(account, submission.sender));
+            let account = if blocked { NOBODY } else { account };
+            let mailbox = self.memory.mailbox(self.transaction, &account)?;
+            let seq = mailbox.newest + 1;
+            mailbox.newest = seq;
+            mailbox.bytes += ENTRY + (submission.body.len() + encoded.len()) as u64;
+            self.memory.changed(account);
+            self.inserts()?.entry.execute((account.as_bytes(), seq.cast_signed(), envelope, &encoded))?;
+            let entry = Entry {
+                seq,
+                sender: submission.sender,
+                device: submission.device,
+                message: submission.message,
+                conversation: submission.conversation,
+                wraps,
+                accepted_at: now,
+                body: submission.body.clone(),
+            };
+            self.entries.push((account, Arc::new(entry)));
+        }
+        Ok(now)
+    }
+
+    fn inserts(&mut self) -> Result<&mut Inserts<'a>, StoreError> {
+        let inserts = match self.inserts.take() {
+            Some(inserts) => inserts,
+            None => Inserts::prepare(self.transaction)?,
+        };
+        Ok(self.inserts.insert(inserts))
+    }
+
+    /// What was answered for the envelope of this name, if there is one.
+    fn known(
+        &self,
+        submission: &Submission,
+        hash: &[u8; 32],
+    ) -> Result<Option<Result<Millis, StoreError>>, StoreError> {
+        let known: Option<([u8; 32], i64)> = self
             .transaction
             .prepare_cached("SELECT hash, accepted_at FROM envelope WHERE device = ? AND message = ?")?
             .query_row((submission.device.as_bytes(), submission.message.as_bytes()), |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })
             .optional()?;
-        if let Some((known, accepted_at)) = known {
-            return if known == hash {
-                Ok(Millis(accepted_at.cast_unsigned()))
-            } else {
-                Err(StoreError::NameReused)
-            };
-        }
-        let now = Millis::now();
+        Ok(known.map(|(known, accepted_at)| {
+            if known == *hash { Ok(Millis(accepted_at.cast_unsigned())) } else { Err(StoreError::NameReused) }
+        }))
+    }
+
+    /// Whether it can be put into its mailboxes.
+    fn check(&mut self, submission: &Submission, now: Millis) -> Result<(), StoreError> {
         for recipient in &submission.recipients {
             self.check_recipient(recipient, now)?;
         }
@@ -44,51 +127,7 @@ impl Group<'_> {
                 return Err(StoreError::BlobMissing);
             }
         }
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO envelope (device, message, sender, conversation, hash, accepted_at, body)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute((
-                submission.device.as_bytes(),
-                submission.message.as_bytes(),
-                submission.sender.as_bytes(),
-                submission.conversation.as_bytes(),
-                hash,
-                now.0.cast_signed(),
-                submission.body.as_ref(),
-            ))?;
-        let envelope = self.transaction.last_insert_rowid();
-        for blob in &submission.blobs {
-            self.transaction
-                .prepare_cached("INSERT OR IGNORE INTO blob_use (blob, envelope) VALUES (?, ?)")?
-                .execute((blob.as_bytes(), envelope))?;
-        }
-        for (Recipient { account, wraps }, encoded) in submission.recipients.into_iter().zip(encoded) {
-            let blocked = self.blocks()?.contains(&(account, submission.sender));
-            let account = if blocked { NOBODY } else { account };
-            let mut mailbox = self.mailbox(&account)?;
-            let seq = mailbox.newest + 1;
-            self.transaction
-                .prepare_cached("INSERT INTO mailbox (account, seq, envelope, wraps) VALUES (?, ?, ?, ?)")?
-                .execute((account.as_bytes(), seq.cast_signed(), envelope, &encoded))?;
-            mailbox.newest = seq;
-            mailbox.bytes += ENTRY + (submission.body.len() + encoded.len()) as u64;
-            self.memory.mailboxes.insert(account, mailbox);
-            self.changed.push(account);
-            let entry = Entry {
-                seq,
-                sender: submission.sender,
-                device: submission.device,
-                message: submission.message,
-                conversation: submission.conversation,
-                wraps,
-                accepted_at: now,
-                body: submission.body.clone(),
-            };
-            entries.push((account, Arc::new(entry)));
-        }
-        Ok(now)
+        Ok(())
     }
 
     /// Refuses wraps for devices that are not the recipient's, and for keys that are not in use.
@@ -96,9 +135,9 @@ impl Group<'_> {
         if recipient.account == NOBODY {
             return Err(StoreError::UnknownAccount);
         }
-        let mailbox = self.mailbox(&recipient.account)?;
+        let held = self.memory.mailbox(self.transaction, &recipient.account)?.bytes;
         for wrap in &recipient.wraps {
-            let Some((account, key, until)) = self.message_key(&wrap.device)? else {
+            let Some((account, key, until)) = self.memory.message_key(self.transaction, &wrap.device)? else {
                 let removed = self
                     .transaction
                     .prepare_cached("SELECT 1 FROM device WHERE id = ? AND account = ? AND removed = 1")?
@@ -113,33 +152,10 @@ impl Group<'_> {
             }
         }
         // Full whatever the size of the next one: what is sent in order is also kept in order.
-        if mailbox.bytes >= self.memory.quotas.mailbox {
+        if held >= self.memory.quotas.mailbox {
             return Err(StoreError::MailboxFull);
         }
         Ok(())
-    }
-
-    /// How an account's mailbox stands.
-    fn mailbox(&mut self, account: &AccountId) -> Result<Mailbox, StoreError> {
-        if let Some(mailbox) = self.memory.mailboxes.get(account) {
-            return Ok(*mailbox);
-        }
-        let query = if *account == NOBODY {
-            "SELECT coalesce(max(seq), 0), 0 FROM mailbox WHERE account = ?"
-        } else {
-            "SELECT newest, bytes FROM account WHERE id = ?"
-        };
-        let found = self
-            .transaction
-            .prepare_cached(query)?
-            .query_row([account.as_bytes()], |row| {
-                let (newest, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
-                Ok(Mailbox { newest: newest.cast_unsigned(), bytes: bytes.cast_unsigned() })
-            })
-            .optional()?;
-        let mailbox = found.ok_or(StoreError::UnknownAccount)?;
-        self.memory.mailboxes.insert(*account, mailbox);
-        Ok(mailbox)
     }
 
     pub(super) fn prune(&mut self, what: Prune) -> Result<Pruned, StoreError> {
@@ -147,24 +163,13 @@ impl Group<'_> {
             Prune::Mailbox(account, up_to) => (account, up_to),
             Prune::Rest(now) => return prune::rest(self.transaction, now),
         };
-        let mut mailbox = self.mailbox(&account)?;
-        let (more, freed) = prune::mailbox(self.transaction, &account, up_to)?;
+        let mailbox = self.memory.mailbox(self.transaction, &account)?;
+        let (more, freed) = prune::mailbox(self.transaction, &account, up_to, mailbox.newest)?;
         mailbox.bytes = mailbox.bytes.saturating_sub(freed);
-        self.memory.mailboxes.insert(account, mailbox);
-        self.changed.push(account);
+        self.memory.changed(account);
+        // What is gone is in no mailbox to be counted again.
+        self.write_counts()?;
         Ok(Pruned { more, removed: Vec::new() })
-    }
-
-    /// All blocks.
-    fn blocks(&mut self) -> Result<&mut HashSet<(AccountId, AccountId)>, StoreError> {
-        if self.memory.blocks.is_none() {
-            let mut query = self.transaction.prepare_cached("SELECT account, other FROM block")?;
-            let rows = query
-                .query_map([], |row| Ok((AccountId::new(row.get(0)?), AccountId::new(row.get(1)?))))?
-                .collect::<Result<_, _>>()?;
-            self.memory.blocks = Some(rows);
-        }
-        Ok(self.memory.blocks.get_or_insert_default())
     }
 
     pub(super) fn set_blocked(
@@ -176,14 +181,14 @@ impl Group<'_> {
         if other == NOBODY {
             return Err(StoreError::UnknownAccount);
         }
-        self.mailbox(&other)?;
+        self.memory.mailbox(self.transaction, &other)?;
         let statement = if blocked {
             "INSERT OR IGNORE INTO block (account, other) VALUES (?, ?)"
         } else {
             "DELETE FROM block WHERE account = ? AND other = ?"
         };
         self.transaction.prepare_cached(statement)?.execute((account.as_bytes(), other.as_bytes()))?;
-        let blocks = self.blocks()?;
+        let blocks = self.memory.blocks(self.transaction)?;
         if blocked {
             blocks.insert((account, other))
         } else {
@@ -192,36 +197,9 @@ impl Group<'_> {
         Ok(())
     }
 
-    fn message_key(&mut self, device: &DeviceId) -> Result<Option<(AccountId, KeyId, Millis)>, StoreError> {
-        if let Some(known) = self.memory.keys.get(device) {
-            return Ok(Some(*known));
-        }
-        let found = self
-            .transaction
-            .prepare_cached(
-                "SELECT device.account, message_key.key, message_key.until
-                 FROM message_key JOIN device ON device.id = message_key.device WHERE device.id = ?",
-            )?
-            .query_row([device.as_bytes()], |row| {
-                let (account, key, until): ([u8; 32], [u8; 32], i64) =
-                    (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok((AccountId::new(account), KeyId::new(key), Millis(until.cast_unsigned())))
-            })
-            .optional()?;
-        if let Some(found) = found {
-            self.memory.keys.insert(*device, found);
-        }
-        Ok(found)
-    }
-
     pub(super) fn acknowledge(&self, device: &DeviceId, seq: u64) -> Result<(), StoreError> {
-        // No device has what its mailbox has not had yet.
         self.transaction
-            .prepare_cached(
-                "UPDATE device SET acknowledged = max(acknowledged,
-                     min(?2, (SELECT newest FROM account WHERE account.id = device.account)))
-                 WHERE id = ?1",
-            )?
+            .prepare_cached("UPDATE device SET acknowledged = ?2 WHERE id = ?1 AND acknowledged < ?2")?
             .execute((device.as_bytes(), seq.min(i64::MAX.cast_unsigned()).cast_signed()))?;
         Ok(())
     }

@@ -1,0 +1,145 @@
+//! Whoever records has the floor: no command of the same profile is heard meanwhile, and each gives way to a recording
+//! that begins in the middle of it. For `listen` and the program's own sounds: `tests/listening.rs`, `tests/recording.rs`.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod support;
+
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use support::card::Heard;
+use support::screen::Screen;
+use support::voice::Scene;
+use support::{Running, signal, wav};
+
+/// Begins to record on another terminal.
+fn record(scene: &Scene) -> Screen {
+    let taking = scene.screen(&["voice", "ayşe", "--mute"]);
+    taking.wait_for("Enter sends");
+    taking
+}
+
+fn give_up(mut taking: Screen) {
+    taking.type_keys("\u{1b}");
+    assert_eq!(taking.finish(), 130);
+}
+
+/// Waits until a command says that it waits.
+#[track_caller]
+fn assert_waits(told: &Receiver<String>) {
+    let waits = "a voice note is being recorded: this waits until that is over";
+    while !told.recv_timeout(support::TIMEOUT).expect("it says that it waits").contains(waits) {}
+}
+
+/// What it was about to say, and what the device holds, is over soon; then nothing is heard.
+#[track_caller]
+fn assert_silent(heard: &Heard) {
+    let begun = heard.listen(Duration::from_millis(800));
+    let until = heard.listen(Duration::from_millis(500));
+    assert_eq!(signal::peak(&heard.so_far()[begun..until]), 0.0, "it would be recorded");
+}
+
+/// Waits until it is heard from now on.
+fn wait_for_sound(heard: &Heard) {
+    let from = heard.so_far().len();
+    heard.wait_until("it is heard", |samples| signal::sounds(&samples[from..]));
+}
+
+/// Starts a command while somebody records: it is heard once that is over, and not before.
+#[track_caller]
+fn start(scene: &Scene, args: &[&str], heard: &Heard) -> (Running, Receiver<String>) {
+    let asked = scene.asked().len();
+    let taking = record(scene);
+    let (running, told) = Running::start_with_stderr(&mut scene.command(args));
+    assert_waits(&told);
+    assert_silent(heard);
+    assert_eq!(scene.asked().len(), asked, "{args:?}");
+    give_up(taking);
+    wait_for_sound(heard);
+    (running, told)
+}
+
+/// Somebody records in the middle of it: it is silent meanwhile, and goes on afterwards.
+#[track_caller]
+fn interrupt(scene: &Scene, told: &Receiver<String>, heard: &Heard) {
+    let taking = record(scene);
+    assert_waits(told);
+    assert_silent(heard);
+    give_up(taking);
+    wait_for_sound(heard);
+}
+
+/// The same of what is spoken in pieces: the one that is cut short is spoken again.
+#[track_caller]
+fn interrupt_speech(scene: &Scene, told: &Receiver<String>, heard: &Heard) {
+    // On a slow machine somebody may begin between two of them.
+    let again = (0..4).any(|_| {
+        scene.wait_for_asked(scene.asked().len() + 1);
+        let taking = record(scene);
+        assert_waits(told);
+        assert_silent(heard);
+        let asked = scene.asked();
+        give_up(taking);
+        let after = scene.wait_for_asked(asked.len() + 1);
+        wait_for_sound(heard);
+        after[asked.len()].text == asked.last().unwrap().text
+    });
+    assert!(again, "nothing was cut short: {:#?}", scene.asked());
+}
+
+#[test]
+fn what_is_played_waits_for_a_recording_and_gives_way_to_one() {
+    let scene = Scene::new();
+    let file = scene.ayşe.file("note.wav");
+    std::fs::write(&file, wav::rising(60)).unwrap();
+    scene.ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+    scene.burak.receive();
+    // As long as a sound may be, each.
+    std::fs::create_dir(scene.burak.file("sounds")).unwrap();
+    for name in ["sent", "received", "voice_received", "joined", "left", "error"] {
+        std::fs::write(scene.burak.file(&format!("sounds/{name}.wav")), wav::rising(5)).unwrap();
+    }
+    for args in [["play", "1"], ["sounds", "--play=all"]] {
+        let heard = scene.card.record_loudspeaker();
+        let (mut running, told) = start(&scene, &args, &heard);
+        interrupt(&scene, &told, &heard);
+        assert!(running.is_running(), "{args:?}");
+        running.kill();
+        heard.wait_until("it is silent", signal::has_ended);
+    }
+}
+
+#[test]
+fn what_is_spoken_waits_for_a_recording_and_gives_way_to_one() {
+    let scene = Scene::new();
+    let heard = scene.card.record_loudspeaker();
+    let (named, _told) = start(&scene, &["voice-of", "ayşe", "higher"], &heard);
+    named.wait().ok();
+    assert_eq!(scene.asked().last().unwrap().text, "ayşe");
+
+    let (mut verify, told) = start(&scene, &["verify", "ayşe", "--speak"], &heard);
+    interrupt_speech(&scene, &told, &heard);
+    assert!(verify.is_running());
+    verify.kill();
+}
+
+#[test]
+fn a_doctor_waits_for_a_recording_and_gives_way_to_one() {
+    let scene = Scene::new();
+    let heard = scene.card.record_loudspeaker();
+    let languages = ["tr", "ko", "fr", "de", "es", "it", "pt", "nl"].map(|tag| format!("--language={tag}"));
+    let mut args = vec!["doctor", "--sound"];
+    args.extend(languages.iter().map(String::as_str));
+    let (mut doctor, told) = start(&scene, &args, &heard);
+    interrupt_speech(&scene, &told, &heard);
+    assert!(doctor.is_running());
+    doctor.kill();
+}

@@ -1,0 +1,115 @@
+//! The end of a recording at its limit of ten minutes, which pass in a few seconds here: the microphone gives sound
+//! as fast as it is taken.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod support;
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use support::card::Card;
+use support::screen::Screen;
+use support::{Profile, Server};
+
+/// Of Linux: a pipe that is full is not waited for.
+const O_NONBLOCK: i32 = 0o4000;
+
+/// Somebody who speaks a hundred times as fast as time goes by, until this is dropped.
+struct Speaking(Arc<AtomicBool>);
+
+impl Speaking {
+    /// Into a microphone's pipe.
+    fn into(pipe: &Path) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let told = over.clone();
+        let mut pipe = std::fs::File::options().write(true).custom_flags(O_NONBLOCK).open(pipe).unwrap();
+        // A tenth of a second of 1 kHz.
+        let wave = |sample: u32| (f64::from(sample) * std::f64::consts::TAU / 16.0).sin() * 9_000.0;
+        let tone: Vec<u8> = (0..1_600).flat_map(|sample| (wave(sample) as i16).to_le_bytes()).collect();
+        std::thread::spawn(move || {
+            while !told.load(Ordering::Relaxed) {
+                // Nobody listens, or not so fast: what is said now is lost.
+                let _ = pipe.write(&tone);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        Self(over)
+    }
+}
+
+impl Drop for Speaking {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn friends() -> (Card, Server, Profile, Profile) {
+    let (card, (server, ayşe, burak)) = Card::start_beside(|| {
+        let server = Server::start();
+        let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+        (server, ayşe, burak)
+    });
+    (card, server, ayşe, burak)
+}
+
+/// The length of the newest message, a note.
+fn milliseconds(profile: &Profile) -> u64 {
+    profile.run(["history", "--json", "--limit", "1"]).json()[0]["duration_ms"].as_u64().unwrap()
+}
+
+#[test]
+fn in_a_conversation_it_ends_and_waits_for_what_is_to_become_of_it() {
+    let (card, _server, ayşe, _burak) = friends();
+    let mut chat = card.screen(&ayşe, &["chat", "burak", "--mute"]);
+    chat.wait_for("connected; burak is");
+    let speaking = Speaking::into(&card.plug_in_hasty());
+    chat.type_keys("/voice\r");
+    chat.wait_for("* one more minute");
+    chat.wait_for("* 10 more seconds");
+    chat.wait_for("* this is the limit of 10:00, and the end of the recording");
+    // Nothing is added to it, whatever is still said.
+    chat.type_keys(" ");
+    chat.wait_for("* nothing is being recorded now: Enter sends what there is");
+    drop(speaking);
+    chat.type_keys("\r");
+    chat.wait_for("* voice note for burak, 10:00");
+    chat.type_keys("/quit\r");
+    assert_eq!(chat.finish(), 0);
+    assert_eq!(milliseconds(&ayşe), 600_000);
+}
+
+#[test]
+fn a_reply_while_listening_ends_and_is_sent() {
+    let (card, _server, ayşe, burak) = friends();
+    let mut variables = card.env().to_vec();
+    variables.push(("SPEECHD_CMD", "/nonexistent".into()));
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
+    let mut listen = Screen::start(&burak, &["listen", "--mute"], &variables);
+    listen.wait_for("(keys:");
+    ayşe.send("burak", "Tell me everything.");
+    // It has been its turn.
+    listen.wait_for("tellal: no speech service answers");
+    let _speaking = Speaking::into(&card.plug_in_hasty());
+    listen.type_keys("v");
+    listen.wait_for("(recording a reply to ayşe");
+    listen.wait_for("(one more minute)");
+    listen.wait_for("(10 more seconds)");
+    listen.wait_for("(this is the limit of 10:00, and the end of the recording)");
+    listen.wait_for("(a voice note for ayşe, 10:00)");
+    listen.type_keys("q");
+    assert_eq!(listen.finish(), 0);
+    assert_eq!(milliseconds(&burak), 600_000);
+}
