@@ -9,9 +9,10 @@ use bytes::{Bytes, BytesMut};
 use minicbor::bytes::{ByteArray, ByteVec};
 use tellal::audio::wav;
 use tellal::crypto::envelope::{self, Content};
-use tellal::crypto::{LogKey, LogWord, proof, record};
+use tellal::crypto::{LogKey, LogWord, TwoLogKeys, certificate, proof, record};
 use tellal::model::{
-    AccountRecord, Head, Leaf, MessageKeyRecord, Nickname, ServerId, Signed, from_canonical_cbor, to_cbor,
+    AccountRecord, Head, Leaf, LogCertificate, MessageKeyRecord, Nickname, ServerId, Signed,
+    from_canonical_cbor, to_cbor,
 };
 use tellal::protocol::frame::{self, Frame, Limit};
 use tellal::protocol::message::{Push, Request};
@@ -83,6 +84,11 @@ pub fn proof(data: &[u8]) {
     if let Ok(word) = from_canonical_cbor::<LogWord>(data) {
         assert_eq!(to_cbor(&word), data);
         assert!(word.evidence.is_none_or(|evidence| evidence.check(&key).is_none()));
+        let other = LogCertificate {
+            log_key: word.certificate.log_key.map(|byte| !byte),
+            ..word.certificate.clone()
+        };
+        let _ = (certificate::verify(&word.certificate), TwoLogKeys { one: word.certificate, other }.check());
     }
     type Held = (Head, u64, ByteVec, Vec<ByteArray<32>>);
     if let Ok((head, place, leaf, path)) = minicbor::decode::<Held>(data)

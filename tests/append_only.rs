@@ -14,6 +14,7 @@ mod support;
 use support::card::Card;
 use support::follow::Follower;
 use support::screen::Screen;
+use support::voice::Scene;
 use support::{Profile, Server};
 
 /// A way to show things.
@@ -47,14 +48,22 @@ impl Style {
 
     /// The prompt with this typed behind it.
     fn prompt(&self, typed: &str) -> String {
-        format!("{}{}{typed}", self.prompts[0], self.end)
+        self.prompt_to("burak", typed)
+    }
+
+    /// The same in conversation with somebody else.
+    fn prompt_to(&self, with: &str, typed: &str) -> String {
+        let prompt = self.prompts[0].replace("burak", with);
+        format!("{prompt}{}{typed}", self.end)
     }
 
     /// The lines that were read, if nothing was ever written over.
     #[track_caller]
     fn read(&self, screen: &Screen) -> Vec<String> {
         let raw = screen.raw();
-        let read = Follower::new(24, 80, &self.prompts).follow(&raw);
+        let to_ayşe = self.prompts[0].replace("burak", "ayşe");
+        let prompts = [&self.prompts[..], &[&to_ayşe]].concat();
+        let read = Follower::new(24, 80, &prompts).follow(&raw);
         let read = read.unwrap_or_else(|what| panic!("{what}\n{}", screen.lines().join("\n")));
         if !self.option.is_empty() {
             let said = read.join("\n");
@@ -181,6 +190,50 @@ fn record_and_play(style: &Style) {
     assert_eq!(screen.finish(), 0);
     let read = style.read(&screen);
     assert!(place(&read, "burak: konuş konuş") < place(&read, "burak: dinle"));
+}
+
+fn speak(style: &Style) {
+    let scene = Scene::new();
+    let ayşe = &scene.ayşe;
+    let args = [&["chat", "ayşe", "--mute"], style.option].concat();
+    let mut screen = scene.screen(&args);
+    screen.wait_for("connected; ayşe is");
+    screen.wait_for_cursor(&style.prompt_to("ayşe", ""));
+    screen.type_keys("/speak on\r");
+    screen.wait_for(&format!("{}what arrives is read aloud", style.mark));
+    ayşe.send("burak", "This is read while the next one is being shown.");
+    scene.wait_for_asked(1);
+    screen.type_keys("안녕");
+    ayşe.send("burak", "And this comes while a line is typed, I am quite sure.");
+    screen.wait_for("quite sure");
+    screen.wait_for_cursor(&style.prompt_to("ayşe", "안녕"));
+    let note = ayşe.file("note.wav");
+    std::fs::write(&note, support::wav::siren()).unwrap();
+    ayşe.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]).ok();
+    screen.wait_for("ayşe: voice note, 0:01");
+    screen.type_keys("\u{15}/unread\r");
+    screen.wait_for_cursor(&style.prompt_to("ayşe", ""));
+    screen.type_keys("/live\r");
+    screen.wait_for(&format!("{}speaking to ayşe", style.mark));
+    scene.card.speak_into_microphone(&note);
+    ayşe.send("burak", "I hear you.");
+    screen.wait_for("I hear you");
+    screen.type_keys("\r");
+    screen.wait_for(&format!("{}spoken to ayşe, 0:0", style.mark));
+    screen.type_keys("/speak off\r/quit\r");
+    assert_eq!(screen.finish(), 0);
+    let read = style.read(&screen);
+    assert!(place(&read, "quite sure.") < place(&read, "ayşe: I hear you."));
+}
+
+#[test]
+fn reading_aloud_and_speaking_only_add_lines() {
+    speak(&USUAL);
+}
+
+#[test]
+fn reading_aloud_and_speaking_only_add_lines_with_plain() {
+    speak(&PLAIN);
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Server {
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             let options = server::Options::default();
-            server::run(listener, store, identity.config, log, options, stopped).await.unwrap();
+            server::run(listener, store, identity, log, options, stopped).await.unwrap();
         });
         Self { address, data: data.to_owned(), stop, task }
     }

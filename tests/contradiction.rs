@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use liar::{Liar, Line, Passing};
 use raw::Person;
 use serde_json::Value;
+use support::clock::move_to_day;
 use support::forge::{Forger, account, directory_entry};
 use support::{Profile, Server, schema};
 use tellal::crypto::Purpose;
@@ -207,6 +208,50 @@ fn a_device_that_the_log_does_not_have_is_neither_written_to_nor_believed() {
 
     burak.send("ayşe", "sonra");
     assert_eq!(receive(&ayşe, &server.name()).1, ["gizli", "sonra"]);
+}
+
+/// Says that it takes message keys, and does not.
+fn claims_of(server: &Server, profile: &Profile) -> Liar {
+    Liar::start(server, &[profile], |passing, line| match passing {
+        Passing::Up(request, _) if matches!(request.verb, Verb::PublishMessageKey { .. }) => {
+            line.answer(request.number, Answer::Done);
+        }
+        other => line.pass(other),
+    })
+}
+
+#[test]
+fn a_message_key_that_the_server_only_claims_to_have_taken_is_no_end_of_the_old_one() {
+    let (mut server, ayşe, burak) = friends();
+    let profile =
+        || -> Value { serde_json::from_slice(&std::fs::read(burak.file("profile.json")).unwrap()).unwrap() };
+    let before = profile()["message_key"].clone();
+    let done = burak.run(["rekey", "--message-key", "--server", &claims_of(&server, &burak).name]);
+    assert!(done.failure().contains("does not show it in its directory; the old one is kept"), "{done:?}");
+    assert_eq!((&profile()["message_key"], &profile()["replaced"]), (&before, &Value::Array(vec![])));
+    ayşe.send("burak", "eskisine");
+    let liar = claims_of(&server, &burak);
+    assert_eq!(receive(&burak, &liar.name), (vec![], vec!["eskisine".to_owned()]));
+
+    // After weeks of that somebody has to know.
+    move_to_day(8);
+    server.restart_on_same_port();
+    let (notices, _) = receive(&burak, &claims_of(&server, &burak).name);
+    assert_eq!(count(&notices, "your message key is of"), 0, "{notices:?}");
+    move_to_day(22);
+    server.restart_on_same_port();
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        let liar = claims_of(&server, &burak);
+        burak.run(["users", "--server", &liar.name]).ok();
+        said.extend(receive(&burak, &liar.name).0);
+    }
+    assert_eq!(count(&said, "your message key is of"), 1, "{said:?}");
+    assert_eq!(profile()["message_key"], before);
+    burak.run(["rekey", "--message-key"]).ok();
+    assert_ne!(profile()["message_key"], before);
+    ayşe.send("burak", "yenisine");
+    assert_eq!(receive(&burak, &server.name()).1, ["yenisine"]);
 }
 
 /// Two people who are shown two logs, and the mail of one server.

@@ -297,6 +297,30 @@ fn a_device_that_a_thief_has_added_is_alarmed_about_shown_and_taken_away() {
 }
 
 #[test]
+fn a_device_of_a_thief_is_not_ones_own_whatever_is_accepted_and_whenever_the_log_is_read() {
+    let server = Server::start();
+    // The log is read for the first time when the thief has been there already.
+    let ayşe = Profile::register(&server, "ayşe");
+    let thief = Thief::break_in(&server, &ayşe);
+    let said = ayşe.receive();
+    let [alarm] = alarms(&said)[..] else { panic!("{said:?}") };
+    assert!(alarm.contains(ADDED) && alarm.contains(&thief.short()), "{alarm}");
+    for _ in 0..2 {
+        let listed = devices(&ayşe);
+        assert_eq!(listed.len(), 2);
+        assert_eq!(listed[1]["id"], thief.id().to_string());
+        assert_eq!((&listed[0]["known"], &listed[1]["known"]), (&true.into(), &false.into()));
+        // Going on with the log as it is makes nobody's device one's own.
+        let accepted = ayşe.run(["audit", "--accept", "--json"]).json();
+        assert_eq!(accepted[0]["alarms"][0]["accepted"], true, "{accepted:?}");
+    }
+    // Nor is that the end of it.
+    drop(thief);
+    Thief::break_in(&server, &ayşe);
+    assert_eq!(alarms(&ayşe.receive()).len(), 1);
+}
+
+#[test]
 fn a_device_is_removed_beside_a_conversation_that_shows_the_alarm_as_it_comes() {
     let (server, ayşe, burak) = friends();
     let screen = Screen::start(&ayşe, &["chat", "burak", "--mute", "--color", "never"], &[]);

@@ -39,6 +39,8 @@ fn each_part_is_read_by_a_voice_of_its_language_and_the_name_is_not_said_again()
         "burak",
         "look at this, please:\n```\nfn main() {\n}\n```\n小明 wrote it for all of us yesterday",
     );
+    scene.ayşe.send("burak", "看 https://example.org/a，然后告诉我你怎么想");
+    scene.ayşe.send("burak", "We all meet there at 12:30, on the 3rd, and R&D comes with 5 < 6 of us");
     let heard = scene.card.record_loudspeaker();
     scene.run(&["receive", "--speak", "--mute"]).ok();
     assert!(signal::peak(&heard.stop()) > 0.05);
@@ -53,6 +55,9 @@ fn each_part_is_read_by_a_voice_of_its_language_and_the_name_is_not_said_again()
             ("en", "look at this, please: code, 2 lines."),
             ("zh", "小明"),
             ("en", "wrote it for all of us yesterday"),
+            ("zh", "看 example.org 的链接，然后告诉我你怎么想"),
+            // Numbers and times are left to the voice.
+            ("en", "We all meet there at 12:30, on the 3rd, and R and D comes with 5 less than 6 of us"),
         ]
     );
     assert!(asked[0].read.contains("hafifçe gülümseyen yüz"), "{}", asked[0].read);
@@ -312,7 +317,7 @@ fn in_a_conversation_what_was_silenced_is_kept_and_so_is_the_pace() {
     let asked = scene.wait_for_asked(count + 1);
     assert_eq!((asked[count].text.as_str(), asked[count].rate), (first.text.as_str(), first.rate));
     // Notes are as fast: what takes four seconds takes two.
-    chat.type_keys("/speak on\r");
+    chat.type_keys("/stop\r/speak on\r");
     chat.wait("it is on again", |parser| {
         let shown = parser.screen().contents();
         shown.rsplit_once("/unread *").is_some_and(|(_, after)| after.contains("what arrives is read aloud"))
@@ -330,6 +335,13 @@ fn in_a_conversation_what_was_silenced_is_kept_and_so_is_the_pace() {
     heard.wait_until("both notes are over", |samples| long(samples).len() >= 2 && has_ended(samples));
     let lengths = long(&heard.stop());
     assert!(lengths.iter().all(|seconds| *seconds < 3.0), "{lengths:?}");
+    // That they were heard to their ends is kept a moment after that.
+    let deadline = Instant::now() + support::TIMEOUT;
+    let listened =
+        || scene.burak.run(["history", "--json"]).json().into_iter().filter(|note| note["listened"] == true);
+    while listened().count() < 2 {
+        assert!(Instant::now() < deadline, "it is not kept that the notes were heard");
+    }
     chat.type_keys("/quit\r");
     assert_eq!(chat.finish(), 0);
     // The next process has what was silenced, and not what was heard. It has nothing to read it with.
@@ -361,12 +373,24 @@ fn two_hundred_messages_at_once_are_read_in_order_one_at_a_time_until_they_are_s
     scene.wait_for_asked(COUNT + 3);
     listen.wait_for(": 199");
     let heard = scene.card.record_loudspeaker();
-    heard.wait_until("it is being read", sounds);
-    let place = heard.so_far().len();
-    listen.type_keys(" ");
-    heard.wait_until("it is silent", has_ended);
-    let last = signal::bursts(&heard.so_far(), RATE, 0.3).last().unwrap().1;
-    println!("silent {:.3} s after the key", last - place as f32 / RATE as f32);
+    let mut times = Vec::new();
+    // Until five keys have come in the middle of a word: between two, silence takes no time.
+    loop {
+        heard.wait_until("it is being read", sounds);
+        let place = heard.so_far().len() as f32 / RATE as f32;
+        listen.type_keys(" ");
+        heard.wait_until("it is silent", has_ended);
+        let last = signal::bursts(&heard.so_far(), RATE, 0.3).last().unwrap().1;
+        println!("silent {:.3} s after the key", last - place);
+        times.extend(Some(last - place).filter(|time| *time > 0.0));
+        if times.len() == 5 {
+            break;
+        }
+        listen.type_keys("u");
+    }
+    // What else the machine has to do delays some, not all.
+    let best = times.iter().copied().fold(f32::INFINITY, f32::min);
+    assert!(best < 0.1, "{times:?}");
     let count = scene.asked().len();
     assert!(count < 2 * COUNT);
     heard.listen(Duration::from_secs(3));
@@ -410,6 +434,51 @@ fn a_speech_service_that_dies_is_said_once_texts_go_on_and_it_comes_back() {
     heard.wait_until("that has been read", has_ended);
     listen.kill();
     assert_eq!(told.iter().collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn a_speech_service_that_comes_late_or_goes_twice_is_told_of_as_it_is() {
+    let scene = Scene::new();
+    let service = scene.card.env()[0].1.join("service");
+    let (there, away) = (service.clone(), service.with_extension("away"));
+    std::fs::rename(&there, &away).unwrap();
+    let (mut listen, told) =
+        Running::start_with_stderr(&mut scene.command(&["receive", "--follow", "--speak", "--mute"]));
+    let absent =
+        "tellal: no speech service answers, so nothing is read aloud; `tellal doctor` says what to install";
+    scene.ayşe.send("burak", "This can't be read yet.");
+    assert_eq!(told.recv_timeout(support::TIMEOUT).unwrap(), absent);
+    // It comes, and is found after a while; what was not read is not said to be.
+    std::fs::rename(&away, &there).unwrap();
+    let deadline = Instant::now() + support::TIMEOUT;
+    let line = loop {
+        assert!(Instant::now() < deadline, "it is not found");
+        scene.ayşe.send("burak", "Is anybody there?");
+        if let Ok(line) = told.recv_timeout(Duration::from_secs(3)) {
+            break line;
+        }
+    };
+    assert!(
+        line.starts_with("tellal: the speech service is there now; what was not read meanwhile is kept: "),
+        "{line}"
+    );
+    let heard = scene.card.record_loudspeaker();
+    assert_eq!(texts(&scene.wait_for_asked(1))[0], "ayşe: Is anybody there?");
+    heard.wait_until("that has been read", has_ended);
+    // It goes once more, days later perhaps: that is told again.
+    std::fs::rename(&there, &away).unwrap();
+    scene.end_service();
+    scene.ayşe.send("burak", "And this can't be read either.");
+    assert_eq!(told.recv_timeout(support::TIMEOUT).unwrap(), absent);
+    listen.kill();
+    // As was said, it is kept.
+    std::fs::rename(&away, &there).unwrap();
+    scene.run(&["listen", "--unread", "--mute"]).ok();
+    let asked = scene.asked();
+    let read = texts(&asked);
+    let first = read.iter().position(|text| *text == "ayşe: This can't be read yet.");
+    assert!(first.is_some_and(|first| first + 1 < read.len()), "{read:?}");
+    assert_eq!(read.last(), Some(&"And this can't be read either."), "{read:?}");
 }
 
 #[test]

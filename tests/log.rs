@@ -16,10 +16,11 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
 use signed_note::{Note, StandardVerifier, VerifierList};
+use support::mail::carry_mail;
 use support::screen::Screen;
+use support::swap::database;
 use support::{Profile, Server, schema};
 
 const ROLLED_BACK: &str = "was rolled back";
@@ -28,10 +29,6 @@ const OWN_NAME: &str = "someone registered a key in your name";
 const SECOND_CHAIN: &str = "a second account under the name of";
 const NOT_IN_LOG: &str = "its transparency log does not have";
 const LOG_LOST: &str = "no longer shows the transparency log";
-
-fn database(data: &Path) -> Connection {
-    Connection::open(data.join("server.db")).unwrap()
-}
 
 /// What is new to somebody, as `receive --json` prints it: notices apart from the rest.
 fn receive(profile: &Profile, server: &str) -> (Vec<String>, Vec<Value>) {
@@ -136,44 +133,23 @@ fn a_log_rolled_back_from_a_backup_is_detected_and_named() {
     ayşe.send("小明", "merhaba");
 }
 
-/// Carries mail of two people from one server's folder to another's, as their operator could. Neither may run.
-fn carry_mail(from: &Path, to: &Path) {
-    let (from, to) = (database(from), database(to));
-    let mut mail = from
-        .prepare(
-            "SELECT envelope.device, message, sender, conversation, hash, accepted_at, body, mailbox.account, wraps
-             FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope ORDER BY envelope.id",
-        )
-        .unwrap();
-    let mut rows = mail.query([]).unwrap();
-    while let Some(row) = rows.next().unwrap() {
-        let bytes = |column: usize| row.get::<_, Vec<u8>>(column).unwrap();
-        let known = to
-            .query_row(
-                "SELECT id FROM envelope WHERE device = ?1 AND message = ?2",
-                params![bytes(0), bytes(1)],
-                |row| row.get::<_, i64>(0),
-            )
-            .optional()
-            .unwrap();
-        if known.is_some() {
-            continue;
-        }
-        let time: i64 = row.get(5).unwrap();
-        to.execute(
-            "INSERT INTO envelope (device, message, sender, conversation, hash, accepted_at, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![bytes(0), bytes(1), bytes(2), bytes(3), bytes(4), time, bytes(6)],
-        )
-        .unwrap();
-        let envelope = to.last_insert_rowid();
-        to.execute("UPDATE account SET newest = newest + 1 WHERE id = ?1", [bytes(7)]).unwrap();
-        to.execute(
-            "INSERT INTO mailbox (account, seq, envelope, wraps)
-             SELECT id, newest, ?2, ?3 FROM account WHERE id = ?1",
-            params![bytes(7), envelope, bytes(8)],
-        )
-        .unwrap();
+#[test]
+fn a_log_that_is_rolled_back_once_more_is_said_once_more() {
+    let mut server = Server::start();
+    let ayşe = Profile::register(&server, "ayşe");
+    server.stop();
+    let backups = [server.backup(), server.backup()];
+    server.restart_on_same_port();
+    for (backup, name) in backups.into_iter().zip(["zoé", "지민"]) {
+        Profile::register(&server, name);
+        assert!(warning(&ayşe, name).is_none());
+        server.stop();
+        server.restore(backup);
+        alarms(&receive(&ayşe, &server.name()).0, &[ROLLED_BACK]);
+        let (report, content) = audit(&ayşe, &[]);
+        assert_eq!((report["alarms"][0]["accepted"].clone(), content), (false.into(), false), "{report}");
+        let (report, content) = audit(&ayşe, &["--accept"]);
+        assert_eq!((report["size"].clone(), content), (1.into(), true), "{report}");
     }
 }
 
@@ -349,6 +325,30 @@ fn a_log_under_another_key_is_not_taken_for_the_known_one() {
     alarms(&receive(&ayşe, &server.name()).0, &[LOG_LOST]);
     let (report, content) = audit(&ayşe, &[]);
     assert_eq!((kinds(&report), content), (vec!["log_lost".to_owned()], false));
+    // The server's own key has signed for both: that is proof, should it say that nothing has changed.
+    let proven = &report["two_log_keys"][0];
+    schema::check(proven, &["two_log_keys"]);
+    assert_eq!(proven["one"], report["log_certificate"], "{report}");
+    for field in ["one", "other"] {
+        let fingerprint = proven[field]["log_fingerprint"].as_str().unwrap();
+        assert!(report["alarms"][0]["text"].as_str().unwrap().contains(fingerprint), "{report}");
+    }
+    let other = proven["other"].clone();
+
+    // Whoever knows what happened goes on, with the other key.
+    let (report, content) = audit(&ayşe, &["--accept"]);
+    assert!(content, "{report}");
+    assert_eq!((&report["size"], &report["alarms"][0]["accepted"]), (&1.into(), &true.into()));
+    assert_eq!(report["log_certificate"], other);
+    let said = ayşe.run(["audit"]);
+    let fingerprint = other["log_fingerprint"].as_str().unwrap();
+    assert!(
+        said.ok().contains(&format!("log key {fingerprint}, which the server's key SHA256:")),
+        "{said:?}"
+    );
+    assert!(warning(&ayşe, "ayşe").is_none());
+    Profile::register(&server, "burak");
+    ayşe.send("burak", "merhaba");
 }
 
 #[test]
@@ -357,12 +357,12 @@ fn a_profile_of_before_the_log_pins_its_key_and_audits_all_of_it() {
     let ayşe = Profile::register(&server, "ayşe");
     let path = ayşe.file("profile.json");
     let mut profile: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    let pinned = profile.as_object_mut().unwrap().remove("log_key").unwrap();
+    let pinned = profile.as_object_mut().unwrap().remove("log_certificate").unwrap();
     std::fs::write(&path, profile.to_string()).unwrap();
     let (report, content) = audit(&ayşe, &[]);
     assert!(content && report["size"] == 1, "{report}");
     let profile: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    assert_eq!(profile["log_key"], pinned);
+    assert_eq!(profile["log_certificate"], pinned);
 }
 
 #[test]

@@ -10,11 +10,11 @@ use tellal::crypto::envelope::{
 };
 use tellal::crypto::record::{verify_account, verify_message_key};
 use tellal::crypto::safety::{SafetyNumber, Side};
-use tellal::crypto::{Evidence, LogWord, MessageSecret, PrivateKey, PublicKey, Purpose, live};
+use tellal::crypto::{Evidence, LogWord, MessageSecret, PrivateKey, PublicKey, Purpose, certificate, live};
 use tellal::model::{
     AccountId, AccountRecord, AccountRecordKind, BlobId, DeviceId, DirectoryEntry, EnvelopeHash, Head, KeyId,
-    Leaf, MessageId, MessageKeyRecord, Millis, NameHash, Position, Recipient, ServerId, Signed, Wrap,
-    to_cbor,
+    Leaf, LogCertificate, MessageId, MessageKeyRecord, Millis, NameHash, Position, Recipient, ServerId,
+    Signed, Wrap, to_cbor,
 };
 use tellal::protocol::frame;
 use tellal::protocol::message::{
@@ -44,6 +44,16 @@ fn wrap() -> Wrap {
 
 fn leaf() -> Leaf {
     Leaf { name: NameHash::of(&"ayşe".parse().unwrap()), previous: None, record: [0x4c; 32] }
+}
+
+fn log_certificate() -> LogCertificate {
+    LogCertificate {
+        server: SERVER,
+        log_key: [0x10; 32],
+        tls_key: vec![0x30, 0x03].into(),
+        scheme: 0x0403,
+        signature: vec![0x51, 0x62].into(),
+    }
 }
 
 fn leaf_proof() -> LeafProof {
@@ -119,7 +129,7 @@ fn pushes() -> Vec<(&'static str, Push)> {
                 server: SERVER,
                 nonce: [0x0e; 32].into(),
                 time: TIME,
-                log_key: None,
+                log: None,
             },
         ),
         (
@@ -129,7 +139,7 @@ fn pushes() -> Vec<(&'static str, Push)> {
                 server: SERVER,
                 nonce: [0x0e; 32].into(),
                 time: TIME,
-                log_key: Some([0x10; 32].into()),
+                log: Some(log_certificate()),
             },
         ),
         ("Reply Done", reply(Answer::Done)),
@@ -234,7 +244,12 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         root: [0x4e; 32].into(),
         proof: vec![[0x4a; 32].into()],
     };
-    let word = LogWord { checkpoint: "note".to_owned(), evidence: Some(evidence), asks: true };
+    let word = LogWord {
+        checkpoint: "note".to_owned(),
+        evidence: Some(evidence),
+        asks: true,
+        certificate: log_certificate(),
+    };
     let live = LiveManifest { size: 150_000, sha256: [0x25; 32], peaks: vec![0, 128, 255].into() };
     let closing = |end| to_cbor(&LiveClosing { opening: MESSAGE, end });
     // Header, signature and token are those of nobody: only how they are put together is shown.
@@ -265,6 +280,7 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         ("a leaf's name", NameHash::of(&"ayşe".parse().unwrap()).0.to_vec()),
         ("a leaf", leaf().to_bytes().to_vec()),
         ("a word about the log", to_cbor(&word)),
+        ("what a TLS key signs of a log's", certificate::input(SERVER, &[0x10; 32])),
         ("manifest of a blob", to_cbor(&manifest)),
         ("manifest with its sound", to_cbor(&inline)),
         ("live opening", to_cbor(&LiveOpening { blob: BLOB, sample_rate: 16_000 })),

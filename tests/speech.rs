@@ -122,21 +122,33 @@ fn silent_after(heard: support::card::Heard, place: usize) -> f32 {
     last - place as f32 / RATE as f32
 }
 
+/// The shortest of so many times until silence: what else the machine has to do delays some, not all. Those that came
+/// between two words are none.
+fn best(count: usize, mut time: impl FnMut() -> f32) -> f32 {
+    let mut times = Vec::new();
+    while times.len() < count {
+        times.extend(Some(time()).filter(|time| *time > 0.0));
+    }
+    println!("silent after {times:.3?} s");
+    times.into_iter().fold(f32::INFINITY, f32::min)
+}
+
 #[test]
 fn it_falls_silent_at_once_when_the_program_is_interrupted() {
     let scene = Scene::new();
-    scene.ayşe.send("burak", &long());
-    let heard = scene.card.record_loudspeaker();
-    let running = Running::start(&mut scene.command(&["receive", "--speak", "--mute"]));
-    heard.wait_until("the text is being read", sounds);
-    let place = heard.so_far().len();
-    running.signal("INT");
-    let asked = Instant::now();
-    assert_eq!(running.wait().code(), 130);
-    println!("ended {:.2} s after the interrupt", asked.elapsed().as_secs_f32());
-    let after = silent_after(heard, place);
-    println!("silent {after:.2} s after the interrupt");
-    assert!(after < 2.0, "it went on for {after} s");
+    let after = best(3, || {
+        scene.ayşe.send("burak", &long());
+        let heard = scene.card.record_loudspeaker();
+        let running = Running::start(&mut scene.command(&["receive", "--speak", "--mute"]));
+        heard.wait_until("the text is being read", sounds);
+        let place = heard.so_far().len();
+        running.signal("INT");
+        let asked = Instant::now();
+        assert_eq!(running.wait().code(), 130);
+        println!("ended {:.2} s after the interrupt", asked.elapsed().as_secs_f32());
+        silent_after(heard, place)
+    });
+    assert!(after < 0.5, "it went on for {after} s");
 }
 
 #[test]
@@ -144,14 +156,15 @@ fn a_key_stops_what_is_said_and_listening_goes_on() {
     let scene = Scene::new();
     let mut listen = scene.screen(&["listen", "--mute"]);
     listen.wait_for("(keys:");
-    scene.ayşe.send("burak", &long());
-    let heard = scene.card.record_loudspeaker();
-    heard.wait_until("the text is being read", sounds);
-    let place = heard.so_far().len();
-    listen.type_keys(" ");
-    let after = silent_after(heard, place);
-    println!("silent {after:.2} s after a key");
-    assert!(after < 2.0, "it went on for {after} s");
+    let after = best(5, || {
+        scene.ayşe.send("burak", &long());
+        let heard = scene.card.record_loudspeaker();
+        heard.wait_until("the text is being read", sounds);
+        let place = heard.so_far().len();
+        listen.type_keys(" ");
+        silent_after(heard, place)
+    });
+    assert!(after < 0.1, "it went on for {after} s");
     // The next text is read again.
     let heard = scene.card.record_loudspeaker();
     scene.ayşe.send("burak", "Hello again, I am still here.");
@@ -170,20 +183,23 @@ fn in_a_conversation_every_key_stops_what_is_said_and_what_comes_later_is_read()
     screen.wait_for_cursor("you → ayşe> ");
     // In the middle of a line, and a key that changes nothing on an empty one.
     for (line, key, after) in [("mer", "h", "merh"), ("", "\u{1b}[D", "")] {
-        screen.type_keys("\u{15}");
-        screen.type_keys(line);
-        screen.wait_for_cursor(&format!("you → ayşe> {line}"));
-        let heard = scene.card.record_loudspeaker();
-        scene.ayşe.send("burak", &long());
-        let last = format!("This one waits for its turn, before {after:?}.");
-        scene.ayşe.send("burak", &last);
-        screen.wait_for(&last);
-        heard.wait_until("the first text is being read", sounds);
-        let place = heard.so_far().len();
-        screen.type_keys(key);
-        let silent = silent_after(heard, place);
-        println!("silent {silent:.2} s after {key:?}");
-        assert!(silent < 2.0, "it went on for {silent} s");
+        let mut round = 0;
+        let silent = best(3, || {
+            round += 1;
+            screen.type_keys("\u{15}");
+            screen.type_keys(line);
+            screen.wait_for_cursor(&format!("you → ayşe> {line}"));
+            let heard = scene.card.record_loudspeaker();
+            scene.ayşe.send("burak", &long());
+            let last = format!("This one waits for its turn, {round}, before {after:?}.");
+            scene.ayşe.send("burak", &last);
+            screen.wait_for(&last);
+            heard.wait_until("the first text is being read", sounds);
+            let place = heard.so_far().len();
+            screen.type_keys(key);
+            silent_after(heard, place)
+        });
+        assert!(silent < 0.5, "it went on for {silent} s after {key:?}");
         // The line is as it was typed, and does not keep the next text from being read.
         screen.wait_for_cursor(&format!("you → ayşe> {after}"));
         let heard = scene.card.record_loudspeaker();

@@ -11,7 +11,10 @@
 
 mod support;
 
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
 
 use support::{Profile, Running, Server, schema};
 
@@ -58,6 +61,34 @@ fn what_a_killed_process_has_kept_back_is_there_for_the_next_in_order_and_by_per
     let line = told.recv_timeout(support::TIMEOUT).unwrap();
     assert!(line.contains("from before not heard yet: `tellal listen --unread`"), "{line}");
     listen.kill();
+}
+
+#[test]
+fn in_a_conversation_what_was_not_heard_of_whom_one_talks_to_is_told_of() {
+    let server = Server::start();
+    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    let mut chat = silent(&burak, &["chat", "ayşe", "--mute", "--json"]);
+    let (mut chat, told) = Running::start_with_stderr(chat.stdin(Stdio::piped()));
+    let mut stdin = chat.stdin().unwrap();
+    stdin.write_all("/speak on\n".as_bytes()).unwrap();
+    while !told.recv_timeout(support::TIMEOUT).unwrap().contains("what arrives is read aloud") {}
+    ayşe.send("burak", "merhaba");
+    assert!(chat.line().unwrap().contains("merhaba"));
+    while !told.recv_timeout(support::TIMEOUT).unwrap().contains("no speech service answers") {}
+    stdin.write_all("/unread\n".as_bytes()).unwrap();
+    let unread = serde_json::from_str::<Value>(&chat.line().unwrap()).unwrap();
+    schema::check(&unread, &["unread"]);
+    let counts = [&unread["nickname"], &unread["count"], &unread["unheard"]];
+    assert_eq!(counts, [&"ayşe".into(), &0.into(), &Value::from(1)]);
+    // Also to whoever begins to listen.
+    stdin.write_all("/speak on\n".as_bytes()).unwrap();
+    while !told
+        .recv_timeout(support::TIMEOUT)
+        .unwrap()
+        .contains("not heard yet: ayşe 1; /unread ayşe reads it")
+    {}
+    drop(stdin);
+    chat.wait().ok();
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         );
         return Err(Failure::new("alarm", what).into());
     }
-    if !report.rechecked && report.log_key.is_some() {
+    if !report.rechecked {
         return Err(Failure::new("alarm", "the transparency log could not be verified").into());
     }
     Ok(())
@@ -60,19 +60,24 @@ pub async fn run(args: Args, app: App) -> Result<()> {
 
 fn words(report: &AuditReport) -> String {
     let mut lines = match (&report.log_key, &report.root) {
-        (None, _) => vec!["this server has no transparency log".to_owned()],
+        (None, _) => vec!["this server shows no transparency log".to_owned()],
         (Some(_), None) => vec!["nothing of the transparency log could be verified".to_owned()],
         (Some(_), Some(root)) => {
             let how = if report.rechecked { "verified anew, whole" } else { "as verified before" };
             vec![format!("{} entries, {how}, root {root}", report.size)]
         }
     };
+    if let Some(certificate) = &report.log_certificate {
+        let (log, server) = (&certificate.log_fingerprint, &certificate.tls_fingerprint);
+        lines.push(format!("log key {log}, which the server's key {server} vouches for"));
+    }
     for alarm in &report.alarms {
         let word = if alarm.accepted { "accepted" } else { "ALARM" };
         lines.push(format!("{word}: {}", sanitize::line(&alarm.text)));
     }
-    if !report.evidence.is_empty() {
-        lines.push(format!("{} proofs of it are kept: --export FILE writes them", report.evidence.len()));
+    let proofs = report.evidence.len() + report.two_log_keys.len();
+    if proofs > 0 {
+        lines.push(format!("{proofs} proofs of it are kept: --export FILE writes them"));
     }
     lines.join("\n")
 }

@@ -72,11 +72,11 @@ impl Plain for Output {
         self.flush()
     }
 
-    fn unread(&mut self, counts: &[(&Nickname, usize)], line: &str) -> io::Result<()> {
+    fn unread(&mut self, counts: &[(&Nickname, usize, usize)], line: &str) -> io::Result<()> {
         if self.json {
-            let unread = |(nickname, count): &(&Nickname, usize)| {
+            let unread = |&(nickname, count, unheard): &(&Nickname, usize, usize)| {
                 let nickname = nickname.to_string();
-                self.put(&Unread { kind: "unread", nickname, count: *count }, String::new)
+                self.put(&Unread { kind: "unread", nickname, count, unheard }, String::new)
             };
             counts.iter().try_for_each(unread)?;
         } else {

@@ -171,8 +171,10 @@ pub struct Unread {
     pub kind: &'static str,
     /// Whose messages.
     pub nickname: String,
-    /// How many.
+    /// How many of them are new.
     pub count: usize,
+    /// How many more were to be heard, and have not been.
+    pub unheard: usize,
 }
 
 /// How the transparency log stands.

@@ -159,7 +159,7 @@ pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
     let listening = Listening { kind: "listening", address: address.to_string(), fingerprint };
     put(json, &listening, || format!("listening on {address}, fingerprint {}\n", listening.fingerprint))?;
     tracing::info!(%address, data = %data.display(), "serving");
-    Ok(server::run(listener, store, identity.config, log, config.options(), shutdown).await?)
+    Ok(server::run(listener, store, identity, log, config.options(), shutdown).await?)
 }
 
 /// What the named file says, or the one in the folder, or the defaults; and which file it was.

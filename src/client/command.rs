@@ -4,11 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AccountId, Color, DeviceId, MessageId, Millis, Nickname};
+use crate::model::{AccountId, Color, DeviceId, LogCertificate, MessageId, Millis, Nickname};
 
 use super::live::Ending;
 use super::{ClientError, Message, OwnDevice};
-use crate::crypto::Evidence;
+use crate::crypto::{Evidence, TwoLogKeys};
 
 /// A request to the core.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -391,12 +391,14 @@ pub enum AlarmKind {
     Withheld,
     /// The server's leaves are not what it has signed.
     Contradicts,
-    /// The server no longer shows the log whose key is pinned.
+    /// The server no longer shows the log whose key is pinned. There may be evidence.
     LogLost,
+    /// The server's key has signed for two log keys. There is evidence.
+    TwoLogKeys,
 }
 
 impl AlarmKind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::OwnName,
         Self::OwnAccount,
         Self::SecondChain,
@@ -407,6 +409,7 @@ impl AlarmKind {
         Self::Withheld,
         Self::Contradicts,
         Self::LogLost,
+        Self::TwoLogKeys,
     ];
 
     /// The word for it in JSON.
@@ -422,7 +425,14 @@ impl AlarmKind {
             Self::Withheld => "withheld",
             Self::Contradicts => "contradicts",
             Self::LogLost => "log_lost",
+            Self::TwoLogKeys => "two_log_keys",
         }
+    }
+
+    /// Whether it tells of something that happens, and can happen anew after it was accepted. Others tell of how things
+    /// are, such as that the log has a second account of a name, which is found again whenever the log is read anew.
+    pub(super) fn recurs(self) -> bool {
+        matches!(self, Self::Forked | Self::RolledBack | Self::Withheld | Self::Contradicts | Self::LogLost)
     }
 
     /// What [`AlarmKind::word`] says. Words of a newer program read as the vaguest kind.
@@ -436,6 +446,8 @@ impl AlarmKind {
 pub struct AuditReport {
     /// The log's public key, as tools for signed notes take it.
     pub log_key: Option<String>,
+    /// Whose key that is.
+    pub log_certificate: Option<CertificateReport>,
     /// Leaves of the newest verified checkpoint.
     pub size: u64,
     /// Its root hash, in hexadecimal.
@@ -446,8 +458,59 @@ pub struct AuditReport {
     pub rechecked: bool,
     /// Everything that was found wrong, ever.
     pub alarms: Vec<Alarm>,
-    /// Proofs of it that others can check.
+    /// Proofs of it that others can check: logs that contradict each other.
     pub evidence: Vec<EvidenceReport>,
+    /// Likewise: two log keys of one server.
+    pub two_log_keys: Vec<TwoLogKeysReport>,
+}
+
+/// What a server's TLS key has signed of its log's key, for whoever is shown it: `tellal log key v1`, a zero byte, the
+/// 32 bytes of the server's id, and those of the log's key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CertificateReport {
+    /// The server's id, in hexadecimal.
+    pub server: String,
+    /// The log's key (Ed25519), in base64.
+    pub log_key: String,
+    /// Its fingerprint: `SHA256:…` of those bytes.
+    pub log_fingerprint: String,
+    /// The SPKI of the server's TLS key, in base64.
+    pub tls_key: String,
+    /// Its fingerprint, as the server prints it.
+    pub tls_fingerprint: String,
+    /// How that key has signed: a TLS SignatureScheme (RFC 8446, section 4.2.3).
+    pub scheme: u16,
+    /// Its signature, in base64.
+    pub signature: String,
+}
+
+impl From<LogCertificate> for CertificateReport {
+    fn from(certificate: LogCertificate) -> Self {
+        Self {
+            server: certificate.server.to_string(),
+            log_key: STANDARD.encode(certificate.log_key),
+            log_fingerprint: certificate.log_key_id().fingerprint(),
+            tls_key: STANDARD.encode(certificate.tls_key.as_slice()),
+            tls_fingerprint: certificate.tls_key_id().fingerprint(),
+            scheme: certificate.scheme,
+            signature: STANDARD.encode(certificate.signature.as_slice()),
+        }
+    }
+}
+
+/// Two certificates by one TLS key for two log keys of one server, for whoever is shown them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TwoLogKeysReport {
+    /// What this profile was shown first.
+    pub one: CertificateReport,
+    /// What it, or somebody else, was shown.
+    pub other: CertificateReport,
+}
+
+impl From<TwoLogKeys> for TwoLogKeysReport {
+    fn from(proven: TwoLogKeys) -> Self {
+        Self { one: proven.one.into(), other: proven.other.into() }
+    }
 }
 
 /// Two checkpoints signed by the log's key that contradict each other, for whoever is shown them.

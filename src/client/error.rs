@@ -48,6 +48,15 @@ pub enum ClientError {
         /// What the system says.
         cause: String,
     },
+    /// The server shows no key of a transparency log, or none that its own key certifies.
+    #[error(
+        "{server} shows no transparency log that its own key vouches for, so that nobody could tell whether its \
+         directory lies: nothing was registered; ask whoever runs it, or choose another server"
+    )]
+    NoLog {
+        /// HOST:PORT.
+        server: String,
+    },
     /// The server shows another key than the pinned one.
     #[error(
         "{server} shows the key {found}, not the expected {expected}: \

@@ -104,8 +104,8 @@ pub mod settings;
 mod standing;
 
 pub use command::{
-    Alarm, AlarmKind, AuditReport, Command, Contact, EvidenceReport, KeyChange, KeyStanding, MessageRef,
-    PersonVoice, Reply, Safety, Status,
+    Alarm, AlarmKind, AuditReport, CertificateReport, Command, Contact, EvidenceReport, KeyChange,
+    KeyStanding, MessageRef, PersonVoice, Reply, Safety, Status, TwoLogKeysReport,
 };
 pub use db::all_closed;
 pub use device::OwnDevice;

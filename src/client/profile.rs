@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::crypto::{Passphrase, PrivateKey};
 use crate::model::{
-    AccountId, Color, DeviceId, KeyId, LogPin, Millis, Nickname, ServerId, Signed, from_canonical_cbor,
-    to_cbor,
+    AccountId, Color, DeviceId, KeyId, LogCertificate, Millis, Nickname, ServerId, Signed,
+    from_canonical_cbor, to_cbor,
 };
 
 use super::ClientError;
@@ -59,9 +59,9 @@ pub(super) struct Profile {
     pub roots: bool,
     /// What the server calls itself: pinned in either case.
     pub server_id: ServerId,
-    /// The key of its transparency log: pinned once it was shown.
-    #[serde(default)]
-    pub log_key: Option<LogPin>,
+    /// Whose key its transparency log's is: the log's key is pinned once it was shown.
+    #[serde(default, with = "certificate")]
+    pub log_certificate: Option<LogCertificate>,
     pub nickname: Nickname,
     pub color: Color,
     pub account: AccountId,
@@ -82,12 +82,12 @@ pub(super) struct Profile {
 }
 
 /// A server as it was met at registration; see [`Profile`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Met {
     pub server_key: KeyId,
     pub roots: bool,
     pub server_id: ServerId,
-    pub log_key: Option<LogPin>,
+    pub log_certificate: LogCertificate,
 }
 
 /// A message key that another has taken the place of.
@@ -95,6 +95,9 @@ pub(super) struct Met {
 pub(super) struct Replaced {
     pub key: KeyId,
     pub at: Millis,
+    /// How long others may send to it, who have not been shown the new one.
+    #[serde(default)]
+    pub until: Option<Millis>,
 }
 
 /// A record that is to be published, exactly as it will be repeated until the server has answered.
@@ -150,7 +153,7 @@ const MESSAGE: &str = "message-";
 impl Profile {
     pub(super) fn new(
         server: String,
-        Met { server_key, roots, server_id, log_key }: Met,
+        Met { server_key, roots, server_id, log_certificate }: Met,
         (nickname, color): (Nickname, Color),
         (account, device): (AccountId, DeviceId),
         (message_key, message_key_from): (KeyId, Millis),
@@ -163,7 +166,7 @@ impl Profile {
             server_key,
             roots,
             server_id,
-            log_key,
+            log_certificate: Some(log_certificate),
             nickname,
             color,
             account,
@@ -457,6 +460,32 @@ mod record {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Signed, D::Error> {
         let bytes = STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)?;
         from_canonical_cbor(&bytes).map_err(D::Error::custom)
+    }
+}
+
+/// The same of a log's certificate, which a profile may not have yet.
+mod certificate {
+    use super::{Deserialize, Deserializer, LogCertificate, STANDARD, Serializer};
+    use super::{from_canonical_cbor, to_cbor};
+    use base64::Engine as _;
+    use serde::de::Error as _;
+
+    pub(super) fn serialize<S: Serializer>(
+        certificate: &Option<LogCertificate>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match certificate {
+            Some(certificate) => serializer.serialize_some(&STANDARD.encode(to_cbor(certificate))),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<LogCertificate>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+        let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
+        from_canonical_cbor(&bytes).map(Some).map_err(D::Error::custom)
     }
 }
 

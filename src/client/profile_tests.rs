@@ -1,5 +1,15 @@
 use super::*;
 
+fn certificate() -> LogCertificate {
+    LogCertificate {
+        server: ServerId::new([2; 32]),
+        log_key: [6; 32],
+        tls_key: vec![1].into(),
+        scheme: 0x0403,
+        signature: vec![2].into(),
+    }
+}
+
 fn profile() -> Profile {
     let signed = Signed { body: vec![1, 2].into(), signature: vec![3].into() };
     Profile::new(
@@ -8,7 +18,7 @@ fn profile() -> Profile {
             server_key: KeyId::new([1; 32]),
             roots: false,
             server_id: ServerId::new([2; 32]),
-            log_key: None,
+            log_certificate: certificate(),
         },
         ("ayşe".parse().unwrap(), "blue".parse().unwrap()),
         (AccountId::new([3; 32]), DeviceId::new([4; 32])),
@@ -161,10 +171,10 @@ fn the_end_of_a_key_that_broke_off_is_carried_out_at_the_next_opening() {
         server_key: id(0),
         roots: false,
         server_id: crate::model::ServerId::new([0; 32]),
-        log_key: None,
+        log_certificate: certificate(),
     };
     let profile = Profile {
-        replaced: vec![Replaced { key: id(1), at: Millis(2) }],
+        replaced: vec![Replaced { key: id(1), at: Millis(2), until: Some(Millis(4)) }],
         ..Profile::new(
             "localhost:6000".to_owned(),
             met,

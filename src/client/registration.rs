@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::crypto::record::{announce_message_key, register as registration_record};
 use crate::crypto::{PrivateKey, Purpose};
-use crate::model::{Color, KeyId, LogPin, Millis, Nickname, limits};
+use crate::model::{Color, KeyId, Millis, Nickname, limits};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
-use super::db::Db;
+use super::db::{Db, log};
 use super::engine::{connection, refused};
 use super::link::tls::Trust;
 use super::link::{Address, Denied};
@@ -57,7 +57,7 @@ pub fn registered(home: &Path) -> Result<Option<Nickname>, ClientError> {
 /// after a crash finishes the same registration.
 ///
 /// # Errors
-/// [`ClientError::AlreadyRegistered`]; [`ClientError::NicknameTaken`], after which the profile can be
+/// [`ClientError::AlreadyRegistered`]; [`ClientError::NoLog`]; [`ClientError::NicknameTaken`], after which the profile can be
 /// registered under another name; [`ClientError::Unreachable`]; [`ClientError::WrongFingerprint`].
 pub async fn register(registration: Registration) -> Result<Status, ClientError> {
     if !limits::RSA_BITS.contains(&registration.key_bits) {
@@ -104,11 +104,15 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
     };
     let (made, greeted) = tokio::join!(making, connection::greet(&address, trust.as_ref()));
     let greeted = greeted?;
+    let Some(log_certificate) = greeted.log.clone() else {
+        greeted.wire.close();
+        return Err(ClientError::NoLog { server: address.to_string() });
+    };
     let server = Met {
         server_key: greeted.server_key,
         roots: greeted.by_roots,
         server_id: greeted.server,
-        log_key: greeted.log_key.map(LogPin::new),
+        log_certificate,
     };
     let profile = match (same, made?) {
         (Some(profile), _) if profile.server_id == greeted.server => profile,
@@ -120,7 +124,7 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
             prepare(&home, &registration, &address, server, keys).await?
         }
     };
-    Db::begin(home.clone()).await?;
+    begin_history(&home, &profile).await?;
     let published = publish(&home, &profile, &greeted, registration.invite).await;
     greeted.wire.close();
     if let Err(ClientError::NicknameTaken { .. }) = &published {
@@ -234,6 +238,16 @@ async fn prepare(
         Ok(profile)
     });
     prepared.await?
+}
+
+/// Begins the history with the account's first record noted as one's own, before it is in anybody else's hands:
+/// whatever else the directory and the log ever have of the account is held against it.
+async fn begin_history(home: &Home, profile: &Profile) -> Result<(), ClientError> {
+    let Some(Pending::Registration { account, .. }) = profile.pending.clone() else { return Ok(()) };
+    let db = Db::begin(home.clone()).await?;
+    let noted = db.write(move |db| log::made(db, &account)).await;
+    db.close().await;
+    noted
 }
 
 /// Puts the account into the directory, unless that has happened before.

@@ -1,11 +1,11 @@
-//! What two people who see different logs show each other: signed checkpoints, and the proof that two of them
-//! can't both be true.
+//! What two people who see different logs show each other: signed checkpoints and whose key has signed them, and the
+//! proof that two of either can't both be true.
 
 use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 
-use super::{LogKey, proof};
-use crate::model::Head;
+use super::{LogKey, certificate, proof};
+use crate::model::{Head, LogCertificate};
 
 /// Two checkpoints that one log key has signed and that no append-only log can both have had: a CBOR map with
 /// the integer keys 0 to 3. Whoever has the log's public key can check it, without the log.
@@ -38,8 +38,42 @@ impl Evidence {
     }
 }
 
+/// Two log keys that one TLS key has signed for, as those of one server, which has only one: a CBOR map with the integer
+/// keys 0 and 1. Whoever knows the TLS key can check it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct TwoLogKeys {
+    /// What the server says to whoever keeps this.
+    #[n(0)]
+    pub one: LogCertificate,
+    /// What it says to somebody else, or said at another time.
+    #[n(1)]
+    pub other: LogCertificate,
+}
+
+impl TwoLogKeys {
+    /// Whether this really shows that one TLS key has signed for two log keys of one server.
+    pub fn check(&self) -> bool {
+        let Self { one, other } = self;
+        one.tls_key == other.tls_key
+            && one.server == other.server
+            && one.log_key != other.log_key
+            && certificate::verify(one).is_ok()
+            && certificate::verify(other).is_ok()
+    }
+}
+
+/// What shows that a server lies, for whoever wants to check it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Proof {
+    /// Two signed logs.
+    Logs(Evidence),
+    /// Two log keys.
+    Keys(Box<TwoLogKeys>),
+}
+
 /// What one says to somebody whose head of the log disagrees with one's own: a CBOR map with the integer keys
-/// 0 to 2.
+/// 0 to 3.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
 pub struct LogWord {
@@ -52,6 +86,9 @@ pub struct LogWord {
     /// Whether the other's checkpoint is wanted in return.
     #[n(2)]
     pub asks: bool,
+    /// Whose key has signed one's checkpoint.
+    #[n(3)]
+    pub certificate: LogCertificate,
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use proptest::prelude::*;
 use tlog_tiles::{Hash, HashReader};
@@ -63,5 +64,37 @@ proptest! {
         prop_assert_eq!(forged.check(&key), None);
         let turned = Evidence { smaller: good.larger.clone(), larger: good.smaller.clone(), ..good };
         prop_assert!(longer == 0 || turned.check(&key).is_none());
+    }
+}
+
+fn spki(pair: &Ed25519KeyPair) -> Vec<u8> {
+    let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+    der.as_ref().to_vec()
+}
+
+#[test]
+fn two_log_keys_of_one_server_are_proven_by_the_one_tls_key_that_signed_for_both_and_by_nothing_else() {
+    let (pair, other_pair) = (Ed25519KeyPair::generate().unwrap(), Ed25519KeyPair::generate().unwrap());
+    let certificate = |pair: &Ed25519KeyPair, server: u8, log_key: u8| {
+        let server = ServerId::new([server; 32]);
+        LogCertificate {
+            server,
+            log_key: [log_key; 32],
+            tls_key: spki(pair).into(),
+            scheme: 0x0807,
+            signature: pair.sign(&certificate::input(server, &[log_key; 32])).as_ref().to_vec().into(),
+        }
+    };
+    let (one, other) = (certificate(&pair, 7, 1), certificate(&pair, 7, 2));
+    assert!(TwoLogKeys { one: one.clone(), other: other.clone() }.check());
+    for innocent in [
+        one.clone(),
+        certificate(&pair, 8, 2),
+        certificate(&other_pair, 7, 2),
+        LogCertificate { log_key: [3; 32], ..other.clone() },
+        LogCertificate { signature: one.signature.clone(), ..other.clone() },
+    ] {
+        assert!(!TwoLogKeys { one: one.clone(), other: innocent.clone() }.check(), "{innocent:?}");
+        assert!(!TwoLogKeys { one: innocent, other: one.clone() }.check());
     }
 }

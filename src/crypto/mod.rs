@@ -20,8 +20,9 @@
 //! - [`keys`]: RSA keys and what is done with them (RFC 8017: OAEP and PSS, both with SHA-256)
 //! - [`fernet`]: the key of one message, and the tokens made with it
 //! - [`checkpoint`]: signed heads of the transparency log
+//! - [`certificate`]: whose the transparency log's key is
 //! - [`proof`]: that the log holds a leaf, that it has only grown
-//! - [`evidence`]: two signed heads that can't both be true
+//! - [`evidence`]: two signed heads, or two certificates, that can't both be true
 //! - [`passphrase`]: secrets at rest
 //! - [`record`]: the signed records of the shared directory
 //! - [`safety`]: the digits that two people compare
@@ -30,6 +31,7 @@
 //! - [`chunk`]: content that is too large for an envelope
 //! - [`live`]: sound that is heard while it is being spoken
 
+pub mod certificate;
 pub mod checkpoint;
 #[cfg(feature = "client")]
 pub mod chunk;
@@ -54,7 +56,7 @@ pub mod session;
 
 pub use checkpoint::LogKey;
 #[cfg(feature = "client")]
-pub use evidence::{Evidence, LogWord};
+pub use evidence::{Evidence, LogWord, Proof, TwoLogKeys};
 #[cfg(feature = "client")]
 pub use fernet::MessageSecret;
 #[cfg(feature = "client")]

@@ -30,6 +30,8 @@ pub enum Purpose {
     Consent,
     /// Id of an identity key, folded nickname: where one side of a safety number begins.
     SafetyNumber,
+    /// Server id, public key of its log: signed by the server's TLS key.
+    LogKey,
 }
 
 impl Purpose {
@@ -46,6 +48,7 @@ impl Purpose {
             Self::MessageKey => b"tellal message key v1",
             Self::Consent => b"tellal consent v1",
             Self::SafetyNumber => b"tellal safety number v1",
+            Self::LogKey => b"tellal log key v1",
         }
     }
 
@@ -68,7 +71,7 @@ impl Purpose {
 mod tests {
     use super::*;
 
-    const ALL: [Purpose; 10] = [
+    const ALL: [Purpose; 11] = [
         Purpose::Envelope,
         Purpose::Wrap,
         Purpose::Commitment,
@@ -79,6 +82,7 @@ mod tests {
         Purpose::MessageKey,
         Purpose::Consent,
         Purpose::SafetyNumber,
+        Purpose::LogKey,
     ];
 
     #[test]

@@ -113,11 +113,6 @@ id32!(
     "a server id (64 hexadecimal digits)"
 );
 id32!(
-    /// The public key of a transparency log (Ed25519, RFC 8032), as it is pinned.
-    LogPin,
-    "a log key (64 hexadecimal digits)"
-);
-id32!(
     /// A blob of sealed chunks: random bytes drawn by its sender.
     BlobId,
     "a blob id (64 hexadecimal digits)"

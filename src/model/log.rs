@@ -4,10 +4,11 @@
 //! section 2.1). Whoever has all leaves can compute the head of every earlier size, and see who has a key under
 //! which name.
 
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
 
-use super::{Nickname, Signed};
+use super::{KeyId, Nickname, ServerId, Signed};
 
 /// In front of a name that is hashed.
 const NAME_TAG: &[u8] = b"tellal log name v1\0";
@@ -92,6 +93,41 @@ pub struct Head {
     #[n(1)]
     #[cbor(with = "minicbor::bytes")]
     pub root: [u8; 32],
+}
+
+/// What a server's TLS key says of the key that its log is signed with: a CBOR map with the integer keys 0 to 4. See
+/// [`certificate`](crate::crypto::certificate).
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct LogCertificate {
+    /// Whose log it is.
+    #[n(0)]
+    pub server: ServerId,
+    /// An Ed25519 public key (RFC 8032).
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub log_key: [u8; 32],
+    /// The SPKI of the server's TLS key (RFC 5280, section 4.1), in DER.
+    #[n(2)]
+    pub tls_key: ByteVec,
+    /// How that key has signed: a TLS SignatureScheme (RFC 8446, section 4.2.3).
+    #[n(3)]
+    pub scheme: u16,
+    /// Its signature.
+    #[n(4)]
+    pub signature: ByteVec,
+}
+
+impl LogCertificate {
+    /// The id of the TLS key, as clients pin it.
+    pub fn tls_key_id(&self) -> KeyId {
+        KeyId::new(Sha256::digest(self.tls_key.as_slice()).into())
+    }
+
+    /// The id of the log's key, for people to compare: SHA-256 of its 32 bytes.
+    pub fn log_key_id(&self) -> KeyId {
+        KeyId::new(Sha256::digest(self.log_key).into())
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! - [`time`]: milliseconds since the Unix epoch
 //! - [`color`]: a person's colour
 //! - [`record`]: the signed records of the shared directory
-//! - [`log`]: leaves and heads of the transparency log
+//! - [`log`]: leaves and heads of the transparency log, and whose its key is
 //! - [`mailbox`]: positions in a mailbox, what a mailbox holds, what is put into it
 //! - [`invite`]: invitations to a server
 //! - [`limits`]: sizes that both ends hold each other to
@@ -23,8 +23,8 @@ pub mod record;
 pub mod time;
 
 pub use color::Color;
-pub use id::{AccountId, BlobId, DeviceId, EnvelopeHash, KeyId, LogPin, MessageId, ServerId};
-pub use log::{Head, Leaf, NameHash};
+pub use id::{AccountId, BlobId, DeviceId, EnvelopeHash, KeyId, MessageId, ServerId};
+pub use log::{Head, Leaf, LogCertificate, NameHash};
 pub use mailbox::{Entry, Position, Recipient, Submission, Wrap};
 pub use nickname::{Nickname, NicknameError};
 pub use record::{AccountRecord, AccountRecordKind, DirectoryEntry, MessageKeyRecord, Signed};

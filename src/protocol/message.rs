@@ -8,8 +8,8 @@ use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 
 use crate::model::{
-    AccountId, BlobId, DeviceId, DirectoryEntry, MessageId, Millis, Nickname, Position, Recipient, ServerId,
-    Signed, Wrap,
+    AccountId, BlobId, DeviceId, DirectoryEntry, LogCertificate, MessageId, Millis, Nickname, Position,
+    Recipient, ServerId, Signed, Wrap,
 };
 
 /// The head of a frame from a client.
@@ -279,9 +279,10 @@ pub enum Push {
         /// The server's clock.
         #[n(3)]
         time: Millis,
-        /// The Ed25519 key that it signs its transparency log with; absent from a server without one.
+        /// The key that it signs its transparency log with, certified by its TLS key. There has to be one: it is optional
+        /// so that its absence can be said.
         #[n(4)]
-        log_key: Option<ByteArray<32>>,
+        log: Option<LogCertificate>,
     },
     /// The answer to a request.
     #[n(1)]

@@ -3,7 +3,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{KeyId, from_canonical_cbor, to_cbor};
+use crate::model::{KeyId, LogCertificate, from_canonical_cbor, to_cbor};
 
 fn bytes() -> impl Strategy<Value = ByteVec> {
     vec(any::<u8>(), 0..600).prop_map(ByteVec::from)
@@ -138,7 +138,13 @@ fn push() -> impl Strategy<Value = Push> {
     prop_oneof![
         (vec(any::<u16>(), 0..4), any::<([u8; 32], [u8; 32], u64)>()).prop_map(
             |(versions, (server, nonce, time))| Push::Hello {
-                log_key: (time % 2 == 0).then(|| nonce.into()),
+                log: (time % 2 == 0).then(|| LogCertificate {
+                    server: ServerId::new(server),
+                    log_key: nonce,
+                    tls_key: nonce.to_vec().into(),
+                    scheme: 0x0403,
+                    signature: server.to_vec().into(),
+                }),
                 versions,
                 server: ServerId::new(server),
                 nonce: nonce.into(),

@@ -11,9 +11,9 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::tls::{TlsError, write};
-use crate::crypto::LogKey;
-use crate::model::{Head, ServerId};
+use super::tls::{Identity, TlsError, write};
+use crate::crypto::{LogKey, certificate};
+use crate::model::{Head, LogCertificate, ServerId};
 
 /// What a server signs its log with.
 #[derive(Debug)]
@@ -50,6 +50,21 @@ impl LogSigner {
         self.public
     }
 
+    /// What shows clients that this is the key of this server's log: signed by the TLS key.
+    ///
+    /// # Errors
+    /// [`TlsError::Key`] when that key can't sign.
+    pub fn certify(&self, server: ServerId, identity: &Identity) -> Result<LogCertificate, TlsError> {
+        let (scheme, signature) = identity.sign(&certificate::input(server, &self.public))?;
+        Ok(LogCertificate {
+            server,
+            log_key: self.public,
+            tls_key: identity.spki.clone().into(),
+            scheme,
+            signature: signature.into(),
+        })
+    }
+
     /// The signed checkpoint of a head. Only heads of durable leaves may come here.
     pub(super) fn checkpoint(&self, server: ServerId, head: Head) -> String {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,6 +87,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::server::tls;
 
     #[test]
     fn the_log_key_is_made_once_and_kept_to_its_owner_and_signs_one_head_one_way() {
@@ -87,5 +103,25 @@ mod tests {
         assert_eq!(LogKey { server, public: first.public() }.verify(&note), Ok(head));
         fs::write(&path, "no key").unwrap();
         assert!(LogSigner::from_folder(folder.path()).is_err());
+    }
+
+    #[test]
+    fn a_tls_key_of_each_kind_that_a_server_can_have_certifies_the_log_key() {
+        for algorithm in [
+            &rcgen::PKCS_ECDSA_P256_SHA256,
+            &rcgen::PKCS_ECDSA_P384_SHA384,
+            &rcgen::PKCS_ED25519,
+            &rcgen::PKCS_RSA_SHA256,
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let log = LogSigner::from_folder(folder.path()).unwrap();
+            let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+            fs::write(folder.path().join("tls-key.pem"), key.serialize_pem()).unwrap();
+            let identity = tls::from_folder(folder.path()).unwrap();
+            let server = ServerId::new([5; 32]);
+            let certified = log.certify(server, &identity).unwrap();
+            assert_eq!(certificate::verify(&certified), Ok(LogKey { server, public: log.public() }));
+            assert_eq!(certified.tls_key_id(), identity.fingerprint);
+        }
     }
 }

@@ -36,7 +36,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::model::{AccountId, Millis};
+use crate::model::{AccountId, LogCertificate, Millis};
 use crate::store::{Store, StoreError};
 pub use config::Config;
 use connection::Connection;
@@ -76,6 +76,8 @@ impl Default for Options {
 struct Shared<S> {
     store: S,
     log: LogSigner,
+    /// Says that this is the log's key.
+    certificate: LogCertificate,
     hub: Hub,
     options: Options,
     shutdown: CancellationToken,
@@ -89,6 +91,9 @@ struct Shared<S> {
 /// Why serving came to another end than the one that was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// The TLS key does not sign.
+    #[error(transparent)]
+    Key(#[from] tls::TlsError),
     /// The store can do nothing more.
     #[error(
         "the store has stopped working: what was accepted is kept, and nothing more can be; start the server again, \
@@ -104,17 +109,19 @@ pub enum ServeError {
 /// working it cancels `shutdown` itself: a server that can only refuse is better seen to have ended.
 ///
 /// # Errors
-/// When the store has stopped working, or can't be closed. A connection that fails ends alone.
+/// When the TLS key can't sign for the log's, the store has stopped working, or can't be closed. A connection that fails
+/// ends alone.
 pub async fn run<S: Store>(
     listener: TcpListener,
     store: S,
-    tls: Arc<rustls::ServerConfig>,
+    identity: tls::Identity,
     log: LogSigner,
     options: Options,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let Options { limits, .. } = options;
     let shared = Arc::new(Shared {
+        certificate: log.certify(store.server_id(), &identity)?,
         store,
         log,
         hub: Hub::default(),
@@ -127,7 +134,7 @@ pub async fn run<S: Store>(
         changing: Windows::new(limits.minute),
     });
     let gate = Gate::new(&limits);
-    let acceptor = TlsAcceptor::from(tls);
+    let acceptor = TlsAcceptor::from(identity.config);
     let connections = TaskTracker::new();
     let pruning = tokio::spawn(prune(Arc::clone(&shared)));
     let broken = shared.store.broken();

@@ -155,7 +155,7 @@ impl<S: Store> Session<S> {
             server: self.proof.server,
             nonce: self.proof.nonce,
             time: Millis::now(),
-            log_key: Some(self.shared.log.public().into()),
+            log: Some(self.shared.certificate.clone()),
         }
     }
 

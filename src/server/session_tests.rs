@@ -33,9 +33,13 @@ impl Scene {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = Options::default();
+        let store = SqliteStore::open(folder.path()).unwrap();
+        let log = LogSigner::from_folder(folder.path()).unwrap();
+        let identity = crate::server::tls::from_folder(folder.path()).unwrap();
         let shared = Arc::new(Shared {
-            store: SqliteStore::open(folder.path()).unwrap(),
-            log: LogSigner::from_folder(folder.path()).unwrap(),
+            certificate: log.certify(store.server_id(), &identity).unwrap(),
+            store,
+            log,
             hub: Hub::default(),
             options,
             shutdown: CancellationToken::new(),

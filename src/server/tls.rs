@@ -6,12 +6,15 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ParsedCertificate;
+use rustls::sign::SigningKey;
+use rustls::{ServerConfig, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 
+use crate::crypto::certificate;
 use crate::model::KeyId;
 use crate::protocol::ALPN;
 
@@ -38,6 +41,21 @@ pub struct Identity {
     pub config: Arc<ServerConfig>,
     /// The SHA-256 of the key's SPKI.
     pub fingerprint: KeyId,
+    /// The SPKI (RFC 5280, section 4.1), in DER.
+    pub(super) spki: Vec<u8>,
+    key: Arc<dyn SigningKey>,
+}
+
+impl Identity {
+    /// Signs something else than a handshake, which has to say what it is for. With the signature comes the TLS
+    /// SignatureScheme that it was made by.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<(u16, Vec<u8>), TlsError> {
+        let schemes = certificate::schemes().map(SignatureScheme::from);
+        let kind = || TlsError::Key("it is of a kind that can't sign for the transparency log".to_owned());
+        let signer = self.key.choose_scheme(&schemes).ok_or_else(kind)?;
+        let signature = signer.sign(message).map_err(|error| TlsError::Key(error.to_string()))?;
+        Ok((signer.scheme().into(), signature))
+    }
 }
 
 /// Takes the key and certificate from this folder, having made them there if it has none.
@@ -69,6 +87,7 @@ pub fn from_files(certificate: &Path, key: &Path) -> Result<Identity, TlsError> 
     let spki = ParsedCertificate::try_from(first).map_err(invalid)?.subject_public_key_info();
     let fingerprint = KeyId::new(Sha256::digest(&spki).into());
     let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
+    let signing = any_supported_type(&key).map_err(invalid)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -79,7 +98,7 @@ pub fn from_files(certificate: &Path, key: &Path) -> Result<Identity, TlsError> 
     config.alpn_protocols = vec![ALPN.to_vec()];
     // Logins are bound to the connection: resuming one would save little and keep state.
     config.send_tls13_tickets = 0;
-    Ok(Identity { config: Arc::new(config), fingerprint })
+    Ok(Identity { config: Arc::new(config), fingerprint, spki: spki.to_vec(), key: signing })
 }
 
 /// The certificate is a formality: clients pin the key.

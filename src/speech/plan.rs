@@ -63,10 +63,13 @@ impl Planner<'_> {
                 (Stretch::Code(_), None) => {}
             }
         }
-        let pieces =
-            parts.into_iter().filter(|(_, words)| text::has_words(words)).flat_map(|(language, words)| {
-                text::pieces(&words).into_iter().filter_map(move |words| self.piece(words, language, manner))
-            });
+        let parts = parts.into_iter().map(|(language, words)| {
+            let said = Words::of(language).map(|said| text::clean(&said.signs(&words)));
+            (language, said.unwrap_or(words))
+        });
+        let pieces = parts.filter(|(_, words)| text::has_words(words)).flat_map(|(language, words)| {
+            text::pieces(&words).into_iter().filter_map(move |words| self.piece(words, language, manner))
+        });
         pieces.collect()
     }
 
@@ -128,8 +131,11 @@ impl Rest {
 fn join(parts: &mut Vec<Part>, (language, words): Part) {
     match parts.last_mut() {
         Some((last, before)) if *last == language => {
-            let closes =
-                words.starts_with(|c: char| c.is_ascii_punctuation() && !matches!(c, '(' | '"' | '\'' | '#'));
+            let closes = |c: char| {
+                c.is_ascii_punctuation() && !matches!(c, '(' | '"' | '\'' | '#')
+                    || "、。，！？；：）」』”".contains(c)
+            };
+            let closes = words.starts_with(closes);
             before.push_str(if closes { "" } else { " " });
             before.push_str(&words);
         }

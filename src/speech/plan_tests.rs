@@ -48,6 +48,20 @@ fn the_name_comes_first_and_links_and_code_are_announced_in_the_texts_language()
 }
 
 #[test]
+fn what_follows_a_link_and_signs_are_read_in_the_texts_language() {
+    assert_eq!(
+        plan("https://example.org를 보세요, 5 < 6", Language::KOREAN, None),
+        said(&[("Korean", "example.org 링크 를 보세요, 5 보다 작음 6")])
+    );
+    assert_eq!(
+        plan("R&D: 5 > 4", Language::TURKISH, Some("a＆b")),
+        said(&[("Turkish", "a ve b: R ve D: 5 büyüktür 4")])
+    );
+    // There are no words of German: they are left to the voice.
+    assert_eq!(plan("5 < 6", Language::from_tag("de").unwrap(), None), said(&[("German", "5 ＜ 6")]));
+}
+
+#[test]
 fn each_part_is_spoken_by_a_voice_of_its_language() {
     assert_eq!(
         plan("안녕하세요 everybody 여러분", Language::KOREAN, Some("zoé")),

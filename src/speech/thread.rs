@@ -25,8 +25,11 @@ const STUCK: &str = "the speech service has stopped answering, so nothing is rea
      ending it helps, it starts again by itself: killall speech-dispatcher";
 /// What to say when it is gone.
 const GONE: &str = "the speech service has ended in mid-sentence; it is started again, texts go on meanwhile";
-/// What to say when it is there again.
+/// What to say when it is there again, and the rest of what was being said is still to be said.
 const BACK: &str = "the speech service is back: what was cut off is read again";
+/// What to say when it is there and was not when it was needed: that is over, and up to whoever asked for it.
+const THERE: &str = "the speech service is there now; what was not read meanwhile is kept: u in `tellal listen`, \
+     /unread NICK in a conversation, and `tellal listen --unread` read it";
 
 /// For each step of opening: to start the service, to list its voices.
 const OPENING: Duration = Duration::from_secs(20);
@@ -59,7 +62,7 @@ pub(super) struct Thread {
     waiting: Vec<mpsc::Sender<()>>,
     locale: Option<String>,
     rate: i32,
-    /// It was said that the service is gone.
+    /// It was said that the service is gone, or is not there.
     gone: bool,
 }
 
@@ -222,7 +225,11 @@ impl Thread {
         let language = language.filter(|language| self.languages().contains(language));
         let language = language.or_else(|| self.language(&words(&stretches), person.as_deref()))?;
         let Link::Open(catalogue) = &self.link else { return None };
-        let name = person.as_deref().filter(|_| named).map(text::clean).filter(|name| !name.is_empty());
+        let name = person
+            .as_deref()
+            .filter(|_| named)
+            .map(|name| text::clean(&content::signs(name)))
+            .filter(|name| !name.is_empty());
         let planner = Planner {
             catalogue,
             locale: self.locale.as_deref(),
@@ -288,7 +295,7 @@ impl Thread {
             Report::Voices(catalogue) => {
                 self.link = Link::Open(catalogue);
                 if std::mem::take(&mut self.gone) {
-                    (self.tell)(BACK);
+                    (self.tell)(if self.current.is_some() { BACK } else { THERE });
                 }
             }
             Report::Begun => self.current.iter_mut().for_each(|current| current.begun = true),

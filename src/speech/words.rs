@@ -1,6 +1,7 @@
 //! What the program itself says between other people's words, in the language of those words.
 
 use super::Language;
+use super::content::{AND, GREATER, LESS};
 
 /// The program's own words in one language.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,9 @@ struct Phrases {
     code_line: &'static str,
     code_lines: &'static str,
     more: &'static str,
+    less: &'static str,
+    greater: &'static str,
+    and: &'static str,
 }
 
 const ALL: [Phrases; 5] = [
@@ -23,6 +27,9 @@ const ALL: [Phrases; 5] = [
         code_line: "code, one line",
         code_lines: "code, {} lines",
         more: "and {} more seconds, press more",
+        less: "less than",
+        greater: "greater than",
+        and: "and",
     },
     Phrases {
         language: Language::TURKISH,
@@ -30,6 +37,9 @@ const ALL: [Phrases; 5] = [
         code_line: "kod, bir satır",
         code_lines: "kod, {} satır",
         more: "{} saniye daha var, devam tuşuna basın",
+        less: "küçüktür",
+        greater: "büyüktür",
+        and: "ve",
     },
     Phrases {
         language: Language::KOREAN,
@@ -37,6 +47,9 @@ const ALL: [Phrases; 5] = [
         code_line: "코드 한 줄",
         code_lines: "코드 {}줄",
         more: "{}초 더 남았습니다, 더 듣기를 누르세요",
+        less: "보다 작음",
+        greater: "보다 큼",
+        and: "앤드",
     },
     Phrases {
         language: Language::CHINESE,
@@ -44,6 +57,9 @@ const ALL: [Phrases; 5] = [
         code_line: "代码，一行",
         code_lines: "代码，{}行",
         more: "还有{}秒，请按更多",
+        less: "小于",
+        greater: "大于",
+        and: "和",
     },
     Phrases {
         language: Language::FRENCH,
@@ -51,6 +67,9 @@ const ALL: [Phrases; 5] = [
         code_line: "code, une ligne",
         code_lines: "code, {} lignes",
         more: "encore {} secondes, appuyez sur suite",
+        less: "inférieur à",
+        greater: "supérieur à",
+        and: "et",
     },
 ];
 
@@ -59,14 +78,35 @@ impl Words {
     /// else in the reader's own, else in English; all among those that have a voice.
     pub fn beside(text: Language, own: Option<Language>, allowed: &[Language]) -> Option<Self> {
         let wanted = [Some(text), own, Some(Language::ENGLISH)].into_iter().flatten();
-        wanted
-            .filter(|language| allowed.contains(language))
-            .find_map(|language| ALL.iter().find(|phrases| phrases.language == language).map(Self))
+        wanted.filter(|language| allowed.contains(language)).find_map(Self::of)
+    }
+
+    /// The words of this very language, if there are any.
+    pub fn of(language: Language) -> Option<Self> {
+        ALL.iter().find(|phrases| phrases.language == language).map(Self)
     }
 
     /// Which language they are in.
     pub fn language(self) -> Language {
         self.0.language
+    }
+
+    /// A text with the signs that no service would read in words.
+    pub fn signs(self, text: &str) -> String {
+        let mut said = String::with_capacity(text.len());
+        for c in text.chars() {
+            let word = match c {
+                LESS => self.0.less,
+                GREATER => self.0.greater,
+                AND => self.0.and,
+                c => {
+                    said.push(c);
+                    continue;
+                }
+            };
+            said.extend([" ", word, " "]);
+        }
+        said
     }
 
     /// In place of a link, of which only where it leads to is said.
@@ -111,5 +151,6 @@ mod tests {
             ("code, one line".to_owned(), "code, 12 lines".to_owned())
         );
         assert_eq!(english.more(40), "and 40 more seconds, press more");
+        assert_eq!(english.signs("5＜6, R＆D"), "5 less than 6, R and D");
     }
 }

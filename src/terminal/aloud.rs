@@ -6,7 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot, watch};
@@ -43,7 +43,11 @@ struct Inner {
     shared: Arc<Shared>,
     client: Client,
     home: PathBuf,
+    tell: Tell,
 }
+
+/// Takes what goes wrong, in lines.
+type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What became of a turn in the queue.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -134,7 +138,10 @@ struct Shared {
     wake: Notify,
     /// Whether it is a note that is heard now, or the next of all that is.
     note: watch::Sender<bool>,
-    speech: Option<Speech>,
+    /// Somebody has the floor.
+    way: Notify,
+    /// Once there is a voice.
+    speech: OnceLock<Speech>,
 }
 
 #[derive(Default)]
@@ -187,7 +194,11 @@ impl Shared {
         state.one.cancel();
         state.playing.iter().for_each(Playback::stop);
         // There is never more than one utterance there.
-        self.speech.iter().for_each(Speech::stop_all);
+        self.speech().into_iter().for_each(Speech::stop_all);
+    }
+
+    fn speech(&self) -> Option<&Speech> {
+        self.speech.get()
     }
 }
 
@@ -223,18 +234,33 @@ impl Aloud {
         voice: bool,
         tell: impl Fn(&str) + Send + Sync + 'static,
     ) -> Self {
-        let tell = Arc::new(tell);
-        let told = tell.clone();
-        let speech = voice.then(|| Speech::new(move |line| told(line)));
+        let tell: Tell = Arc::new(tell);
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Notify::new(),
             note: watch::Sender::new(false),
-            speech,
+            way: Notify::new(),
+            speech: OnceLock::new(),
         });
-        let reader = Reader::new(client.clone(), Floor::of(home), speaker, shared.clone(), tell);
+        let reader = Reader::new(client.clone(), Floor::of(home), speaker, shared.clone(), tell.clone());
         READERS.spawn(reader.run());
-        Self { inner: Arc::new(Inner { shared, client, home: home.to_owned() }) }
+        let aloud = Self { inner: Arc::new(Inner { shared, client, home: home.to_owned(), tell }) };
+        if voice {
+            aloud.give_voice();
+        }
+        aloud
+    }
+
+    /// From now on there is a voice, if there was none. What is heard now goes on.
+    pub fn give_voice(&self) {
+        let Inner { shared, tell, .. } = &*self.inner;
+        let rate = shared.state().rate;
+        shared.speech.get_or_init(|| {
+            let tell = tell.clone();
+            let speech = Speech::new(move |line| tell(line));
+            speech.set_rate(rate);
+            speech
+        });
     }
 
     /// From now on long texts are cut, and [`Aloud::more`] goes on: for front ends with keys.
@@ -366,10 +392,16 @@ impl Aloud {
         true
     }
 
-    /// Goes on with the long text that was cut last; whether there is one.
+    /// Goes on with the long text that was cut last; whether there is one. What is heard now is heard afterwards.
     pub fn more(&self) -> bool {
         let mut state = self.inner.shared.state();
         let Some((message, rest)) = state.rest.take() else { return false };
+        // The text itself, once more: its rest was asked for.
+        let now = state.now.clone().filter(|now| now.number() != Some(message.number));
+        if let Some(what) = now {
+            // Another turn: whoever waits for the one that is over is told so.
+            state.queue.push_front(Job { what, named: false, anew: false, done: None });
+        }
         state.queue.push_front(Job {
             what: What::More(message, rest),
             named: false,
@@ -401,7 +433,7 @@ impl Aloud {
 
     /// Takes note of what somebody wrote, without reading it: it tells which language their short texts are in.
     pub fn learn(&self, from: &Nickname, text: &str) {
-        self.inner.shared.speech.iter().for_each(|speech| speech.learn(from.as_str(), text));
+        self.inner.shared.speech().into_iter().for_each(|speech| speech.learn(from.as_str(), text));
     }
 
     /// Falls silent at once; what is being heard and what waits is dropped. What of it had arrived is left to
@@ -419,6 +451,11 @@ impl Aloud {
         self.inner.shared.tell(&state);
     }
 
+    /// Falls silent at once, for somebody who has taken the floor: what is heard now is heard once they let go of it.
+    pub fn give_way(&self) {
+        self.inner.shared.way.notify_waiters();
+    }
+
     /// Falls silent at once, for good; how fast it was.
     pub fn end(&self) -> Pace {
         self.stop();
@@ -430,12 +467,12 @@ impl Aloud {
     pub fn take_up(&self, pace: Pace) {
         let mut state = self.inner.shared.state();
         (state.rate, state.speed) = (pace.rate, pace.speed);
-        self.inner.shared.speech.iter().for_each(|speech| speech.set_rate(pace.rate));
+        self.inner.shared.speech().into_iter().for_each(|speech| speech.set_rate(pace.rate));
     }
 
     /// Whether texts can be read.
     pub fn has_voice(&self) -> bool {
-        self.inner.shared.speech.is_some()
+        self.inner.shared.speech().is_some()
     }
 
     /// Goes on to the next in the queue at once; what is heard now is not to be heard any more.
@@ -468,7 +505,7 @@ impl Aloud {
             playing.set_speed(speed);
         }
         state.rate = (state.rate + step).clamp(-100, 100);
-        self.inner.shared.speech.iter().for_each(|speech| speech.set_rate(state.rate));
+        self.inner.shared.speech().into_iter().for_each(|speech| speech.set_rate(state.rate));
     }
 
     fn push(&self, what: What) -> Turn {
@@ -494,7 +531,7 @@ impl Drop for Inner {
         // Its task ends once it is kept what was heard.
         self.shared.wake.notify_one();
         // The process may be about to end, which the speech service would not notice.
-        self.shared.speech.iter().for_each(Speech::silence);
+        self.shared.speech().into_iter().for_each(Speech::silence);
     }
 }
 

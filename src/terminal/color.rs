@@ -72,12 +72,9 @@ impl Palette {
             Self::Xterm => style.color(XtermColors::from(paint.xterm)),
             Self::True => style.truecolor(paint.rgb.0, paint.rgb.1, paint.rgb.2),
         };
-        let style = match mark {
-            Mark::None => style,
-            Mark::Underline => style.underline(),
-            Mark::Reverse => style.reversed(),
-            Mark::Both => style.underline().reversed(),
-        };
+        let style = if mark.underline { style.underline() } else { style };
+        let style = if mark.reverse { style.reversed() } else { style };
+        let style = if mark.italic { style.italic() } else { style };
         name.style(style).to_string()
     }
 
@@ -89,17 +86,22 @@ impl Palette {
 
 /// What tells names of one colour apart, beside the names. Never bold, which many terminals show as another, brighter
 /// colour. Reversed, the contrast is the same.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Mark {
-    /// Nothing.
-    #[default]
-    None,
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Mark {
     /// A line below.
-    Underline,
+    underline: bool,
     /// Foreground and background swapped.
-    Reverse,
-    /// Both.
-    Both,
+    reverse: bool,
+    /// Slanted; the last to be taken, since not every terminal can.
+    italic: bool,
+}
+
+impl Mark {
+    /// Of somebody before whom so many of the same colour have come up: eight in a row differ.
+    fn of_place(place: usize) -> Self {
+        let has = |bit: usize| place & bit != 0;
+        Self { underline: has(1), reverse: has(2), italic: has(4) }
+    }
 }
 
 /// Who looks how. A person's colour is the same on every machine; there are fewer colours than people. Of several who
@@ -117,12 +119,7 @@ impl Looks {
             sharing.push(nickname.clone());
             sharing.len() - 1
         });
-        match place % 4 {
-            0 => Mark::None,
-            1 => Mark::Underline,
-            2 => Mark::Reverse,
-            _ => Mark::Both,
-        }
+        Mark::of_place(place)
     }
 }
 
@@ -147,7 +144,12 @@ fn ansi(code: u8) -> AnsiColors {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
+    use crate::model::AccountId;
 
     fn detect(when: When, is_terminal: bool, variables: &[(&str, &str)]) -> Palette {
         Palette::detect(when, is_terminal, |name| {
@@ -180,7 +182,7 @@ mod tests {
     #[test]
     fn a_name_is_painted_in_the_colours_there_are() {
         let blue: Color = "blue".parse().unwrap();
-        let name = |palette: Palette| palette.paint(blue, Mark::None, "ayşe");
+        let name = |palette: Palette| palette.paint(blue, Mark::default(), "ayşe");
         assert_eq!(name(Palette::None), "ayşe");
         assert_eq!(name(Palette::Ansi), "\u{1b}[34mayşe\u{1b}[0m");
         assert_eq!(name(Palette::Xterm), "\u{1b}[38;5;27mayşe\u{1b}[0m");
@@ -192,12 +194,39 @@ mod tests {
         let (blue, red): (Color, Color) = ("blue".parse().unwrap(), "red".parse().unwrap());
         let looks = Looks::default();
         let mark = |nick: &str, color| looks.clone().mark(&nick.parse().unwrap(), color);
-        assert_eq!((mark("ayşe", blue), mark("burak", red)), (Mark::None, Mark::None));
-        assert_eq!((mark("지민", blue), mark("小明", blue)), (Mark::Underline, Mark::Reverse));
-        assert_eq!((mark("zoé", blue), mark("AYŞE", blue)), (Mark::Both, Mark::None));
-        assert_eq!((mark("지민", blue), mark("zoé", red)), (Mark::Underline, Mark::Underline));
-        assert_eq!(Palette::Ansi.paint(blue, Mark::Underline, "지민"), "\u{1b}[34;4m지민\u{1b}[0m");
-        assert_eq!(Palette::None.paint(blue, Mark::Both, "zoé"), "zoé");
+        let [none, underline, reverse, both] = [0, 1, 2, 3].map(Mark::of_place);
+        assert_eq!((mark("ayşe", blue), mark("burak", red)), (none, none));
+        assert_eq!((mark("지민", blue), mark("小明", blue)), (underline, reverse));
+        assert_eq!((mark("zoé", blue), mark("AYŞE", blue)), (both, none));
+        assert_eq!((mark("지민", blue), mark("zoé", red)), (underline, underline));
+        assert_eq!(Palette::Ansi.paint(blue, underline, "지민"), "\u{1b}[34;4m지민\u{1b}[0m");
+        assert_eq!(Palette::None.paint(blue, both, "zoé"), "zoé");
+    }
+
+    #[test]
+    fn eight_people_never_look_alike_and_twelve_as_good_as_never() {
+        // People who chose no colour, as they come: their accounts are hashes.
+        let account = |number: u64| AccountId::new(Sha256::digest(number.to_be_bytes()).into());
+        let differ = |accounts: &[Color]| -> bool {
+            let looks = Looks::default();
+            let all: HashSet<String> = accounts
+                .iter()
+                .enumerate()
+                .map(|(place, color)| {
+                    let nickname = format!("person{place}").parse().unwrap();
+                    Palette::Xterm.paint(*color, looks.mark(&nickname, *color), "x")
+                })
+                .collect();
+            all.len() == accounts.len()
+        };
+        for group in 0..1_000 {
+            let colors = |count: u64| -> Vec<Color> {
+                (0..count).map(|place| Color::derived(&account(group * 12 + place))).collect()
+            };
+            assert!(differ(&colors(8)) && differ(&colors(12)), "group {group}");
+        }
+        // All of one colour.
+        assert!(differ(&["blue".parse().unwrap(); 8]));
     }
 
     #[test]

@@ -77,8 +77,8 @@ fn a_server_whose_clock_is_wrong_gets_nothing_sealed_for_keys_of_long_ago() {
     let long_ago = Millis(Millis::now().0 - days(730).as_millis() as u64);
     let with_clock = move |mut lie: Lie| {
         move |passing: Passing, line: &mut Line| match passing {
-            Passing::Down(Push::Hello { versions, server, nonce, log_key, .. }, body) => {
-                line.tell(&Push::Hello { versions, server, nonce, time: long_ago, log_key }, &body);
+            Passing::Down(Push::Hello { versions, server, nonce, log, .. }, body) => {
+                line.tell(&Push::Hello { versions, server, nonce, time: long_ago, log }, &body);
             }
             other => lie(other, line),
         }

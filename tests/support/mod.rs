@@ -24,6 +24,7 @@ pub mod clock;
 pub mod follow;
 pub mod forge;
 pub mod keyring;
+pub mod mail;
 pub mod schema;
 pub mod screen;
 pub mod signal;

@@ -54,7 +54,7 @@ impl Served {
         let identity = tls::from_folder(folder.path()).unwrap();
         let log = server::LogSigner::from_folder(folder.path()).unwrap();
         let stop = CancellationToken::new();
-        let serving = server::run(listener, store, identity.config, log, options, stop.clone());
+        let serving = server::run(listener, store, identity, log, options, stop.clone());
         let running = tokio::spawn(async move { serving.await.unwrap() });
         Self { address, folder, stop, running }
     }

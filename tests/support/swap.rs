@@ -43,7 +43,7 @@ fn follow(profile: &Profile, server: &Server) {
     json["server"] = server.name().into();
     json["server_id"] = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
     json["server_key"] = key(server).into();
-    json.as_object_mut().unwrap().remove("log_key");
+    json.as_object_mut().unwrap().remove("log_certificate");
     std::fs::write(path, json.to_string()).unwrap();
 }
 

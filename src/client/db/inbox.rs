@@ -50,6 +50,10 @@ pub(in crate::client) enum Noticed {
     Rival = 7,
     /// Nobody can vouch for its sender yet.
     HeldBack = 8,
+    /// Of an account: that it claims to be shown another transparency log.
+    OtherLog = 9,
+    /// Of a message key of one's own: that it should have been replaced long ago.
+    OldKey = 10,
 }
 
 /// Whether this is the first time.

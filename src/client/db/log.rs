@@ -6,7 +6,7 @@ use tlog_tiles::{Hash, HashReader, stored_hash_count, stored_hash_index};
 
 use crate::client::Alarm;
 use crate::client::command::AlarmKind;
-use crate::crypto::{Evidence, LogWord};
+use crate::crypto::{LogWord, Proof};
 use crate::model::log::record_hash;
 use crate::model::{AccountId, Head, Leaf, Millis, NameHash, Nickname, Signed, from_canonical_cbor, to_cbor};
 
@@ -196,6 +196,12 @@ fn newest_of(db: &Connection, name: NameHash) -> Sql<Option<u64>> {
     db.prepare_cached("SELECT place FROM log_leaves WHERE name = ?1 ORDER BY place DESC LIMIT 1")?
         .query_row([name.0], |row| Ok(unsigned(row.get(0)?)))
         .optional()
+}
+
+/// How many names the log has.
+pub(in crate::client) fn names(db: &Connection) -> Sql<u64> {
+    db.prepare_cached("SELECT COUNT(DISTINCT name) FROM log_leaves")?
+        .query_row([], |row| Ok(unsigned(row.get(0)?)))
 }
 
 /// Whether a chain of records is exactly what the log has of a name.
@@ -426,18 +432,27 @@ pub(in crate::client) fn forget_word(db: &Connection, place: i64) -> Sql<()> {
     db.prepare_cached("DELETE FROM log_words WHERE place = ?1")?.execute([place]).map(drop)
 }
 
-/// Keeps an alarm, once for each `about`, and of those about the whole log one of a kind until it is accepted;
-/// whether it is new.
+/// Keeps an alarm, once for each `about`, and of those about the whole log one of a kind until it is accepted. What
+/// happens once more after it was accepted is one that nobody has accepted. Whether it is new.
 pub(in crate::client) fn raise(
     db: &Connection,
     alarm: &Alarm,
     about: &[u8],
-    evidence: Option<&Evidence>,
+    proof: Option<&Proof>,
 ) -> Sql<bool> {
+    let (logs, keys) = match proof {
+        Some(Proof::Logs(evidence)) => (Some(to_cbor(evidence)), None),
+        Some(Proof::Keys(proven)) => (None, Some(to_cbor(&**proven))),
+        None => (None, None),
+    };
     db.prepare_cached(
-        "INSERT OR IGNORE INTO log_alarms (kind, about, nickname, text, at, evidence)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?3 IS NOT NULL OR NOT EXISTS (
-             SELECT 1 FROM log_alarms WHERE kind = ?1 AND nickname IS NULL AND accepted = 0)",
+        "INSERT INTO log_alarms (kind, about, nickname, text, at, evidence, certificates)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?3 IS NOT NULL OR NOT EXISTS (
+             SELECT 1 FROM log_alarms WHERE kind = ?1 AND nickname IS NULL AND accepted = 0)
+         ON CONFLICT (kind, about) DO UPDATE SET
+             text = excluded.text, at = excluded.at, evidence = excluded.evidence,
+             certificates = excluded.certificates, accepted = 0
+             WHERE accepted = 1 AND ?8",
     )?
     .execute(params![
         alarm.alarm.word(),
@@ -445,16 +460,20 @@ pub(in crate::client) fn raise(
         alarm.nickname.as_ref().map(Nickname::as_str),
         alarm.text,
         signed(alarm.at.0),
-        evidence.map(to_cbor),
+        logs,
+        keys,
+        alarm.alarm.recurs(),
     ])
     .map(|rows| rows == 1)
 }
 
 /// All alarms, oldest first, with what proves them.
-pub(in crate::client) fn alarms(db: &Connection) -> Sql<Vec<(Alarm, Option<Evidence>)>> {
-    db.prepare_cached("SELECT kind, nickname, text, at, accepted, evidence FROM log_alarms ORDER BY place")?
-        .query_map([], read_alarm)?
-        .collect()
+pub(in crate::client) fn alarms(db: &Connection) -> Sql<Vec<(Alarm, Option<Proof>)>> {
+    db.prepare_cached(
+        "SELECT kind, nickname, text, at, accepted, evidence, certificates FROM log_alarms ORDER BY place",
+    )?
+    .query_map([], read_alarm)?
+    .collect()
 }
 
 /// Whoever uses this profile has seen the alarms and goes on.
@@ -477,10 +496,11 @@ pub(in crate::client) fn settle_own_account(db: &Connection) -> Sql<()> {
     db.execute("UPDATE log_alarms SET accepted = 1 WHERE kind = 'own_account'", []).map(drop)
 }
 
-fn read_alarm(row: &Row<'_>) -> Sql<(Alarm, Option<Evidence>)> {
+fn read_alarm(row: &Row<'_>) -> Sql<(Alarm, Option<Proof>)> {
     let kind: String = row.get(0)?;
     let nickname: Option<String> = row.get(1)?;
-    let evidence: Option<Vec<u8>> = row.get(5)?;
+    let logs: Option<Vec<u8>> = row.get(5)?;
+    let keys: Option<Vec<u8>> = row.get(6)?;
     let alarm = Alarm {
         alarm: AlarmKind::from_word(&kind),
         nickname: nickname.and_then(|name| name.parse().ok()),
@@ -488,7 +508,9 @@ fn read_alarm(row: &Row<'_>) -> Sql<(Alarm, Option<Evidence>)> {
         at: Millis(unsigned(row.get(3)?)),
         accepted: row.get(4)?,
     };
-    Ok((alarm, evidence.and_then(|bytes| from_canonical_cbor(&bytes).ok())))
+    let logs = logs.and_then(|bytes| from_canonical_cbor(&bytes).ok()).map(Proof::Logs);
+    let keys = || keys.and_then(|bytes| from_canonical_cbor(&bytes).ok()).map(Box::new).map(Proof::Keys);
+    Ok((alarm, logs.or_else(keys)))
 }
 
 #[cfg(test)]

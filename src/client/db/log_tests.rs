@@ -1,8 +1,20 @@
 use super::*;
 use crate::client::db::memory;
+use crate::crypto::{Evidence, TwoLogKeys};
+use crate::model::{LogCertificate, ServerId};
 
 fn leaf(name: &str, previous: Option<u64>, record: u8) -> Leaf {
     Leaf { name: NameHash::of(&name.parse().unwrap()), previous, record: [record; 32] }
+}
+
+fn certificate(log_key: u8) -> LogCertificate {
+    LogCertificate {
+        server: ServerId::new([5; 32]),
+        log_key: [log_key; 32],
+        tls_key: vec![1].into(),
+        scheme: 0x0403,
+        signature: vec![2].into(),
+    }
 }
 
 /// What a log of these leaves has for its head.
@@ -144,7 +156,12 @@ fn a_head_is_asked_about_of_each_who_bears_it_until_it_agrees() {
 fn what_others_say_takes_no_more_than_its_room() {
     let db = memory();
     let account = |number: u8| AccountId::new([number; 32]);
-    let word = |size: u64| LogWord { checkpoint: size.to_string(), evidence: None, asks: true };
+    let word = |size: u64| LogWord {
+        checkpoint: size.to_string(),
+        evidence: None,
+        asks: true,
+        certificate: certificate(1),
+    };
     let count = |table: &str| -> i64 {
         db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };
@@ -184,4 +201,71 @@ fn what_others_say_takes_no_more_than_its_room() {
     assert_eq!(unchecked(&db).unwrap(), [(late, account(70))]);
     assert_eq!((count("log_heads"), count("log_words")), (4096, 1024));
     assert_eq!(super::word(&db, words(&db).unwrap()[0]).unwrap(), Some((account(70), Some(word(7)))));
+}
+
+#[test]
+fn what_happens_once_more_after_it_was_accepted_is_an_alarm_once_more() {
+    let db = memory();
+    let alarm = |kind: AlarmKind, nickname: Option<&str>, at: u64| Alarm {
+        alarm: kind,
+        nickname: nickname.map(|name| name.parse().unwrap()),
+        text: format!("{kind:?} at {at}"),
+        at: Millis(at),
+        accepted: false,
+    };
+    let open = |db: &Connection| -> Vec<AlarmKind> {
+        alarms(db)
+            .unwrap()
+            .iter()
+            .filter(|(alarm, _)| !alarm.accepted)
+            .map(|(alarm, _)| alarm.alarm)
+            .collect()
+    };
+    let certificates = |other| TwoLogKeys { one: certificate(1), other: certificate(other) };
+    let keys = |other| Proof::Keys(Box::new(certificates(other)));
+    let evidence = Evidence {
+        smaller: "one".to_owned(),
+        larger: "other".to_owned(),
+        root: [1; 32].into(),
+        proof: vec![[2; 32].into()],
+    };
+    let logs = Proof::Logs(evidence);
+    for (kind, proof) in [
+        (AlarmKind::RolledBack, None),
+        (AlarmKind::Withheld, None),
+        (AlarmKind::Contradicts, None),
+        (AlarmKind::LogLost, Some(&keys(2))),
+        (AlarmKind::Forked, Some(&logs)),
+    ] {
+        assert!(raise(&db, &alarm(kind, None, 1), b"it", proof).unwrap());
+        assert!(!raise(&db, &alarm(kind, None, 2), b"it", proof).unwrap(), "{kind:?} is said once");
+        assert_eq!(open(&db), [kind]);
+        accept(&db).unwrap();
+        assert_eq!(open(&db), []);
+        let proof = proof.map(|proof| match proof {
+            Proof::Keys(_) => keys(3),
+            logs => logs.clone(),
+        });
+        assert!(raise(&db, &alarm(kind, None, 3), b"it", proof.as_ref()).unwrap(), "{kind:?}");
+        assert_eq!(open(&db), [kind]);
+        let (kept, proven) = alarms(&db).unwrap().pop().unwrap();
+        assert_eq!((kept, proven), (alarm(kind, None, 3), proof), "as it is now");
+        accept(&db).unwrap();
+    }
+    // What the log has, it has whenever it is read anew: whoever has accepted that is not told again.
+    for (kind, nickname) in [
+        (AlarmKind::OwnName, Some("ayşe")),
+        (AlarmKind::OwnAccount, Some("ayşe")),
+        (AlarmKind::SecondChain, Some("burak")),
+        (AlarmKind::SecondChain, None),
+        (AlarmKind::NotInLog, Some("burak")),
+        (AlarmKind::OwnMissing, None),
+        (AlarmKind::TwoLogKeys, None),
+    ] {
+        let about = nickname.unwrap_or_default().as_bytes();
+        assert!(raise(&db, &alarm(kind, nickname, 1), about, None).unwrap());
+        accept(&db).unwrap();
+        assert!(!raise(&db, &alarm(kind, nickname, 2), about, None).unwrap(), "{kind:?}");
+        assert_eq!(open(&db), []);
+    }
 }

@@ -58,9 +58,8 @@ impl Db {
     }
 
     /// Begins a history for a profile that is being registered, unless it has one.
-    pub(super) async fn begin(home: Home) -> Result<(), ClientError> {
-        Self::start(home, begin).await?.close().await;
-        Ok(())
+    pub(super) async fn begin(home: Home) -> Result<Self, ClientError> {
+        Self::start(home, begin).await
     }
 
     async fn start(home: Home, connect: Connect) -> Result<Self, ClientError> {

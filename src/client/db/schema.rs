@@ -304,6 +304,10 @@ const MIGRATIONS: &[&str] = &[
         about BLOB NOT NULL
     ) STRICT;
 ",
+    "
+    -- Two certificates that prove it: CBOR.
+    ALTER TABLE log_alarms ADD COLUMN certificates BLOB;
+",
 ];
 
 /// Brings a file to the newest version.

@@ -13,6 +13,7 @@ use crate::client::{
 use crate::model::{MessageId, Millis, Nickname, limits};
 use crate::protocol::message::Verb;
 
+use super::renewal::Renewed;
 use super::{Engine, Link, Session, Trouble, lock};
 
 /// How long the server may take to say who somebody is before what is written to them is stored all the same.
@@ -95,7 +96,10 @@ impl Engine {
                 Reply::Message(found.ok_or(ClientError::NoSuchMessage)?.1)
             }
             Command::Audit { accept } => {
-                let session = self.session().await?;
+                let mut session = self.session().await?;
+                if accept && self.accept_log_key(&session).await? {
+                    session = self.session().await?;
+                }
                 let report = self.recheck_log(&session, accept).await;
                 Reply::Audit(report.map_err(|trouble| self.explain(&session, trouble))?)
             }
@@ -114,12 +118,18 @@ impl Engine {
             }
             Command::RenewMessageKey => {
                 let session = self.session().await?;
-                if !self.replace_key(&session).await.map_err(|trouble| self.explain(&session, trouble))? {
-                    let reason =
-                        "it holds another message key of this device; this may be an old copy of the profile";
-                    return Err(ClientError::Refused { reason: reason.to_owned() });
-                }
-                Reply::Done
+                let renewed = self.replace_key(&session).await;
+                let reason = match renewed.map_err(|trouble| self.explain(&session, trouble))? {
+                    Renewed::Taken => return Ok((Reply::Done, Vec::new())),
+                    Renewed::Refused => {
+                        "it holds another message key of this device; this may be an old copy of the profile"
+                    }
+                    Renewed::Hidden => {
+                        "it says that it has taken the new message key, but does not show it in its directory; the \
+                         old one is kept: ask whoever runs it"
+                    }
+                };
+                return Err(ClientError::Refused { reason: reason.to_owned() });
             }
             Command::Lock => {
                 if !self.home.is_sealed()? {

@@ -13,8 +13,8 @@ use crate::client::link::wire::{Pushes, wait, wire};
 use crate::client::link::{Address, Denied, Pushed, Wire};
 use crate::client::profile::{Pending, Profile, device_name};
 use crate::client::{ClientError, Event};
-use crate::crypto::{PrivateKey, Purpose, session};
-use crate::model::{AccountId, DeviceId, KeyId, Millis, ServerId};
+use crate::crypto::{PrivateKey, Purpose, certificate, session};
+use crate::model::{AccountId, DeviceId, KeyId, LogCertificate, Millis, ServerId};
 use crate::protocol::VERSION;
 use crate::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, SessionProof, Verb};
 
@@ -34,8 +34,8 @@ pub(in crate::client) struct Greeted {
     pub server_key: KeyId,
     pub by_roots: bool,
     pub server: ServerId,
-    /// What it signs its transparency log with, if it has one.
-    pub log_key: Option<[u8; 32]>,
+    /// What it signs its transparency log with, if it shows such a key and its TLS key vouches for it.
+    pub log: Option<LogCertificate>,
     /// How far its clock is ahead of this machine's.
     pub clock_ahead_ms: i64,
     nonce: [u8; 32],
@@ -57,7 +57,7 @@ pub(in crate::client) async fn greet(
         let wait = retry_after.map(wait);
         return Err(limited("the server has as many connections as it takes, in all or from here", wait));
     }
-    let Some(Pushed { push: Push::Hello { versions, server, nonce, time, log_key }, .. }) = hello else {
+    let Some(Pushed { push: Push::Hello { versions, server, nonce, time, log }, .. }) = hello else {
         if let None | Some(Pushed { push: Push::Goodbye { .. }, .. }) = hello {
             wire.ended().await;
             return Err(unreachable(&wire.reason()));
@@ -78,11 +78,16 @@ pub(in crate::client) async fn greet(
         server_key: secured.server_key,
         by_roots: secured.by_roots,
         server,
-        log_key: log_key.map(Into::into),
+        log: log.filter(|log| vouches(log, server, secured.server_key)),
         clock_ahead_ms: difference(time, Millis::now()),
         nonce: nonce.into(),
         exporter: secured.exporter,
     })
+}
+
+/// Whether this server's TLS key has signed that.
+fn vouches(log: &LogCertificate, server: ServerId, server_key: KeyId) -> bool {
+    log.server == server && log.tls_key_id() == server_key && certificate::verify(log).is_ok()
 }
 
 /// `one` after `other`, in milliseconds.
@@ -193,7 +198,7 @@ impl Engine {
         let clock_ahead_ms = greeted.clock_ahead_ms;
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         let (wire, since) = (greeted.wire.clone(), std::time::Instant::now());
-        let (uploads, log) = (Arc::default(), self.meet_log(greeted.log_key).await?);
+        let (uploads, log) = (Arc::default(), self.meet_log(greeted.log.clone()).await?);
         let (log_read, end) = (Arc::new(watch::Sender::new(false)), Arc::default());
         let session = Session { wire, attempt, since, clock_ahead_ms, progress, uploads, log, log_read, end };
         Ok((session, greeted))

@@ -9,7 +9,6 @@ use crate::crypto::record::{Account, remove_device};
 use crate::model::{DeviceId, DirectoryEntry, Millis, Signed, from_canonical_cbor};
 use crate::protocol::message::RefusalCode;
 
-use super::audit::Access;
 use super::{Engine, Session, Trouble, compute, lock};
 
 /// How often a device is looked for and a record made that removes it. Somebody else may be changing the account too.
@@ -127,12 +126,9 @@ impl Engine {
         record.await?
     }
 
-    /// One's own account as the directory has it now, and whether the log has the same, where there is one.
+    /// One's own account as the directory has it now, and whether the log has the same.
     async fn own_state(&self, session: &Session) -> Result<(Account, bool), ClientError> {
         let account = self.own_account(session).await?;
-        if session.log == Access::None {
-            return Ok((account, true));
-        }
         let (id, name) = (account.id, account.nickname.clone());
         let in_log = self.db.run(move |db| {
             let stored = contacts::by_account(db, &id)?;

@@ -30,7 +30,7 @@ const FRESH: Duration = Duration::from_secs(3600);
 
 /// How far clocks may be apart: a server's is believed as far as this and no further, or it could have messages
 /// sealed for keys of long ago.
-const CLOCKS: Duration = Duration::from_secs(24 * 3600);
+pub(super) const CLOCKS: Duration = Duration::from_secs(24 * 3600);
 
 /// Now, by the server's clock as far as that is believed, which is ahead of this one by so many milliseconds.
 pub(super) fn believed_now(ahead_ms: i64) -> Millis {
@@ -132,7 +132,7 @@ impl Engine {
     ) -> Result<Vec<(Arc<Person>, bool)>, Trouble> {
         let now = Millis::now();
         let answers = self.logged(session, verified(entries).await?).await?;
-        let (me, has_log) = (self.me.clone(), session.log != Access::None);
+        let me = self.me.clone();
         let met = self
             .commit(move |db, events| {
                 let mut met = Vec::new();
@@ -177,7 +177,7 @@ impl Engine {
                         _ => (account, keys, entry),
                     };
                     // What is known stays, but is not relied on where the log has something else.
-                    if has_log && !continues {
+                    if !continues {
                         let kept = person(account.clone(), keys.clone(), &entry, true, true);
                         if !log::stands(db, &account.nickname, &kept.records)? {
                             met.push((kept, entry.online));
@@ -212,9 +212,6 @@ impl Engine {
         session: &Session,
         mut answers: Vec<Verified>,
     ) -> Result<Vec<(Verified, bool)>, Trouble> {
-        if session.log == Access::None {
-            return Ok(answers.into_iter().map(|answer| (answer, true)).collect());
-        }
         let mut logged = Vec::new();
         for attempt in 0.. {
             let checked = self.db.run(move |db| {
@@ -254,11 +251,8 @@ impl Engine {
     }
 
     /// Whether somebody's records are still what the transparency log has of the name, or what a person has decided
-    /// on. Without a log nothing speaks against them.
+    /// on.
     async fn stands(&self, session: &Session, person: &Person) -> Result<bool, Trouble> {
-        if session.log == Access::None {
-            return Ok(true);
-        }
         self.await_log(session).await?;
         let (name, records) = (person.account.nickname.clone(), person.records.clone());
         Ok(self.db.run(move |db| log::stands(db, &name, &records)).await?)
@@ -396,10 +390,12 @@ impl Engine {
         self.contacts(found).await
     }
 
-    /// Everybody in the directory, and whether they are online.
+    /// Everybody in the directory, and whether they are online; of more than the transparency log has names no more
+    /// than it takes to notice.
     pub(super) async fn everybody(&self, session: &Session) -> Result<Vec<(Arc<Person>, bool)>, Trouble> {
         let mut found = Vec::new();
         let mut after = None;
+        let mut most = 0;
         loop {
             let answer = session.wire.ask(Verb::ListAccounts { after: after.clone() }).await?.0;
             let Answer::Directory { entries, more } = answer else { return Err(Trouble::Strange) };
@@ -407,6 +403,16 @@ impl Engine {
             let names = met.iter().map(|(person, _)| &person.account.nickname);
             let last = names.max_by(|one, other| one.folded().cmp(other.folded())).cloned();
             found.extend(met);
+            if found.len() as u64 > most {
+                most = self.db.run(|db| log::names(db)).await?;
+            }
+            if found.len() as u64 > most {
+                // Of a log that is not shown there is something else to say.
+                if let Access::Pinned(_) = session.log {
+                    self.raise_crowded(most).await?;
+                }
+                break;
+            }
             // Pages that lead no further would lead nowhere for ever.
             let further = match (&last, &after) {
                 (Some(last), Some(after)) => last.folded() > after.folded(),

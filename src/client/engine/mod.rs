@@ -98,7 +98,10 @@ pub(super) struct Engine {
     /// One asks for the mailbox's end at a time.
     draining: tokio::sync::Mutex<()>,
     people: Mutex<HashMap<AccountId, Arc<Person>>>,
+    /// For what others send.
     allowance: Mutex<receiving::Allowance>,
+    /// For what the server's directory says of others: nobody's mail uses that up.
+    alarm_allowance: Mutex<receiving::Allowance>,
     /// The newest verified head of the transparency log.
     head: Mutex<Option<Head>>,
     /// There may be something to audit.
@@ -258,6 +261,7 @@ impl Engine {
             draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),
             allowance: Mutex::default(),
+            alarm_allowance: Mutex::default(),
             head: Mutex::new(head),
             audit: Notify::new(),
             auditing: tokio::sync::Mutex::default(),

@@ -68,6 +68,16 @@ impl Allowance {
         }
         self.left
     }
+
+    /// Whether one thing more may be said now.
+    pub(super) fn any_left(&mut self) -> bool {
+        self.left() > 0
+    }
+
+    /// One was said.
+    pub(super) fn use_up(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
 }
 
 /// What checking and opening it came to.

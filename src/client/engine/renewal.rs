@@ -1,21 +1,36 @@
 //! Message keys are replaced every week, or as often as is set. A new one is on disk before it is published. An old
-//! one is kept for as long as the server may still hold something that was sealed for it and everything that it holds
-//! has been fetched; then it is destroyed.
+//! one is kept for as long as anybody may seal for it who was not shown the new one, as the server may still hold
+//! something that was, and until everything that it holds has been fetched; then it is destroyed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::ClientError;
+use crate::client::db::inbox::{self, Noticed};
 use crate::client::profile::{Pending, Replaced, message_key_name};
+use crate::client::{ClientError, Event};
 use crate::crypto::PrivateKey;
 use crate::crypto::record::announce_message_key;
-use crate::model::{KeyId, Millis, Signed, limits};
+use crate::model::{KeyId, MessageId, Millis, Signed, limits};
 use crate::protocol::message::{RefusalCode, Verb};
 
-use super::{Engine, Session, Trouble, compute, lock};
+use super::directory::{CLOCKS, directory};
+use super::{Engine, Session, Trouble, compute, lock, notice};
 
 /// How often the key's age is looked at.
 const CHECK: Duration = Duration::from_secs(3600);
+/// How long a key that should have been replaced may stay before that is said.
+const OVERDUE: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// What became of a new message key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Renewed {
+    /// The server has it.
+    Taken,
+    /// The server does not take it.
+    Refused,
+    /// The server says that it has taken it, and does not show it.
+    Hidden,
+}
 
 impl Engine {
     /// Keeps the message key young, for as long as the connection lasts.
@@ -48,6 +63,7 @@ impl Engine {
                     Err(Trouble::Refused { retry_after, .. }) => again = retry_after.unwrap_or(CHECK),
                     replaced => drop(replaced?),
                 }
+                self.say_old_key(age).await?;
             }
             // What has not been fetched may be sealed for an old key.
             let drained = *progress.borrow_and_update();
@@ -69,8 +85,8 @@ impl Engine {
         }
     }
 
-    /// Replaces the message key now; whether the server took the new one. One that it takes later is kept until then.
-    pub(super) async fn replace_key(&self, session: &Session) -> Result<bool, Trouble> {
+    /// Replaces the message key now. A new one that the server does not take yet is kept until then.
+    pub(super) async fn replace_key(&self, session: &Session) -> Result<Renewed, Trouble> {
         let _alone = self.renewing.lock().await;
         let profile = lock(&self.profile).clone();
         let (record, key, from) = match profile.pending {
@@ -111,31 +127,74 @@ impl Engine {
         record: Signed,
         key: KeyId,
         from: Millis,
-    ) -> Result<bool, Trouble> {
-        match session.wire.ask(Verb::PublishMessageKey { record }).await.map_err(Trouble::from) {
+    ) -> Result<Renewed, Trouble> {
+        let verb = Verb::PublishMessageKey { record: record.clone() };
+        match session.wire.ask(verb).await.map_err(Trouble::from) {
+            // Nothing is given up for a mere word.
+            Ok(_) if !self.shows_key(session, &record).await? => {
+                tracing::warn!("the server says that it has taken a new message key, and does not show it");
+                Ok(Renewed::Hidden)
+            }
             Ok(_) => {
                 self.change_profile(|profile| {
-                    profile.replaced.push(Replaced { key: profile.message_key, at: Millis::now() });
+                    let until = profile.message_key_from.plus(limits::MESSAGE_KEY_LIFE);
+                    let replaced =
+                        Replaced { key: profile.message_key, at: Millis::now(), until: Some(until) };
+                    profile.replaced.push(replaced);
                     profile.message_key = key;
                     profile.message_key_from = from;
                     profile.pending = None;
                 })
                 .await?;
-                Ok(true)
+                Ok(Renewed::Taken)
             }
             // The server has another newest key than this profile: nothing here can change that, and the
             // profile works on with the key that it has.
             Err(Trouble::Refused { code: RefusalCode::Invalid | RefusalCode::KeySuperseded, .. }) => {
                 tracing::warn!("the server refused a new message key");
-                Ok(false)
+                Ok(Renewed::Refused)
             }
             Err(trouble) => Err(trouble),
         }
     }
 
+    /// Whether the directory has this message key.
+    async fn shows_key(&self, session: &Session, record: &Signed) -> Result<bool, Trouble> {
+        let entries = directory(session, Verb::LookUpAccount { account: self.me.account }).await?;
+        Ok(entries.iter().any(|entry| entry.message_keys.contains(record)))
+    }
+
+    /// Says of a message key that should have been replaced long ago that it was not.
+    async fn say_old_key(&self, age: Duration) -> Result<(), ClientError> {
+        let (key, from) = {
+            let profile = lock(&self.profile);
+            (profile.message_key, profile.message_key_from)
+        };
+        if Millis::now().since(from) <= age + OVERDUE {
+            return Ok(());
+        }
+        let me = self.me.clone();
+        self.commit(move |db, events| {
+            if inbox::notice_once(db, &key.into(), &MessageId::from_bytes([0; 16]), Noticed::OldKey)? {
+                let text = format!(
+                    "your message key is of {from}, and the server has taken no new one, or does not show it: \
+                     whoever gets hold of the old key can read what is sent to you as long as it lasts. Ask whoever \
+                     runs the server"
+                );
+                events.push(Event::Message(notice(db, &me, &me.nickname, text)?));
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Destroys the private halves that nothing can have been sealed for any more.
     async fn destroy_old_keys(&self) -> Result<(), ClientError> {
-        let old = |replaced: &Replaced| Millis::now().since(replaced.at) > limits::RETENTION;
+        let now = Millis::now();
+        let old = |replaced: &Replaced| {
+            let lasts = replaced.until.is_some_and(|until| now <= until.plus(CLOCKS));
+            now.since(replaced.at) > limits::RETENTION && !lasts
+        };
         let gone: Vec<KeyId> =
             lock(&self.profile).replaced.iter().filter(|one| old(one)).map(|one| one.key).collect();
         if gone.is_empty() {

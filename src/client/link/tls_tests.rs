@@ -15,10 +15,10 @@ async fn served(folder: &std::path::Path) -> (Address, CancellationToken, tokio:
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string().parse().unwrap();
     let store = SqliteStore::open(folder).unwrap();
-    let config = server::tls::from_folder(folder).unwrap().config;
+    let identity = server::tls::from_folder(folder).unwrap();
     let log = server::LogSigner::from_folder(folder).unwrap();
     let stop = CancellationToken::new();
-    let serving = server::run(listener, store, config, log, Options::default(), stop.clone());
+    let serving = server::run(listener, store, identity, log, Options::default(), stop.clone());
     (address, stop, tokio::spawn(async move { serving.await.unwrap() }))
 }
 

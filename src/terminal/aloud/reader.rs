@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{GOES_ON, Job, Outcome, Shared, What, manner, tell};
+use super::{GOES_ON, Job, Outcome, Shared, Tell, What, manner, tell};
 use crate::audio::{Playback, Speaker, Start};
 use crate::client::{Body, Client, ClientError, Message, MessageRef};
 use crate::model::Nickname;
@@ -16,13 +16,21 @@ use crate::terminal::listening::left_off;
 use crate::terminal::{live, progress};
 
 /// Takes one turn after the other.
-pub(super) struct Reader<T> {
+pub(super) struct Reader {
     client: Client,
     floor: Floor,
     speaker: Speaker,
     shared: Arc<Shared>,
-    tell: Arc<T>,
-    told: HashSet<String>,
+    tell: Tell,
+    /// What has been told since it last went well.
+    told: HashSet<(Means, String)>,
+}
+
+/// What something is heard with.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Means {
+    Voice,
+    Loudspeaker,
 }
 
 /// Why a turn is over.
@@ -33,13 +41,13 @@ enum End {
     Interrupted,
 }
 
-impl<T: Fn(&str)> Reader<T> {
+impl Reader {
     pub(super) fn new(
         client: Client,
         floor: Floor,
         speaker: Speaker,
         shared: Arc<Shared>,
-        tell: Arc<T>,
+        tell: Tell,
     ) -> Self {
         Self { client, floor, speaker, shared, tell, told: HashSet::new() }
     }
@@ -64,10 +72,16 @@ impl<T: Fn(&str)> Reader<T> {
 
     async fn take(&mut self, job: Job, one: CancellationToken) {
         let Job { what, named, anew, done } = job;
-        let floor = self.floor.clone();
+        let (floor, shared) = (self.floor.clone(), self.shared.clone());
         let taken = async {
-            floor.free().await;
-            floor.taken().await;
+            let seen = async {
+                floor.free().await;
+                floor.taken().await;
+            };
+            tokio::select! {
+                () = shared.way.notified() => {}
+                () = seen => {}
+            }
         };
         // In this order: a note that is stopped has no more to play, as has one that was heard to its end.
         let end = tokio::select! {
@@ -94,8 +108,11 @@ impl<T: Fn(&str)> Reader<T> {
         }
         match end {
             End::Over(outcome) => {
-                if let Outcome::Unavailable(why) = &outcome {
-                    self.trouble(why.clone());
+                let means = if what.is_note() { Means::Loudspeaker } else { Means::Voice };
+                match &outcome {
+                    Outcome::Unavailable(why) => self.trouble(means, why.clone()),
+                    Outcome::Heard if !matches!(what, What::Mark) => self.works(means),
+                    Outcome::Heard | Outcome::Stopped => {}
                 }
                 tell(done, outcome);
             }
@@ -118,7 +135,7 @@ impl<T: Fn(&str)> Reader<T> {
         match what {
             What::Mark => Outcome::Heard,
             What::Name(nickname) => self.say_name(nickname).await,
-            What::More(message, rest) => match &self.shared.speech {
+            What::More(message, rest) => match self.shared.speech() {
                 Some(speech) => {
                     let outcome = speech.more(rest.clone()).done().await;
                     self.said(message, outcome)
@@ -138,10 +155,9 @@ impl<T: Fn(&str)> Reader<T> {
                         },
                     };
                     if self.is_named(&message.from, named) {
-                        match self.say_name(&message.from).await {
-                            Outcome::Stopped => return Outcome::Stopped,
-                            Outcome::Unavailable(why) => self.trouble(why),
-                            Outcome::Heard => {}
+                        let outcome = self.say_name(&message.from).await;
+                        if !self.is_named_now(outcome) {
+                            return Outcome::Stopped;
                         }
                     }
                     self.after_sounds().await;
@@ -160,19 +176,16 @@ impl<T: Fn(&str)> Reader<T> {
     async fn live(&mut self, message: &Message, named: bool, anew: bool) -> Outcome {
         let which = MessageRef::Number(message.number);
         let name = async {
-            let outcome = if self.is_named(&message.from, named) {
-                self.say_name(&message.from).await
-            } else {
-                Outcome::Heard
+            let outcome = match self.is_named(&message.from, named) {
+                true => Some(self.say_name(&message.from).await),
+                false => None,
             };
             self.after_sounds().await;
             outcome
         };
         let (named, sound) = tokio::join!(name, live::listen(&self.client, which));
-        match named {
-            Outcome::Stopped => return Outcome::Stopped,
-            Outcome::Unavailable(why) => self.trouble(why),
-            Outcome::Heard => {}
+        if named.is_some_and(|outcome| !self.is_named_now(outcome)) {
+            return Outcome::Stopped;
         }
         let from = self.left_off(message, anew).await;
         let outcome = match sound {
@@ -204,7 +217,7 @@ impl<T: Fn(&str)> Reader<T> {
     }
 
     async fn say(&self, message: &Message, text: &str, named: bool) -> Outcome {
-        let Some(speech) = &self.shared.speech else { return Outcome::Heard };
+        let Some(speech) = self.shared.speech() else { return Outcome::Heard };
         let utterance = Utterance {
             text: text.to_owned(),
             language: None,
@@ -219,7 +232,7 @@ impl<T: Fn(&str)> Reader<T> {
 
     /// The program's own words, which are English.
     async fn remark(&self, message: &Message, text: &str) -> Outcome {
-        let Some(speech) = &self.shared.speech else { return Outcome::Heard };
+        let Some(speech) = self.shared.speech() else { return Outcome::Heard };
         let utterance = Utterance { language: Some(Language::ENGLISH), ..Utterance::new(text) };
         let outcome = speech.say(utterance).done().await;
         self.shared.state().named = None;
@@ -227,7 +240,7 @@ impl<T: Fn(&str)> Reader<T> {
     }
 
     async fn say_name(&self, nickname: &Nickname) -> Outcome {
-        let Some(speech) = &self.shared.speech else { return Outcome::Heard };
+        let Some(speech) = self.shared.speech() else { return Outcome::Heard };
         let utterance = Utterance {
             person: Some(nickname.as_str().to_owned()),
             named: true,
@@ -321,10 +334,25 @@ impl<T: Fn(&str)> Reader<T> {
         }
     }
 
-    fn trouble(&mut self, line: String) {
-        if !self.told.contains(&line) {
-            (self.tell)(&line);
-            self.told.insert(line);
+    /// What became of a name before a note: whether the note is to be played. Without its name it is, too.
+    fn is_named_now(&mut self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::Stopped => return false,
+            Outcome::Unavailable(why) => self.trouble(Means::Voice, why),
+            Outcome::Heard => self.works(Means::Voice),
         }
+        true
+    }
+
+    /// Tells what is wrong, once.
+    fn trouble(&mut self, means: Means, line: String) {
+        if self.told.insert((means, line.clone())) {
+            (self.tell)(&line);
+        }
+    }
+
+    /// What goes wrong from now on is something else, and told anew.
+    fn works(&mut self, means: Means) {
+        self.told.retain(|(with, _)| *with != means);
     }
 }

@@ -23,11 +23,11 @@ pub trait Plain: Send {
     /// # Errors
     /// When it can't be written.
     fn users(&mut self, contacts: &[Contact], lines: &str) -> io::Result<()>;
-    /// How many messages of whom are new, and the same in a line for people.
+    /// How many messages of whom are new, how many more were to be heard and were not, and the same in a line for people.
     ///
     /// # Errors
     /// When it can't be written.
-    fn unread(&mut self, counts: &[(&Nickname, usize)], line: &str) -> io::Result<()>;
+    fn unread(&mut self, counts: &[(&Nickname, usize, usize)], line: &str) -> io::Result<()>;
     /// How it stands with somebody's key, and the same in lines for people.
     ///
     /// # Errors
@@ -117,8 +117,23 @@ impl Face {
     }
 
     /// Shows how much is new, and from whom.
-    pub(super) fn unread(&mut self, people: &People, line: String) -> io::Result<()> {
-        let counts: Vec<_> = people.with_news().map(|person| (&person.nickname, person.new.len())).collect();
+    pub(super) fn unread(
+        &mut self,
+        people: &People,
+        unheard: &[(Nickname, usize)],
+        line: String,
+    ) -> io::Result<()> {
+        let left = |nickname: &Nickname| {
+            unheard.iter().find(|(other, _)| other == nickname).map_or(0, |(_, count)| *count)
+        };
+        let news =
+            people.with_news().map(|person| (&person.nickname, person.new.len(), left(&person.nickname)));
+        let mut counts: Vec<_> = news.collect();
+        for (nickname, count) in unheard {
+            if !counts.iter().any(|(other, ..)| *other == nickname) {
+                counts.push((nickname, 0, *count));
+            }
+        }
         self.result(line, |plain, line| plain.unread(&counts, line))
     }
 

@@ -61,7 +61,6 @@ impl Talk {
         match voice_of::of(&self.client, &nickname, wish).await {
             Ok(voice) => {
                 self.words(&format!("{nickname} sounds like this: {voice}"));
-                self.give_voice();
                 self.aloud(true).name(&nickname);
             }
             Err(error) => self.words(&error.to_string()),

@@ -159,7 +159,7 @@ impl Talk {
             self.judge().await?;
         }
         if self.is_heard(message) {
-            self.to_hear(&[message.number]).await?;
+            self.offer(message.number).await?;
         }
         let cue = cues::of_message(message);
         // What is heard at once needs no other announcement.

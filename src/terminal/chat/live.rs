@@ -8,6 +8,7 @@ use crate::audio::sound::Blocks;
 use crate::client::{Body, ClientError, Ending, Message};
 use crate::model::{MessageId, Nickname};
 use crate::terminal::dictation::Dictation;
+use crate::terminal::floor::Taken;
 use crate::terminal::line::{duration, voice};
 use crate::terminal::live::{self, BLOCK};
 
@@ -69,12 +70,20 @@ impl Talk {
     }
 
     /// Ends it, or takes it back.
-    pub(super) fn end_speaking(&mut self, dictation: Dictation, live: Option<Live>, send: bool) {
+    pub(super) fn end_speaking(
+        &mut self,
+        dictation: Dictation,
+        live: Option<Live>,
+        floor: Option<Taken>,
+        send: bool,
+    ) {
         self.busy(false);
         let Some(Live { id, ending: Some(ending) }) = live else { return };
         if send {
             tokio::spawn(async move {
                 let lost = dictation.end().await.map_or(true, |take| take.lost.is_some());
+                // Nothing is heard before the microphone is closed.
+                drop(floor);
                 // It may have been ended already.
                 let _ = ending.send(if lost { Ending::CutOff } else { Ending::Done });
             });

@@ -85,6 +85,11 @@ impl People {
         self.0.iter().filter(|person| !person.new.is_empty())
     }
 
+    /// Takes messages for known by their numbers.
+    pub fn forget(&mut self, known: impl Fn(u64) -> bool) {
+        self.0.iter_mut().for_each(|person| person.new.retain(|number| !known(*number)));
+    }
+
     /// Everybody whom one has talked with.
     pub fn talked(&self) -> impl Iterator<Item = &Person> {
         self.0.iter().filter(|person| person.talked)

@@ -126,6 +126,15 @@ impl View {
         if news.is_empty() { "nothing new".to_owned() } else { news.join(", ") }
     }
 
+    /// What was to be heard and was not: how much of whom, and what to do; nothing where there is none.
+    pub fn unheard(&self, unheard: &[(Nickname, usize)]) -> Option<String> {
+        let (first, _) = unheard.first()?;
+        let person =
+            |(nickname, count): &(Nickname, usize)| format!("{} {count}", sanitize::line(nickname.as_str()));
+        let whose = unheard.iter().map(person).collect::<Vec<_>>().join(", ");
+        Some(format!("not heard yet: {whose}; /unread {} reads it", sanitize::line(first.as_str())))
+    }
+
     /// How it stands with the key of whom one talks to.
     fn mark(&self, person: Option<&Person>) -> &'static str {
         match person {

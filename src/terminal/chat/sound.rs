@@ -1,6 +1,7 @@
 //! What is heard of a conversation. Nothing here is opened before it is asked for,
 //! and nothing that is missing stops a text.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(super) struct Sound {
     pub(super) aloud: Option<Aloud>,
     /// What arrives is heard.
     speaking: bool,
+    /// What has arrived to be heard, of people one did not talk to then, until it has been.
+    offered: HashSet<u64>,
     /// What is being recorded, and for whom.
     pub(super) taking: Option<Taking>,
     /// How fast the queue before was.
@@ -46,6 +49,7 @@ impl Sound {
             home,
             aloud: None,
             speaking: false,
+            offered: HashSet::new(),
             taking: None,
             pace: Pace::default(),
             last: None,
@@ -70,20 +74,25 @@ impl Talk {
         }
     }
 
-    pub(super) fn aloud(&mut self, speech: bool) -> &Aloud {
+    /// The queue of what is heard; with a voice from now on, or as it is.
+    pub(super) fn aloud(&mut self, voice: bool) -> &Aloud {
         let (done, client) = (self.done.clone(), self.client.clone());
         let Sound { cues, home, aloud, pace, busy, .. } = &mut self.sound;
-        aloud.get_or_insert_with(|| {
+        let aloud = aloud.get_or_insert_with(|| {
             let tell = move |words: &str| drop(done.send(Done::Said(words.to_owned())));
-            let aloud = Aloud::new(client, home, cues.speaker().clone(), speech, tell);
+            let aloud = Aloud::new(client, home, cues.speaker().clone(), voice, tell);
             aloud.cut_long_texts();
             aloud.take_up(std::mem::take(pace));
             busy.listen(aloud.notes());
             aloud
-        })
+        });
+        if voice {
+            aloud.give_voice();
+        }
+        aloud
     }
 
-    /// Another queue takes this one's place.
+    /// This queue falls silent for good; another takes its place once it is needed.
     fn leave_queue(&mut self) {
         if let Some(aloud) = self.sound.aloud.take() {
             self.sound.pace = aloud.end();
@@ -96,8 +105,50 @@ impl Talk {
         if self.sound.aloud.is_none() && self.client.to_hear(from).await?.is_empty() {
             return Ok(0);
         }
-        self.give_voice();
         Ok(self.aloud(true).unheard(from).await?)
+    }
+
+    /// Takes note that what has just arrived is to be heard, not forgotten until it has been, however this ends, and
+    /// not new once it has been.
+    pub(super) async fn offer(&mut self, number: u64) -> Result<(), ChatError> {
+        self.to_hear(&[number]).await?;
+        self.sound.offered.insert(number);
+        Ok(())
+    }
+
+    /// What has been heard as it came, or was passed over, is not new any more.
+    pub(super) async fn forget_heard(&mut self) -> Result<(), ChatError> {
+        if self.sound.offered.is_empty() {
+            return Ok(());
+        }
+        let kept: HashSet<u64> = self.kept(None).await?.iter().map(|message| message.number).collect();
+        self.people.forget(|number| self.sound.offered.contains(&number) && !kept.contains(&number));
+        self.sound.offered.retain(|number| kept.contains(number));
+        Ok(())
+    }
+
+    /// What was to be heard and was not, beside what is new and what is in the queue: how much of whom.
+    pub(super) async fn unheard(&self) -> Result<Vec<(Nickname, usize)>, ChatError> {
+        let mut unheard: Vec<(Nickname, usize)> = Vec::new();
+        for Message { number, from, .. } in self.kept(None).await? {
+            let is_new = self.people.with_news().any(|person| person.new.contains(&number));
+            if is_new || self.sound.aloud.as_ref().is_some_and(|aloud| aloud.has(number)) {
+                continue;
+            }
+            match unheard.iter_mut().find(|(nickname, _)| *nickname == from) {
+                Some((_, count)) => *count += 1,
+                None => unheard.push((from, 1)),
+            }
+        }
+        Ok(unheard)
+    }
+
+    async fn kept(&self, from: Option<&Nickname>) -> Result<Vec<Message>, ChatError> {
+        match self.client.to_hear(from).await {
+            // Locked from outside: that is told as an event.
+            Err(ClientError::Locked { .. }) => Ok(Vec::new()),
+            kept => Ok(kept?),
+        }
     }
 
     /// These are to be heard, and not forgotten until they have been, however this ends.
@@ -126,9 +177,9 @@ impl Talk {
     /// Reads what arrives aloud from now on, or no longer.
     pub(super) async fn speak(&mut self, on: bool) -> Result<(), ChatError> {
         self.sound.speaking = on;
-        // With a voice it is another queue.
-        self.leave_queue();
         if !on {
+            // Silent, and without a voice from now on.
+            self.leave_queue();
             self.words("what arrives is not read aloud any more");
             return Ok(());
         }
@@ -141,6 +192,9 @@ impl Talk {
             }
         }
         self.words("what arrives is read aloud; any key but / is silence");
+        if let Some(unheard) = self.view.unheard(&self.unheard().await?) {
+            self.words(&unheard);
+        }
         Ok(())
     }
 
@@ -176,7 +230,6 @@ impl Talk {
                 self.follow(Some(message.number), turn, || {});
             }
             (Body::Text { .. }, _) => {
-                self.give_voice();
                 drop(self.aloud(true).hear(message));
             }
             (Body::Notice { .. }, _) => self.words("that is a remark of tellal's own: it is not read aloud"),
@@ -222,13 +275,6 @@ impl Talk {
             // The conversation may have ended.
             note.into_iter().for_each(|number| drop(done.send(Done::Heard { number, heard, silences })));
         });
-    }
-
-    /// The queue for notes alone has no voice.
-    pub(super) fn give_voice(&mut self) {
-        if self.sound.aloud.as_ref().is_some_and(|aloud| !aloud.has_voice()) {
-            self.leave_queue();
-        }
     }
 
     /// Pauses what is recorded or played, or goes on.

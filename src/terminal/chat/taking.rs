@@ -8,6 +8,7 @@ use super::live::Live;
 use super::talk::{Done, Outgoing, Talk};
 use crate::audio::{AudioError, Note};
 use crate::model::{MessageId, Nickname};
+use crate::terminal::aloud::Aloud;
 use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::{Floor, Taken};
 use crate::terminal::line::duration;
@@ -60,10 +61,10 @@ impl Talk {
             self.words(&format!("it is being recorded already: {HOW}"));
             return;
         }
-        // The loudspeaker is not to be recorded.
-        self.hush();
         let look = Instant::now() + LOOK;
         let floor = Some(Floor::of(&self.sound.home).take());
+        // The loudspeaker is not to be recorded. What was heard, and what waits, goes on afterwards.
+        self.sound.aloud.iter().for_each(Aloud::give_way);
         let id = MessageId::generate();
         let live = live.then(|| Live::new(id));
         let taking = Taking { id, to: to.clone(), stage: Stage::Opening, look, say: FIRST, floor, live };
@@ -178,7 +179,7 @@ impl Talk {
         let Taking { id, to, stage, floor, live, .. } = taking;
         match stage {
             Stage::Recording(dictation) | Stage::Ended(dictation) if live.is_some() => {
-                self.end_speaking(*dictation, live, send);
+                self.end_speaking(*dictation, live, floor, send);
             }
             Stage::Recording(dictation) | Stage::Ended(dictation) if send => {
                 if dictation.wants_review() {
@@ -196,7 +197,12 @@ impl Talk {
                 }
                 self.busy(false);
                 self.under_way += 1;
-                self.spawn(|_| async move { Done::Recorded { to, recorded: dictation.finish().await } });
+                self.spawn(|_| async move {
+                    let recorded = dictation.finish().await;
+                    // Nothing is heard before the microphone is closed.
+                    drop(floor);
+                    Done::Recorded { to, recorded }
+                });
             }
             Stage::Silent(note) if send => self.send_note(to, note),
             _ => {

@@ -23,6 +23,7 @@ impl Talk {
             return Ok(Flow::On);
         }
         self.face.answered();
+        self.forget_heard().await?;
         let cleared = typed == Typed::Cleared;
         let line = match typed {
             Typed::Line(line) => line,
@@ -93,8 +94,14 @@ impl Talk {
                 }
             }
             Command::Unread => {
+                let unheard = self.unheard().await?;
                 let news = self.view.news(&self.people);
-                self.face.unread(&self.people, news)?;
+                let line = match self.view.unheard(&unheard) {
+                    Some(left) if self.people.with_news().next().is_none() => left,
+                    Some(left) => format!("{news}; {left}"),
+                    None => news,
+                };
+                self.face.unread(&self.people, &unheard, line)?;
             }
             Command::Quit => {
                 if !self.face.is_terminal() {

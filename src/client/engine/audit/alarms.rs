@@ -4,10 +4,10 @@ use crate::client::command::AlarmKind;
 use crate::client::db::log::{self, Finding};
 use crate::client::device::short;
 use crate::client::engine::directory::directory;
-use crate::client::engine::{Engine, Session, Trouble, notice};
+use crate::client::engine::{Engine, Session, Trouble, lock, notice};
 use crate::client::{Alarm, Event};
 use crate::crypto::record::verify_account;
-use crate::crypto::{Evidence, PublicKey};
+use crate::crypto::{Evidence, Proof, PublicKey};
 use crate::model::log::record_hash;
 use crate::model::{
     AccountRecord, AccountRecordKind, DeviceId, Millis, NameHash, Nickname, Signed, from_canonical_cbor,
@@ -21,12 +21,16 @@ pub(super) struct Raise {
     text: String,
     /// What tells it from others of its kind.
     about: Vec<u8>,
-    evidence: Option<Evidence>,
+    proof: Option<Proof>,
 }
 
 impl Raise {
     pub fn new(kind: AlarmKind, about: &[u8], text: impl Into<String>) -> Self {
-        Self { kind, nickname: None, text: text.into(), about: about.to_vec(), evidence: None }
+        Self { kind, nickname: None, text: text.into(), about: about.to_vec(), proof: None }
+    }
+
+    pub fn proven_by(self, proof: Option<Proof>) -> Self {
+        Self { proof, ..self }
     }
 }
 
@@ -51,8 +55,8 @@ impl Engine {
                     `tellal audit --export FILE` writes it. Compare fingerprints with your friends before you \
                     write anything that matters";
         let about = evidence.smaller.clone().into_bytes();
-        let raise = Raise { evidence: Some(evidence), ..Raise::new(AlarmKind::Forked, &about, text) };
-        self.raise(vec![raise]).await
+        let raise = Raise::new(AlarmKind::Forked, &about, text);
+        self.raise(vec![raise.proven_by(Some(Proof::Logs(evidence)))]).await
     }
 
     /// Says what leaves have told and was not said yet: once, whatever breaks it off.
@@ -105,34 +109,57 @@ impl Engine {
         entries.into_iter().map(|entry| entry.chain).find(is_own).unwrap_or_default()
     }
 
-    /// A look-up's answer is not what the log has.
+    /// A look-up's answer is not what the log has. Such answers can be made up without end, and none of them is used:
+    /// only so many are said.
     pub(in crate::client::engine) async fn raise_unlogged(
         &self,
         name: &Nickname,
         record: [u8; 32],
     ) -> Result<(), Trouble> {
+        if !lock(&self.alarm_allowance).any_left() {
+            return Ok(());
+        }
         let text = format!(
             "the server gave out keys for {name} that its transparency log does not have, or no longer: they may be \
              false. Compare fingerprints with {name} before you write anything that matters, and ask whoever runs the \
              server"
         );
         let raise = Raise { nickname: Some(name.clone()), ..Raise::new(AlarmKind::NotInLog, &record, text) };
-        self.raise(vec![raise]).await
+        if self.keep_alarms(vec![raise]).await? {
+            lock(&self.alarm_allowance).use_up();
+        }
+        Ok(())
+    }
+
+    /// The directory has more accounts than the log has names.
+    pub(in crate::client::engine) async fn raise_crowded(&self, names: u64) -> Result<(), Trouble> {
+        let text = format!(
+            "the server lists more accounts than its transparency log has names, of which there are {names}: the rest \
+             are false, and the list was not read on. Ask whoever runs the server"
+        );
+        self.raise(vec![Raise::new(AlarmKind::Contradicts, b"names", text)]).await
     }
 
     /// Keeps alarms and says each once.
     pub(super) async fn raise(&self, raised: Vec<Raise>) -> Result<(), Trouble> {
+        self.keep_alarms(raised).await.map(drop)
+    }
+
+    /// The same; whether any of them is new.
+    async fn keep_alarms(&self, raised: Vec<Raise>) -> Result<bool, Trouble> {
         let me = self.me.clone();
         let done = self.commit(move |db, events| {
-            for Raise { kind, nickname, text, about, evidence } in raised {
+            let mut new = false;
+            for Raise { kind, nickname, text, about, proof } in raised {
                 let alarm = Alarm { alarm: kind, nickname, text, at: Millis::now(), accepted: false };
-                if log::raise(db, &alarm, &about, evidence.as_ref())? {
+                if log::raise(db, &alarm, &about, proof.as_ref())? {
                     let peer = alarm.nickname.as_ref().unwrap_or(&me.nickname);
                     let text = format!("ALARM: {}", alarm.text);
                     events.push(Event::Message(notice(db, &me, peer, text)?));
+                    new = true;
                 }
             }
-            Ok(())
+            Ok(new)
         });
         Ok(done.await?)
     }

@@ -2,7 +2,6 @@
 
 use crate::client::db::log::{self, Hashes, Standing};
 use crate::client::engine::{Engine, Session, Trouble, lock};
-use crate::crypto::LogWord;
 use crate::model::Head;
 
 use super::words::Unreached;
@@ -31,7 +30,7 @@ impl Engine {
             } else if unreached.has(&account) {
                 continue;
             } else {
-                let word = LogWord { checkpoint: known.note.clone(), evidence: None, asks: true };
+                let Some(word) = self.word(known.note.clone(), None, true) else { return Ok(()) };
                 let said = self.send_word(session, account, word).await?;
                 if unreached.note(account, said) { Standing::Asked } else { Standing::Pending }
             };

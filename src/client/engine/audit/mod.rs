@@ -8,11 +8,13 @@
 //! - [`reading`]: the leaves, and whether they make what was signed
 //! - [`heads`]: heads that come with messages
 //! - [`words`]: what their bearers say of the log, and what is said to them
+//! - [`log_key`]: whose the log is
 //! - [`alarms`]: what is alarming, in words, said once
 //! - [`recheck`]: the whole of it anew, on demand
 
 mod alarms;
 mod heads;
+mod log_key;
 mod reading;
 mod recheck;
 mod words;
@@ -23,11 +25,11 @@ use tokio::time::timeout;
 
 use crate::client::ClientError;
 use crate::client::db::log;
-use crate::crypto::LogKey;
 
+pub(super) use self::log_key::Access;
 use self::words::Unreached;
 pub(super) use self::words::note;
-use super::{Engine, Session, Trouble, lock};
+use super::{Engine, Session, Trouble};
 
 /// How often the log is read even if nobody says that it has grown.
 const CHECK: Duration = Duration::from_secs(3600);
@@ -36,37 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long what the server can't take now waits where it does not say.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// What the server says of its log on a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Access {
-    /// It has none, and none is known to this profile.
-    None,
-    /// It has the one whose key is pinned.
-    Pinned(LogKey),
-    /// It hides the log that it had, or shows another one's key.
-    Lost,
-}
-
 impl Engine {
-    /// The key of the server's log, pinned when it is met first.
-    pub(super) async fn meet_log(&self, shown: Option<[u8; 32]>) -> Result<Access, ClientError> {
-        let (server, pinned) = {
-            let profile = lock(&self.profile);
-            (profile.server_id, profile.log_key)
-        };
-        let shown = shown.map(crate::model::LogPin::new);
-        if let (None, Some(key)) = (pinned, shown) {
-            self.change_profile(|profile| profile.log_key = Some(key)).await?;
-        }
-        Ok(match (pinned.or(shown), shown) {
-            (None, _) => Access::None,
-            (Some(pin), Some(key)) if pin == key => {
-                Access::Pinned(LogKey { server, public: *pin.as_bytes() })
-            }
-            _ => Access::Lost,
-        })
-    }
-
     /// Audits for as long as the connection lasts.
     pub(super) async fn audit_always(&self, session: &Session) -> Result<(), Trouble> {
         loop {

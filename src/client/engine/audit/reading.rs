@@ -6,14 +6,12 @@ use crate::client::ClientError;
 use crate::client::command::AlarmKind;
 use crate::client::db::log::{self, Hashes, Known};
 use crate::client::db::{Sql, inbox};
-use crate::crypto::record::verify_account;
 use crate::crypto::{Evidence, LogKey};
 use crate::model::{Leaf, NameHash, Signed};
 use crate::protocol::message::{Answer, Verb};
 
 use super::Access;
 use super::alarms::Raise;
-use crate::client::engine::directory::directory;
 use crate::client::engine::{Engine, Session, Trouble, compute, lock};
 
 /// Leaves that are read at a time, at most: 75 MB of them. Logs are not that long; a server could say that its is.
@@ -28,22 +26,11 @@ pub(super) struct Read {
 impl Engine {
     /// Fetches and verifies every leaf behind those that are stored.
     pub(in crate::client::engine) async fn read_log(&self, session: &Session) -> Result<(), Trouble> {
-        let key = match session.log {
-            Access::None => return Ok(()),
-            Access::Pinned(key) => key,
-            Access::Lost => {
-                return self
-                    .raise(vec![Raise::new(
-                        AlarmKind::LogLost,
-                        b"",
-                        "the server no longer shows the transparency log that this profile knows: it may \
-                         have been replaced, or something is being hidden. Ask whoever runs it",
-                    )])
-                    .await;
-            }
+        let key = match &session.log {
+            Access::Pinned(key) => *key,
+            Access::Lost(shown) => return self.lost(shown.as_deref()).await,
         };
         let _alone = self.auditing.lock().await;
-        self.learn_own_records(session).await?;
         // What a process that broke off had found and not said.
         self.say(session).await?;
         let known = self.db.run(|db| log::newest(db)).await?;
@@ -96,22 +83,6 @@ impl Engine {
     pub(in crate::client::engine) async fn made_record(&self, record: &Signed) -> Result<(), ClientError> {
         let record = record.clone();
         self.db.write(move |db| log::made(db, &record)).await
-    }
-
-    /// Before the log is read for the first time: which records are one's own. The directory's answer counts as
-    /// far as one's own identity key has signed it.
-    async fn learn_own_records(&self, session: &Session) -> Result<(), Trouble> {
-        if self.db.run(|db| log::newest(db)).await?.is_some() {
-            return Ok(());
-        }
-        let account = self.me.account;
-        let entries = directory(session, Verb::LookUpAccount { account }).await?;
-        let own = entries.into_iter().find_map(|entry| {
-            verify_account(&entry.chain).ok().filter(|found| found.id == account).map(|_| entry.chain)
-        });
-        let Some(chain) = own else { return Ok(()) };
-        self.db.write(move |db| chain.iter().try_for_each(|record| log::made(db, record))).await?;
-        Ok(())
     }
 
     /// A signed checkpoint, and its leaves from a place on. `None`: what came is not that, which has been said.

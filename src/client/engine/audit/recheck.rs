@@ -3,7 +3,7 @@
 use crate::client::AuditReport;
 use crate::client::db::log::{self, Hashes};
 use crate::client::engine::{Engine, Session, Trouble, compute, lock};
-use crate::crypto::{LogKey, proof};
+use crate::crypto::{LogKey, Proof, proof};
 use crate::model::{EnvelopeHash, Head, Leaf, NameHash};
 use crate::protocol::message::{Answer, Verb};
 
@@ -22,9 +22,7 @@ impl Engine {
             return self.audit_report(false).await;
         };
         if accept {
-            let _alone = self.auditing.lock().await;
-            self.db.write(|db| log::forget(db).and_then(|()| log::accept(db))).await?;
-            *lock(&self.head) = None;
+            self.forget_log().await?;
         }
         self.audit(session).await?;
         let Some(read) = self.ask_for_log(session, &key, 0).await? else {
@@ -71,20 +69,25 @@ impl Engine {
         &self,
         rechecked: bool,
     ) -> Result<AuditReport, Trouble> {
-        let (server, key) = {
-            let profile = lock(&self.profile);
-            (profile.server_id, profile.log_key)
-        };
-        let key = key.map(|key| LogKey { server, public: *key.as_bytes() });
+        let certificate = lock(&self.profile).log_certificate.clone();
+        let key = certificate.as_ref().map(|it| LogKey { server: it.server, public: it.log_key });
         let (known, alarms) = self.db.run(|db| Ok((log::newest(db)?, log::alarms(db)?))).await?;
-        let evidence = alarms.iter().filter_map(|(_, evidence)| evidence.clone());
+        let (mut evidence, mut two_log_keys) = (Vec::new(), Vec::new());
+        for proof in alarms.iter().filter_map(|(_, proof)| proof.clone()) {
+            match proof {
+                Proof::Logs(proven) => evidence.push(proven.into()),
+                Proof::Keys(proven) => two_log_keys.push((*proven).into()),
+            }
+        }
         Ok(AuditReport {
             log_key: key.map(|key| key.verifier_key()),
+            log_certificate: certificate.map(Into::into),
             size: known.as_ref().map_or(0, |known| known.head.size),
             root: known.as_ref().map(|known| EnvelopeHash::new(known.head.root).to_string()),
             checkpoint: known.map(|known| known.note),
             rechecked,
-            evidence: evidence.map(Into::into).collect(),
+            evidence,
+            two_log_keys,
             alarms: alarms.into_iter().map(|(alarm, _)| alarm).collect(),
         })
     }

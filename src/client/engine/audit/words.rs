@@ -13,7 +13,7 @@ use crate::client::engine::directory::believed_now;
 use crate::client::engine::sending::is_final;
 use crate::client::engine::{Engine, Me, Session, Trouble, compute, lock};
 use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
-use crate::crypto::{LogKey, LogWord, MessageSecret};
+use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret, certificate};
 use crate::model::log::LOG_LIMIT;
 use crate::model::{AccountId, Head, MessageId, Millis, Recipient};
 use crate::protocol::message::{RefusalCode, Verb};
@@ -94,8 +94,14 @@ impl Engine {
         account: AccountId,
         word: LogWord,
     ) -> Result<Option<LogWord>, Trouble> {
-        // Not signed by the log's key: a mere claim.
-        let Ok(head) = key.verify(&word.checkpoint) else { return Ok(None) };
+        // Not signed by the log's key, or not by one that a server's key has signed for: it says nothing.
+        let Ok(theirs) = certificate::verify(&word.certificate) else { return Ok(None) };
+        let Ok(head) = theirs.verify(&word.checkpoint) else { return Ok(None) };
+        if theirs != *key {
+            self.hear_of_another_log(account, &word).await?;
+            let known = self.db.run(|db| log::newest(db)).await?.filter(|_| word.asks);
+            return Ok(known.and_then(|known| self.word(known.note, None, false)));
+        }
         if let Some(evidence) = word.evidence.filter(|evidence| evidence.check(key).is_some()) {
             self.forked(evidence).await?;
         }
@@ -122,7 +128,13 @@ impl Engine {
             self.forked(evidence).await?;
         }
         let answers = word.asks || found.is_some();
-        Ok(answers.then_some(LogWord { checkpoint: known.note, evidence: found, asks: false }))
+        Ok(self.word(known.note, found, false).filter(|_| answers))
+    }
+
+    /// What is said to others about the log.
+    pub(super) fn word(&self, checkpoint: String, evidence: Option<Evidence>, asks: bool) -> Option<LogWord> {
+        let certificate = lock(&self.profile).log_certificate.clone()?;
+        Some(LogWord { checkpoint, evidence, asks, certificate })
     }
 
     /// Sends a word about the log, end to end, outside chains.
