@@ -14,10 +14,11 @@ mod support;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 use support::card::{Card, Heard, RATE};
-use support::voice::Scene;
+use support::voice::{Asked, Scene};
 use support::{Profile, Running, Server, schema, signal};
 
 /// What it says of each thing, and its exit code.
@@ -85,8 +86,11 @@ fn where_everything_is_well_it_says_so() {
 fn without_sound_and_speech_messaging_is_well() {
     let server = Server::start();
     let zoé = Profile::register(&server, "zoé");
+    // A device of the tester's own, which is not for tests.
+    let home = tempfile::TempDir::new().unwrap();
+    std::fs::write(home.path().join(".asoundrc"), "pcm.!default { type null }\n").unwrap();
     let mut command = zoé.command(["doctor"]);
-    command.env("XDG_RUNTIME_DIR", zoé.home()).env("HOME", zoé.home()).env("SPEECHD_CMD", "/nonexistent");
+    command.env("XDG_RUNTIME_DIR", zoé.home()).env("HOME", home.path()).env("SPEECHD_CMD", "/nonexistent");
     let (checks, code) = checks(command);
     assert_eq!(names(&checks, false), ["loudspeaker", "microphone", "passphrase", "speech"]);
     assert_eq!(code, 0);
@@ -215,4 +219,29 @@ fn what_nothing_works_without_is_told_with_what_to_do() {
     let (damaged, code) = checks(command(&zoé));
     assert_eq!((damaged["profile"]["ok"].as_bool(), code), (Some(false), 1));
     assert!(damaged["profile"]["said"].as_str().unwrap().contains("damaged"), "{}", damaged["profile"]);
+}
+
+#[test]
+fn it_falls_silent_while_somebody_records_and_says_the_sentence_again_after_that() {
+    let scene = Scene::new();
+    let doctor =
+        Running::start(&mut scene.command(&["doctor", "--sound", "--language", "tr", "--language", "fr"]));
+    scene.wait_for_asked(1);
+    let heard = scene.card.record_loudspeaker();
+    let mut recording = scene.begin_to_record("10");
+    heard.wait_until("it falls silent", |samples| signal::is_silent(samples, 1.5));
+    let (asked, silent) = (scene.asked(), heard.so_far().len());
+    let until = heard.listen(Duration::from_secs(2));
+    assert!(recording.is_running());
+    assert_eq!(signal::peak(&heard.so_far()[silent..until]), 0.0, "it would be recorded");
+    recording.wait().ok();
+    let told = doctor.wait();
+    for name in ["Turkish (tr)", "French (fr)"] {
+        assert!(told.ok().contains(&format!("ok  voice: {name} was spoken: was it heard?")), "{told:?}");
+    }
+    assert!(told.stderr.contains("a voice note is being recorded: this waits"), "{told:?}");
+    let texts = |asked: &[Asked]| asked.iter().map(|asked| asked.text.clone()).collect::<Vec<_>>();
+    let (before, after) = (texts(&asked), texts(&scene.asked()));
+    assert_eq!(after[before.len()], before[before.len() - 1], "it is said again: {after:?}");
+    assert_eq!(after.len(), 3, "each is said once to its end: {after:?}");
 }

@@ -17,6 +17,7 @@ use std::sync::mpsc::Receiver;
 
 use serde_json::Value;
 use support::card::{Card, Heard, RATE};
+use support::voice::Scene;
 use support::{Profile, Running, Server, schema, signal, wav};
 
 /// Surely it.
@@ -331,4 +332,48 @@ fn in_a_conversation_it_is_the_same() {
     assert_eq!((&ended["id"], &ended["cut_off"]), (&announced["id"], &false.into()));
     following.kill();
     assert!(saved(&ayşe, &announced["id"]) == saved(&burak, &announced["id"]));
+}
+
+#[test]
+fn hands_free_it_is_heard_behind_its_speakers_name_and_without_holes_at_any_pace() {
+    let scene = Scene::new();
+    let file = speech_file(&scene.ayşe);
+    let mut listen = scene.screen(&["listen", "--mute"]);
+    listen.wait_for("(keys:");
+    // A quarter faster than it is spoken. The speech service begins with the first word.
+    listen.type_keys("++");
+    let zoé = Profile::register(&scene.server, "zoé");
+    zoé.send("burak", "Listen to this.");
+    scene.wait_for_asked(1);
+    let heard = scene.card.record_loudspeaker();
+    heard.wait_until("it has been read", |samples| signal::is_silent(samples, 1.0));
+    let heard = scene.card.record_loudspeaker();
+    let (mut speaking, _stderr) = begin(&scene.card, &scene.ayşe, "20");
+    let asked = scene.wait_for_asked(2);
+    heard.wait_until("the name has been said", signal::has_ended);
+    let named = heard.so_far().len();
+    scene.card.speak_into_microphone(&file);
+    assert!(speaking.is_running(), "it took too long until the name had been said");
+    speaking.wait().ok();
+    // What is heard is behind what is spoken.
+    heard.listen(std::time::Duration::from_secs(4));
+    assert_heard(&heard.stop()[named..]);
+    assert_eq!(asked[1].text, "ayşe");
+    listen.type_keys("q");
+    assert_eq!(listen.finish(), 0);
+    let history = scene.burak.run(["history", "--json"]).json();
+    assert_eq!((history.len(), &history[1]["listened"]), (2, &true.into()), "{history:?}");
+}
+
+#[test]
+fn in_words_alone_its_level_is_said_while_it_is_spoken() {
+    let (card, server) = (Card::start(), Server::start());
+    let (ayşe, _burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let mut speaking = card.screen(&ayşe, &["voice", "burak", "--live", "--mute", "--plain"]);
+    speaking.wait_for("speaking to burak");
+    speaking.wait_for("0:02 recorded, silence: is the microphone muted?");
+    speaking.type_keys("\r");
+    speaking.wait_for("nobody is heard in these");
+    assert_eq!(speaking.finish(), 0);
+    assert!(!speaking.raw().contains(&0x1b), "{:?}", String::from_utf8_lossy(&speaking.raw()));
 }

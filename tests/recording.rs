@@ -262,14 +262,15 @@ fn microphones_that_go_and_come_lose_nothing_that_they_gave() {
     scene.speak(&wav::voice(140.0, 1));
     recording.wait().ok();
     let note = scene.arrived();
+    assert_eq!(note.len(), 9 * 16_000);
     let places = [wav::siren(), wav::voice(140.0, 1)].map(|said| signal::find(&note, &samples(&said)));
     eprintln!("measured: before and after the headset went: {places:?}");
     assert!(places.iter().all(|found| found.correlation > SURE) && places[0].at < places[1].at, "{places:?}");
 
     // The only one goes, and another comes a while later: what it gave is kept, and that something is missing is said.
-    let arguments = ["voice", "burak", "--mute", "--no-trim", "--seconds", "6"];
+    let arguments = ["voice", "burak", "--mute", "--no-trim", "--seconds", "8"];
     let (recording, stderr) = Running::start_with_stderr(&mut card.command(&scene.ayşe, arguments));
-    assert!(stderr.recv_timeout(support::TIMEOUT).unwrap().starts_with("recording 6 s"));
+    assert!(stderr.recv_timeout(support::TIMEOUT).unwrap().starts_with("recording 8 s"));
     scene.speak(&wav::siren());
     card.unplug(&card.built_in("speaker"));
     card.unplug(&card.built_in("microphone"));
@@ -285,9 +286,12 @@ fn microphones_that_go_and_come_lose_nothing_that_they_gave() {
     assert!(said.iter().any(|line| line.contains("the microphone is gone")), "{said:?}");
     assert!(said.iter().any(|line| line.contains("may be missing there")), "{said:?}");
     let note = scene.arrived();
-    let places = [samples(&wav::siren()), part(&spoken, 0, 1)].map(|said| signal::find(&note, &said));
-    eprintln!("measured: before and after the only microphone went: {places:?}");
-    assert!(places.iter().all(|found| found.correlation > SURE) && places[0].at < places[1].at, "{places:?}");
+    assert_eq!(note.len(), 8 * 16_000);
+    let before = signal::find(&note, &samples(&wav::siren()));
+    eprintln!("measured: before the only microphone went: {before:?}");
+    assert!(before.correlation > SURE, "{before:?}");
+    // A few of the eight seconds are left for it.
+    assert_in_place(&note[before.at + 16_000..], &spoken, 3);
 }
 
 #[test]
@@ -476,4 +480,118 @@ fn where_the_key_has_changed_nothing_is_recorded_and_what_was_is_kept() {
         assert!(refused.failure().contains("the key of burak has changed"), "{refused:?}");
         assert!(!refused.stderr.contains("recording 1 s") && !refused.stderr.contains("speaking to"));
     }
+}
+
+#[test]
+fn what_cant_be_heard_before_it_is_sent_is_not_taken_for_heard() {
+    let scene = Scene::new();
+    let (card, spoken) = (&scene.card, wav::siren());
+    let mut taking = card.screen(&scene.ayşe, &["voice", "burak", "--mute", "--no-trim"]);
+    taking.wait_for("Enter sends, space pauses");
+    scene.speak(&spoken);
+    taking.type_keys(" ");
+    taking.wait_for("tellal: paused at 0:0");
+    // A microphone is left, and no loudspeaker.
+    card.plug_in_silent_microphone("desk");
+    card.make_default("source", "desk");
+    card.unplug(&card.built_in("speaker"));
+    card.unplug(&card.built_in("microphone"));
+    taking.type_keys("l");
+    taking.wait_for("tellal: it could not be heard: no loudspeaker");
+    taking.type_keys("\r");
+    taking.wait_for("recorded 0:0");
+    assert_eq!(taking.finish(), 0);
+    let shown = taking.lines().join("\n");
+    assert!(!shown.contains("that was it") && shown.matches("no loudspeaker").count() == 1, "{shown}");
+    assert!(signal::find(&scene.arrived(), &samples(&spoken)).correlation > SURE);
+
+    // Without keys nobody can be asked whether it is to be sent all the same.
+    let arguments = ["voice", "burak", "--mute", "--seconds", "1", "--review", "--even-silent", "--json"];
+    let unheard = card.run(&scene.ayşe, arguments);
+    assert!(unheard.code() == 1 && unheard.stdout.contains("\"error\":\"no_loudspeaker\""), "{unheard:?}");
+    let kept =
+        ["nothing was sent, because it could not be heard before: no loudspeaker", "kept in ", "unsent-"];
+    assert!(kept.iter().all(|words| unheard.stderr.contains(words)), "{unheard:?}");
+    assert!(scene.burak.receive().is_empty());
+}
+
+#[test]
+fn a_reply_shows_its_level_and_is_not_sent_unasked_where_it_ends_by_itself() {
+    let scene = Scene::new();
+    let (card, spoken) = (&scene.card, wav::siren());
+    let file = scene.file("note.wav", &spoken);
+    scene.ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+    let listen = |args: &[&str]| {
+        let variables = card.env().map(|(name, value)| (name, value.to_str().unwrap().to_owned()));
+        let mut variables: Vec<(&str, &str)> =
+            variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        variables.push(("SPEECHD_CMD", "/nonexistent"));
+        Screen::start(&scene.burak, args, &variables)
+    };
+    let heard = card.record_loudspeaker();
+    let mut listening = listen(&["listen", "--mute", "--plain"]);
+    heard.wait_until("the note is over", signal::has_ended);
+    listening.type_keys("v");
+    listening.wait_for("(0:02 recorded, silence: is the microphone muted?)");
+    listening.type_keys("c");
+    listening.wait_for("(not sent: what was recorded is forgotten)");
+    listening.type_keys("q");
+    assert_eq!(listening.finish(), 0);
+    assert!(!listening.raw().contains(&0x1b), "{:?}", String::from_utf8_lossy(&listening.raw()));
+
+    let mut listening = listen(&["listen", "--mute"]);
+    listening.wait_for("(keys:");
+    scene.ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+    let heard = card.record_loudspeaker();
+    heard.wait_until("the note is over", signal::has_ended);
+    listening.type_keys("v");
+    listening.wait_for("(recording a reply to ayşe");
+    listening.wait_for("0:01 [");
+    scene.speak(&wav::voice(140.0, 1));
+    card.unplug(&card.built_in("speaker"));
+    card.unplug(&card.built_in("microphone"));
+    listening.wait_for("(the microphone is gone: waiting for another)");
+    listening.wait_for("Enter or v sends it, c does not send it)");
+    assert!(listening.lines().join("\n").contains("(the microphone stopped after 0:0"));
+    listening.type_keys("x");
+    assert!(scene.ayşe.receive().is_empty(), "nobody has said that it is to be sent");
+    listening.type_keys("v");
+    listening.wait_for("(a voice note for ayşe, 0:0");
+    let received = scene.ayşe.run(["receive", "--wait", "60", "--json"]).json();
+    let (id, path) = (received[0]["id"].as_str().unwrap(), scene.ayşe.file("saved.wav"));
+    scene.ayşe.run(["play", id, "--save", path.to_str().unwrap()]).ok();
+    let reply = samples(&std::fs::read(path).unwrap());
+    assert!(signal::find(&reply, &samples(&wav::voice(140.0, 1))).correlation > SURE);
+    listening.type_keys("q");
+    assert_eq!(listening.finish(), 0);
+}
+
+#[test]
+fn a_microphone_that_becomes_the_default_one_takes_over_and_nothing_is_missing_after_that() {
+    let scene = Scene::new();
+    let (card, spoken) = (&scene.card, wav::rising(6));
+    let arguments = ["voice", "burak", "--mute", "--no-trim", "--seconds", "15"];
+    let (recording, stderr) = Running::start_with_stderr(&mut card.command(&scene.ayşe, arguments));
+    assert!(stderr.recv_timeout(support::TIMEOUT).unwrap().starts_with("recording 15 s"));
+    scene.speak(&wav::siren());
+    card.plug_in("headset");
+    card.make_default("source", "headset.monitor");
+    card.play_on("headset", &scene.file("second.wav", &spoken));
+    recording.wait().ok();
+    let note = scene.arrived();
+    assert_eq!(note.len(), 15 * 16_000);
+    let before = signal::find(&note, &samples(&wav::siren()));
+    assert!(before.correlation > SURE, "{before:?}");
+    assert_in_place(&note[before.at + 16_000..], &spoken, 6);
+}
+
+/// Asserts that each of so many seconds of what was spoken is in a note, each a second after the one before.
+#[track_caller]
+fn assert_in_place(note: &[f32], spoken: &[u8], seconds: usize) {
+    let places: Vec<signal::Found> =
+        (0..seconds).map(|second| signal::find(note, &part(spoken, second, second + 1))).collect();
+    eprintln!("measured: each second of what was spoken: {places:?}");
+    assert!(places.iter().all(|found| found.correlation > SURE), "{places:?}");
+    let steps = places.windows(2).map(|two| two[1].at as i64 - two[0].at as i64);
+    assert!(steps.into_iter().all(|step| (step - 16_000).abs() < 800), "{places:?}");
 }

@@ -265,3 +265,31 @@ fn a_safety_number_is_read_out_slowly_group_by_group() {
     assert_eq!(groups.len(), 12, "{groups:?}");
     assert!(groups.iter().all(|(begin, end)| end - begin > 1.0), "{groups:?}");
 }
+
+#[test]
+fn a_safety_number_is_read_digit_by_digit_and_not_while_somebody_records() {
+    let scene = Scene::new();
+    let number =
+        scene.burak.run(["verify", "ayşe", "--json"]).json()[0]["number"].as_str().unwrap().to_owned();
+    let group = |group: &[u8]| group.iter().map(|digit| char::from(*digit).to_string()).collect::<Vec<_>>();
+    let groups: Vec<String> = number.as_bytes().chunks(5).map(|part| group(part).join(", ") + ".").collect();
+    let mut reading = Running::start(&mut scene.command(&["verify", "ayşe", "--speak", "--no-qr"]));
+    scene.wait_for_asked(1);
+    let heard = scene.card.record_loudspeaker();
+    let mut recording = scene.begin_to_record("12");
+    // Between two groups there is less than a second.
+    heard.wait_until("it falls silent", |samples| signal::is_silent(samples, 2.0));
+    let (before, silent) = (scene.asked().len(), heard.so_far().len());
+    let until = heard.listen(Duration::from_secs(2));
+    assert!(recording.is_running());
+    assert_eq!(signal::peak(&heard.so_far()[silent..until]), 0.0, "it would be recorded");
+    assert_eq!(scene.asked().len(), before);
+    recording.wait().ok();
+    let asked = scene.wait_for_asked(before + 2);
+    reading.kill();
+    let read: Vec<&str> = asked.iter().map(|asked| asked.text.as_str()).collect();
+    assert_eq!(read[..before], groups[..before]);
+    // The one that was cut short is read again, unless it was cut between two.
+    let again = before - usize::from(read[before] == read[before - 1]);
+    assert_eq!(read[before..before + 2], groups[again..again + 2]);
+}

@@ -91,7 +91,7 @@ fn in_a_conversation_it_ends_and_waits_for_what_is_to_become_of_it() {
 }
 
 #[test]
-fn a_reply_while_listening_ends_and_is_sent() {
+fn a_reply_while_listening_ends_and_is_sent_when_that_is_wanted() {
     let (card, _server, ayşe, burak) = friends();
     let mut variables = card.env().to_vec();
     variables.push(("SPEECHD_CMD", "/nonexistent".into()));
@@ -107,7 +107,8 @@ fn a_reply_while_listening_ends_and_is_sent() {
     listen.wait_for("(recording a reply to ayşe");
     listen.wait_for("(one more minute)");
     listen.wait_for("(10 more seconds)");
-    listen.wait_for("(this is the limit of 10:00, and the end of the recording)");
+    listen.wait_for("(this is the limit of 10:00, and the end of the recording: Enter or v sends");
+    listen.type_keys("v");
     listen.wait_for("(a voice note for ayşe, 10:00)");
     listen.type_keys("q");
     assert_eq!(listen.finish(), 0);

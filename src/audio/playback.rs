@@ -52,6 +52,16 @@ impl Playback {
         self.track.stage() == Stage::Over
     }
 
+    /// Whether a device has taken anything of it, be it silence.
+    pub fn has_begun(&self) -> bool {
+        self.track.taken() > 0
+    }
+
+    /// Why it was not heard to its end, if it failed.
+    pub fn error(&self) -> Option<&AudioError> {
+        self.track.error()
+    }
+
     /// Stops it at once.
     pub fn stop(&self) {
         self.track.stop();
@@ -108,7 +118,7 @@ impl Playback {
             }
             tokio::time::sleep(LOOK).await;
         }
-        self.track.error().cloned().map_or(Ok(()), Err)
+        self.error().cloned().map_or(Ok(()), Err)
     }
 }
 

@@ -14,6 +14,9 @@ const AHEAD: Duration = Duration::from_millis(400);
 const BLOCK: usize = 1024;
 /// What a device holds at most: it is played again where a device went away.
 const HELD: Duration = Duration::from_millis(300);
+/// Of a sound that still grows, how much has to be there beyond what is prepared so that it may be played faster than it
+/// comes: otherwise there is a hole in each word.
+const SPARE: Duration = Duration::from_secs(1);
 
 /// One sound that is being played.
 pub(super) struct Player {
@@ -130,19 +133,23 @@ impl Player {
     }
 
     fn heed_speed(&mut self) {
+        let speed = self.speed_now();
+        if speed != self.speed {
+            self.speed = speed;
+            self.track.mark(self.given, speed);
+            self.stretch.iter_mut().for_each(|stretch| stretch.set_speed(speed));
+        }
+        if self.stretch.is_none() && speed != 1.0 {
+            self.begin_to_stretch();
+        }
+    }
+
+    /// The speed that was asked for; of what is only just being spoken, not more than that of its speaker.
+    fn speed_now(&self) -> f32 {
         let speed = self.track.speed();
-        if speed == self.speed {
-            if self.stretch.is_none() && speed != 1.0 {
-                self.begin_to_stretch();
-            }
-            return;
-        }
-        self.speed = speed;
-        self.track.mark(self.given, speed);
-        match &mut self.stretch {
-            Some(stretch) => stretch.set_speed(speed),
-            None => self.begin_to_stretch(),
-        }
+        let grows = !self.sound.is_complete();
+        let spare = self.sound.frames().saturating_sub(self.next);
+        if grows && spare < self.sound.frame(SPARE) { speed.min(1.0) } else { speed }
     }
 
     fn begin_to_stretch(&mut self) {

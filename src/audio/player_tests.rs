@@ -227,3 +227,36 @@ fn a_growing_sound_is_silent_where_there_is_nothing_yet_and_loses_nothing() {
         }
     }
 }
+
+/// The longest silence in it, in samples.
+fn longest_silence(samples: &[f32]) -> usize {
+    samples.split(|sample| *sample != 0.0).map(<[f32]>::len).max().unwrap_or_default()
+}
+
+#[test]
+fn what_is_being_spoken_has_no_holes_at_any_speed_and_what_waits_is_caught_up_with() {
+    let (spoken, group) = (voice(110.0, 14), RATE * 2 / 5);
+    for speed in [1.25, 2.0] {
+        // How much is there before it is begun with: half a group when it is followed as it is spoken, or seconds of it.
+        for waiting in [group / 2, RATE * 3] {
+            let (feed, sound) = Sound::growing(rate());
+            feed.push(&spoken[..waiting]);
+            let mut bench = Bench::new(sound, Duration::ZERO, speed);
+            let mut heard = Vec::new();
+            for part in spoken[waiting..].chunks(group) {
+                feed.push(part);
+                heard.extend(bench.take(part.len()));
+            }
+            let hole = longest_silence(&heard[RATE / 10..]);
+            assert!(hole < RATE / 50, "at {speed}: a hole of {} ms", hole * 1000 / RATE);
+            let behind = 14.0 - bench.position().as_secs_f64();
+            eprintln!("measured: {} ms waited, {behind:.2} s behind at speed {speed}", waiting * 1000 / RATE);
+            assert!(behind < 2.0, "{behind} s behind at {speed}");
+            // Its end is there: it is as fast as was asked for.
+            drop(feed);
+            bench.player.track.seek(Duration::from_secs(2));
+            bench.take(RATE);
+            assert_eq!(bench.position(), Duration::from_secs_f32(2.0 + speed), "at {speed}");
+        }
+    }
+}

@@ -39,13 +39,13 @@ const AGAIN: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// The loudspeaker. Clones are the same one.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Speaker {
     shared: Arc<Shared>,
     orders: Sender<Order>,
 }
 
-#[derive(Default)]
+#[derive(Default, Debug)]
 struct Shared {
     /// What is not over; of the program's own sounds, which. Callbacks never take this lock.
     sounding: Mutex<Vec<(Option<Sound>, Arc<Track>)>>,
@@ -53,7 +53,7 @@ struct Shared {
 }
 
 /// What went wrong, to be told once.
-#[derive(Default)]
+#[derive(Default, Debug)]
 struct Trouble {
     waiting: Option<AudioError>,
     told: bool,
@@ -290,6 +290,7 @@ impl Device {
 
     /// Prepares what is played, and closes the device when it is lost or not used any more.
     fn look_after(&mut self) {
+        self.fall_silent();
         self.players.retain(|player| !player.is_gone());
         let taken = self.players.iter().map(|player| player.track.taken()).sum();
         let Some(open) = &mut self.sink else { return self.try_again(taken) };
@@ -316,6 +317,19 @@ impl Device {
             open.used = Instant::now();
         } else if open.used.elapsed() > LINGER {
             self.sink = None;
+        }
+    }
+
+    /// Closes the device where something was stopped and nothing else sounds: what it holds, two buffers, would be heard
+    /// all the same.
+    fn fall_silent(&mut self) {
+        let tracks = || self.players.iter().map(|player| &player.track);
+        if tracks().any(|track| track.is_stopped()) && tracks().all(|track| track.stage() == Stage::Over) {
+            self.players.clear();
+            if let Some(open) = self.sink.take() {
+                // That takes a moment, and another sound may be asked for.
+                std::thread::spawn(move || drop(open));
+            }
         }
     }
 

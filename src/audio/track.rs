@@ -187,8 +187,15 @@ impl Track {
 
     /// Ends it. What the device already holds is a moment long.
     pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.stage.store(Stage::Over as u8, Ordering::Release);
+        // One that has ended already was not stopped.
+        if self.stage.swap(Stage::Over as u8, Ordering::AcqRel) != Stage::Over as u8 {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was ended before its end.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     pub fn fail(&self, error: AudioError) {

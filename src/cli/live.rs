@@ -14,11 +14,11 @@ use crate::client::{Client, Ending, Events, Message};
 use crate::model::Nickname;
 use crate::terminal::dictation::{Dictation, Options};
 use crate::terminal::floor::Floor;
+use crate::terminal::gauge::Gauge;
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::line::duration;
 use crate::terminal::live::{BLOCK, speak};
-use crate::terminal::progress::{self, Line};
-use crate::terminal::unsent;
+use crate::terminal::{progress, unsent};
 
 /// Speaks until Enter, for some seconds, or to the limit; waits until the server has all of it, and prints the
 /// message's id. Ctrl-C and Esc take it back.
@@ -120,7 +120,7 @@ async fn record(
 /// # Errors
 /// When it is to be taken back.
 async fn watch(app: &App, taking: &mut Dictation, keys: &mut Option<Keys>) -> Result<(), Interrupted> {
-    let drawn = Line::draw(!app.out.lines.plain);
+    let mut gauge = Gauge::new(app.out.lines.plain, keys.is_some());
     let mut ticks = tokio::time::interval(progress::DRAW);
     loop {
         tokio::select! {
@@ -135,7 +135,7 @@ async fn watch(app: &App, taking: &mut Dictation, keys: &mut Option<Keys>) -> Re
             },
             _ = ticks.tick() => {
                 taking.look().iter().for_each(|words| app.out.note(&format!("tellal: {words}")));
-                drawn.set(taking.line(app.out.lines.plain));
+                gauge.show(taking).iter().for_each(|words| app.out.note(words));
             }
         }
     }

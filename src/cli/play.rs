@@ -176,8 +176,8 @@ impl Player<'_> {
         };
         let sign = if plain { "" } else { "#" };
         let from = sanitize::line(message.from.as_str());
-        self.app.out.note(&format!("voice note {sign}{} of {from}, {length}{begin}{how}", message.number));
-        let mut screen = Screen::new(self.app, &playback, peaks);
+        let words = format!("voice note {sign}{} of {from}, {length}{begin}{how}", message.number);
+        let mut screen = Screen::new(self.app, &playback, peaks, words);
         let end = tokio::select! {
             done = screen.show(keys) => done,
             interrupted = self.stop.asked() => Ok(End::Interrupted(interrupted)),
@@ -213,6 +213,8 @@ struct Screen<'a> {
     playback: &'a Playback,
     peaks: &'a [u8],
     line: Line,
+    /// What is said once it is heard.
+    words: Option<String>,
     /// A time that is being typed.
     typed: Option<String>,
     floor: Floor,
@@ -221,9 +223,9 @@ struct Screen<'a> {
 }
 
 impl<'a> Screen<'a> {
-    fn new(app: &'a App, playback: &'a Playback, peaks: &'a [u8]) -> Self {
+    fn new(app: &'a App, playback: &'a Playback, peaks: &'a [u8], words: String) -> Self {
         let (line, floor) = (Line::draw(!app.out.lines.plain), Floor::of(&app.home));
-        Self { app, playback, peaks, line, typed: None, floor, waits: false }
+        Self { app, playback, peaks, line, words: Some(words), typed: None, floor, waits: false }
     }
 
     /// Draws, and heeds the keys, until the end. Without a terminal nothing is drawn.
@@ -233,7 +235,10 @@ impl<'a> Screen<'a> {
         tokio::pin!(end);
         loop {
             tokio::select! {
-                done = &mut end => return done.map(|()| End::Heard),
+                done = &mut end => {
+                    self.draw();
+                    return done.map(|()| End::Heard);
+                }
                 key = pressed(keys) => if let Some(end) = self.obey(key) {
                     return Ok(end);
                 },
@@ -257,7 +262,11 @@ impl<'a> Screen<'a> {
         }
     }
 
-    fn draw(&self) {
+    fn draw(&mut self) {
+        if !self.playback.has_begun() {
+            return;
+        }
+        self.words.take().iter().for_each(|words| self.app.out.note(words));
         let line = Standing::of(self.playback, self.peaks).line(self.app.out.lines.plain);
         self.line.set(match &self.typed {
             Some(typed) => format!("{line}, go to: {typed}_"),

@@ -11,15 +11,10 @@ use super::stop;
 use crate::audio::{AudioError, Note, Speaker};
 use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::Floor;
+use crate::terminal::gauge::Gauge;
 use crate::terminal::keys::{Keys, Press};
-use crate::terminal::line;
 use crate::terminal::listening::time;
-use crate::terminal::progress::{self, Line};
-use crate::terminal::unsent;
-
-/// Without anything that is drawn: when the level is first said, and how often after that.
-const FIRST: Duration = Duration::from_secs(2);
-const AGAIN: Duration = Duration::from_secs(30);
+use crate::terminal::{line, progress, unsent};
 
 /// How a recording is made from the command line.
 pub struct Wanted {
@@ -63,15 +58,8 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note
         "Ctrl-C cancels"
     };
     app.out.note(&format!("recording{seconds} from {}: {how}", taking.device()));
-    let mut booth = Booth {
-        app,
-        speaker,
-        drawn: Line::draw(!app.out.lines.plain),
-        timed,
-        over: false,
-        say: FIRST,
-        spoken: keys.is_some(),
-    };
+    let mut booth =
+        Booth { app, speaker, gauge: Gauge::new(app.out.lines.plain, keys.is_some()), timed, over: false };
     let end = tokio::select! {
         end = booth.run(&mut taking, &mut keys) => end,
         interrupted = &mut stop => End::Cancel(interrupted),
@@ -85,6 +73,7 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note
     }
     let elapsed = taking.elapsed();
     let cut_off = timed && over && elapsed < limit;
+    let unheard = taking.unheard().filter(|_| keys.is_none()).cloned();
     let Recorded { note, words, silent } = taking.finish().await.map_err(Failure::from)?;
     drop(taken);
     if cut_off {
@@ -92,6 +81,12 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note
         let kept = unsent::kept(&app.home, &note.wav);
         let cause = format!("after {}; nothing was sent; {kept}", time(elapsed));
         return Err(Failure::from(AudioError::InputLost { cause }).into());
+    }
+    if let Some(error) = unheard {
+        // Nobody has heard it who could have thrown it away.
+        let kept = unsent::kept(&app.home, &note.wav);
+        let message = format!("nothing was sent, because it could not be heard before: {error}; {kept}");
+        return Err(Failure::new(error.code(), message).into());
     }
     app.out.note(&format!("recorded {}", line::duration(note.duration_ms)));
     words.iter().for_each(|words| app.out.note(&format!("tellal: {words}")));
@@ -131,13 +126,10 @@ async fn keep_silence(app: &App, keys: &mut Option<Keys>) -> Result<()> {
 struct Booth<'a> {
     app: &'a App,
     speaker: &'a Speaker,
-    drawn: Line,
+    gauge: Gauge,
     timed: bool,
     /// It has ended by itself.
     over: bool,
-    /// When the level is said next, where nothing is drawn and somebody is there.
-    say: Duration,
-    spoken: bool,
 }
 
 impl Booth<'_> {
@@ -159,8 +151,8 @@ impl Booth<'_> {
                 },
                 _ = ticks.tick() => {
                     taking.look().iter().for_each(|words| self.say(words));
-                    self.show(taking);
-                    if keys.is_none() && self.over && taking.playback().is_none() {
+                    self.gauge.show(taking).iter().for_each(|words| self.app.out.note(words));
+                    if keys.is_none() && self.over && !taking.is_heard() {
                         return End::Send;
                     }
                 }
@@ -201,16 +193,6 @@ impl Booth<'_> {
         };
         self.say(&words);
         None
-    }
-
-    /// Draws how it stands; where nothing is drawn, says it now and then.
-    fn show(&mut self, taking: &Dictation) {
-        let plain = self.app.out.lines.plain;
-        self.drawn.set(taking.line(plain));
-        if self.spoken && !self.drawn.is_drawn() && taking.elapsed() >= self.say {
-            self.say = taking.elapsed() + AGAIN;
-            self.app.out.note(&taking.line(true));
-        }
     }
 
     fn say(&self, words: &str) {

@@ -1,18 +1,14 @@
 //! A reply by voice while listening: to whoever was heard last, with single keys.
 
-use std::time::Duration;
-
 use super::app::App;
 use crate::audio::{Cue, Note};
 use crate::client::{Client, VoiceNote};
 use crate::model::Nickname;
 use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::Floor;
+use crate::terminal::gauge::Gauge;
 use crate::terminal::keys::{Keys, Press};
-use crate::terminal::{Cues, line, unsent};
-
-/// How often the recording is looked at.
-const LOOK: Duration = Duration::from_millis(100);
+use crate::terminal::{Cues, line, progress, unsent};
 
 /// Records until a key, and sends it, or does not. What goes wrong is said, and listening goes on.
 pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to: &Nickname) {
@@ -26,23 +22,8 @@ pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to
     };
     app.out
         .note(&format!("(recording a reply to {to}: Enter or v sends it, space pauses, c does not send it)"));
-    let mut looks = tokio::time::interval(LOOK);
-    let send = loop {
-        tokio::select! {
-            () = taking.ended() => {
-                app.out.note(&format!("({})", taking.end_in_words()));
-                break true;
-            }
-            _ = looks.tick() => taking.look().iter().for_each(|words| app.out.note(&format!("({words})"))),
-            key = keys.press() => match key {
-                Press::Enter | Press::Char('v' | 'V') => break true,
-                Press::Char('c' | 'C' | 'q' | 'Q') | Press::Escape | Press::End => break false,
-                Press::Char(' ') => app.out.note(&format!("({})", taking.toggle())),
-                _ => app.out.note("(still recording: Enter or v sends it, c does not)"),
-            },
-        }
-    };
-    if !send {
+    let end = follow(app, &mut taking, keys).await;
+    if end == End::Forget {
         return app.out.note("(not sent: what was recorded is forgotten)");
     }
     let recorded = taking.finish().await;
@@ -52,9 +33,14 @@ pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to
         Err(error) => return app.out.note(&format!("tellal: not sent: {error}")),
     };
     words.iter().for_each(|words| app.out.note(&format!("({words})")));
-    if silent {
-        app.out.note("(nobody is heard in it: Enter or v sends it all the same, c does not send it)");
-        if !wants_silence(keys).await {
+    let question = match end {
+        End::Over(words) if !silent => Some(format!("{words}: Enter or v sends it")),
+        _ if silent => Some("nobody is heard in it: Enter or v sends it all the same".to_owned()),
+        _ => None,
+    };
+    if let Some(question) = question {
+        app.out.note(&format!("({question}, c does not send it)"));
+        if !is_wanted(keys).await {
             return app.out.note("(not sent: what was recorded is forgotten)");
         }
     }
@@ -76,8 +62,40 @@ pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to
     }
 }
 
-/// Whether a note in which nobody is heard is to be sent all the same.
-async fn wants_silence(keys: &mut Keys) -> bool {
+/// What ended a recording.
+#[derive(PartialEq, Eq)]
+enum End {
+    /// It is to be sent.
+    Send,
+    /// It is not.
+    Forget,
+    /// There is no microphone any more, or this is the limit: which, in words.
+    Over(String),
+}
+
+/// Shows how it goes until a key says what is to become of it, or it ends by itself.
+async fn follow(app: &App, taking: &mut Dictation, keys: &mut Keys) -> End {
+    let mut gauge = Gauge::new(app.out.lines.plain, true);
+    let mut ticks = tokio::time::interval(progress::DRAW);
+    loop {
+        tokio::select! {
+            () = taking.ended() => return End::Over(taking.end_in_words()),
+            _ = ticks.tick() => {
+                let words = taking.look().into_iter().chain(gauge.show(taking));
+                words.for_each(|words| app.out.note(&format!("({words})")));
+            }
+            key = keys.press() => match key {
+                Press::Enter | Press::Char('v' | 'V') => return End::Send,
+                Press::Char('c' | 'C' | 'q' | 'Q') | Press::Escape | Press::End => return End::Forget,
+                Press::Char(' ') => app.out.note(&format!("({})", taking.toggle())),
+                _ => app.out.note("(still recording: Enter or v sends it, c does not)"),
+            },
+        }
+    }
+}
+
+/// Whether a note that nobody has ended, or in which nobody is heard, is to be sent all the same.
+async fn is_wanted(keys: &mut Keys) -> bool {
     loop {
         match keys.press().await {
             Press::Enter | Press::Char('v' | 'V') => return true,

@@ -49,10 +49,12 @@ impl Default for Options {
 pub struct Dictation {
     recording: Recording,
     options: Options,
-    /// What was recorded is being listened to.
-    playback: Option<Playback>,
+    /// What was recorded is being listened to, and where.
+    playback: Option<(Playback, Speaker)>,
     /// Listening has been asked for.
     reviewed: bool,
+    /// It could not be heard, and why.
+    unheard: Option<AudioError>,
     meter: Meter,
     watch: Watch,
 }
@@ -76,7 +78,8 @@ impl Dictation {
     pub async fn start(options: Options) -> Result<Self, AudioError> {
         let recording = Recorder::start(options.recorder.clone()).await?;
         let watch = Watch::new(options.recorder.limit.min(LIMIT), recording.device());
-        Ok(Self { recording, options, playback: None, reviewed: false, meter: Meter::default(), watch })
+        let (meter, playback) = (Meter::default(), None);
+        Ok(Self { recording, options, playback, reviewed: false, unheard: None, meter, watch })
     }
 
     /// The microphone's name.
@@ -139,6 +142,7 @@ impl Dictation {
     /// Pauses, and lets what was recorded so far be heard as it would be sent; a second time it stops that. In words.
     pub fn listen(&mut self, speaker: &Speaker) -> String {
         self.reviewed = true;
+        self.unheard = None;
         if self.stop_listening() {
             return "stopped; the recording is paused".to_owned();
         }
@@ -149,7 +153,7 @@ impl Dictation {
         match take.note() {
             Ok(note) => {
                 let words = format!("this is it, {}{silent}", line::duration(note.duration_ms));
-                self.playback = Some(speaker.play(note.wav));
+                self.playback = Some((speaker.play(note.wav), speaker.clone()));
                 words
             }
             Err(error) => error.to_string(),
@@ -161,23 +165,35 @@ impl Dictation {
         self.options.review && !self.reviewed
     }
 
-    /// What is being listened to.
-    pub fn playback(&self) -> Option<&Playback> {
-        self.playback.as_ref()
+    /// Whether it is being listened to.
+    pub fn is_heard(&self) -> bool {
+        self.playback.is_some()
+    }
+
+    /// Why it could not be heard the last time, if it could not.
+    pub fn unheard(&self) -> Option<&AudioError> {
+        self.unheard.as_ref()
     }
 
     fn stop_listening(&mut self) -> bool {
-        let playback = self.playback.take().filter(|playback| !playback.is_done());
-        playback.iter().for_each(Playback::stop);
+        let playback = self.playback.take().filter(|(playback, _)| !playback.is_done());
+        playback.iter().for_each(|(playback, _)| playback.stop());
         playback.is_some()
     }
 
     /// Looks at how it goes; to be called ten times a second. What there is to say, a line each.
     pub fn look(&mut self) -> Vec<String> {
         let mut words = Vec::new();
-        if self.playback.as_ref().is_some_and(Playback::is_done) {
-            self.playback = None;
-            words.push("that was it".to_owned());
+        if let Some((playback, speaker)) = self.playback.take_if(|(playback, _)| playback.is_done()) {
+            self.unheard = playback.error().cloned();
+            words.push(match &self.unheard {
+                None => "that was it".to_owned(),
+                Some(error) => {
+                    // It is told here.
+                    drop(speaker.take_trouble());
+                    format!("it could not be heard: {error}")
+                }
+            });
         }
         let seen = Seen {
             elapsed: self.recording.elapsed(),
@@ -197,7 +213,7 @@ impl Dictation {
     pub fn line(&self, plain: bool) -> String {
         let elapsed = time(self.recording.elapsed());
         match &self.playback {
-            Some(playback) => {
+            Some((playback, _)) => {
                 format!("listening: {} of {}", time(playback.position()), time(playback.duration()))
             }
             None if self.recording.is_paused() => format!("{elapsed}, paused"),

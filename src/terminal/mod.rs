@@ -1,6 +1,6 @@
 //! Making what others wrote fit to print: without control characters, in their colour, at the reader's own time.
 //!
-//! Text in, text out; of what is here only [`chat`], [`keys`] and [`progress`] touch a terminal; [`aloud`],
+//! Text in, text out; of what is here only [`chat`], [`gauge`], [`keys`] and [`progress`] touch a terminal; [`aloud`],
 //! [`dictation`] and [`listening`] are heard.
 //!
 //! - [`sanitize`]: text from others can't move the cursor, change colours, or pass for another line
@@ -15,6 +15,7 @@
 //! - [`keys`]: single keys, without Enter
 //! - [`listening`]: a voice note that is heard, and what may be asked of it meanwhile
 //! - [`dictation`]: a voice note that is being recorded, and what may be asked of it
+//! - [`gauge`]: how it stands meanwhile, drawn or in words
 //! - [`unsent`]: that no recording is lost
 //! - [`progress`]: how far a note has been played
 //! - [`chat`]: a conversation, line by line
@@ -25,6 +26,7 @@ pub mod color;
 pub mod cues;
 pub mod dictation;
 pub mod floor;
+pub mod gauge;
 pub mod keys;
 pub mod line;
 pub mod listening;

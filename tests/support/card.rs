@@ -176,6 +176,11 @@ impl Card {
         id
     }
 
+    /// Adds a microphone that gives nothing, and that is no loudspeaker beside.
+    pub fn plug_in_silent_microphone(&self, name: &str) {
+        self.ask(&["load-module", "module-null-source", &format!("source_name={name}"), "rate=44100"]);
+    }
+
     /// Adds a microphone, the default one from now on, whose time passes as fast as sound is written into a file: 16
     /// bits, mono, 16 kHz. The file.
     pub fn plug_in_hasty(&self) -> PathBuf {

@@ -79,6 +79,12 @@ pub fn sounds(samples: &[f32]) -> bool {
     peak(&samples[samples.len().saturating_sub(4_410)..]) > 0.05
 }
 
+/// Whether there was none for so many seconds, at [`super::card::RATE`].
+pub fn is_silent(samples: &[f32], seconds: f32) -> bool {
+    let count = (seconds * super::card::RATE as f32) as usize;
+    samples.len() >= count && peak(&samples[samples.len() - count..]) < 0.003
+}
+
 /// Whether there was none for half a second, after some, at [`super::card::RATE`]. Asked again and again of a recording
 /// that grows, so that it looks from its end.
 pub fn has_ended(samples: &[f32]) -> bool {

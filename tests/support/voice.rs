@@ -81,6 +81,15 @@ impl Scene {
         Screen::start(&self.burak, args, &variables)
     }
 
+    /// Burak begins to record, on another terminal, for so many seconds: it records when this returns.
+    pub fn begin_to_record(&self, seconds: &str) -> Running {
+        let arguments = ["voice", "ayşe", "--mute", "--even-silent", "--seconds", seconds];
+        let (recording, told) = Running::start_with_stderr(&mut self.command(&arguments));
+        let line = told.recv_timeout(TIMEOUT).unwrap();
+        assert!(line.starts_with("recording "), "{line}");
+        recording
+    }
+
     fn folder(&self) -> PathBuf {
         self.card.env()[0].1.join("speech-dispatcher")
     }
