@@ -363,6 +363,21 @@ fn what_is_refused_for_a_replaced_key_is_wrapped_anew_and_is_the_same_envelope()
 }
 
 #[test]
+fn a_key_that_was_replaced_early_is_kept_for_as_long_as_anybody_may_seal_for_it() {
+    let (mut server, _ayşe, burak) = friends();
+    let first = key(&burak);
+    burak.run(["rekey", "--message-key"]).ok();
+    let second = key(&burak);
+    // Nothing of then is on the server any more; but it may have gone on showing the first key to others.
+    day(&mut server, 36);
+    online_until(&burak, "the second key is replaced", || key(&burak) != second);
+    burak.receive();
+    assert!(kept(&burak).contains(&first));
+    day(&mut server, 39);
+    online_until(&burak, "the first key is destroyed", || !kept(&burak).contains(&first));
+}
+
+#[test]
 fn keys_are_replaced_by_command_and_as_often_as_is_set() {
     let (mut server, ayşe, burak) = friends();
     let first = key(&burak);
