@@ -328,13 +328,6 @@ fn in_a_conversation_what_was_silenced_is_kept_and_so_is_the_pace() {
     for _ in 0..2 {
         scene.ayşe.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]).ok();
     }
-    let long = |samples: &[f32]| -> Vec<f32> {
-        let bursts = signal::bursts(samples, RATE, 0.15).into_iter().map(|(from, until)| until - from);
-        bursts.filter(|seconds| *seconds > 1.5).collect()
-    };
-    heard.wait_until("both notes are over", |samples| long(samples).len() >= 2 && has_ended(samples));
-    let lengths = long(&heard.stop());
-    assert!(lengths.iter().all(|seconds| *seconds < 3.0), "{lengths:?}");
     // That they were heard to their ends is kept a moment after that.
     let deadline = Instant::now() + support::TIMEOUT;
     let listened =
@@ -342,6 +335,10 @@ fn in_a_conversation_what_was_silenced_is_kept_and_so_is_the_pace() {
     while listened().count() < 2 {
         assert!(Instant::now() < deadline, "it is not kept that the notes were heard");
     }
+    // All that sounded, the sender's name among it, however often it was broken off by a busy machine.
+    let bursts = signal::bursts(&heard.stop(), RATE, 0.15).into_iter();
+    let seconds: f32 = bursts.map(|(from, until)| until - from).sum();
+    assert!((3.0..6.5).contains(&seconds), "two notes of four seconds took {seconds} s");
     chat.type_keys("/quit\r");
     assert_eq!(chat.finish(), 0);
     // The next process has what was silenced, and not what was heard. It has nothing to read it with.

@@ -23,7 +23,7 @@
 //! # let server = listener.local_addr()?.to_string();
 //! # let (stop, options) = (tokio_util::sync::CancellationToken::new(), tellal::server::Options::default());
 //! # let running =
-//! #     tokio::spawn(tellal::server::run(listener, store, identity.config, log, options, stop.clone()));
+//! #     tokio::spawn(tellal::server::run(listener, store, identity, log, options, stop.clone()));
 //! // Once for each: keys, a place in the directory, and the server's key pinned. `server` is HOST:PORT.
 //! for (home, nickname) in [(&ayşe, "ayşe"), (&burak, "burak")] {
 //!     let me = register(Registration {
