@@ -87,6 +87,7 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
     if let Some(other) = other
         && has_arrived(&home, &other).await?
     {
+        begin_history(&home, &other).await?;
         let nickname = finish(&home, other)?.nickname;
         return Err(ClientError::AlreadyRegistered { nickname });
     }

@@ -95,6 +95,8 @@ pub(super) struct Engine {
     told: tokio::sync::Mutex<presence::Told>,
     /// One replaces keys at a time.
     renewing: tokio::sync::Mutex<()>,
+    /// One changes the profile at a time.
+    saving: tokio::sync::Mutex<()>,
     /// One asks for the mailbox's end at a time.
     draining: tokio::sync::Mutex<()>,
     people: Mutex<HashMap<AccountId, Arc<Person>>>,
@@ -258,6 +260,7 @@ impl Engine {
             presence_news: Notify::new(),
             told: tokio::sync::Mutex::default(),
             renewing: tokio::sync::Mutex::default(),
+            saving: tokio::sync::Mutex::default(),
             draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),
             allowance: Mutex::default(),

@@ -218,6 +218,8 @@ impl Engine {
     where
         F: FnOnce(&mut crate::client::profile::Profile),
     {
+        // What one changes is what the other has saved.
+        let _saving = self.saving.lock().await;
         let mut profile = lock(&self.profile).clone();
         change(&mut profile);
         let (home, saved) = (self.home.clone(), profile.clone());
