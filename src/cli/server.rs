@@ -202,8 +202,13 @@ fn put<T: Serialize>(json: bool, object: &T, text: impl FnOnce() -> String) -> i
 /// Makes an invitation beside a server that runs, or before it first does.
 async fn invite(data: &Path, uses: u32, days: u64, json: bool) -> anyhow::Result<()> {
     has_store(data)?;
-    let store =
-        SqliteStore::open(data).with_context(|| format!("can't open the store in {}", data.display()))?;
+    let unusable = || format!("can't open the store in {}", data.display());
+    // A server of before that still runs would not know that its tables are others now.
+    let _alone = match SqliteStore::is_current(data).with_context(unusable)? {
+        true => None,
+        false => Some(lock(data).context("the store is an older version's: start its server anew first")?),
+    };
+    let store = SqliteStore::open(data).with_context(unusable)?;
     let token = invite::generate();
     let expires_at = Millis::now().plus(Duration::from_secs(days * 24 * 3600));
     store.invite(NewInvite { hash: invite::hash(&token), uses, expires_at }).await?;

@@ -94,6 +94,15 @@ impl SqliteStore {
         Self::start(folder, database, connection, quotas)
     }
 
+    /// Whether the store in this folder is as this version has it. Where it is not, opening it changes its tables, and
+    /// nothing else may have it open.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when there is no store that can be read.
+    pub fn is_current(folder: &Path) -> Result<bool, StoreError> {
+        schema::is_current(&folder.join("server.db"))
+    }
+
     /// Has the mailboxes in this folder begin a new epoch, because they are no continuation of what clients have seen,
     /// such as a restored backup: clients read them again from the beginning, and drop what they have. Nothing may
     /// have the store open.

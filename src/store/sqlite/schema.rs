@@ -192,6 +192,12 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Whether a database has the tables of this version: nothing is changed by opening it.
+pub fn is_current(path: &Path) -> Result<bool, StoreError> {
+    let done: u32 = open_reader(path)?.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(done as usize == MIGRATIONS.len())
+}
+
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let done: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
