@@ -114,3 +114,21 @@ fn a_reply_while_listening_ends_and_is_sent_when_that_is_wanted() {
     assert_eq!(listen.finish(), 0);
     assert_eq!(milliseconds(&burak), 600_000);
 }
+
+#[test]
+fn a_note_ends_and_waits_and_one_that_is_heard_while_it_is_spoken_says_that_it_has_ended() {
+    let (card, _server, ayşe, _burak) = friends();
+    let _speaking = Speaking::into(&card.plug_in_hasty());
+    let mut voice = card.screen(&ayşe, &["voice", "burak", "--mute"]);
+    voice.wait_for("10 more seconds");
+    voice.wait_for("this is the limit of 10:00, and the end of the recording: Enter sends it");
+    voice.type_keys("\r");
+    assert_eq!(voice.finish(), 0);
+    assert_eq!(milliseconds(&ayşe), 600_000);
+
+    let mut live = card.screen(&ayşe, &["voice", "burak", "--live", "--mute"]);
+    live.wait_for("10 more seconds");
+    live.wait_for("this is the limit of 10:00, and the end of the recording");
+    assert_eq!(live.finish(), 0);
+    assert_eq!(milliseconds(&ayşe), 600_000);
+}

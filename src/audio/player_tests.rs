@@ -194,6 +194,8 @@ fn the_position_is_right_at_every_speed_and_nothing_jumps_where_it_changes() {
         let before = bench.position().as_secs_f64();
         heard.extend(bench.take(RATE / 2));
         let after = bench.position().as_secs_f64();
+        let pitch = pitch(&heard[heard.len() - RATE / 2..]);
+        assert!((pitch / 120.0 - 1.0).abs() < 0.03, "{pitch} Hz at {speed}, of 120");
         assert!((after - before - f64::from(speed) / 2.0).abs() < 0.001, "{before} {after} at {speed}");
         wanted = after;
     }

@@ -9,6 +9,7 @@ use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
 use super::record::pressed;
 use super::stop::Stop;
+use crate::audio::recorder::LIMIT;
 use crate::audio::{AudioError, recorder};
 use crate::client::{Client, Ending, Events, Message};
 use crate::model::Nickname;
@@ -124,7 +125,12 @@ async fn watch(app: &App, taking: &mut Dictation, keys: &mut Option<Keys>) -> Re
     let mut ticks = tokio::time::interval(progress::DRAW);
     loop {
         tokio::select! {
-            () = taking.ended() => return Ok(()),
+            () = taking.ended() => {
+                if taking.elapsed() >= LIMIT {
+                    app.out.note(&format!("tellal: {}", taking.end_in_words()));
+                }
+                return Ok(());
+            }
             key = pressed(keys) => match key {
                 Press::Enter | Press::End => return Ok(()),
                 Press::Escape => return Err(Interrupted::default()),
