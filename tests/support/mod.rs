@@ -56,6 +56,8 @@ fn tellal() -> Command {
     // Nor does a sound device of theirs: there is none but that of a test's own card.
     let no_devices = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/no_devices.conf");
     command.env("ALSA_CONFIG_PATH", no_devices);
+    // Nobody's own speech service is started and left behind: a test that listens brings one.
+    command.env("SPEECHD_CMD", "/nonexistent");
     command.envs(clock::variables());
     command
 }
