@@ -48,9 +48,8 @@ fn names(checks: &BTreeMap<String, Value>, ok: bool) -> Vec<&str> {
 
 #[test]
 fn where_everything_is_well_it_says_so() {
-    let (card, server) = (Card::start(), Server::start());
-    let zoé = Profile::register(&server, "zoé");
-    let (checks, code) = checks(card.command(&zoé, ["doctor"]));
+    let scene = Scene::with_log(0);
+    let (checks, code) = checks(scene.command(&["doctor"]));
     // That there is no passphrase is said, and is no failure.
     assert_eq!((names(&checks, false), code), (vec!["passphrase"], 0), "{checks:?}");
     let (voices, others): (Vec<&str>, Vec<&str>) =
@@ -65,17 +64,16 @@ fn where_everything_is_well_it_says_so() {
     let said = checks["speech"]["said"].as_str().unwrap();
     assert!(said.ends_with(&format!("voices for {} languages", voices.len())), "{said}: {voices:?}");
     // Those that are named, and no other: where there is none, what to do is told.
-    let (few, _) =
-        self::checks(card.command(&zoé, ["doctor", "--mute", "--language", "ko", "--language", "zu"]));
+    let (few, _) = self::checks(scene.command(&["doctor", "--mute", "--language", "ko", "--language", "zu"]));
     assert_eq!(
         few.keys().filter(|what| what.starts_with("voice ")).collect::<Vec<_>>(),
         ["voice ko", "voice zu"]
     );
     assert!(few["voice zu"]["remedy"].as_str().unwrap().contains("Zulu"), "{few:?}");
-    let wrong = zoé.run(["doctor", "--language", "tlh"]);
+    let wrong = scene.burak.run(["doctor", "--language", "tlh"]);
     assert!(wrong.code() == 2 && wrong.stderr.contains("choose one of eo, en"), "{wrong:?}");
-    zoé.run_with_stdin(["lock", "--set", "--new-passphrase-fd", "0"], b"gizli").ok();
-    let mut locked = card.command(&zoé, ["doctor", "--mute", "--passphrase-fd", "0"]);
+    scene.burak.run_with_stdin(["lock", "--set", "--new-passphrase-fd", "0"], b"gizli").ok();
+    let mut locked = scene.command(&["doctor", "--mute", "--passphrase-fd", "0"]);
     let mut locked = Running::start(locked.stdin(std::process::Stdio::piped()));
     std::io::Write::write_all(&mut locked.stdin().unwrap(), b"gizli\n").unwrap();
     let lines = locked.wait();
@@ -90,7 +88,7 @@ fn without_sound_and_speech_messaging_is_well() {
     let home = tempfile::TempDir::new().unwrap();
     std::fs::write(home.path().join(".asoundrc"), "pcm.!default { type null }\n").unwrap();
     let mut command = zoé.command(["doctor"]);
-    command.env("XDG_RUNTIME_DIR", zoé.home()).env("HOME", home.path()).env("SPEECHD_CMD", "/nonexistent");
+    command.env("XDG_RUNTIME_DIR", zoé.home()).env("HOME", home.path());
     let (checks, code) = checks(command);
     assert_eq!(names(&checks, false), ["loudspeaker", "microphone", "passphrase", "speech"]);
     assert_eq!(code, 0);
@@ -179,8 +177,7 @@ fn a_muted_microphone_is_told_with_what_to_do() {
     let (card, server) = (Card::start(), Server::start());
     let zoé = Profile::register(&server, "zoé");
     // What it would say in all languages is another matter, and takes its time.
-    let mut command = card.command(&zoé, ["doctor", "--sound"]);
-    command.env("SPEECHD_CMD", "/nonexistent");
+    let command = card.command(&zoé, ["doctor", "--sound"]);
     let (checks, code) = checks(command);
     assert_eq!((checks["playback"]["ok"].as_bool(), code), (Some(false), 0), "{checks:?}");
     assert!(checks["playback"]["remedy"].as_str().unwrap().contains("not muted"));
@@ -193,7 +190,7 @@ fn what_nothing_works_without_is_told_with_what_to_do() {
     let nobody = Profile::new(&server, "nobody");
     let command = |profile: &Profile| {
         let mut command = profile.command(["doctor", "--mute"]);
-        command.env("XDG_RUNTIME_DIR", zoé.home()).env("HOME", zoé.home()).env("SPEECHD_CMD", "/nonexistent");
+        command.env("XDG_RUNTIME_DIR", zoé.home()).env("HOME", zoé.home());
         command
     };
     let (unregistered, code) = checks(command(&nobody));

@@ -113,11 +113,7 @@ fn row(blob: &[u8]) -> usize {
 fn a_killed_speaker_was_heard_as_far_as_they_came_and_that_is_said_in_words() {
     let (card, _server, ayşe, burak) = friends();
     let said = wav::rising(3);
-    let mut variables = card.env().to_vec();
-    variables.push(("SPEECHD_CMD", "/nonexistent".into()));
-    let variables: Vec<(&str, &str)> =
-        variables.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
-    let mut chat = Screen::start(&burak, &["chat", "ayşe", "--mute"], &variables);
+    let mut chat = card.screen(&burak, &["chat", "ayşe", "--mute"]);
     chat.wait_for("connected; ayşe is");
     chat.type_keys("/speak on\r");
     chat.wait_for("what arrives is read aloud");

@@ -15,7 +15,6 @@ mod support;
 use std::time::Duration;
 
 use support::card::{Card, Heard, RATE};
-use support::screen::Screen;
 use support::{Profile, Running, Server, schema, signal, wav};
 
 /// Surely it.
@@ -260,7 +259,7 @@ fn devices_that_go_and_come_while_it_plays_lose_nothing() {
 fn devices_that_go_and_come_while_it_listens_lose_nothing() {
     let note = wav::rising(12);
     let (card, _server, ayşe, burak) = friends(&[]);
-    let mut listen = without_voice(&card, &burak, &["listen", "--mute"]);
+    let mut listen = card.screen(&burak, &["listen", "--mute"]);
     listen.wait_for("(keys: space silence");
     let file = ayşe.file("note.wav");
     std::fs::write(&file, &note).unwrap();
@@ -363,7 +362,7 @@ fn all_heard(note: &[u8], seconds: usize, recordings: &[&[f32]]) {
 fn in_a_conversation_keys_and_commands_do_the_same() {
     let note = wav::rising(30);
     let (card, _server, _ayşe, burak) = friends(std::slice::from_ref(&note));
-    let mut chat: Screen = card.screen(&burak, &["chat", "ayşe", "--mute"]);
+    let mut chat = card.screen(&burak, &["chat", "ayşe", "--mute"]);
     chat.wait_for("connected; ayşe is");
     let heard = card.record_loudspeaker();
     chat.type_keys("/play 1\r");
@@ -397,20 +396,11 @@ fn in_a_conversation_keys_and_commands_do_the_same() {
     assert!(!listened && (17_000..28_000).contains(&left), "{left}");
 }
 
-/// Somebody's terminal with the loudspeaker and without a voice.
-fn without_voice(card: &Card, profile: &Profile, args: &[&str]) -> Screen {
-    let mut variables = card.env().to_vec();
-    variables.push(("SPEECHD_CMD", "/nonexistent".into()));
-    let variables: Vec<(&str, &str)> =
-        variables.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
-    Screen::start(profile, args, &variables)
-}
-
 #[test]
 fn in_a_conversation_each_note_is_played_once_and_the_next_is_the_one_that_waits() {
     let notes = [wav::voice(104.0, 1), wav::voice(140.0, 1), wav::voice(180.0, 1)];
     let (card, _server, ayşe, burak) = friends(&notes);
-    let mut chat = without_voice(&card, &burak, &["chat", "ayşe", "--mute"]);
+    let mut chat = card.screen(&burak, &["chat", "ayşe", "--mute"]);
     chat.wait_for("connected; ayşe is");
     let heard = card.record_loudspeaker();
     // What is asked for is not what comes next by itself, too.
@@ -463,7 +453,7 @@ fn what_listens_has_the_keys_for_notes() {
     let (card, _server, ayşe, burak) = friends(&[]);
     let (note, next) = (wav::rising(30), wav::siren());
     let first = second(&note, 0);
-    let mut listen = without_voice(&card, &burak, &["listen", "--mute"]);
+    let mut listen = card.screen(&burak, &["listen", "--mute"]);
     listen.wait_for("(keys: space silence");
     let heard = card.record_loudspeaker();
     for wav in [&note, &next] {
@@ -516,7 +506,7 @@ fn what_listens_keeps_how_far_a_note_was_heard_whatever_ends_it() {
         ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
         let heard = card.record_loudspeaker();
         let mut command = card.command(&burak, args);
-        let listening = Running::start(command.env("SPEECHD_CMD", "/nonexistent"));
+        let listening = Running::start(&mut command);
         wait_for_sound(&heard, 2.0);
         listening.signal(signal);
         assert_eq!(listening.wait().code(), if signal == "INT" { 130 } else { 0 });
@@ -528,7 +518,7 @@ fn what_listens_keeps_how_far_a_note_was_heard_whatever_ends_it() {
 #[test]
 fn a_note_falls_silent_long_before_all_is_over_that_the_device_holds() {
     let (card, _server, ayşe, burak) = friends(&[]);
-    let mut listen = without_voice(&card, &burak, &["listen", "--mute"]);
+    let mut listen = card.screen(&burak, &["listen", "--mute"]);
     listen.wait_for("(keys: space silence");
     let file = ayşe.file("note.wav");
     std::fs::write(&file, wav::rising(30)).unwrap();

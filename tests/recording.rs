@@ -521,13 +521,7 @@ fn a_reply_shows_its_level_and_is_not_sent_unasked_where_it_ends_by_itself() {
     let (card, spoken) = (&scene.card, wav::siren());
     let file = scene.file("note.wav", &spoken);
     scene.ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
-    let listen = |args: &[&str]| {
-        let variables = card.env().map(|(name, value)| (name, value.to_str().unwrap().to_owned()));
-        let mut variables: Vec<(&str, &str)> =
-            variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        variables.push(("SPEECHD_CMD", "/nonexistent"));
-        Screen::start(&scene.burak, args, &variables)
-    };
+    let listen = |args: &[&str]| card.screen(&scene.burak, args);
     let heard = card.record_loudspeaker();
     let mut listening = listen(&["listen", "--mute", "--plain"]);
     heard.wait_until("the note is over", signal::has_ended);

@@ -239,7 +239,7 @@ fn without_a_speech_service_one_line_says_so_and_texts_go_on() {
     scene.ayşe.send("burak", "nasılsın");
     // There is nothing to start.
     let mut absent = scene.card.command(&scene.burak, ["receive", "--speak", "--mute"]);
-    let finished = Running::start(absent.env("SPEECHD_CMD", "/nonexistent")).wait();
+    let finished = Running::start(&mut absent).wait();
     assert_eq!(finished.ok().lines().count(), 2);
     assert!(finished.one_line().contains("`tellal doctor` says what to install"), "{finished:?}");
     // There is something that never answers.

@@ -20,7 +20,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use support::card::Card;
-use support::screen::Screen;
 use support::{Profile, Server};
 
 /// Of Linux: a pipe that is full is not waited for.
@@ -93,11 +92,7 @@ fn in_a_conversation_it_ends_and_waits_for_what_is_to_become_of_it() {
 #[test]
 fn a_reply_while_listening_ends_and_is_sent_when_that_is_wanted() {
     let (card, _server, ayşe, burak) = friends();
-    let mut variables = card.env().to_vec();
-    variables.push(("SPEECHD_CMD", "/nonexistent".into()));
-    let variables: Vec<(&str, &str)> =
-        variables.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
-    let mut listen = Screen::start(&burak, &["listen", "--mute"], &variables);
+    let mut listen = card.screen(&burak, &["listen", "--mute"]);
     listen.wait_for("(keys:");
     ayşe.send("burak", "Tell me everything.");
     // It has been its turn.
