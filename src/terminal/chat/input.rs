@@ -298,7 +298,7 @@ impl ConditionalEventHandler for Keys {
                 let _ = self.typed.send(Typed::Press(press));
                 Some(Cmd::Noop)
             }
-            // It may be a command for what is heard: /skip would find nothing that it could go on to.
+            // It may be a command for what is heard: /next would find nothing that it could go on to.
             None if line.line().starts_with('/') || (line.line().is_empty() && key == KeyCode::Char('/')) => {
                 None
             }

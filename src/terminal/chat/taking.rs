@@ -125,8 +125,8 @@ impl Talk {
         {
             if taking.live.is_some() {
                 // It is at an end for those who hear it, too.
-                let words = dictation.end_in_words();
-                self.words(&words);
+                words.push(dictation.end_in_words());
+                words.iter().for_each(|words| self.words(words));
                 self.end_recording(true);
                 return;
             }

@@ -124,7 +124,7 @@ impl Talk {
             }
             Command::Pause => self.pause(),
             Command::Control(control) => self.control(control),
-            Command::Next => self.next_note(),
+            Command::Next => self.next(),
             Command::Speak(on) => self.speak(on).await?,
             Command::SpeakOne(which) => self.fetch(which, false),
             Command::Stop => self.hush(),
