@@ -453,6 +453,14 @@ impl Profile {
         self.run(["send", to, "--", text]).ok().to_owned()
     }
 
+    /// Sends a voice note, a WAV file, which must be accepted.
+    #[track_caller]
+    pub fn send_note(&self, to: &str, wav: &[u8]) {
+        let file = self.file("note.wav");
+        std::fs::write(&file, wav).unwrap();
+        self.run(["voice", to, "--mute", "--file", file.to_str().unwrap()]).ok();
+    }
+
     /// What is new, as JSON.
     #[track_caller]
     pub fn receive(&self) -> Vec<Value> {
