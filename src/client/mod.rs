@@ -71,6 +71,8 @@
 //! - [`handle`]: opening a profile, asking, subscribing
 //! - [`registration`]: making one
 //! - [`command`]: what can be asked, and the replies
+//! - [`contact`]: people as front ends see them
+//! - [`audit`]: what the transparency log has brought to light
 //! - [`device`]: the devices of one's own account
 //! - [`event`]: what is told unasked
 //! - [`live`]: voice notes that are heard while they are spoken
@@ -85,7 +87,9 @@
 //! - `engine`: the core at work
 //! - `local`: owner and guests of one profile
 
+pub mod audit;
 pub mod command;
+pub mod contact;
 mod db;
 pub mod device;
 mod engine;
@@ -103,10 +107,9 @@ pub mod registration;
 pub mod settings;
 mod standing;
 
-pub use command::{
-    Alarm, AlarmKind, AuditReport, CertificateReport, Command, Contact, EvidenceReport, KeyChange,
-    KeyStanding, MessageRef, PersonVoice, Reply, Safety, Status, TwoLogKeysReport,
-};
+pub use audit::{Alarm, AlarmKind, AuditReport, CertificateReport, EvidenceReport, TwoLogKeysReport};
+pub use command::{Command, MessageRef, Reply, Status};
+pub use contact::{Contact, KeyChange, KeyStanding, PersonVoice, Safety};
 pub use db::all_closed;
 pub use device::OwnDevice;
 pub use error::ClientError;

@@ -4,8 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use tlog_tiles::{Hash, HashReader, stored_hash_count, stored_hash_index};
 
-use crate::client::Alarm;
-use crate::client::command::AlarmKind;
+use crate::client::{Alarm, AlarmKind};
 use crate::crypto::{LogWord, Proof};
 use crate::model::log::record_hash;
 use crate::model::{AccountId, Head, Leaf, Millis, NameHash, Nickname, Signed, from_canonical_cbor, to_cbor};
