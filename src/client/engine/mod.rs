@@ -51,9 +51,9 @@ use crate::protocol::message::RefusalCode;
 use self::directory::Person;
 pub(super) use self::pool::compute;
 use super::db::{Db, Sql, log, messages};
-use super::handle::Signal;
 use super::link::{Address, Denied, Wire};
 use super::profile::{Home, Lock, Profile, device_name, message_key_name};
+use super::subscription::Signal;
 use super::{Body, ClientError, Event, Message};
 
 /// The core of an open profile.
