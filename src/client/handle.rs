@@ -82,7 +82,7 @@ impl Client {
     /// [`ClientError::Busy`] for a second `Chat` or `Listen`,
     /// [`ClientError::Damaged`] and [`ClientError::File`] for what can't be read.
     pub async fn open(options: Options) -> Result<Self, ClientError> {
-        let server = options.server.as_deref().map(address).transpose()?;
+        let server = options.server.as_deref().map(str::parse::<Address>).transpose()?;
         let opening = Opening {
             home: Home::new(options.home).with_passphrase(options.passphrase),
             server,
@@ -143,12 +143,4 @@ impl Client {
             let _ = supervisor.await;
         }
     }
-}
-
-/// Reads HOST or HOST:PORT.
-pub(crate) fn address(text: &str) -> Result<Address, ClientError> {
-    text.parse().map_err(|_| ClientError::Unreachable {
-        server: text.to_owned(),
-        cause: "that is not HOST or HOST:PORT".to_owned(),
-    })
 }

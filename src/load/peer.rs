@@ -116,7 +116,7 @@ impl Target {
     /// # Errors
     /// When nothing answers there.
     pub async fn new(server: &str) -> Result<Self, LoadError> {
-        let address = crate::client::handle::address(server)?;
+        let address: Address = server.parse()?;
         let key: KeyId = connect(&address, None).await?.server_key;
         Ok(Self { trust: Trust::Pinned(key), name: address.to_string(), address })
     }
