@@ -322,7 +322,7 @@ impl Aloud {
     pub fn arrived(&self, message: &Message) -> Option<Turn> {
         let quiet = self.inner.shared.state().quiet;
         let quiet = quiet.or_else(|| Settings::load(&self.inner.home).0.quiet);
-        if quiet.is_some_and(|quiet| quiet.holds(jiff::Zoned::now().time())) {
+        if quiet.is_some_and(Quiet::is_now) {
             return None;
         }
         Some(self.hear(message))
