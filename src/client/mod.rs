@@ -112,6 +112,7 @@ pub mod settings;
 mod standing;
 pub mod subscription;
 
+pub use crate::crypto::Passphrase;
 pub use asking::VoiceNote;
 pub use audit::{Alarm, AlarmKind, AuditReport, CertificateReport, EvidenceReport, TwoLogKeysReport};
 pub use command::{Command, MessageRef, Reply, Status};

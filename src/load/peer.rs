@@ -184,8 +184,11 @@ fn introduce(person: &Person, proof: &SessionProof, register: bool) -> Result<Ve
     Ok(Verb::Register { record, message_key, signature, invite: None })
 }
 
+/// What a connection to a Tellal server is made of.
+pub type Stream = TlsStream<tokio::net::TcpStream>;
+
 /// A connection to a Tellal server.
-pub type Connected = Peer<TlsStream<tokio::net::TcpStream>, Tellal>;
+pub type Connected = Peer<Stream, Tellal>;
 
 impl Connected {
     /// The next frame.
