@@ -1,4 +1,7 @@
 //! The outbox: sealed, stored, sent in order, several under way at a time, until the server's word has come.
+//!
+//! - [`sealing`]: an envelope out of what was written
+//! - [`uploading`]: the sound of a long voice note, ahead of its envelope
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -6,28 +9,27 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::client::db::messages::Measured;
-use crate::client::db::outbox::{Item, Sealed};
-use crate::client::db::speaking::{self, Ended, Speaking};
+use crate::client::db::outbox::Item;
+use crate::client::db::speaking::{self, Ended};
 use crate::client::db::{Sql, messages, outbox};
+use crate::client::link::Denied;
 use crate::client::link::wire::Reply;
-use crate::client::{Body, ClientError, Delivery, Event, Message};
-use crate::crypto::MessageSecret;
-use crate::crypto::chunk::{self, seal_chunk};
-use crate::crypto::envelope::{
-    Content, Conversation, Draft, LiveClosing, VoiceData, VoiceManifest, seal, wrap,
-};
+use crate::client::{ClientError, Delivery, Event};
+use crate::crypto::envelope::wrap;
 use crate::model::time::in_words;
 use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::directory::believed_now;
-use super::{Engine, Person, Session, Trouble, compute, lock, refusal};
+use super::{Engine, Session, Trouble, compute, refusal};
+
+use self::uploading::{Stopped, stopped};
+
+mod sealing;
+mod uploading;
 
 /// Submissions under way at a time.
 const WINDOW: usize = 16;
-/// Chunks under way at a time.
-const CHUNKS: usize = 8;
 /// How long what is held waits before it is looked at again.
 const HELD: Duration = Duration::from_secs(60);
 /// The pause after a failure of the server's that is none of the message's.
@@ -83,14 +85,6 @@ impl Hold {
         let limited = code == RefusalCode::Limited;
         Self { limited, ..Self::new(wait, delayed(code, wait)) }
     }
-}
-
-/// Why an upload stopped.
-enum Stopped {
-    /// The server never will have it.
-    ForGood(RefusalCode),
-    /// It may have it later.
-    For(Hold),
 }
 
 impl Engine {
@@ -289,142 +283,6 @@ impl Engine {
         Ok(Attempt::Sent(session.wire.send(verb, sealed.body).await))
     }
 
-    /// Seals an item, and stores the envelope together with its counter. `Err`: why it never can be.
-    async fn seal(&self, item: Item, person: &Person) -> Result<Result<Sealed, String>, Trouble> {
-        let (account, arrival, closes) = (person.account.id, item.arrival, item.closes);
-        let loaded = self.db.run(move |db| {
-            let link = outbox::next_link(db, account)?;
-            let Some(arrival) = arrival else { return Ok((link, What::Void)) };
-            let note = speaking::of(db, arrival)?;
-            if closes {
-                let closing = note.map(|note| note.closing_content(db)).transpose()?;
-                return Ok((link, closing.map_or(What::Void, What::Closing)));
-            }
-            let message = messages::by_arrival(db, arrival)?;
-            if let Some(note) = note {
-                return Ok((link, What::Opening(note, message.sent_at)));
-            }
-            let sound = match message.body {
-                Body::Voice { .. } => messages::measure(db, arrival)?,
-                _ => Measured::default(),
-            };
-            Ok((link, What::Message(message, sound)))
-        });
-        let (next, loaded) = loaded.await?;
-        let link = item.link.unwrap_or(next);
-        let (sent_at, opens) = match &loaded {
-            What::Message(message, _) => (message.sent_at, false),
-            What::Opening(_, sent_at) => (*sent_at, true),
-            What::Closing(_) | What::Void => (Millis::now(), false),
-        };
-        let draft = Draft {
-            message: item.id,
-            account: self.me.account,
-            recipient: Conversation::Account(link.account),
-            counter: Some(link.counter),
-            previous: link.previous,
-            sent_at,
-            log: *lock(&self.head),
-        };
-        let key = self.device_key.clone();
-        let sealing = compute(move || {
-            let mut secret = MessageSecret::generate();
-            let content = match loaded {
-                What::Void => Content::Void,
-                What::Message(message, sound) => content(message.body, sound),
-                What::Closing(closing) => Content::LiveClosing(closing),
-                What::Opening(note, _) => {
-                    secret = note.secret.clone();
-                    Content::LiveOpening(note.opening_content())
-                }
-            };
-            let blob = match &content {
-                Content::Voice(VoiceManifest { data: VoiceData::Blob { id, chunks }, .. }) => {
-                    Some((*id, *chunks))
-                }
-                _ => None,
-            };
-            seal(&key, &draft, &content, secret).map(|envelope| (envelope, blob))
-        });
-        let (envelope, blob) = match sealing.await? {
-            Ok(sealed) => sealed,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let stored = envelope.clone();
-        self.db
-            .write(move |db| {
-                if let (true, Some(arrival)) = (opens, arrival) {
-                    speaking::set_opening(db, arrival, &stored.header_hash)?;
-                }
-                outbox::store_sealed(db, item.place, &link, &stored, blob)
-            })
-            .await?;
-        if opens {
-            self.speaking.notify_one();
-        }
-        let (body, header_hash, secret) = (envelope.body, envelope.header_hash, envelope.secret);
-        Ok(Ok(Sealed { body, header_hash, secret, blob, uploaded: false }))
-    }
-
-    /// Whether the directory's answer for a name waits for a decision, or for its log to agree.
-    async fn is_disputed(&self, session: &Session, name: &Nickname) -> Result<bool, Trouble> {
-        match self.look_up_name(session, name).await {
-            Err(Trouble::Local(ClientError::NotInLog { .. })) => Ok(true),
-            found => Ok(found?.is_some_and(|person| person.held)),
-        }
-    }
-
-    /// Brings a blob to the server, from where it broke off. `Err`: the server does not take it.
-    async fn upload(
-        &self,
-        session: &Session,
-        (place, arrival, id): (i64, i64, MessageId),
-        secret: &MessageSecret,
-        blob: BlobId,
-        chunks: u32,
-    ) -> Result<Result<(), Stopped>, Trouble> {
-        let (answer, _) = session.wire.ask(Verb::StatBlob { blob }).await?;
-        let Answer::Blob { chunks: there, sealed } = answer else { return Err(Trouble::Strange) };
-        let mut under_way: VecDeque<oneshot::Receiver<Reply>> = VecDeque::new();
-        let mut index = there;
-        let mut done = there;
-        while !sealed && done < chunks {
-            if index < chunks && under_way.len() < CHUNKS {
-                let data = self.db.run(move |db| messages::sound_piece(db, arrival, index)).await?;
-                let data =
-                    data.ok_or_else(|| ClientError::Internal("a voice note without sound".to_owned()))?;
-                let secret = secret.clone();
-                let last = index + 1 == chunks;
-                let token = compute(move || seal_chunk(&secret, &id, index, last, &data)).await?;
-                let token = token.map_err(|error| ClientError::Internal(error.to_string()))?;
-                under_way.push_back(session.wire.send(Verb::PutChunk { blob, index }, token.into()).await);
-                index += 1;
-                continue;
-            }
-            let Some(reply) = under_way.pop_front() else { break };
-            match reply.await.unwrap_or(Err(crate::client::link::Denied::Lost)).map_err(Trouble::from) {
-                Ok(_) => {}
-                Err(trouble) => {
-                    // Chunks behind one that was refused are out of order, and refused for that alone.
-                    for rest in under_way {
-                        let _ = rest.await;
-                    }
-                    return stopped(trouble).map(Err);
-                }
-            }
-            done += 1;
-            self.tell(Event::Uploading { id, sent: done, total: chunks });
-        }
-        if !sealed {
-            match session.wire.ask(Verb::SealBlob { blob, chunks }).await.map_err(Trouble::from) {
-                Ok(_) => {}
-                Err(trouble) => return stopped(trouble).map(Err),
-            }
-        }
-        self.db.write(move |db| outbox::mark_uploaded(db, place, true)).await?;
-        Ok(Ok(()))
-    }
-
     /// Says that a message waits with its conversation.
     fn say_held(&self, id: MessageId, to: &Nickname, hold: &Hold) {
         let (reason, limited) = (hold.reason.clone(), hold.limited);
@@ -439,7 +297,7 @@ impl Engine {
         reply: Result<Reply, oneshot::error::RecvError>,
     ) -> Result<Next, Trouble> {
         let UnderWay { place, arrival, closes, id, to, has_link, .. } = done;
-        match reply.unwrap_or(Err(crate::client::link::Denied::Lost)).map_err(Trouble::from) {
+        match reply.unwrap_or(Err(Denied::Lost)).map_err(Trouble::from) {
             Ok((Answer::Accepted { at }, _)) => {
                 self.commit(move |db, events| {
                     outbox::remove(db, place)?;
@@ -489,6 +347,14 @@ impl Engine {
         }
     }
 
+    /// Whether the directory's answer for a name waits for a decision, or for its log to agree.
+    async fn is_disputed(&self, session: &Session, name: &Nickname) -> Result<bool, Trouble> {
+        match self.look_up_name(session, name).await {
+            Err(Trouble::Local(ClientError::NotInLog { .. })) => Ok(true),
+            found => Ok(found?.is_some_and(|person| person.held)),
+        }
+    }
+
     /// Gives a message up. Where it had a place in a chain, a void fills that.
     async fn refuse(
         &self,
@@ -534,19 +400,6 @@ async fn release(held: &HashMap<Nickname, Hold>) {
     }
 }
 
-/// What a refused chunk means for its blob.
-fn stopped(trouble: Trouble) -> Result<Stopped, Trouble> {
-    match trouble {
-        Trouble::Refused { code, .. } if is_final(code) => Ok(Stopped::ForGood(code)),
-        Trouble::Refused { code, retry_after: Some(wait) }
-            if matches!(code, RefusalCode::Limited | RefusalCode::BlobQuota) =>
-        {
-            Ok(Stopped::For(Hold::refused(code, wait)))
-        }
-        trouble => Err(trouble),
-    }
-}
-
 /// That something waits, why, and how long.
 pub(super) fn delayed(code: RefusalCode, wait: Duration) -> String {
     let wait = in_words(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
@@ -561,43 +414,6 @@ fn give_up_speaking(db: &rusqlite::Connection, arrival: i64) -> Sql<()> {
     }
     speaking::remove(db, arrival)?;
     outbox::remove_closing(db, arrival)
-}
-
-/// What is about to be sealed.
-enum What {
-    Void,
-    Message(Message, Measured),
-    /// The beginning of a live note, and when that was.
-    Opening(Speaking, Millis),
-    Closing(LiveClosing),
-}
-
-/// What a message of one's own is sealed as.
-fn content(body: Body, sound: Measured) -> Content {
-    match body {
-        Body::Text { text } | Body::Notice { text } => Content::Text(text),
-        Body::Voice { duration_ms, sample_rate, peaks, .. } => {
-            let Measured { size, sha256, inline } = sound;
-            let data = match inline {
-                Some(sound) => VoiceData::Inline(sound.into()),
-                None => {
-                    let mut id = [0; 32];
-                    rand::fill(&mut id);
-                    VoiceData::Blob { id: BlobId::new(id), chunks: chunk::count(size) }
-                }
-            };
-            Content::Voice(VoiceManifest {
-                data,
-                name: "voice.wav".to_owned(),
-                media_type: "audio/wav".to_owned(),
-                size,
-                sha256,
-                duration_ms,
-                sample_rate,
-                peaks: peaks.into(),
-            })
-        }
-    }
 }
 
 /// Whether asking again is no use.
