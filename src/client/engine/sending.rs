@@ -35,14 +35,18 @@ const HELD: Duration = Duration::from_secs(60);
 /// The pause after a failure of the server's that is none of the message's.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// A submission under way.
-struct UnderWay {
+/// A submission.
+struct Submission {
     place: i64,
     arrival: Option<i64>,
     closes: bool,
     id: MessageId,
     to: Nickname,
-    has_link: bool,
+}
+
+/// One under way.
+struct UnderWay {
+    submission: Submission,
     reply: oneshot::Receiver<Reply>,
 }
 
@@ -117,15 +121,8 @@ impl Engine {
                 };
                 match attempt {
                     Attempt::Sent(reply) => {
-                        under_way.push_back(UnderWay {
-                            place,
-                            arrival,
-                            closes,
-                            id,
-                            to,
-                            has_link: true,
-                            reply,
-                        });
+                        let submission = Submission { place, arrival, closes, id, to };
+                        under_way.push_back(UnderWay { submission, reply });
                     }
                     Attempt::Held(hold) => {
                         self.say_held(id, &to, &hold);
@@ -156,14 +153,11 @@ impl Engine {
                 () = self.outbox.notified(), if has_room => continue,
             };
             let Some(done) = under_way.pop_front() else { continue };
-            let mut next = self.settle(session, done, reply).await?;
+            let mut next = self.settle(session, done.submission, reply).await?;
             if let Next::Again(pause) = &mut next {
                 // The rest of the window has been decided on already: heard out before the order begins anew.
-                for rest in std::mem::take(&mut under_way) {
-                    let UnderWay { place, arrival, closes, id, to, has_link, reply } = rest;
-                    let (_, gone) = oneshot::channel();
-                    let rest = UnderWay { place, arrival, closes, id, to, has_link, reply: gone };
-                    match self.settle(session, rest, reply.await).await? {
+                for UnderWay { submission, reply } in std::mem::take(&mut under_way) {
+                    match self.settle(session, submission, reply.await).await? {
                         Next::Again(longer) => *pause = longer.max(*pause),
                         Next::Hold(to, hold) => drop(held.insert(to, hold)),
                         Next::Go => {}
@@ -244,28 +238,13 @@ impl Engine {
             && let Err(stopped) =
                 self.upload(session, (place, arrival, id), &sealed.secret, blob, chunks).await?
         {
-            let code = match stopped {
-                Stopped::ForGood(code) => code,
-                Stopped::For(hold) => return Ok(Attempt::Held(hold)),
-            };
-            self.refuse(place, Some(arrival), true, refusal(code).to_owned()).await?;
-            return Ok(Attempt::Replaced);
+            return self.stop(place, arrival, stopped).await;
         }
         let mut blobs: Vec<BlobId> = sealed.blob.iter().map(|(id, _)| *id).collect();
         if let (true, Some(closed)) = (closes, arrival) {
             match self.finish_upload(session, closed).await {
-                Ok(Ok(of_note)) => blobs = of_note,
-                Err(trouble) => match stopped(trouble)? {
-                    Stopped::For(hold) => return Ok(Attempt::Held(hold)),
-                    Stopped::ForGood(code) => {
-                        self.refuse(place, arrival, true, refusal(code).to_owned()).await?;
-                        return Ok(Attempt::Replaced);
-                    }
-                },
-                Ok(Err(code)) => {
-                    self.refuse(place, arrival, true, refusal(code).to_owned()).await?;
-                    return Ok(Attempt::Replaced);
-                }
+                Ok(of_note) => blobs = of_note,
+                Err(trouble) => return self.stop(place, closed, stopped(trouble)?).await,
             }
         }
         let (secret, header_hash) = (sealed.secret, sealed.header_hash);
@@ -283,6 +262,17 @@ impl Engine {
         Ok(Attempt::Sent(session.wire.send(verb, sealed.body).await))
     }
 
+    /// What becomes of a message whose sound the server does not take.
+    async fn stop(&self, place: i64, arrival: i64, stopped: Stopped) -> Result<Attempt, Trouble> {
+        match stopped {
+            Stopped::For(hold) => Ok(Attempt::Held(hold)),
+            Stopped::ForGood(code) => {
+                self.refuse(place, Some(arrival), true, refusal(code).to_owned()).await?;
+                Ok(Attempt::Replaced)
+            }
+        }
+    }
+
     /// Says that a message waits with its conversation.
     fn say_held(&self, id: MessageId, to: &Nickname, hold: &Hold) {
         let (reason, limited) = (hold.reason.clone(), hold.limited);
@@ -293,10 +283,10 @@ impl Engine {
     async fn settle(
         &self,
         session: &Session,
-        done: UnderWay,
+        submission: Submission,
         reply: Result<Reply, oneshot::error::RecvError>,
     ) -> Result<Next, Trouble> {
-        let UnderWay { place, arrival, closes, id, to, has_link, .. } = done;
+        let Submission { place, arrival, closes, id, to } = submission;
         match reply.unwrap_or(Err(Denied::Lost)).map_err(Trouble::from) {
             Ok((Answer::Accepted { at }, _)) => {
                 self.commit(move |db, events| {
@@ -328,7 +318,7 @@ impl Engine {
                 Ok(Next::Again(Duration::ZERO))
             }
             Err(Trouble::Refused { code, .. }) if is_final(code) => {
-                let fill = has_link && code != RefusalCode::UnknownRecipient;
+                let fill = code != RefusalCode::UnknownRecipient;
                 self.refuse(place, arrival, fill, refusal(code).to_owned()).await?;
                 Ok(if fill { Next::Again(Duration::ZERO) } else { Next::Go })
             }
