@@ -16,12 +16,11 @@ use crate::client::link::Denied;
 use crate::client::link::wire::Reply;
 use crate::client::{ClientError, Delivery, Event};
 use crate::crypto::envelope::wrap;
-use crate::model::time::in_words;
 use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::directory::believed_now;
-use super::{Engine, Session, Trouble, compute, refusal};
+use super::{Engine, Session, Trouble, compute, delayed, is_final, refusal};
 
 use self::uploading::{Stopped, stopped};
 
@@ -390,13 +389,6 @@ async fn release(held: &HashMap<Nickname, Hold>) {
     }
 }
 
-/// That something waits, why, and how long.
-pub(super) fn delayed(code: RefusalCode, wait: Duration) -> String {
-    let wait = in_words(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-    let why = refusal(code).trim_end_matches("; try again later");
-    format!("the server refused: {why}; it is tried again in {wait}")
-}
-
 /// A note that is being spoken, or was, will not leave: what was recorded is kept here.
 fn give_up_speaking(db: &rusqlite::Connection, arrival: i64) -> Sql<()> {
     if let Some(note) = speaking::of(db, arrival)?.filter(|note| note.ended == Ended::No) {
@@ -404,20 +396,6 @@ fn give_up_speaking(db: &rusqlite::Connection, arrival: i64) -> Sql<()> {
     }
     speaking::remove(db, arrival)?;
     outbox::remove_closing(db, arrival)
-}
-
-/// Whether asking again is no use.
-pub(super) fn is_final(code: RefusalCode) -> bool {
-    matches!(
-        code,
-        RefusalCode::Invalid
-            | RefusalCode::UnknownRecipient
-            | RefusalCode::NameReused
-            | RefusalCode::TooLarge
-            | RefusalCode::NicknameTaken
-            | RefusalCode::AccountExists
-            | RefusalCode::InviteNeeded
-    )
 }
 
 fn unknown(name: &Nickname) -> String {

@@ -18,8 +18,7 @@ use crate::crypto::live::{Note, seal_group};
 use crate::model::{BlobId, MessageId, Millis, limits};
 use crate::protocol::message::{Answer, Verb};
 
-use super::sending::is_final;
-use super::{Engine, Session, Trouble, compute, stopped};
+use super::{Engine, Session, Trouble, compute, is_final, stopped};
 
 /// Groups under way at a time.
 const WINDOW: usize = 8;

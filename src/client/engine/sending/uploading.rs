@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
 use crate::client::db::{messages, outbox};
-use crate::client::engine::{Engine, Session, Trouble, compute};
+use crate::client::engine::{Engine, Session, Trouble, compute, is_final};
 use crate::client::link::Denied;
 use crate::client::link::wire::Reply;
 use crate::client::{ClientError, Event};
@@ -14,7 +14,7 @@ use crate::crypto::chunk::seal_chunk;
 use crate::model::{BlobId, MessageId};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
-use super::{Hold, is_final};
+use super::Hold;
 
 /// Chunks under way at a time.
 const CHUNKS: usize = 8;
