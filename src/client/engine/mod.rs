@@ -11,12 +11,14 @@
 //! - [`receiving`]: the mailbox, from pushes to history
 //! - [`fetching`]: sound of received voice notes
 //! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken
+//! - [`allowance`]: how much is said of what is wrong
 //! - [`pool`]: what takes a processor's time
 //! - [`renewal`]: message keys
 //! - [`rekeying`]: new keys for everything
 //! - [`trouble`]: what goes wrong on a connection, and what a refusal means
 //! - [`verification`]: safety numbers, changed keys
 
+mod allowance;
 mod audit;
 mod blocking;
 mod commands;
@@ -49,6 +51,7 @@ use tokio_util::task::TaskTracker;
 use crate::crypto::PrivateKey;
 use crate::model::{AccountId, Color, DeviceId, Head, KeyId, MessageId, Millis, Nickname};
 
+use self::allowance::Allowance;
 use self::directory::Person;
 pub(super) use self::pool::compute;
 pub(super) use self::trouble::refused;
@@ -104,9 +107,9 @@ pub(super) struct Engine {
     draining: tokio::sync::Mutex<()>,
     people: Mutex<HashMap<AccountId, Arc<Person>>>,
     /// For what others send.
-    allowance: Mutex<receiving::Allowance>,
+    allowance: Mutex<Allowance>,
     /// For what the server's directory says of others: nobody's mail uses that up.
-    alarm_allowance: Mutex<receiving::Allowance>,
+    alarm_allowance: Mutex<Allowance>,
     /// The newest verified head of the transparency log.
     head: Mutex<Option<Head>>,
     /// There may be something to audit.
