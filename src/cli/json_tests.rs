@@ -43,16 +43,7 @@ fn message(body: Body, delivery: Option<Delivery>) -> Message {
 #[test]
 fn messages_are_as_described() {
     let text = || Body::Text { text: "merhaba".to_owned() };
-    let voice = Body::Voice {
-        duration_ms: 1,
-        sample_rate: 8_000,
-        size: 44,
-        peaks: vec![0; 64],
-        live: false,
-        cut_off: false,
-        listened: false,
-        position_ms: 0,
-    };
+    let voice = Body::voice(1, 8_000, 44, vec![0; 64]);
     let refused = Delivery::Refused { reason: "no".to_owned() };
     schema::check_message(&json(&message(text(), None)));
     schema::check_message(&json(&message(text(), Some(Delivery::Queued))));

@@ -74,6 +74,21 @@ pub enum Body {
     },
 }
 
+impl Body {
+    /// A voice note that nobody has listened to.
+    pub(crate) fn voice(duration_ms: u64, sample_rate: u32, size: u64, peaks: Vec<u8>) -> Self {
+        let (live, cut_off, listened, position_ms) = (false, false, false, 0);
+        Self::Voice { duration_ms, sample_rate, size, peaks, live, cut_off, listened, position_ms }
+    }
+
+    /// One that is being spoken, of which nothing is here yet.
+    pub(crate) fn live(sample_rate: u32) -> Self {
+        let (duration_ms, size, peaks) = (0, 0, Vec::new());
+        let (live, cut_off, listened, position_ms) = (true, false, false, 0);
+        Self::Voice { duration_ms, sample_rate, size, peaks, live, cut_off, listened, position_ms }
+    }
+}
+
 /// Where a message of one's own stands.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]

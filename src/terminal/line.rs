@@ -200,16 +200,7 @@ mod tests {
     #[test]
     fn what_matters_is_said_in_words() {
         let plain = lines(Palette::None);
-        let voice = Body::Voice {
-            duration_ms: 62_400,
-            sample_rate: 16_000,
-            size: 9,
-            peaks: Vec::new(),
-            live: false,
-            cut_off: false,
-            listened: false,
-            position_ms: 0,
-        };
+        let voice = Body::voice(62_400, 16_000, 9, Vec::new());
         let voice = Message { verified: true, ..message(voice) };
         assert_eq!(plain.message(&voice), "07:00 ayşe ✓: voice note, 1:03 (tellal play 12)");
         let queued = Message { delivery: Some(Delivery::Queued), ..text("hi") };

@@ -47,16 +47,7 @@ impl Engine {
                         reason: "nobody hears a live note to oneself: `tellal voice` records one".to_owned(),
                     });
                 }
-                let body = Body::Voice {
-                    duration_ms: 0,
-                    sample_rate: limits::LIVE_RATE,
-                    size: 0,
-                    peaks: Vec::new(),
-                    live: true,
-                    cut_off: false,
-                    listened: false,
-                    position_ms: 0,
-                };
+                let body = Body::live(limits::LIVE_RATE);
                 Reply::Message(self.enqueue(id, to, body, Bytes::new()).await?)
             }
             Command::LiveGroup { id, index } => {

@@ -262,16 +262,7 @@ mod tests {
             line(&text("burak", "ayşe", "a\nb\u{1b}c"), "burak", marks),
             "#12 burak (new): a\n      b␛c"
         );
-        let body = Body::Voice {
-            duration_ms: 6_100,
-            sample_rate: 16_000,
-            size: 9,
-            peaks: Vec::new(),
-            live: false,
-            cut_off: false,
-            listened: false,
-            position_ms: 0,
-        };
+        let body = Body::voice(6_100, 16_000, 9, Vec::new());
         let voice = Message { body, ..text("burak", "ayşe", "") };
         assert_eq!(line(&voice, "burak", Marks::default()), "burak: voice note, 0:07 (/play 12)");
         let body = Body::Notice { text: "the key changed".to_owned() };

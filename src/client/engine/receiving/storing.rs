@@ -96,26 +96,10 @@ fn store_opened(
     let body = match &opened.content {
         Content::Void | Content::Log(_) => return Ok(()),
         Content::Text(text) => Body::Text { text: text.clone() },
-        Content::Voice(manifest) => Body::Voice {
-            duration_ms: manifest.duration_ms,
-            sample_rate: manifest.sample_rate,
-            size: manifest.size,
-            peaks: manifest.peaks.to_vec(),
-            live: false,
-            cut_off: false,
-            listened: false,
-            position_ms: 0,
-        },
-        Content::LiveOpening(opening) => Body::Voice {
-            duration_ms: 0,
-            sample_rate: opening.sample_rate,
-            size: 0,
-            peaks: Vec::new(),
-            live: true,
-            cut_off: false,
-            listened: false,
-            position_ms: 0,
-        },
+        Content::Voice(manifest) => {
+            Body::voice(manifest.duration_ms, manifest.sample_rate, manifest.size, manifest.peaks.to_vec())
+        }
+        Content::LiveOpening(opening) => Body::live(opening.sample_rate),
         Content::LiveClosing(closing) => {
             return close_live(db, (device, name), closing, arrived.position, events);
         }
