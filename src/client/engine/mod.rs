@@ -6,6 +6,7 @@
 //! - [`connection`]: connecting, logging in, and again after each loss
 //! - [`devices`]: the devices of one's own account
 //! - [`directory`]: who people are
+//! - [`contacts`]: what is told of them
 //! - [`presence`]: who is online
 //! - [`sending`]: the outbox, from words to what the server has for good
 //! - [`receiving`]: the mailbox, from pushes to history
@@ -23,6 +24,7 @@ mod audit;
 mod blocking;
 mod commands;
 pub(super) mod connection;
+mod contacts;
 mod devices;
 mod directory;
 mod fetching;
