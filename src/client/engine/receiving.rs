@@ -50,7 +50,7 @@ struct Arrived {
 /// What may still be said of what is wrong, and until when.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    left: u32,
+    pub(super) left: u32,
     until: Instant,
 }
 
@@ -62,7 +62,7 @@ impl Default for Allowance {
 
 impl Allowance {
     /// How much may be said now.
-    fn left(&mut self) -> u32 {
+    pub(super) fn left(&mut self) -> u32 {
         if self.until <= Instant::now() {
             *self = Self::default();
         }
