@@ -112,6 +112,8 @@ pub(super) struct Engine {
     allowance: Mutex<Allowance>,
     /// For what the server's directory says of others: nobody's mail uses that up.
     alarm_allowance: Mutex<Allowance>,
+    /// For what others say of the transparency log.
+    answers: Mutex<audit::Answers>,
     /// The newest verified head of the transparency log.
     head: Mutex<Option<Head>>,
     /// There may be something to audit.
@@ -245,6 +247,7 @@ impl Engine {
             people: Mutex::default(),
             allowance: Mutex::default(),
             alarm_allowance: Mutex::default(),
+            answers: Mutex::default(),
             head: Mutex::new(head),
             audit: Notify::new(),
             auditing: tokio::sync::Mutex::default(),
