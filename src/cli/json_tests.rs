@@ -96,7 +96,7 @@ fn other_results_are_as_described() {
         key_change: Some(change()),
         new_number: Some(String::new()),
     };
-    let safety = json(&Verified::from(safety));
+    let safety = json(&Verified { kind: "safety", safety: &safety });
     schema::check(&safety, &["safety"]);
     schema::check(&safety["key_change"], &["key_change"]);
     let changed = json(&Contact { key_change: Some(change()), ..user.clone() });
