@@ -23,21 +23,7 @@ fn json<T: Serialize>(value: &T) -> Value {
 }
 
 fn message(body: Body, delivery: Option<Delivery>) -> Message {
-    Message {
-        id: MessageId::from_bytes([1; 16]),
-        number: 1,
-        from: "ayşe".parse().unwrap(),
-        to: "小明".parse().unwrap(),
-        body,
-        sent_at: Millis(0),
-        received_at: None,
-        verified: true,
-        seq: None,
-        delivery,
-        late: false,
-        key_changed: false,
-        color: "red".parse().unwrap(),
-    }
+    Message { delivery, ..Message::example(body) }
 }
 
 #[test]

@@ -37,6 +37,28 @@ pub struct Message {
     pub color: Color,
 }
 
+#[cfg(test)]
+impl Message {
+    /// One that ayşe has written to burak, for unit tests.
+    pub(crate) fn example(body: Body) -> Self {
+        Self {
+            id: MessageId::from_bytes([1; 16]),
+            number: 12,
+            from: "ayşe".parse().unwrap(),
+            to: "burak".parse().unwrap(),
+            body,
+            sent_at: Millis(1_795_233_600_000),
+            received_at: Some(Millis(1_795_233_601_000)),
+            verified: false,
+            key_changed: false,
+            seq: Some(7),
+            delivery: None,
+            late: false,
+            color: "green".parse().unwrap(),
+        }
+    }
+}
+
 /// What a message says.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -296,21 +296,7 @@ mod tests {
     }
 
     fn message(body: Body, delivery: Option<Delivery>) -> Message {
-        Message {
-            id: MessageId::from_bytes([1; 16]),
-            number: 1,
-            from: "zoé".parse().unwrap(),
-            to: "지민".parse().unwrap(),
-            body,
-            sent_at: Millis(0),
-            received_at: None,
-            verified: false,
-            seq: None,
-            delivery,
-            late: false,
-            key_changed: false,
-            color: "red".parse().unwrap(),
-        }
+        Message { delivery, ..Message::example(body) }
     }
 
     #[test]

@@ -209,7 +209,6 @@ mod tests {
 
     use super::*;
     use crate::client::Delivery;
-    use crate::model::MessageId;
     use crate::terminal::Palette;
 
     fn name(text: &str) -> Nickname {
@@ -223,19 +222,11 @@ mod tests {
 
     fn text(from: &str, to: &str, text: &str) -> Message {
         Message {
-            id: MessageId::from_bytes([1; 16]),
-            number: 12,
             from: name(from),
             to: name(to),
-            body: Body::Text { text: text.to_owned() },
-            sent_at: Millis(1_795_233_600_000),
-            received_at: None,
-            verified: false,
-            seq: None,
             delivery: (from == "ayşe").then_some(Delivery::Accepted),
-            late: false,
-            key_changed: false,
             color: "blue".parse().unwrap(),
+            ..Message::example(Body::Text { text: text.to_owned() })
         }
     }
 
