@@ -172,6 +172,7 @@ impl App {
         let floor = Floor::of(&self.home);
         loop {
             self.floor().await;
+            let _sounding = floor.sound().await;
             tokio::select! {
                 biased;
                 heard = begin() => return heard,

@@ -28,6 +28,8 @@ use reader::Reader;
 const KEEPING: Duration = Duration::from_secs(2);
 /// How long somebody who goes on is not named again.
 const GOES_ON: Duration = Duration::from_secs(30);
+/// More than these don't wait here: how much others write has an end in memory, if not in the profile.
+const WAITING: usize = 1000;
 /// One step faster or slower, of 100.
 const STEP: i32 = 10;
 /// What each of that is to the speed of notes.
@@ -184,14 +186,32 @@ impl Aloud {
         true
     }
 
-    /// Hears what has arrived, after everything that came before. In quiet hours it is left to [`Aloud::unheard`].
+    /// Hears what has arrived, after everything that came before. In quiet hours, and while very many wait, it is left to
+    /// [`Aloud::unheard`].
     pub fn arrived(&self, message: &Message) -> Option<Turn> {
         let quiet = self.inner.shared.state().quiet;
         let quiet = quiet.or_else(|| Settings::load(&self.inner.home).0.quiet);
         if quiet.is_some_and(Quiet::is_now) {
             return None;
         }
+        if self.is_full() {
+            return None;
+        }
         Some(self.hear(message))
+    }
+
+    /// Whether no more may wait, which is told when it comes to that.
+    fn is_full(&self) -> bool {
+        let mut state = self.inner.shared.state();
+        let full = state.queue.len() >= WAITING;
+        let was = std::mem::replace(&mut state.full, full);
+        drop(state);
+        if full && !was {
+            (self.inner.tell)(&format!(
+                "{WAITING} messages wait to be heard: what comes now is left unread, until that is asked for"
+            ));
+        }
+        full
     }
 
     /// Hears a message that was asked for, after everything that came before.

@@ -71,6 +71,8 @@ pub(super) struct State {
     pub queue: VecDeque<Job>,
     /// Of what is heard now.
     pub one: CancellationToken,
+    /// There are as many in the queue as may wait.
+    pub full: bool,
     /// What is being heard, or is about to be.
     pub now: Option<What>,
     pub playing: Option<Playback>,
