@@ -24,6 +24,9 @@ const SURE: f32 = 0.9;
 /// itself holds when it goes, 50 ms, and how exactly that is known.
 const EXACT: usize = RATE as usize * 6 / 100;
 
+/// What is not found between two breaks, or between one and the end, in samples.
+const UNCLEAR: usize = RATE as usize / 4;
+
 /// What is said again at most, in samples, where a device went: what it may have held, and something more.
 const AGAIN: usize = RATE as usize / 2;
 
@@ -350,8 +353,21 @@ fn assert_all_heard(note: &[u8], devices: &[&Heard]) {
     let told: Vec<_> =
         heard.iter().map(|(device, part)| (*device, seconds(part.from), seconds(part.until))).collect();
     eprintln!("measured: on which device what was heard, in seconds of the note: {told:.2?}");
-    let until = signal::whole(heard.iter().map(|(_, stretch)| *stretch), EXACT);
-    assert!(until + EXACT >= whole.len(), "all that follows {:.2} s is left out: {told:.2?}", seconds(until));
+    assert!(heard[0].1.from <= EXACT, "its beginning is left out: {told:.2?}");
+    for two in heard.windows(2) {
+        let [(before, last), (device, next)] = two else { continue };
+        let missing = next.from.saturating_sub(last.until);
+        // On one device a machine under load stutters, and what is heard between two breaks is not found: that has its time.
+        let time = next.at.saturating_sub(last.at + last.until - last.from);
+        let stuttered = before == device && missing <= UNCLEAR && time + EXACT >= missing;
+        assert!(missing <= EXACT || stuttered, "{:.2} s are left out: {told:.2?}", seconds(missing));
+    }
+    let until = heard.iter().map(|(_, stretch)| stretch.until).max().unwrap();
+    assert!(
+        until + UNCLEAR >= whole.len(),
+        "all that follows {:.2} s is left out: {told:.2?}",
+        seconds(until)
+    );
     let again = heard.windows(2).map(|two| two[0].1.until.saturating_sub(two[1].1.from)).max();
     assert!(again.is_none_or(|again| again <= AGAIN), "more than a device holds is said again: {told:.2?}");
     assert!((0..devices.len()).all(|device| heard.iter().any(|(which, _)| *which == device)), "{told:.2?}");
