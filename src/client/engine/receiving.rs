@@ -28,7 +28,7 @@ use super::{Engine, Keys, Me, Person, Session, Trouble, audit, lock, notice, wai
 /// Envelopes, and bytes of them, that are opened together.
 const BATCH: usize = 128;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// A gap that stands this long while messages come in is announced.
+/// A gap that stands this long while messages come in is announced; what came behind it waits so long to be shown.
 const GAP: Duration = Duration::from_secs(10);
 /// So many things that are wrong with what came are said in so much time.
 const MOST_SAID: u32 = 64;
@@ -281,7 +281,9 @@ impl Engine {
                     events.push(Event::Message(messages::release(db, arrival)?));
                 }
             }
-            for (sender, missing) in inbox::announce_gaps(db, before)? {
+            let gaps = inbox::announce_gaps(db, before)?;
+            events.extend(messages::release_all_ready(db)?.into_iter().map(Event::Message));
+            for (sender, missing) in gaps {
                 let what = if missing == 1 { "1 message".to_owned() } else { format!("{missing} messages") };
                 let text = format!("{what} from {sender} did not arrive: ask {sender} to send again");
                 events.push(Event::Message(notice(db, &me, &sender, text)?));
@@ -475,6 +477,7 @@ fn store_opened(
             sent_at: header.sent_at,
             received_at: Some(if mine { arrived.accepted_at } else { now }),
             seq: Some(arrived.position.seq),
+            counter: header.counter,
             delivery: mine.then_some(&Delivery::Accepted),
             late,
             key_changed: !accepted,
@@ -535,6 +538,7 @@ fn store_own_copy(db: &Transaction<'_>, me: &Me, arrived: &Arrived, events: &mut
             sent_at: message.sent_at,
             received_at: Some(Millis::now()),
             seq: Some(arrived.position.seq),
+            counter: None,
             delivery: None,
             late: false,
             key_changed: false,
