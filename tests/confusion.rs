@@ -27,6 +27,7 @@ use liar::{Liar, Passing};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use support::forge::{Forged, Forger, account, join, parts};
+use support::people::strangers;
 use support::{Profile, Running, Server, schema, wav};
 use tellal::crypto::envelope::{Content, Draft, VoiceData, VoiceManifest};
 use tellal::crypto::{MessageSecret, Purpose};
@@ -35,12 +36,6 @@ use tellal::protocol::message::Push;
 use tempfile::TempDir;
 
 const NOT_OPENED: &str = "A message from ayşe could not be opened: ask ayşe to send it again";
-
-fn friends() -> (Server, Profile, Profile) {
-    let server = Server::start();
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-    (server, ayşe, burak)
-}
 
 /// Delivers these at the end of somebody's mailbox; what is new to them then.
 #[track_caller]
@@ -95,7 +90,7 @@ fn wrap_of(push: &mut Push) -> &mut Wrap {
 
 #[test]
 fn what_is_delivered_again_is_shown_once() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "bir");
     let recorded = record(&server, &burak);
     // In another session, more than once, and without the wrap.
@@ -111,7 +106,7 @@ fn what_is_delivered_again_is_shown_once() {
 
 #[test]
 fn what_comes_back_to_the_device_that_made_it_is_not_taken_for_a_message() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "yalnız burak için");
     let recorded = record(&server, &burak);
     let said_to_ayşe = deliver(&server, &ayşe, &recorded);
@@ -127,7 +122,7 @@ fn what_comes_back_to_the_device_that_made_it_is_not_taken_for_a_message() {
 
 #[test]
 fn a_note_to_oneself_is_what_this_device_has_signed_for_itself() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     let id = ayşe.send("burak", "yalnız burak için");
     let (push, _) = record(&server, &burak).remove(0);
     let Push::Delivery { message, .. } = push else { panic!("{push:?}") };
@@ -144,7 +139,7 @@ fn a_note_to_oneself_is_what_this_device_has_signed_for_itself() {
 
 #[test]
 fn what_can_not_be_opened_is_not_said_without_end() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "tanışalım");
     burak.receive();
     let forger = Forger::new(&server, &ayşe, &burak);
@@ -165,7 +160,7 @@ fn what_can_not_be_opened_is_not_said_without_end() {
 
 #[test]
 fn what_is_for_somebody_else_does_not_open() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     let zoé = Profile::register(&server, "zoé");
     ayşe.send("zoé", "merhaba zoé");
     let zoés = record(&server, &zoé);
@@ -194,7 +189,7 @@ fn what_is_for_somebody_else_does_not_open() {
 
 #[test]
 fn broken_copies_of_every_kind_suppress_no_good_one() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "tanışalım");
     burak.receive();
     ayşe.send("burak", "bir");
@@ -260,7 +255,7 @@ fn broken_copies_of_every_kind_suppress_no_good_one() {
 
 #[test]
 fn what_an_honest_client_would_never_seal_is_refused() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "tanışalım");
     burak.receive();
     let forger = Forger::new(&server, &ayşe, &burak);
@@ -314,7 +309,7 @@ fn what_an_honest_client_would_never_seal_is_refused() {
 
 #[test]
 fn a_name_that_is_used_twice_is_said_and_the_first_one_kept() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "tanışalım");
     burak.receive();
     let forger = Forger::new(&server, &ayşe, &burak);
@@ -337,7 +332,7 @@ fn a_name_that_is_used_twice_is_said_and_the_first_one_kept() {
 
 #[test]
 fn what_is_dated_far_off_is_shown_and_marked() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "tanışalım");
     burak.receive();
     let forger = Forger::new(&server, &ayşe, &burak);
@@ -388,7 +383,7 @@ fn files_of(profile: &Profile) -> BTreeMap<PathBuf, Vec<u8>> {
 
 #[test]
 fn what_a_voice_note_is_called_is_no_place_to_write_to() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     let forger = Forger::new(&server, &ayşe, &burak);
     let world = TempDir::new().unwrap();
     let [here, house, kept] = ["a/b/here", "house", "kept"].map(|name| world.path().join(name));

@@ -26,6 +26,7 @@ pub mod forge;
 pub mod keyring;
 pub mod mail;
 pub mod pages;
+pub mod people;
 pub mod schema;
 pub mod screen;
 pub mod signal;
