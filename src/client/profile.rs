@@ -285,9 +285,13 @@ impl Home {
     }
 
     /// Takes back what a registration began.
-    pub(super) fn discard(&self) -> Result<(), ClientError> {
+    pub(super) fn discard(&self, begun: &Profile) -> Result<(), ClientError> {
         let path = self.path.join("profile.json");
-        fs::remove_file(&path).map_err(|error| self.error(&path, &error))
+        fs::remove_file(&path).map_err(|error| self.error(&path, &error))?;
+        for name in [IDENTITY, DEVICE, &message_key_name(&begun.message_key)] {
+            self.remove_key(name)?;
+        }
+        Ok(())
     }
 
     pub(super) fn save_key(&self, name: &str, key: &PrivateKey) -> Result<(), ClientError> {

@@ -308,6 +308,12 @@ const MIGRATIONS: &[&str] = &[
     -- Two certificates that prove it: CBOR.
     ALTER TABLE log_alarms ADD COLUMN certificates BLOB;
 ",
+    "
+    -- The place in the sender's chain: the order that messages are shown in.
+    ALTER TABLE messages ADD COLUMN counter INTEGER;
+    DROP INDEX messages_unreleased;
+    CREATE INDEX messages_unreleased ON messages (device, counter, arrival) WHERE number IS NULL;
+",
 ];
 
 /// Brings a file to the newest version.

@@ -379,6 +379,7 @@ fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<M
             sent_at: now,
             received_at: Some(now),
             seq: None,
+            counter: None,
             delivery: None,
             late: false,
             key_changed: false,
