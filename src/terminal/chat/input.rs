@@ -41,7 +41,9 @@ pub enum Typed {
     Cleared,
     /// There is no more (Ctrl-D).
     End,
-    /// The terminal can't be read.
+    /// This line is not UTF-8.
+    NotUtf8(u64),
+    /// There is no reading on, and why.
     Failed(String),
 }
 

@@ -116,7 +116,7 @@ pub(super) struct Talk {
     /// Who has gone, and when that is to be said.
     pub(super) leaving: Vec<(Nickname, Instant)>,
     /// The first thing that went wrong without a terminal.
-    pub(super) failed: Option<ClientError>,
+    pub(super) failed: Option<ChatError>,
     events: Events,
     finished: UnboundedReceiver<Done>,
     settling: Vec<u64>,
@@ -239,8 +239,14 @@ impl Talk {
         Ok(())
     }
 
-    /// Until there is no more to say.
+    /// Until there is no more to say. However that comes, what was typed until then is in the outbox first.
     pub(super) async fn run(mut self) -> Result<(), ChatError> {
+        let talked = self.talk().await;
+        let ended = self.end().await;
+        talked.and(ended)
+    }
+
+    async fn talk(&mut self) -> Result<(), ChatError> {
         loop {
             let flow = tokio::select! {
                 typed = self.face.typed.recv() => self.typed(typed.unwrap_or(Typed::End)).await?,
@@ -274,9 +280,17 @@ impl Talk {
                 _ = self.hang_up.recv() => Flow::End,
             };
             if flow == Flow::End || self.is_done() {
-                return self.end().await;
+                return Ok(());
             }
         }
+    }
+
+    /// What can't be sent, or read. Without a terminal the first of it is what this ends with.
+    pub(super) fn fail(&mut self, error: ChatError) {
+        if self.failed.is_some() {
+            self.words(&error.to_string());
+        }
+        self.failed.get_or_insert(error);
     }
 
     /// Stdin has ended: the rest is sent first.
@@ -302,10 +316,12 @@ impl Talk {
         self.end_of_sound().await;
         // What was typed and said is safe in the outbox before the end.
         let patience = Instant::now() + PATIENCE;
+        // What can't be shown any more is no reason to forget what can be stored.
+        let mut shown = Ok(Flow::On);
         while (self.under_way > 0 || self.unsent.values().any(|pending| !pending.stored))
             && let Ok(Some(done)) = timeout_at(patience, self.finished.recv()).await
         {
-            self.done(done)?;
+            shown = shown.and(self.done(done));
         }
         while let Ok(Some(event)) = timeout_at(Instant::now(), self.events.next()).await {
             if let Event::Accepted { .. } = event {
@@ -318,6 +334,7 @@ impl Talk {
             }
         }
         self.settle_shown().await?;
+        shown?;
         let count = self.unsent.len();
         if self.face.is_terminal() {
             if count > 0 && self.link != Link::Up {
@@ -329,10 +346,16 @@ impl Talk {
             self.face.close();
             return Ok(());
         }
-        match (self.failed, self.link) {
-            (Some(error), _) => Err(error.into()),
-            (None, Link::Down { reason }) if count > 0 => Err(ChatError::Waiting { count, reason }),
-            _ => Ok(()),
+        let waiting = match &self.link {
+            Link::Down { reason } if count > 0 => Some(ChatError::Waiting { count, reason: reason.clone() }),
+            _ => None,
+        };
+        match (self.failed.take(), waiting) {
+            (Some(error), waiting) => {
+                waiting.into_iter().for_each(|waiting| self.words(&waiting.to_string()));
+                Err(error)
+            }
+            (None, waiting) => waiting.map_or(Ok(()), Err),
         }
     }
 

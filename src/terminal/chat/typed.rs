@@ -33,7 +33,8 @@ impl Talk {
                 self.finish();
                 return Ok(Flow::On);
             }
-            Typed::Failed(reason) => return Err(std::io::Error::other(reason).into()),
+            Typed::NotUtf8(line) => return self.unread_input(ChatError::NotUtf8 { line }),
+            Typed::Failed(reason) => return self.unread_input(ChatError::Input { reason }),
         };
         let flow = match Line::parse(&line) {
             Line::Empty => {
@@ -58,6 +59,16 @@ impl Talk {
             self.ask();
         }
         Ok(flow)
+    }
+
+    /// There is no reading on. What came before that is sent first.
+    fn unread_input(&mut self, error: ChatError) -> Result<Flow, ChatError> {
+        if self.face.is_terminal() {
+            return Err(error);
+        }
+        self.fail(error);
+        self.finish();
+        Ok(Flow::On)
     }
 
     fn send(&mut self, text: &str) {
