@@ -8,6 +8,7 @@ use super::app::{App, nickname};
 use super::deliver;
 use super::failure::Failure;
 use super::output::{Output, Unread};
+use super::stop;
 use super::verify::Verified;
 use crate::client::{Contact, Message, Role, Safety};
 use crate::model::Nickname;
@@ -47,6 +48,8 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         plain: app.out.json.then(|| plain(true)),
         fallback: plain(false),
     };
+    // It ends by SIGTERM and SIGHUP as by /quit.
+    stop::take_over();
     let done = chat::run(&client, settings).await;
     // What was sent last is heard, too.
     tokio::join!(deliver::close(client, events), cues.speaker().idle());

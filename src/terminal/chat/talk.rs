@@ -130,6 +130,7 @@ pub(super) struct Talk {
 impl Talk {
     /// Shows what was said before and what is new, and asks for the first line.
     pub(super) async fn begin(client: Client, settings: Settings) -> Result<Self, ChatError> {
+        let (terminate, hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
         let events = client.events();
         let status = client.status().await?;
         let (names, busy) = (Names::default(), Busy::default());
@@ -162,8 +163,8 @@ impl Talk {
             settling: Vec::new(),
             settled: Instant::now(),
             ending: None,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
+            terminate,
+            hang_up,
         };
         talk.judge().await?;
         talk.catch_up().await?;
