@@ -7,6 +7,7 @@
 //!
 //! - [`command`]: what a typed line asks for
 //! - [`complete`]: what Tab completes
+//! - `choices`: how much of that is listed
 //! - [`input`]: the line editor, and printing above it
 //! - [`people`]: who one talks with, and what of theirs is new
 //! - [`render`]: what it all looks like
@@ -19,6 +20,7 @@
 //! - `typed`: doing what was typed
 //! - `happened`: showing what happened
 
+mod choices;
 pub mod command;
 pub mod complete;
 mod face;
