@@ -8,6 +8,7 @@
 //! - [`command`]: what a typed line asks for
 //! - [`complete`]: what Tab completes
 //! - `choices`: how much of that is listed
+//! - `here`: the shell's commands, as they are typed in a conversation
 //! - [`input`]: the line editor, and printing above it
 //! - [`people`]: who one talks with, and what of theirs is new
 //! - [`render`]: what it all looks like
@@ -26,6 +27,7 @@ pub mod complete;
 mod face;
 mod hands_free;
 mod happened;
+mod here;
 pub mod input;
 mod live;
 pub mod people;

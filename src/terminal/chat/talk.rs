@@ -15,7 +15,7 @@ use super::input::{Busy, Typed};
 use super::people::{People, peer};
 use super::render::Marks;
 use super::sound::Sound;
-use super::{ChatError, Settings, View};
+use super::{ChatError, Settings, View, here};
 use crate::audio::{AudioError, Note};
 use crate::client::{Client, ClientError, Command, Contact, Event, Events, Message, Reply, Safety};
 use crate::model::{MessageId, Nickname};
@@ -396,7 +396,8 @@ impl Talk {
 
     /// Says something.
     pub(super) fn words(&mut self, words: &str) {
-        self.face.words(self.view.words(words));
+        let words = here::commands(words, self.with.as_ref());
+        self.face.words(self.view.words(&words));
     }
 
     /// Shows a message.

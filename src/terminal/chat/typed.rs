@@ -91,7 +91,6 @@ impl Talk {
                 self.spawn(move |client| async move {
                     Done::Blocked(match client.block(&nick, blocked).await {
                         Ok(told) => blocking(&nick, blocked, told),
-                        Err(ClientError::UnknownNickname { nickname }) => unknown(&nickname),
                         Err(error) => error.to_string(),
                     })
                 });
@@ -211,10 +210,7 @@ impl Talk {
 }
 
 pub(super) fn unknown(nickname: &Nickname) -> String {
-    // Its command is one of the shell's.
-    ClientError::UnknownNickname { nickname: nickname.clone() }
-        .to_string()
-        .replace("`tellal users`", "/users")
+    ClientError::UnknownNickname { nickname: nickname.clone() }.to_string()
 }
 
 /// What a block means, in a sentence.
