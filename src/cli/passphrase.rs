@@ -47,7 +47,8 @@ pub async fn choose(fd: Option<u32>) -> Result<Arc<Passphrase>> {
         let what = "no new passphrase: type one on a terminal, or name a descriptor with --new-passphrase-fd";
         Failure::new("no_new_passphrase", what)
     };
-    let ask = async |prompt: &str| typed(prompt.to_owned()).await?.ok_or_else(|| anyhow::Error::from(nobody()));
+    let ask =
+        async |prompt: &str| typed(prompt.to_owned()).await?.ok_or_else(|| anyhow::Error::from(nobody()));
     let first = ask("new passphrase (there is no way back in without it): ").await?;
     let second = ask("once more: ").await?;
     if first.is(&second) {

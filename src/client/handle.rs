@@ -1,6 +1,6 @@
 //! The handle that front ends hold: the same whether this process owns the profile or another one does.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -167,6 +167,7 @@ impl Client {
             waiting: VecDeque::new(),
             begun: Millis::now(),
             seen: None,
+            followed: HashSet::new(),
         }
     }
 
@@ -499,7 +500,8 @@ impl Client {
     }
 }
 
-/// A subscription to what happens. It loses no message, however slowly it is read.
+/// A subscription to what happens. It loses no message, however slowly it is read, nor what becomes of those of one's own
+/// that it follows.
 pub struct Events {
     signals: broadcast::Receiver<Signal>,
     shared: Weak<Shared>,
@@ -508,9 +510,17 @@ pub struct Events {
     begun: Millis,
     /// The highest message number that came by, once one has.
     seen: Option<u64>,
+    /// Messages of one's own whose outcome did not come by yet.
+    followed: HashSet<MessageId>,
 }
 
 impl Events {
+    /// From now on [`Event::Accepted`] or [`Event::Refused`] comes by for this message of one's own, even if events are
+    /// missed; then perhaps twice.
+    pub fn follow(&mut self, id: MessageId) {
+        self.followed.insert(id);
+    }
+
     /// The next event; `None` once the client is closed. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
@@ -531,6 +541,9 @@ impl Events {
 
     /// Whether a message is behind all that came by; other events always are. Notes its number.
     fn is_new(&mut self, event: &Event) -> bool {
+        if let Event::Accepted { id, .. } | Event::Refused { id, .. } = event {
+            self.followed.remove(id);
+        }
         let (Event::Message(message) | Event::Queued(message)) = event else { return true };
         let new = self.seen.is_none_or(|seen| message.number > seen);
         self.seen = self.seen.max(Some(message.number));
@@ -552,6 +565,19 @@ impl Events {
             self.seen = self.seen.max(Some(message.number));
             let own = message.delivery.is_some();
             self.waiting.push_back(if own { Event::Queued(message) } else { Event::Message(message) });
+        }
+        for id in self.followed.clone() {
+            // What is not in the outbox yet has not been told of either.
+            let Ok(message) = client.message(MessageRef::Id(id)).await else { continue };
+            let outcome = match message.delivery {
+                Some(Delivery::Accepted) => {
+                    Event::Accepted { id, at: message.received_at.unwrap_or(message.sent_at) }
+                }
+                Some(Delivery::Refused { reason }) => Event::Refused { id, reason },
+                _ => continue,
+            };
+            self.followed.remove(&id);
+            self.waiting.push_back(outcome);
         }
         Some(())
     }

@@ -24,7 +24,10 @@ fn fitting(completions: Vec<String>, (columns, lines): (usize, usize)) -> Vec<Pa
     let widest = completions.iter().map(|text| width(text)).max().unwrap_or(0).max(width(&rest));
     let room = (columns / widest).max(1) * lines.saturating_sub(OTHER_LINES).max(2);
     if completions.len() <= room {
-        return completions.into_iter().map(|text| Pair { display: text.clone(), replacement: text }).collect();
+        return completions
+            .into_iter()
+            .map(|text| Pair { display: text.clone(), replacement: text })
+            .collect();
     }
     // What all of them begin with is typed, not only what those on the screen begin with.
     let common = longest_common_prefix(&completions).unwrap_or_default().to_owned();

@@ -49,7 +49,10 @@ mod tests {
         for (error, said) in [
             (ClientError::NoSuchMessage, "no such message: /history lists them with their numbers"),
             (ClientError::NotVoice, "that message is not a voice note: /speak reads texts aloud"),
-            (ClientError::UnknownNickname { nickname: ayşe }, "nobody is called ayşe on this server: /users lists who there is"),
+            (
+                ClientError::UnknownNickname { nickname: ayşe },
+                "nobody is called ayşe on this server: /users lists who there is",
+            ),
             (ClientError::NoPassphrase, "the profile has no passphrase: `tellal lock --set` sets one"),
         ] {
             assert_eq!(commands(&error.to_string(), None), said);

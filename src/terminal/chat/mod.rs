@@ -81,7 +81,9 @@ pub enum ChatError {
         line: u64,
     },
     /// There is no reading on.
-    #[error("no more can be read from the terminal or stdin ({reason}); what was read before that is not lost")]
+    #[error(
+        "no more can be read from the terminal or stdin ({reason}); what was read before that is not lost"
+    )]
     Input {
         /// What the system says.
         reason: String,

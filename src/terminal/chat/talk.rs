@@ -384,9 +384,15 @@ impl Talk {
     /// Sends something, in its turn.
     pub(super) fn send_out(&mut self, to: Nickname, what: Outgoing) {
         let id = MessageId::generate();
-        self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
+        self.await_outcome(id, &to);
         // The other end is held for as long as this.
         let _ = self.outgoing.send((id, to, what));
+    }
+
+    /// A message of one's own is waited for until the server has it.
+    pub(super) fn await_outcome(&mut self, id: MessageId, to: &Nickname) {
+        self.events.follow(id);
+        self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
     }
 
     /// A message stands on the screen.
