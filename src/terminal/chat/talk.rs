@@ -207,15 +207,20 @@ impl Talk {
     }
 
     /// Without a terminal: what is new of the one talked with, or of all.
-    async fn show_all_new(&mut self) -> Result<(), ChatError> {
+    pub(super) async fn show_all_new(&mut self) -> Result<(), ChatError> {
         for message in self.client.unshown().await? {
-            // What has come since then is told as an event.
-            if message.number > self.known {
+            let peer = peer(&message, &self.view.me).clone();
+            // What has come since the beginning was shown then.
+            if message.number > self.known || self.with.as_ref().is_some_and(|with| *with != peer) {
                 continue;
             }
-            if self.with.as_ref().is_none_or(|with| peer(&message, &self.view.me) == with) {
-                self.show(&message, Marks::default())?;
-            }
+            let new = &mut self.people.get_or_add(&peer).new;
+            let Some(place) = new.iter().position(|number| *number == message.number) else { continue };
+            new.remove(place);
+            self.show(&message, Marks::default())?;
+        }
+        if let Some(with) = &self.with {
+            self.people.get_or_add(with).new.clear();
         }
         Ok(())
     }

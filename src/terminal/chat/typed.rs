@@ -174,6 +174,8 @@ impl Talk {
             let online = self.whereabouts(&nick);
             self.words(&format!("you talk to {nick} now{online}"));
             self.turn_to(&nick).await?;
+        } else {
+            self.show_all_new().await?;
         }
         Ok(())
     }
@@ -183,6 +185,7 @@ impl Talk {
             let _ = self.done.send(Done::Said("whose key? /to NICK first".to_owned()));
             return;
         };
+        let terminal = self.face.is_terminal();
         self.spawn(move |client| async move {
             let decided = match what {
                 Verify::Show => return Done::Safety(client.safety(&with).await),
@@ -191,8 +194,8 @@ impl Talk {
             };
             match decided {
                 // The event says it.
-                Ok(_) => Done::Met(Vec::new()),
-                Err(error) => Done::Safety(Err(error)),
+                Ok(_) if terminal => Done::Met(Vec::new()),
+                decided => Done::Safety(decided),
             }
         });
     }
