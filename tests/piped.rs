@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use support::{Finished, Profile, Running, Server, TIMEOUT, schema};
 use tellal::client::{Body, Client, Delivery, Options};
+use tellal::model::Nickname;
 
 /// The error that a command ended with, to programs.
 fn error(finished: &Finished) -> Value {
@@ -123,7 +124,7 @@ async fn a_reader_who_is_slow_does_not_keep_it_from_learning_that_everything_was
         .command(["chat", "burak", "--mute", "--json"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut stdout = BufReader::new(chat.stdout.take().unwrap());
@@ -146,10 +147,15 @@ async fn a_reader_who_is_slow_does_not_keep_it_from_learning_that_everything_was
         assert!(Instant::now() < deadline, "it is not sent: {newest:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let burak = "burak".parse().unwrap();
+    let burak: Nickname = "burak".parse().unwrap();
     let number = beside.safety(&burak).await.unwrap().number;
+    let mut verifying = tokio::task::JoinSet::new();
     for _ in 0..MANY_EVENTS {
-        beside.verify(&burak, &number).await.unwrap();
+        let (beside, burak, number) = (beside.clone(), burak.clone(), number.clone());
+        verifying.spawn(async move { beside.verify(&burak, &number).await });
+    }
+    while let Some(verified) = verifying.join_next().await {
+        verified.unwrap().unwrap();
     }
     beside.close().await;
     let mut rest = String::new();

@@ -167,6 +167,7 @@ impl Client {
             waiting: VecDeque::new(),
             begun: Millis::now(),
             seen: None,
+            missed: false,
             followed: HashSet::new(),
         }
     }
@@ -510,6 +511,8 @@ pub struct Events {
     begun: Millis,
     /// The highest message number that came by, once one has.
     seen: Option<u64>,
+    /// Something may have been missed that was not read again yet.
+    missed: bool,
     /// Messages of one's own whose outcome did not come by yet.
     followed: HashSet<MessageId>,
 }
@@ -527,13 +530,19 @@ impl Events {
             if let Some(event) = self.waiting.pop_front() {
                 return Some(event);
             }
+            if self.missed {
+                self.read_again().await?;
+                self.missed = false;
+                continue;
+            }
             match self.signals.recv().await {
                 Ok(Signal::Event(event)) => {
                     if self.is_new(&event) {
                         return Some(event);
                     }
                 }
-                Ok(Signal::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => self.read_again().await?,
+                // Kept beyond this future, which may be dropped in the middle of reading.
+                Ok(Signal::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => self.missed = true,
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
