@@ -308,36 +308,13 @@ mod tests {
     }
 
     fn message(body: Body, delivery: Option<Delivery>) -> Message {
-        Message {
-            id: MessageId::from_bytes([1; 16]),
-            number: 1,
-            from: "zoé".parse().unwrap(),
-            to: "지민".parse().unwrap(),
-            body,
-            sent_at: Millis(0),
-            received_at: None,
-            verified: false,
-            seq: None,
-            delivery,
-            late: false,
-            key_changed: false,
-            color: "red".parse().unwrap(),
-        }
+        Message { delivery, ..Message::example(body) }
     }
 
     #[test]
     fn what_happens_to_others_and_to_ones_own_sounds_different() {
         let text = || Body::Text { text: "salut".to_owned() };
-        let voice = Body::Voice {
-            duration_ms: 1,
-            sample_rate: 16_000,
-            size: 46,
-            peaks: vec![],
-            live: false,
-            cut_off: false,
-            listened: false,
-            position_ms: 0,
-        };
+        let voice = Body::voice(1, 16_000, 46, vec![]);
         let notice = Body::Notice { text: "the key changed".to_owned() };
         let id = MessageId::from_bytes([1; 16]);
         let come = |online| Event::Presence { nickname: "小明".parse().unwrap(), online };

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{GOES_ON, Job, Outcome, Shared, Tell, What, manner, tell};
+use super::queue::{Job, Shared, What};
+use super::{GOES_ON, Outcome, Tell, manner, tell};
 use crate::audio::{Playback, Speaker, Start};
 use crate::client::{Body, Client, ClientError, Message, MessageRef};
 use crate::model::Nickname;
