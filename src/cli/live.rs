@@ -1,4 +1,5 @@
-//! `tellal voice --live`: a voice note that is heard while it is spoken.
+//! `tellal voice --live`: a voice note that is heard while it is spoken. Ctrl-C and Esc take it back; another signal cuts
+//! it off, and what was said is kept.
 
 use anyhow::Result;
 use tokio::sync::oneshot;
@@ -22,7 +23,7 @@ use crate::terminal::live::{BLOCK, speak};
 use crate::terminal::{progress, unsent};
 
 /// Speaks until Enter, for some seconds, or to the limit; waits until the server has all of it, and prints the
-/// message's id. Ctrl-C and Esc take it back.
+/// message's id.
 ///
 /// # Errors
 /// When there is no microphone, or the note is refused or has to wait in the outbox; [`Interrupted`].
@@ -38,7 +39,7 @@ pub async fn run(to: &Nickname, recorder: recorder::Options, app: &App) -> Resul
     if let Some(interrupted) =
         sent.as_ref().err().and_then(|error| error.downcast_ref::<Interrupted>().copied())
     {
-        // What was taken back is told to those who listen.
+        // What was taken back, or cut off, is told to those who listen.
         deliver::close(client, events).await;
         return Err(interrupted.into());
     }
@@ -77,7 +78,9 @@ async fn record(
         interrupted = stop.asked() => Err(interrupted),
     };
     drop(keys);
-    if let Err(interrupted) = done {
+    if let Err(interrupted) = done
+        && interrupted.takes_back()
+    {
         // Whether it was told is all the same: then it is cut off by being dropped.
         let _ = ending.send(Ending::Withdrawn);
         drop(taking);
@@ -88,15 +91,19 @@ async fn record(
     let (finished, message) = tokio::join!(
         async {
             let finished = taking.end().await;
-            let lost = finished.as_ref().map_or(true, |take| take.lost.is_some());
+            let whole = finished.as_ref().is_ok_and(|take| take.lost.is_none()) && done.is_ok();
             // It waits for nothing else.
-            let _ = ending.send(if lost { Ending::CutOff } else { Ending::Done });
+            let _ = ending.send(if whole { Ending::Done } else { Ending::CutOff });
             finished
         },
         speaking
     );
     let (take, message) = (finished.map_err(Failure::from)?, message?);
     let spoken = duration(u64::try_from(take.duration().as_millis()).unwrap_or(u64::MAX));
+    if let Err(interrupted) = done {
+        app.out.note(&format!("tellal: cut off after {spoken}; what was said is kept and marked"));
+        return Err(interrupted.into());
+    }
     match take.lost {
         Some(cause) => {
             let cause = format!("{cause}, after {spoken}; what was said is kept and marked");

@@ -223,7 +223,12 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
     let heeds = matches!(&verb, ClientVerb::Voice(_) | ClientVerb::Play(_));
     // So has a conversation, unless it is interrupted.
     let chats = matches!(&verb, ClientVerb::Chat(_));
-    let asked = async { if chats { stop::interrupted().await } else { stop::asked().await } };
+    let asked = async {
+        let interrupted = if chats { stop::interrupted().await } else { stop::asked().await };
+        // A recording is not lost.
+        reply::over().await;
+        interrupted
+    };
     let work = async {
         let app = app::App::new(globals)?;
         match verb {

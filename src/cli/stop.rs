@@ -16,7 +16,8 @@ impl Stop {
     /// Heeds them from now on. Within a tokio runtime.
     pub fn heed() -> Self {
         let (come, came) = watch::channel(None);
-        tokio::spawn(async move { come.send(Some(asked().await)) });
+        let asked = asked();
+        tokio::spawn(async move { come.send(Some(asked.await)) });
         Self(came)
     }
 
@@ -31,14 +32,16 @@ impl Stop {
     }
 }
 
-/// Waits for one of them; heeded from the first time that this is polled.
-pub async fn asked() -> Interrupted {
+/// Waits for one of them; heeded from this call on.
+pub fn asked() -> impl Future<Output = Interrupted> + Send {
     let [interrupt, terminate, hang_up] =
         [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(came);
-    tokio::select! {
-        interrupted = interrupt => interrupted,
-        interrupted = terminate => interrupted,
-        interrupted = hang_up, if !outlives_terminal() => interrupted,
+    async move {
+        tokio::select! {
+            interrupted = interrupt => interrupted,
+            interrupted = terminate => interrupted,
+            interrupted = hang_up, if !outlives_terminal() => interrupted,
+        }
     }
 }
 
@@ -47,14 +50,15 @@ pub async fn interrupted() -> Interrupted {
     came(SignalKind::interrupt()).await
 }
 
-async fn came(kind: SignalKind) -> Interrupted {
-    // Where it can't be heeded, it does what the system has it do.
-    match signal(kind).map(|mut signal| async move { signal.recv().await }) {
-        Ok(signal) => match signal.await {
+fn came(kind: SignalKind) -> impl Future<Output = Interrupted> + Send {
+    let heeded = signal(kind);
+    async move {
+        // Where it can't be heeded, it does what the system has it do.
+        let Ok(mut signal) = heeded else { return pending().await };
+        match signal.recv().await {
             Some(()) => Interrupted::by(kind.as_raw_value()),
             None => pending().await,
-        },
-        Err(_) => pending().await,
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use clap::error::ErrorKind;
 use super::app::{App, nickname, usage};
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
-use super::{deliver, live, record, stop};
+use super::stop::{self, Stop};
+use super::{deliver, live, record};
 use crate::audio::recorder::{self, LIMIT};
 use crate::audio::{Limits, Note, WavError, wav};
 use crate::client::{Client, ClientError, Message, VoiceNote};
@@ -94,11 +95,13 @@ pub async fn run(args: Args, app: App) -> Result<()> {
             let options =
                 Options { recorder, trim: !args.no_trim, review: args.review, even_silent: args.even_silent };
             let wanted = record::Wanted { options, timed };
-            let note = record::record(&app, &app.speaker(), wanted).await?;
+            // Heeded from here on, that is before anybody is told that it is.
+            let stop = Stop::heed();
+            let note = record::record(&app, &app.speaker(), wanted, &stop).await?;
             let wav = note.wav.clone();
             let sent = tokio::select! {
                 sent = send(&app, client, &to, note, None, None) => sent,
-                interrupted = stop::asked() => Err(interrupted.into()),
+                interrupted = stop.asked() => Err(interrupted.into()),
             };
             sent.map_err(|error| kept(&app, error, &wav))
         }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::client::{Client, ClientError};
 use crate::model::{Millis, Nickname};
 
+use super::dictation::Dictation;
+
 /// How long the server may take to say who there is, before a recording.
 const ASKING: Duration = Duration::from_secs(1);
 
@@ -57,6 +59,14 @@ pub fn keep(home: &Path, wav: &[u8]) -> io::Result<PathBuf> {
         return Err(error);
     }
     Ok(path)
+}
+
+/// Ends a recording of which nobody can say any more what is to become of it, and keeps it; in words.
+pub async fn left(home: &Path, recording: Dictation) -> String {
+    match recording.finish().await {
+        Ok(recorded) => kept(home, &recorded.note.wav),
+        Err(error) => error.to_string(),
+    }
 }
 
 /// What there is to say about one that could not be put into the outbox, which is kept.
