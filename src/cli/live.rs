@@ -115,11 +115,9 @@ async fn record(
         None => app.out.note(&format!("spoken {spoken}")),
     }
     tokio::select! {
+        biased;
         accepted = deliver::accepted(client, events, &message) => accepted,
-        interrupted = stop.asked() => {
-            app.out.note("tellal: not at the server yet: it waits in the outbox, and leaves when a command next reaches it");
-            Err(interrupted.into())
-        }
+        interrupted = stop.asked() => Err(interrupted.into()),
     }
 }
 
