@@ -246,6 +246,14 @@ fn at_the_limit_it_ends_and_says_so() {
 }
 
 #[test]
+fn a_time_that_is_no_whole_number_of_samples_is_reached() {
+    let scene = Scene::new();
+    let arguments = ["voice", "burak", "--mute", "--even-silent", "--no-trim", "--seconds", "0.3333333"];
+    scene.card.run(&scene.ayşe, arguments).ok();
+    assert_eq!(scene.arrived().len(), 5_333);
+}
+
+#[test]
 fn microphones_that_go_and_come_lose_nothing_that_they_gave() {
     let scene = Scene::new();
     let card = &scene.card;

@@ -52,10 +52,19 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// At most so many samples: whole ones.
+    fn most(&self) -> usize {
+        (self.limit.min(LIMIT).as_micros() * u128::from(RATE) / 1_000_000) as usize
+    }
+}
+
 /// A recording under way. Dropping it cancels it.
 #[derive(Debug)]
 pub struct Recording {
     state: Arc<State>,
+    /// So many samples, and no more.
+    most: usize,
     sound: Sound,
     done: oneshot::Receiver<Take>,
     outcome: Option<Take>,
@@ -95,7 +104,7 @@ impl Recorder {
         let (feed, sound) = Sound::growing(rate);
         let (started, opened) = oneshot::channel();
         let (ended, done) = oneshot::channel();
-        let shared = state.clone();
+        let (shared, most) = (state.clone(), options.most());
         let work = move || {
             let _quiet = Quiet::here();
             match Microphone::open(options.input.as_deref()) {
@@ -115,7 +124,7 @@ impl Recorder {
             .await
             .map_err(|_| none("the sound server does not answer".to_owned()))?
             .map_err(|_| none("its thread ended".to_owned()))??;
-        Ok(Recording { state, sound, done, outcome: None })
+        Ok(Recording { state, most, sound, done, outcome: None })
     }
 }
 
@@ -148,6 +157,11 @@ impl Recording {
     /// How much was recorded.
     pub fn elapsed(&self) -> Duration {
         self.sound.duration()
+    }
+
+    /// Whether it has reached its limit.
+    pub fn is_full(&self) -> bool {
+        self.sound.frames() >= self.most
     }
 
     /// What was recorded so far; it grows. For who wants it as it comes: [`Sound::blocks`].
@@ -240,7 +254,7 @@ enum End {
 
 impl Work<'_> {
     fn record(self, microphone: Microphone) -> Take {
-        let most = (self.options.limit.min(LIMIT).as_micros() * u128::from(RATE) / 1_000_000) as usize;
+        let most = self.options.most();
         let mut microphone = Some(microphone);
         let lost = loop {
             let Some(open) = microphone.take() else { break None };

@@ -69,7 +69,7 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted, stop: &Stop) -
         return Err(interrupted.into());
     }
     let elapsed = taking.elapsed();
-    let cut_off = timed && over && elapsed < limit;
+    let cut_off = timed && over && !taking.is_full();
     let unheard = taking.unheard().filter(|_| keys.is_none()).cloned();
     let Recorded { note, words, silent } = taking.finish().await.map_err(Failure::from)?;
     drop(taken);
