@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::crypto::Passphrase;
+use crate::crypto::{Passphrase, SafetyNumber};
 use crate::model::{DeviceId, MessageId, Millis, Nickname};
 
 use super::link::Address;
@@ -370,8 +370,9 @@ impl Client {
     /// Marks somebody's key as compared and found right, if `code` is the safety number.
     ///
     /// # Errors
-    /// [`ClientError::WrongCode`]; otherwise as for [`Client::safety`].
+    /// [`ClientError::WrongCode`], [`ClientError::NotACode`]; otherwise as for [`Client::safety`].
     pub async fn verify(&self, with: &Nickname, code: &str) -> Result<Safety, ClientError> {
+        SafetyNumber::check(code).map_err(|digits| ClientError::NotACode { digits })?;
         safety(self.call(Command::Verify { nickname: with.clone(), code: code.to_owned() }).await?)
     }
 
