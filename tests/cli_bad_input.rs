@@ -21,6 +21,20 @@ fn names_that_nobody_or_somebody_else_has() {
     let unknown = ayşe.run(["send", "nobody", "hi"]);
     assert!(unknown.failure().contains("nobody is called nobody"), "{unknown:?}");
     assert_eq!(ayşe.run(["history"]).ok(), "", "nothing was kept");
+    let file = ayşe.file("export.jsonl");
+    let asked = [
+        &["history", "nobody"][..],
+        &["history", "nobody", "--search", "hi"],
+        &["history", "nobody", "--export", file.to_str().unwrap()],
+        &["listen", "--unread", "nobody", "--mute"],
+    ];
+    for args in asked {
+        let unknown = ayşe.run(args);
+        assert!(unknown.failure().contains("nobody is called nobody"), "{args:?}: {unknown:?}");
+    }
+    assert!(!file.exists());
+    assert!(ayşe.run(["history", "ayşe"]).stderr.contains("no messages"), "there is somebody of this name");
+    assert_eq!(ayşe.run(["listen", "--unread", "ayşe", "--mute"]).code(), 0);
 
     let other = Profile::new(&server, "AYŞE");
     let register =

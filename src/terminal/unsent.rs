@@ -10,6 +10,7 @@ use crate::client::{Client, ClientError};
 use crate::model::{Millis, Nickname};
 
 use super::dictation::Dictation;
+use super::known;
 
 /// How long the server may take to say who there is, before a recording.
 const ASKING: Duration = Duration::from_secs(1);
@@ -21,12 +22,7 @@ const ASKING: Duration = Duration::from_secs(1);
 /// [`ClientError::UnknownNickname`]; otherwise as for [`check_key`].
 pub async fn check(client: &Client, to: &Nickname) -> Result<(), ClientError> {
     check_key(client, to).await?;
-    match tokio::time::timeout(ASKING, client.users()).await {
-        Ok(Ok(users)) if !users.iter().any(|user| user.nickname == *to) => {
-            Err(ClientError::UnknownNickname { nickname: to.clone() })
-        }
-        _ => Ok(()),
-    }
+    known::exists(client, to, ASKING).await
 }
 
 /// Whether their key is the known one, as far as is known here, without asking the server.
