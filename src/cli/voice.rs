@@ -183,8 +183,12 @@ fn open(path: &Path) -> Result<Note> {
             WavError::Io(_) => "file",
             _ => "wav_unsupported",
         };
+        let remedy = match error {
+            WavError::Io(_) => "; name a WAV file that is there and that you may read",
+            _ => "",
+        };
         // The reasons complete a sentence that begins with the file's name.
-        Failure::new(code, format!("{} {error}", path.display())).into()
+        Failure::new(code, format!("{} {error}{remedy}", path.display())).into()
     })
 }
 

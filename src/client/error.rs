@@ -277,7 +277,10 @@ pub enum ClientError {
         path: String,
     },
     /// A file of the profile can't be used.
-    #[error("can't use {path}: {cause}")]
+    #[error(
+        "can't use {path}: {cause}; see that you may read and write it, and the folder that it is in, or choose another \
+         folder with --home"
+    )]
     File {
         /// Which file.
         path: String,
