@@ -303,6 +303,34 @@ fn microphones_that_go_and_come_lose_nothing_that_they_gave() {
 }
 
 #[test]
+fn what_is_paused_waits_for_a_microphone_as_long_as_need_be() {
+    let scene = Scene::new();
+    let (card, spoken) = (&scene.card, [wav::siren(), wav::voice(140.0, 1)]);
+    let mut taking = card.screen(&scene.ayşe, &["voice", "burak", "--mute", "--no-trim"]);
+    taking.wait_for("Enter sends, space pauses");
+    scene.speak(&spoken[0]);
+    taking.type_keys(" ");
+    taking.wait_for("tellal: paused at 0:0");
+    card.unplug(&card.built_in("speaker"));
+    card.unplug(&card.built_in("microphone"));
+    // What is not paused ends after 10 s.
+    std::thread::sleep(Duration::from_secs(15));
+    card.plug_in("usb");
+    card.make_default("source", "usb.monitor");
+    taking.type_keys(" ");
+    taking.wait_for("tellal: recording again from 0:0");
+    taking.wait_for("tellal: recording from ");
+    card.play_on("usb", &scene.file("second.wav", &spoken[1]));
+    taking.wait_for("0:03 [");
+    taking.type_keys("\r");
+    assert_eq!(taking.finish(), 0);
+    assert!(!taking.lines().join("\n").contains("the microphone stopped"), "{:?}", taking.lines());
+    let note = scene.arrived();
+    let places = spoken.map(|said| signal::find(&note, &samples(&said)));
+    assert!(places.iter().all(|found| found.correlation > SURE) && places[0].at < places[1].at, "{places:?}");
+}
+
+#[test]
 fn sounds_of_the_program_are_not_heard_while_it_is_recorded_and_one_of_them_afterwards() {
     let scene = Scene::new();
     let zoé = Profile::register(&scene.server, "zoé");

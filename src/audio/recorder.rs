@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// every sound system tells that it is gone.
 const STALL: Duration = Duration::from_secs(5);
 const HALT: Duration = Duration::from_secs(2);
-/// How long another microphone is looked for when one went away, and how often.
+/// How long another microphone is looked for when one went away, and how often. What is paused waits as long as need be.
 const RESCUE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(200);
 /// From here on a sample counts as clipped, of 1.
@@ -343,7 +343,8 @@ impl Work<'_> {
 
     /// The microphone went away: the one to go on with, as soon as there is one.
     fn another(&self) -> Option<Microphone> {
-        let (since, at) = (Instant::now(), self.feed.sound().duration());
+        let at = self.feed.sound().duration();
+        let (mut looked, mut since, mut lasted) = (Instant::now(), Instant::now(), Duration::ZERO);
         self.state.device().away = true;
         self.state.level.store(0, Ordering::Relaxed);
         let asked = || [&self.state.cancel, &self.state.finish].iter().any(|end| end.load(Ordering::Relaxed));
@@ -355,12 +356,24 @@ impl Work<'_> {
                 Err(_) if since.elapsed() > RESCUE || asked() => break None,
                 Err(_) => std::thread::sleep(AGAIN),
             }
+            // Of what is paused nothing is missing.
+            if self.state.pause.load(Ordering::Relaxed) {
+                since = Instant::now();
+            } else {
+                lasted += looked.elapsed();
+            }
+            looked = Instant::now();
         };
+        if !self.state.pause.load(Ordering::Relaxed) {
+            lasted += looked.elapsed();
+        }
         let mut device = self.state.device();
         device.away = false;
         if let Some(microphone) = &found {
             device.name.clone_from(&microphone.name);
-            device.gaps.push(Gap { at, lasted: since.elapsed() });
+            if !lasted.is_zero() {
+                device.gaps.push(Gap { at, lasted });
+            }
         }
         found
     }
