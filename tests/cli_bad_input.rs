@@ -157,3 +157,24 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .chain(folders.iter().flat_map(|folder| self::files(folder)))
         .collect()
 }
+
+#[test]
+fn what_cant_be_read_or_written_is_said_with_what_to_do() {
+    let server = Server::start();
+    let (ayşe, _burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let (there, not_there) = (ayşe.file("folder"), ayşe.file("nowhere/note.wav"));
+    fs::create_dir(&there).unwrap();
+    let [there, not_there] = [&there, &not_there].map(|path| path.to_str().unwrap());
+    for (args, remedy) in [
+        (vec!["voice", "burak", "--file", not_there], "name a WAV file that is there and that you may read"),
+        (vec!["voice", "burak", "--file", there], "name a WAV file that is there and that you may read"),
+        (vec!["history", "--export", not_there], "choose another place, where you may write"),
+        (
+            vec!["--home", "/proc/x", "register", "zoé", "--key-bits", "2048", "--server", &ayşe.server],
+            "see that you may read and write it, and the folder that it is in",
+        ),
+    ] {
+        let failed = ayşe.run(&args);
+        assert!(failed.failure().contains(remedy), "{args:?}: {failed:?}");
+    }
+}
