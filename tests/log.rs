@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde_json::Value;
 use signed_note::{Note, StandardVerifier, VerifierList};
 use support::mail::carry_mail;
+use support::people::user;
 use support::screen::Screen;
 use support::swap::database;
 use support::{Profile, Server, schema};
@@ -50,10 +51,7 @@ fn alarms(notices: &[String], expected: &[&str]) {
 
 /// The warnings in `users --json`, by nickname.
 fn warning(profile: &Profile, about: &str) -> Option<String> {
-    let users = profile.run(["users", "--json"]).json();
-    users.iter().for_each(|user| schema::check(user, &["user"]));
-    let user = users.iter().find(|user| user["nickname"] == about).expect("that user");
-    user["warning"].as_str().map(str::to_owned)
+    user(profile, about)["warning"].as_str().map(str::to_owned)
 }
 
 /// `audit --json`: what it printed, and whether it was content.

@@ -30,6 +30,7 @@ use raw::{Person, Raw};
 use serde_json::Value;
 use support::forge::{account, directory_entry};
 use support::mail::carry_mail;
+use support::people::{count, receive};
 use support::swap::database;
 use support::{Profile, Server, schema};
 use tellal::crypto::envelope::parse;
@@ -42,21 +43,6 @@ const TWO_KEYS: &str = "ALARM: the server has signed for two keys of its transpa
 const CLAIM: &str = "claims to be shown another transparency log than you";
 const LOST: &str = "ALARM: the server no longer shows the transparency log";
 const NOT_IN_LOG: &str = "that its transparency log does not have";
-
-/// What is new to somebody whom this server serves: notices, and the texts of messages.
-#[track_caller]
-fn receive(profile: &Profile, server: &str) -> (Vec<String>, Vec<String>) {
-    let new = profile.run(["receive", "--json", "--server", server]).json();
-    new.iter().for_each(schema::check_message);
-    let (notices, messages): (Vec<&Value>, Vec<&Value>) =
-        new.iter().partition(|message| message["kind"] == "notice");
-    let texts = |of: Vec<&Value>| of.iter().map(|one| one["text"].as_str().unwrap().to_owned()).collect();
-    (texts(notices), texts(messages))
-}
-
-fn count(notices: &[String], what: &str) -> usize {
-    notices.iter().filter(|notice| notice.contains(what)).count()
-}
 
 /// `audit --json`: what it printed, and whether it was content.
 fn audit(profile: &Profile) -> (Value, bool) {

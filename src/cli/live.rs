@@ -59,8 +59,10 @@ async fn record(
     stop: &Stop,
 ) -> Result<Message> {
     // Nothing is heard meanwhile, on this terminal or another.
-    let _taken = Floor::of(&app.home).take();
-    let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
+    let floor = Floor::of(&app.home);
+    let _taken = floor.take();
+    stop.unless(floor.silence()).await?;
+    let mut taking = stop.unless(Dictation::start(options)).await?.map_err(Failure::from)?;
     let blocks = taking.sound().blocks(BLOCK);
     let note = client.begin_live(to).await?;
     let mut keys = Keys::watch();

@@ -39,9 +39,11 @@ enum End {
 pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted, stop: &Stop) -> Result<Note> {
     let Wanted { options, timed } = wanted;
     // Nothing is heard meanwhile, on this terminal or another.
-    let taken = Floor::of(&app.home).take();
+    let floor = Floor::of(&app.home);
+    let taken = floor.take();
+    stop.unless(floor.silence()).await?;
     let limit = options.recorder.limit;
-    let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
+    let mut taking = stop.unless(Dictation::start(options)).await?.map_err(Failure::from)?;
     let mut keys = Keys::watch();
     let seconds = if timed { format!(" {} s", limit.as_secs_f64()) } else { String::new() };
     let how = if keys.is_some() {

@@ -31,10 +31,16 @@ pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to
     // Heeded before it is said that somebody replies.
     let stop = Stop::heed();
     let _under_way = UNDER_WAY.lock().await;
-    let taken = Floor::of(&app.home).take();
-    let mut taking = match Dictation::start(Options::default()).await {
-        Ok(taking) => taking,
-        Err(error) => return app.out.note(&format!("tellal: {error}")),
+    let floor = Floor::of(&app.home);
+    let taken = floor.take();
+    let started = async {
+        floor.silence().await;
+        Dictation::start(Options::default()).await
+    };
+    let mut taking = match stop.unless(started).await {
+        Ok(Ok(taking)) => taking,
+        Ok(Err(error)) => return app.out.note(&format!("tellal: {error}")),
+        Err(_) => return,
     };
     app.out
         .note(&format!("(recording a reply to {to}: Enter or v sends it, space pauses, c does not send it)"));

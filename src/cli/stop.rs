@@ -21,6 +21,18 @@ impl Stop {
         Self(came)
     }
 
+    /// Awaits something, unless one comes before.
+    ///
+    /// # Errors
+    /// Which has come.
+    pub async fn unless<T>(&self, awaited: impl Future<Output = T>) -> Result<T, Interrupted> {
+        tokio::select! {
+            biased;
+            interrupted = self.asked() => Err(interrupted),
+            done = awaited => Ok(done),
+        }
+    }
+
     /// Waits until one has come.
     pub async fn asked(&self) -> Interrupted {
         let mut came = self.0.clone();

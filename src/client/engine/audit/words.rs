@@ -5,13 +5,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::client::ClientError;
-use crate::client::command::AlarmKind;
 use crate::client::db::Sql;
 use crate::client::db::log::{self, Known};
 use crate::client::engine::directory::believed_now;
-use crate::client::engine::sending::is_final;
-use crate::client::engine::{Engine, Me, Session, Trouble, compute, lock};
+use crate::client::engine::{Engine, Me, Session, Trouble, compute, is_final, lock};
+use crate::client::{AlarmKind, ClientError};
 use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
 use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret, certificate};
 use crate::model::log::LOG_LIMIT;
