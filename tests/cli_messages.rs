@@ -126,6 +126,8 @@ fn mail_waits_across_a_restart_of_the_server_and_in_the_outbox() {
 fn who_stops_waiting_for_the_server_is_told_that_the_message_leaves_later() {
     let server = Server::start();
     let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    // This one is connected, and stays so for longer than any of it takes.
+    let _connected = ayşe.start(["receive", "--follow", "--mute"]);
     ayşe.send("burak", "first");
     let note = ayşe.file("note.wav");
     std::fs::write(&note, wav::tone(8_000)).unwrap();
