@@ -318,10 +318,15 @@ fn what_is_paused_waits_for_a_microphone_as_long_as_need_be() {
     card.plug_in("usb");
     card.make_default("source", "usb.monitor");
     taking.type_keys(" ");
-    taking.wait_for("tellal: recording again from 0:0");
-    taking.wait_for("tellal: recording from ");
+    let again = "tellal: recording again from 0:0";
+    taking.wait_for(again);
+    let shown = taking.lines().join("\n");
+    let second = shown[shown.find(again).unwrap() + again.len()..][..1].parse::<u32>().unwrap();
+    // It records once its time goes on.
+    taking.wait_for(&format!("0:0{} [", second + 2));
+    let heard = card.record("usb");
     card.play_on("usb", &scene.file("second.wav", &spoken[1]));
-    taking.wait_for("0:03 [");
+    heard.listen(Duration::from_millis(500));
     taking.type_keys("\r");
     assert_eq!(taking.finish(), 0);
     assert!(!taking.lines().join("\n").contains("the microphone stopped"), "{:?}", taking.lines());
