@@ -266,6 +266,35 @@ fn an_interrupted_speaker_takes_it_back() {
 }
 
 #[test]
+fn a_speaker_who_is_told_to_end_is_kept_as_far_as_they_came_and_marked_by_both() {
+    let (card, server) = (Card::start(), Server::start());
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let file = speech_file(&ayşe);
+    let spoken: Vec<f32> = speech().iter().map(|sample| f32::from(*sample) / 32768.0).collect();
+    let mut following = burak.start(["receive", "--follow", "--mute", "--json"]);
+    for (signal, code) in [("TERM", 143), ("HUP", 129)] {
+        let (speaking, stderr) = begin(&card, &ayşe, "60");
+        let announced = json(following.line());
+        let heard = card.record("microphone");
+        card.speak_into_microphone(&file);
+        heard.listen(Duration::from_millis(500));
+        speaking.signal(signal);
+        let finished = speaking.wait();
+        assert_eq!((finished.code(), finished.stdout.as_str()), (code, ""), "{finished:?}");
+        let said: Vec<String> = stderr.iter().collect();
+        assert!(said.last().unwrap().contains("what was said is kept and marked"), "{said:?}");
+        let ended = json(following.line());
+        assert_eq!((&ended["id"], &ended["cut_off"]), (&announced["id"], &true.into()));
+        assert_eq!(ended["gone"], Value::Null);
+        let (recorded, arrived) = (saved(&ayşe, &announced["id"]), saved(&burak, &announced["id"]));
+        assert!(recorded == arrived, "what arrived is not what was recorded");
+        let found = signal::find(&arrived, &spoken);
+        assert!(found.correlation > SURE, "{found:?}");
+    }
+    following.kill();
+}
+
+#[test]
 fn the_wait_for_a_server_that_does_not_answer_can_be_interrupted() {
     let (card, server, ayşe, _burak) = Card::with_friends();
     let mut speaking = card.screen(&ayşe, &["voice", "burak", "--live", "--mute"]);

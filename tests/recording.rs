@@ -242,6 +242,14 @@ fn at_the_limit_it_ends_and_says_so() {
 }
 
 #[test]
+fn a_time_that_is_no_whole_number_of_samples_is_reached() {
+    let scene = Scene::new();
+    let arguments = ["voice", "burak", "--mute", "--even-silent", "--no-trim", "--seconds", "0.3333333"];
+    scene.card.run(&scene.ayşe, arguments).ok();
+    assert_eq!(scene.arrived().len(), 5_333);
+}
+
+#[test]
 fn microphones_that_go_and_come_lose_nothing_that_they_gave() {
     let scene = Scene::new();
     let card = &scene.card;
@@ -313,6 +321,39 @@ fn assert_kept(note: &[f32], spoken: &[u8], given: &[f32]) -> usize {
     assert!(given_until > 1.5 && kept_until > given_until - HELD - 0.02, "{given:?} {kept:?}");
     let (_, last) = kept.last().unwrap();
     last.at + last.until - last.from
+}
+
+#[test]
+fn what_is_paused_waits_for_a_microphone_as_long_as_need_be() {
+    let scene = Scene::new();
+    let (card, spoken) = (&scene.card, [wav::siren(), wav::voice(140.0, 1)]);
+    let mut taking = card.screen(&scene.ayşe, &["voice", "burak", "--mute", "--no-trim"]);
+    taking.wait_for("Enter sends, space pauses");
+    scene.speak(&spoken[0]);
+    taking.type_keys(" ");
+    taking.wait_for("tellal: paused at 0:0");
+    card.unplug(&card.built_in("speaker"));
+    card.unplug(&card.built_in("microphone"));
+    // What is not paused ends after 10 s.
+    std::thread::sleep(Duration::from_secs(15));
+    card.plug_in("usb");
+    card.make_default("source", "usb.monitor");
+    taking.type_keys(" ");
+    let again = "tellal: recording again from 0:0";
+    taking.wait_for(again);
+    let shown = taking.lines().join("\n");
+    let second = shown[shown.find(again).unwrap() + again.len()..][..1].parse::<u32>().unwrap();
+    // It records once its time goes on.
+    taking.wait_for(&format!("0:0{} [", second + 2));
+    let heard = card.record("usb");
+    card.play_on("usb", &scene.file("second.wav", &spoken[1]));
+    heard.listen(Duration::from_millis(500));
+    taking.type_keys("\r");
+    assert_eq!(taking.finish(), 0);
+    assert!(!taking.lines().join("\n").contains("the microphone stopped"), "{:?}", taking.lines());
+    let note = scene.arrived();
+    let places = spoken.map(|said| signal::find(&note, &samples(&said)));
+    assert!(places.iter().all(|found| found.correlation > SURE) && places[0].at < places[1].at, "{places:?}");
 }
 
 #[test]
@@ -450,21 +491,97 @@ fn what_was_recorded_is_not_lost_where_a_conversation_ends_before_it_is_ready() 
 }
 
 #[test]
-fn a_recording_is_given_up_by_every_signal_and_the_terminal_given_back() {
+fn a_recording_that_a_signal_ends_is_kept_and_by_ctrl_c_given_up_and_the_terminal_given_back() {
     let scene = Scene::new();
+    let spoken = wav::siren();
     let mut screen = Screen::start(&scene.ayşe, &["--version"], &[]);
     screen.finish();
     let before = screen.modes();
-    for (signal, code) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let mut taking = scene.card.screen(&scene.ayşe, &["voice", "burak", "--mute"]);
         taking.wait_for("Enter sends, space pauses");
         assert_ne!(taking.modes(), before);
+        scene.speak(&spoken);
         taking.signal(signal);
         assert_eq!(taking.finish(), code, "{signal}");
-        taking.wait_for("tellal: cancelled: nothing was sent");
+        if signal == "INT" {
+            taking.wait_for("tellal: cancelled: nothing was sent");
+            assert_eq!(kept(&scene.ayşe).len(), 0);
+        } else {
+            taking.wait_for("tellal: nothing was sent; the recording is kept in ");
+            assert_kept(&scene.ayşe, &spoken);
+        }
         assert_eq!(taking.modes(), before, "{signal}");
     }
+    // Nor is one lost about which a question is open.
+    let mut asking = scene.card.screen(&scene.ayşe, &["voice", "burak", "--mute"]);
+    asking.wait_for("0:01 [");
+    asking.type_keys("\r");
+    asking.wait_for("the recording is silent: Enter sends it all the same");
+    asking.signal("TERM");
+    assert_eq!(asking.finish(), 143);
+    asking.wait_for("tellal: nothing was sent; the recording is kept in ");
+    assert_eq!(kept(&scene.ayşe).len(), 1);
     assert!(scene.burak.receive().is_empty());
+}
+
+#[test]
+fn a_recording_is_kept_where_a_conversation_or_listening_is_told_to_end() {
+    let scene = Scene::new();
+    let spoken = wav::siren();
+    // Where a terminal is closed its input ends, too, and perhaps before the signal comes.
+    for end in ["TERM", "HUP", "Ctrl-D"] {
+        let mut chat = scene.card.screen(&scene.ayşe, &["chat", "burak", "--mute"]);
+        chat.wait_for("connected; burak is");
+        chat.type_keys("/voice\r");
+        chat.wait_for("* recording for burak");
+        scene.speak(&spoken);
+        match end {
+            "Ctrl-D" => chat.type_keys("\u{4}"),
+            signal => chat.signal(signal),
+        }
+        assert_eq!(chat.finish(), 0, "{end}");
+        chat.wait_for("* the note for burak is not sent: the recording is kept in ");
+        assert_kept(&scene.ayşe, &spoken);
+    }
+    assert!(scene.burak.receive().is_empty());
+
+    let file = scene.file("note.wav", &wav::voice(140.0, 1));
+    for signal in ["INT", "TERM", "HUP"] {
+        scene.ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+        let heard = scene.card.record_loudspeaker();
+        let mut listening = scene.card.screen(&scene.burak, &["listen", "--mute"]);
+        heard.wait_until("the note is over", signal::has_ended);
+        listening.type_keys("v");
+        listening.wait_for("(recording a reply to ayşe");
+        scene.speak(&spoken);
+        listening.signal(signal);
+        assert_eq!(listening.finish(), 0, "{signal}");
+        if signal == "INT" {
+            listening.wait_for("(not sent: what was recorded is forgotten)");
+            assert_eq!(kept(&scene.burak).len(), 0);
+        } else {
+            listening.wait_for("tellal: not sent; the recording is kept in ");
+            assert_kept(&scene.burak, &spoken);
+        }
+    }
+    assert!(scene.ayşe.receive().is_empty());
+}
+
+/// Recordings that were not sent.
+fn kept(profile: &Profile) -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(profile.home()).unwrap().map(|entry| entry.unwrap().path());
+    folder.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("unsent-")).collect()
+}
+
+/// Asserts that there is one, and that this is heard in it; takes it away.
+#[track_caller]
+fn assert_kept(profile: &Profile, spoken: &[u8]) {
+    let kept = kept(profile);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let found = signal::find(&samples(&std::fs::read(&kept[0]).unwrap()), &samples(spoken));
+    assert!(found.correlation > SURE, "{found:?}");
+    std::fs::remove_file(&kept[0]).unwrap();
 }
 
 #[test]

@@ -224,13 +224,16 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
     // So has a conversation, unless it is interrupted.
     let chats = matches!(&verb, ClientVerb::Chat(_));
     let asked = async {
-        loop {
+        let interrupted = loop {
             let interrupted = stop::come().await;
             let own = heeds || (chats && interrupted != failure::Interrupted::default());
             if !(own && stop::is_taken_over()) {
-                return interrupted;
+                break interrupted;
             }
-        }
+        };
+        // A recording is not lost.
+        reply::over().await;
+        interrupted
     };
     let work = async {
         let app = app::App::new(globals)?;

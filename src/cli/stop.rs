@@ -36,6 +36,18 @@ impl Stop {
         Self(came)
     }
 
+    /// Awaits something, unless one comes before.
+    ///
+    /// # Errors
+    /// Which has come.
+    pub async fn unless<T>(&self, awaited: impl Future<Output = T>) -> Result<T, Interrupted> {
+        tokio::select! {
+            biased;
+            interrupted = self.asked() => Err(interrupted),
+            done = awaited => Ok(done),
+        }
+    }
+
     /// Waits until one has come.
     pub async fn asked(&self) -> Interrupted {
         let mut came = self.0.clone();
@@ -49,14 +61,14 @@ impl Stop {
 
 /// Waits for one of them in the verb that runs, which heeds them from the moment that this is called. Within a tokio
 /// runtime.
-pub fn asked() -> impl Future<Output = Interrupted> {
+pub fn asked() -> impl Future<Output = Interrupted> + Send {
     let come = come();
     take_over();
     come
 }
 
 /// Waits for one of them.
-pub fn come() -> impl Future<Output = Interrupted> {
+pub fn come() -> impl Future<Output = Interrupted> + Send {
     let [interrupt, terminate, hang_up] =
         [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(came);
     async move {
@@ -68,7 +80,7 @@ pub fn come() -> impl Future<Output = Interrupted> {
     }
 }
 
-fn came(kind: SignalKind) -> impl Future<Output = Interrupted> {
+fn came(kind: SignalKind) -> impl Future<Output = Interrupted> + Send {
     let signal = signal(kind);
     async move {
         // Where it can't be heeded, it does what the system has it do.

@@ -109,7 +109,7 @@ impl Talk {
             Done::Heard { number, heard, silences } => self.heard(number, heard, silences),
             Done::Next { asked, next, silences } => self.next_found(asked, next, silences),
             Done::Said(words) => self.words(&words),
-            Done::Blocked(words) => {
+            Done::Blocked(words) | Done::Left(words) => {
                 self.under_way -= 1;
                 self.words(&words);
             }

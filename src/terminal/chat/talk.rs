@@ -75,6 +75,8 @@ pub(super) enum Done {
     Said(String),
     /// Somebody is blocked, or not any more; in words.
     Blocked(String),
+    /// What was still being recorded is kept, or can't be; in words.
+    Left(String),
     /// How it stands with somebody's key.
     Safety(Result<Safety, ClientError>),
 }

@@ -120,6 +120,7 @@ impl Talk {
                     self.finish();
                     return Ok(Flow::On);
                 }
+                self.quit_recording();
                 return Ok(Flow::End);
             }
             Command::HearUnread(from) => self.hear_unread(from).await?,
