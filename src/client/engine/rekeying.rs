@@ -21,12 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 impl Engine {
     /// Makes new keys and puts them in the place of the old ones. The core begins anew with them.
     pub(super) async fn rekey(&self) -> Result<(), ClientError> {
-        let session = self.session().await?;
+        let session = self.session().await;
         let _alone = self.renewing.lock().await;
-        if self.rekeyed.is_cancelled() {
+        if self.is_rekeyed() {
             // What had been begun has been finished meanwhile.
             return Ok(());
         }
+        let session = session?;
         let begun = lock(&self.profile).pending.clone();
         let pending = match begun {
             Some(pending @ Pending::Rekey { .. }) => pending,
