@@ -344,6 +344,26 @@ fn new_keys_that_the_server_refuses_and_has_taken_all_the_same_are_not_lost() {
 }
 
 #[test]
+fn an_end_of_an_account_that_the_server_does_not_show_is_none() {
+    let (server, ayşe, burak) = friends();
+    let not_shown = "says that the account has ended, but does not show that in its directory and its log";
+    let thrown_away = Liar::start(&server, &[&ayşe], throws_records_away);
+    let shown_alone = Liar::start(&server, &[&ayşe], shows_records_alone(account(&ayşe)));
+    for liar in [&thrown_away, &shown_alone] {
+        let ended = ayşe.run(["rekey", "--revoke", "ayşe", "--server", &liar.name]);
+        assert!(ended.failure().contains(not_shown), "{ended:?}");
+        burak.send("ayşe", "orada mısın?");
+        let got = receive(&ayşe, &server.name());
+        assert!(got.contains(&text("orada mısın?")), "{got:?}");
+    }
+    let ended = ayşe.run(["rekey", "--revoke", "ayşe"]);
+    assert!(ended.ok().starts_with("the account has ended"), "{ended:?}");
+    burak.run(["users"]).ok();
+    let new = receive(&burak, &server.name());
+    assert!(new.iter().any(|(_, text)| text.contains("ayşe has ended the account")), "{new:?}");
+}
+
+#[test]
 fn a_login_is_worth_nothing_on_another_connection() {
     let (server, ayşe, _burak) = friends();
     let stolen: Arc<Mutex<Option<Verb>>> = Arc::default();

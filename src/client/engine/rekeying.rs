@@ -69,8 +69,25 @@ impl Engine {
             revoke(&account, &identity, Millis::now()).map_err(failed)
         });
         let record = record.await??;
-        let published = self.publish_record(&session, record, None).await;
-        published.map_err(|trouble| self.explain(&session, trouble))
+        let refused = match self.publish_record(&session, record.clone(), None).await {
+            Ok(()) => None,
+            Err(trouble @ Trouble::Refused { code: RefusalCode::Invalid, .. }) => Some(trouble),
+            Err(trouble) => return Err(self.explain(&session, trouble)),
+        };
+        // That somebody else's hands end with it is said for no mere word.
+        let taken = self.has_taken(&session, &record).await;
+        match (taken.map_err(|trouble| self.explain(&session, trouble))?, refused) {
+            (true, _) => Ok(()),
+            (false, Some(trouble)) => Err(self.explain(&session, trouble)),
+            (false, None) => {
+                let reason = format!(
+                    "it says that the account has ended, but does not show that in its directory and its log: to \
+                     others it may be as it was. Ask whoever runs it, and run `tellal rekey --revoke {}` again",
+                    self.me.nickname
+                );
+                Err(ClientError::Refused { reason })
+            }
+        }
     }
 
     /// Publishes a record of one's own account, noted as made here before that. A server that takes no more for now is
