@@ -14,10 +14,11 @@ use tellal::model::{AccountId, DeviceId, DirectoryEntry, Millis, Signed};
 use tellal::protocol::message::{Answer, Push, RefusalCode, Request, Verb};
 
 use crate::liar::{self, Liar, Line, Passing};
+use crate::log::about_accounts;
 use crate::raw::{Person, Raw};
 use crate::support::forge::{account, directory_entry};
 use crate::support::{Profile, Server};
-use crate::{Lie, friends, receive, text};
+use crate::{Lie, alarm, friends, receive, text};
 
 /// Gives out other records in the place of an account's, wherever they are asked for, and stays with it.
 fn with_entry(of: AccountId, entry: DirectoryEntry) -> impl FnMut(Passing, &mut Line) + Send + 'static {
@@ -247,6 +248,9 @@ fn new_keys_that_the_server_does_not_show_are_no_end_of_the_old_ones() {
     let done = ayşe.run(["rekey", "--server", &liar.name]);
     assert!(done.failure().contains(not_shown), "{done:?}");
     keeps("shown alone");
+    assert_eq!(audit(&ayşe, &liar.name), (vec!["own_missing".to_owned()], false));
+    let said = alarm(&ayşe, &liar.name);
+    assert!(said.contains("log lacks the newest record of your own account"), "{said}");
 
     // The server itself takes them.
     burak.send("ayşe", "yine eskilere");
@@ -361,6 +365,44 @@ fn an_end_of_an_account_that_the_server_does_not_show_is_none() {
     burak.run(["users"]).ok();
     let new = receive(&burak, &server.name());
     assert!(new.iter().any(|(_, text)| text.contains("ayşe has ended the account")), "{new:?}");
+}
+
+#[test]
+fn a_log_without_ones_new_keys_is_said_and_proves_nothing() {
+    let mut server = Server::start();
+    let (ayşe, zoé) = (Profile::register(&server, "ayşe"), Profile::register(&server, "zoé"));
+    assert_eq!(receive(&ayşe, &server.name()), []);
+    server.stop();
+    let other = Server::start_in(server.backup());
+    server.restart_on_same_port();
+    ayşe.run(["rekey"]).ok();
+    assert_eq!(audit(&ayşe, &server.name()), (vec![], true));
+    // Everybody is shown directory and log as they were before, under which ayşe's old keys are good. Those are asked
+    // in zoé's name.
+    let zoés = account(&zoé);
+    let zoé_device = liar::key(&zoé.file("keys/device.pem")).public().id();
+    let liar = Liar::with_two([&server, &other], &[&ayşe, &zoé], move |passing, line| match passing {
+        Passing::Down(push @ Push::Hello { .. }, body) => {
+            let verb = Verb::Login { account: zoés, device: zoé_device.into(), signature: vec![].into() };
+            line.ask_aside(Request { number: 0, verb }, b"");
+            line.tell(&push, &body);
+        }
+        Passing::Up(request, body) if about_accounts(&request.verb) => line.ask_aside(request, &body),
+        Passing::Aside(Push::Reply { answer: Answer::LoggedIn, .. }, _) => {}
+        Passing::Aside(push @ (Push::Reply { .. } | Push::Refusal { .. }), body) => line.tell(&push, &body),
+        other => line.pass(other),
+    });
+    let (alarms, rechecked) = audit(&ayşe, &liar.name);
+    assert!(alarms.contains(&"rolled_back".to_owned()) && !rechecked, "{alarms:?}");
+    // Even if somebody goes on with it.
+    let accepted = ayşe.run(["audit", "--accept", "--server", &liar.name]);
+    assert_eq!(accepted.code(), 1, "{accepted:?}");
+    assert_eq!(audit(&ayşe, &liar.name), (vec!["own_missing".to_owned()], false));
+    let new = receive(&ayşe, &liar.name);
+    assert!(
+        new.iter().any(|(_, text)| text.contains("your account without the keys of this profile")),
+        "{new:?}"
+    );
 }
 
 #[test]
