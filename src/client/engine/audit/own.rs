@@ -1,6 +1,6 @@
 //! One's own account: whether directory and log have of it what this profile has made, and what it works with.
 
-use crate::client::command::AlarmKind;
+use crate::client::AlarmKind;
 use crate::client::db::log;
 use crate::client::engine::directory::directory;
 use crate::client::engine::{Engine, Session, Trouble};
