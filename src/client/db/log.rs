@@ -210,6 +210,11 @@ pub(in crate::client) fn is_own(db: &Connection, record: &[u8; 32]) -> Sql<bool>
     db.prepare_cached("SELECT 1 FROM log_own WHERE record = ?1")?.exists([record])
 }
 
+/// Whether the log has a record.
+pub(in crate::client) fn has(db: &Connection, record: &[u8; 32]) -> Sql<bool> {
+    db.prepare_cached("SELECT 1 FROM log_leaves WHERE record = ?1")?.exists([record])
+}
+
 /// How many of one's own records are known here, and how many of them the log has.
 pub(in crate::client) fn own(db: &Connection) -> Sql<(u64, u64)> {
     db.prepare_cached(

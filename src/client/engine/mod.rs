@@ -275,6 +275,11 @@ impl Engine {
         self.rekeyed.cancelled().await;
     }
 
+    /// Whether they have: what was asked of this core and failed is for the next one.
+    pub(super) fn is_rekeyed(&self) -> bool {
+        self.rekeyed.is_cancelled()
+    }
+
     /// Whether somebody has locked the profile.
     pub(super) fn is_locked(&self) -> bool {
         self.locked.is_cancelled()

@@ -38,7 +38,7 @@ impl Engine {
         let mut progress = session.progress.subscribe();
         loop {
             let mut again = CHECK;
-            if self.is_rekeying()
+            if !self.keys_to_come().is_empty()
                 && let Some(wait) = self.resume_rekey(session).await?
             {
                 again = wait;
