@@ -509,7 +509,7 @@ fn a_recording_that_a_signal_ends_is_kept_and_by_ctrl_c_given_up_and_the_termina
             assert_eq!(kept(&scene.ayşe).len(), 0);
         } else {
             taking.wait_for("tellal: nothing was sent; the recording is kept in ");
-            assert_kept(&scene.ayşe, &spoken);
+            assert_file_kept(&scene.ayşe, &spoken);
         }
         assert_eq!(taking.modes(), before, "{signal}");
     }
@@ -542,7 +542,7 @@ fn a_recording_is_kept_where_a_conversation_or_listening_is_told_to_end() {
         }
         assert_eq!(chat.finish(), 0, "{end}");
         chat.wait_for("* the note for burak is not sent: the recording is kept in ");
-        assert_kept(&scene.ayşe, &spoken);
+        assert_file_kept(&scene.ayşe, &spoken);
     }
     assert!(scene.burak.receive().is_empty());
 
@@ -562,7 +562,7 @@ fn a_recording_is_kept_where_a_conversation_or_listening_is_told_to_end() {
             assert_eq!(kept(&scene.burak).len(), 0);
         } else {
             listening.wait_for("tellal: not sent; the recording is kept in ");
-            assert_kept(&scene.burak, &spoken);
+            assert_file_kept(&scene.burak, &spoken);
         }
     }
     assert!(scene.ayşe.receive().is_empty());
@@ -576,7 +576,7 @@ fn kept(profile: &Profile) -> Vec<PathBuf> {
 
 /// Asserts that there is one, and that this is heard in it; takes it away.
 #[track_caller]
-fn assert_kept(profile: &Profile, spoken: &[u8]) {
+fn assert_file_kept(profile: &Profile, spoken: &[u8]) {
     let kept = kept(profile);
     assert_eq!(kept.len(), 1, "{kept:?}");
     let found = signal::find(&samples(&std::fs::read(&kept[0]).unwrap()), &samples(spoken));
