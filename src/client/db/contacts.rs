@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::crypto::record::Account;
 use crate::model::log::record_hash;
-use crate::model::{AccountId, DirectoryEntry, KeyId, Millis, Nickname, to_cbor};
+use crate::model::{AccountId, DirectoryEntry, KeyId, Millis, Nickname, from_canonical_cbor, to_cbor};
 
 use super::messages::parsed;
 use super::{Sql, log, signed, unsigned};
@@ -159,6 +159,13 @@ pub(in crate::client) fn set_verified(db: &Connection, account: &AccountId) -> S
     )?
     .execute([account.as_bytes()])
     .map(drop)
+}
+
+/// Hashes of an account's records, as the directory last had them.
+pub(in crate::client) fn records(db: &Connection, account: &AccountId) -> Sql<Vec<[u8; 32]>> {
+    let stored = by_account(db, account)?;
+    let entry = stored.and_then(|stored| from_canonical_cbor::<DirectoryEntry>(&stored.entry).ok());
+    Ok(entry.map(|entry| entry.chain.iter().map(record_hash).collect()).unwrap_or_default())
 }
 
 /// Every account that has carried a name.

@@ -308,6 +308,14 @@ const MIGRATIONS: &[&str] = &[
     -- Two certificates that prove it: CBOR.
     ALTER TABLE log_alarms ADD COLUMN certificates BLOB;
 ",
+    "
+    -- Leaves that begin another account under a name whose known key was compared when they were there.
+    CREATE TABLE log_disowned (
+        place INTEGER NOT NULL,
+        record BLOB NOT NULL,
+        PRIMARY KEY (place, record)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Brings a file to the newest version.

@@ -1,13 +1,13 @@
 //! Whether a key is whose it is said to be: safety numbers, and what a person decides about a changed key.
 
 use crate::client::db::contacts::{self, Rival, Stored};
-use crate::client::db::{log, outbox};
+use crate::client::db::{disowned, inbox, log, outbox};
 use crate::client::{ClientError, Event, KeyChange, KeyStanding, Safety};
 use crate::crypto::SafetyNumber;
 use crate::crypto::safety::Side;
 use crate::model::{KeyId, Millis, Nickname};
 
-use super::{Engine, compute, lock};
+use super::{Engine, Link, Trouble, compute, lock};
 
 /// What is known here of somebody's key, and what was shown instead.
 pub(super) fn key_change(known: &Stored, rival: &Rival) -> KeyChange {
@@ -106,10 +106,23 @@ impl Engine {
                     pinned = rival.account;
                     outbox::readdress(db, &name, &pinned)?;
                 }
+                let mut stands = rival.is_some();
                 if verified {
                     contacts::set_verified(db, &pinned)?;
+                    let records = contacts::records(db, &pinned)?;
+                    disowned::settle(db, &name, &records)?;
+                    // All that the log has is of others: it hides nothing of this one.
+                    if let Some(newest) = records.last()
+                        && log::has_chain(db, &name, &[])?
+                    {
+                        log::decide(db, &name, newest)?;
+                    }
+                    stands |= log::stands(db, &name, &records)?;
                 }
-                log::settle_name(db, &name)?;
+                // An alarm about what goes on to hold up what is sent goes on, too.
+                if stands {
+                    log::settle_name(db, &name)?;
+                }
                 events.push(Event::Verified { nickname: name, verified });
                 Ok(true)
             })
@@ -120,6 +133,18 @@ impl Engine {
         }
         lock(&self.people).retain(|_, person| person.account.nickname != stored.nickname);
         self.decided.notify_one();
+        self.read_again().await
+    }
+
+    /// What was held back may be right by now. Without a connection the next one sees to it.
+    async fn read_again(&self) -> Result<(), ClientError> {
+        let Link::Up(session) = self.link.borrow().clone() else { return Ok(()) };
+        if self.db.write(|db| inbox::go_back(db)).await? {
+            match self.subscribe(&session).await {
+                Err(Trouble::Local(error)) => return Err(error),
+                Err(Trouble::Lost | Trouble::Strange | Trouble::Refused { .. }) | Ok(()) => {}
+            }
+        }
         Ok(())
     }
 
