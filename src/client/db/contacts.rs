@@ -9,7 +9,7 @@ use crate::crypto::record::Account;
 use crate::model::log::record_hash;
 use crate::model::{AccountId, DirectoryEntry, KeyId, Millis, Nickname, from_canonical_cbor, to_cbor};
 
-use super::messages::parsed;
+use super::messages::{self, parsed};
 use super::{Sql, log, signed, unsigned};
 
 /// A person as stored.
@@ -140,6 +140,7 @@ pub(in crate::client) fn accept_rival(
     .execute([account.as_bytes()])?;
     db.prepare_cached("UPDATE contacts SET pinned = 1, verified = 0, identity = ?2 WHERE account = ?1")?
         .execute(params![rival.account.as_bytes(), rival.identity.as_bytes()])?;
+    messages::accepted(db, name, &rival.account, &rival.identity)?;
     log::decide(db, name, &rival.record)?;
     Ok(Some(rival))
 }

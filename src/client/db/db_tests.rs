@@ -30,6 +30,7 @@ fn incoming<'a>(body: &'a Body, names: &'a (Nickname, Nickname), complete: bool)
         seq: Some(1),
         delivery: None,
         late: false,
+        signer: None,
         key_changed: false,
         complete,
     }

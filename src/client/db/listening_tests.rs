@@ -35,6 +35,7 @@ fn begun(db: &Connection, device: DeviceId, id: MessageId) -> i64 {
         seq: Some(1),
         delivery: None,
         late: false,
+        signer: None,
         key_changed: false,
         complete: true,
     };

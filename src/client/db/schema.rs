@@ -316,6 +316,20 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (place, record)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- Of what was received: whose account, and which identity key had certified the device that signed it.
+    ALTER TABLE messages ADD COLUMN account BLOB;
+    ALTER TABLE messages ADD COLUMN certified_by BLOB;
+    -- What came before was kept without them. They are known where a name has had one account and that one key; where
+    -- not, a message bears the mark that it had, and none of a key that was compared.
+    UPDATE messages SET
+        account = c.account,
+        certified_by = CASE WHEN messages.key_changed = 0 AND c.identity = c.account THEN c.identity END
+        FROM contacts c
+        WHERE messages.own = 0 AND messages.kind <> 3 AND messages.state IS NULL
+            AND c.folded = messages.peer AND c.pinned = 1
+            AND (SELECT COUNT(*) FROM contacts other WHERE other.folded = c.folded) = 1;
+",
 ];
 
 /// Brings a file to the newest version.
@@ -330,3 +344,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+mod tests;

@@ -278,6 +278,7 @@ impl Engine {
                         seq: None,
                         delivery: Some(&Delivery::Queued),
                         late: false,
+                        signer: None,
                         key_changed: false,
                         complete: true,
                     },
