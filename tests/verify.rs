@@ -11,6 +11,8 @@
 
 mod support;
 
+use std::process::Stdio;
+
 use serde_json::Value;
 use support::screen::Screen;
 use support::swap::{database, swap};
@@ -158,6 +160,9 @@ fn a_key_that_changes_is_said_in_the_middle_of_a_conversation_and_to_who_listens
     chat.type_keys("\r");
     chat.wait_for_cursor("you → burak (KEY CHANGED)> ");
     listening.wait_for(warning);
+    // What stands there can be accepted, and is said.
+    chat.type_keys("/verify accept\r");
+    chat.wait_for("the key of burak is accepted, not verified: SHA256:");
 }
 
 #[test]
@@ -261,6 +266,42 @@ fn rename(server: &mut Server, names: &[(&str, &str)]) {
     }
     here.close().unwrap();
     server.restart_on_same_port();
+}
+
+#[test]
+fn only_a_key_that_was_shown_is_accepted_though_the_server_shows_another_by_then() {
+    let (mut server, ayşe, _burak) = friends();
+    ayşe.send("burak", "merhaba");
+    let known = user(&ayşe, "burak")["fingerprint"].clone();
+    rename(&mut server, &[("burak", "eski")]);
+    let _first = Profile::register(&server, "burak");
+    let first = user(&ayşe, "burak")["key_change"]["shown"].clone();
+
+    // Then it shows another one, which does not reach the screen.
+    rename(&mut server, &[("burak", "birinci")]);
+    let second = Profile::register(&server, "burak");
+    second.send("ayşe", "benim");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let unseen = ayşe.command(["receive", "--json"]).stdout(full).stderr(Stdio::null()).status();
+    assert!(!unseen.unwrap().success(), "nothing can be shown");
+
+    let refused = ayşe.run(["verify", "burak", "--accept-change", "--json"]);
+    assert_eq!(refused.code(), 1, "{refused:?}");
+    let error: Value = serde_json::from_str(refused.stdout.trim()).unwrap();
+    assert_eq!(error["error"], "key_changed");
+    let now = safety(&ayşe, &["burak"]);
+    assert_eq!(now["fingerprint"], known, "nothing was accepted");
+    let shown = now["key_change"]["shown"].as_str().unwrap();
+    assert_ne!(first, shown);
+    assert!(refused.stderr.contains(shown), "{refused:?}");
+
+    // That one has been seen now.
+    let accepted = ayşe.run(["verify", "burak", "--accept-change"]);
+    assert!(
+        accepted.ok().contains("is accepted, not verified") && accepted.ok().contains(shown),
+        "{accepted:?}"
+    );
+    assert_eq!(user(&ayşe, "burak")["fingerprint"], shown);
 }
 
 /// What there is of texts and notices: the words, whether they are verified, whether they came under a changed key.

@@ -122,6 +122,19 @@ pub(in crate::client) fn meet(
     Ok(pin)
 }
 
+/// Whoever uses the profile is shown this key beside the known one.
+pub(in crate::client) fn note_shown(db: &Connection, name: &Nickname, identity: &KeyId) -> Sql<()> {
+    db.prepare_cached("UPDATE contacts SET rival_shown = ?2 WHERE folded = ?1 AND pinned = 1")?
+        .execute(params![name.folded(), identity.as_bytes()])
+        .map(drop)
+}
+
+/// Whether this is the key that whoever uses the profile was last shown beside the known one.
+pub(in crate::client) fn is_shown(db: &Connection, name: &Nickname, identity: &KeyId) -> Sql<bool> {
+    db.prepare_cached("SELECT 1 FROM contacts WHERE folded = ?1 AND pinned = 1 AND rival_shown = ?2")?
+        .exists(params![name.folded(), identity.as_bytes()])
+}
+
 /// The rival takes the pinned key's place, whatever the transparency log has of the name by now: not compared with
 /// anybody yet. `None`: it is not this one any more.
 pub(in crate::client) fn accept_rival(

@@ -112,6 +112,13 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
     Ok(db.last_insert_rowid())
 }
 
+/// A notice tells of this key, which has turned up beside the known one.
+pub(in crate::client) fn tells_of(db: &Connection, notice: &Message, identity: &KeyId) -> Sql<()> {
+    db.prepare_cached("UPDATE messages SET certified_by = ?2 WHERE number = ?1")?
+        .execute(params![signed(notice.number), identity.as_bytes()])
+        .map(drop)
+}
+
 /// A person has accepted this identity key of an account: what came under it before counts as if it had come since.
 pub(in crate::client) fn accepted(
     db: &Connection,
@@ -287,8 +294,16 @@ fn list(db: &Connection, condition: &str, number: i64) -> Sql<Vec<Message>> {
 }
 
 pub(in crate::client) fn mark_shown(db: &Connection, numbers: &[u64]) -> Sql<()> {
-    let mut statement = db.prepare_cached("UPDATE messages SET shown = 1 WHERE number = ?1")?;
-    numbers.iter().try_for_each(|number| statement.execute([signed(*number)]).map(drop))
+    let mut shown = db.prepare_cached("UPDATE messages SET shown = 1 WHERE number = ?1")?;
+    let mut key = db.prepare_cached(
+        "UPDATE contacts SET rival_shown = m.certified_by FROM messages m
+         WHERE m.number = ?1 AND m.kind = ?2 AND m.certified_by IS NOT NULL
+             AND contacts.folded = m.peer AND contacts.pinned = 1",
+    )?;
+    numbers.iter().try_for_each(|number| {
+        shown.execute([signed(*number)])?;
+        key.execute(params![signed(*number), NOTICE]).map(drop)
+    })
 }
 
 /// How far a message was heard. What was heard to its end is not to be heard any more; if that is as far as it has

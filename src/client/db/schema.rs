@@ -330,6 +330,11 @@ const MIGRATIONS: &[&str] = &[
             AND c.folded = messages.peer AND c.pinned = 1
             AND (SELECT COUNT(*) FROM contacts other WHERE other.folded = c.folded) = 1;
 ",
+    "
+    -- The last key beside the known one that whoever uses the profile was shown: a decision is about that one. Of a
+    -- notice about such a key, messages.certified_by is that key.
+    ALTER TABLE contacts ADD COLUMN rival_shown BLOB;
+",
 ];
 
 /// Brings a file to the newest version.

@@ -12,6 +12,7 @@ use crate::client::db::blocks;
 use crate::client::db::contacts::{self, Pin, Stored};
 use crate::client::db::inbox::{self, Noticed};
 use crate::client::db::log;
+use crate::client::db::messages;
 use crate::client::{Alarm, ClientError, Contact, Event};
 use crate::crypto::record::{Account, MessageKey, verify_account, verify_message_key};
 use crate::model::log::record_hash;
@@ -109,7 +110,9 @@ fn say_changed(
     let (key, about) = (DeviceId::from(shown), MessageId::from_bytes(about));
     if inbox::notice_once(db, &key, &about, Noticed::Rival)? || known.rival.is_none() {
         let text = warning(name, known, shown, now, vouched);
-        events.push(Event::Message(notice(db, me, name, text)?));
+        let notice = notice(db, me, name, text)?;
+        messages::tells_of(db, &notice, &shown)?;
+        events.push(Event::Message(notice));
     }
     Ok(())
 }
@@ -443,6 +446,7 @@ impl Engine {
             Ok((known?, log::alarms(db)?))
         });
         let (known, alarms) = known.await?;
+        self.shown(known.iter().flatten()).await?;
         let alarms: Vec<Alarm> =
             alarms.into_iter().map(|(alarm, _)| alarm).filter(|alarm| !alarm.accepted).collect();
         let contacts = people.into_iter().zip(known).map(|((person, online), known)| {
