@@ -16,12 +16,12 @@ use std::fs::File;
 use std::io::Write;
 #[cfg(target_os = "linux")]
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use support::people::{error_code, files};
 use support::screen::Screen;
-use support::{Finished, Profile, Running, Server, openssl, schema};
+use support::{Finished, Profile, Running, Server, openssl};
 
 const WORDS: &str = "çok gizli sözler";
 
@@ -35,32 +35,15 @@ fn set(profile: &Profile, words: &str) {
     assert!(set.ok().contains("sealed now"), "{set:?}");
 }
 
-fn error(finished: &Finished) -> String {
-    assert_eq!(finished.code(), 1, "{finished:?}");
-    let object: Value = serde_json::from_str(finished.stdout.lines().last().unwrap()).unwrap();
-    schema::check(&object, &["error"]);
-    let code = object["error"].as_str().unwrap().to_owned();
-    assert!(schema::errors().contains(&code), "{code}");
-    code
-}
-
-fn keys(profile: &Profile) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(profile.file("keys")).unwrap();
-    files.map(|entry| entry.unwrap().path()).collect()
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
 #[test]
 fn keys_under_a_passphrase_are_what_openssl_opens_with_it_and_nobody_without() {
     let server = Server::start();
     let ayşe = Profile::register(&server, "ayşe");
     ayşe.run(["history"]).ok();
-    let before: Vec<(PathBuf, String)> =
-        keys(&ayşe).into_iter().map(|path| (path.clone(), openssl(&path, "").unwrap())).collect();
+    let before: Vec<(PathBuf, String)> = files(&ayşe.file("keys"))
+        .into_iter()
+        .map(|path| (path.clone(), openssl(&path, "").unwrap()))
+        .collect();
     assert_eq!(before.len(), 3, "identity, device, message key");
     let secrets: Vec<String> = before
         .iter()
@@ -71,7 +54,7 @@ fn keys_under_a_passphrase_are_what_openssl_opens_with_it_and_nobody_without() {
             std::fs::read_to_string(path).unwrap().trim_end().chars().rev().skip(40).take(24).collect()
         })
         .collect();
-    assert_eq!(error(&ayşe.run(["lock", "--json"])), "no_passphrase");
+    assert_eq!(error_code(&ayşe.run(["lock", "--json"])), "no_passphrase");
     set(&ayşe, WORDS);
 
     for (path, public) in &before {
@@ -107,10 +90,10 @@ fn a_locked_profile_opens_with_its_passphrase_alone() {
 
     // Nobody to ask: said, nothing hangs.
     let locked = ayşe.run(["receive", "--json"]);
-    assert_eq!(error(&locked), "locked");
+    assert_eq!(error_code(&locked), "locked");
     assert!(locked.stderr.contains("--passphrase-fd"), "{locked:?}");
-    assert_eq!(error(&with(&ayşe, "yanlış", &["receive", "--json"])), "wrong_passphrase");
-    assert_eq!(error(&with(&ayşe, "", &["receive", "--json"])), "no_passphrase_read");
+    assert_eq!(error_code(&with(&ayşe, "yanlış", &["receive", "--json"])), "wrong_passphrase");
+    assert_eq!(error_code(&with(&ayşe, "", &["receive", "--json"])), "no_passphrase_read");
     assert_eq!(with(&ayşe, WORDS, &["receive", "--json"]).json()[0]["text"], "önce");
     // What comes behind the passphrase is what stdin says.
     let sent = ayşe.run_with_stdin(
@@ -136,16 +119,16 @@ fn a_locked_profile_opens_with_its_passphrase_alone() {
     };
     let change = r#""$tellal" lock --change --passphrase-fd 3 --new-passphrase-fd 4 3<"$old" 4<"$new""#;
     assert!(shell(change).ok().contains("changed"));
-    assert_eq!(error(&with(&ayşe, WORDS, &["history", "--json"])), "wrong_passphrase");
+    assert_eq!(error_code(&with(&ayşe, WORDS, &["history", "--json"])), "wrong_passphrase");
     assert_eq!(with(&ayşe, "yeni", &["history", "--json"]).json().len(), 2);
-    assert_eq!(error(&ayşe.run(["lock", "--set", "--json"])), "has_passphrase");
+    assert_eq!(error_code(&ayşe.run(["lock", "--set", "--json"])), "has_passphrase");
 
     // Removed: with the right one alone.
-    assert_eq!(error(&with(&ayşe, WORDS, &["lock", "--remove", "--json"])), "wrong_passphrase");
+    assert_eq!(error_code(&with(&ayşe, WORDS, &["lock", "--remove", "--json"])), "wrong_passphrase");
     assert!(with(&ayşe, "yeni", &["lock", "--remove"]).ok().contains("removed"));
     assert_eq!(ayşe.run(["history", "--json"]).json().len(), 2);
     let lock = ayşe.run(["lock", "--change", "--json"]);
-    assert_eq!(error(&lock), "no_passphrase");
+    assert_eq!(error_code(&lock), "no_passphrase");
 }
 
 #[test]
@@ -156,14 +139,14 @@ fn a_passphrase_that_nothing_is_sealed_under_seals_nothing() {
     with(&ayşe, WORDS, &["history"]).ok();
     with(&ayşe, WORDS, &["rekey", "--message-key"]).ok();
     ayşe.run(["history"]).ok();
-    for path in keys(&ayşe) {
+    for path in files(&ayşe.file("keys")) {
         assert!(
             std::fs::read_to_string(&path).unwrap().starts_with("-----BEGIN PRIVATE KEY-----"),
             "{path:?}"
         );
     }
     set(&ayşe, WORDS);
-    assert_eq!(error(&ayşe.run(["history", "--json"])), "locked");
+    assert_eq!(error_code(&ayşe.run(["history", "--json"])), "locked");
 }
 
 #[test]
@@ -185,15 +168,15 @@ fn a_conversation_asks_without_echo_serves_others_and_is_locked_from_outside() {
     ayşe.send("burak", "yanından");
     assert_eq!(burak.receive_texts().len(), 1);
     let busy = ayşe.run(["lock", "--set", "--json"]);
-    assert_eq!(error(&busy), "has_passphrase");
+    assert_eq!(error_code(&busy), "has_passphrase");
     let busy = with(&ayşe, WORDS, &["lock", "--remove", "--json"]);
-    assert_eq!(error(&busy), "busy");
+    assert_eq!(error_code(&busy), "busy");
 
     let locked = ayşe.run(["lock", "--json"]).json();
     assert_eq!((&locked[0]["stopped"], &locked[0]["passphrase"]), (&true.into(), &true.into()));
     chat.wait_for("the profile is locked now");
     assert_eq!(chat.finish(), 0);
-    assert_eq!(error(&ayşe.run(["history", "--json"])), "locked");
+    assert_eq!(error_code(&ayşe.run(["history", "--json"])), "locked");
     assert_eq!(ayşe.run(["lock", "--json"]).json()[0]["stopped"], false);
 }
 
@@ -222,7 +205,7 @@ fn a_process_that_stands_still_keeps_no_profile_open() {
     // It said so: nobody has the profile open any more.
     chat.wait_for("the profile is locked now");
     assert_eq!(chat.finish(), 0);
-    assert_eq!(error(&ayşe.run(["history", "--json"])), "locked");
+    assert_eq!(error_code(&ayşe.run(["history", "--json"])), "locked");
     beside.signal("CONT");
     beside.wait();
 }

@@ -326,7 +326,7 @@ fn with_json_a_conversation_is_json_lines_and_nothing_else() {
 #[test]
 fn a_voice_note_is_recorded_in_one_conversation_and_played_in_the_other() {
     let (card, server) = (Card::start(), Server::start());
-    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    let [ayşe, burak, zoé] = ["ayşe", "burak", "zoé"].map(|name| Profile::register(&server, name));
     let card_env = card.env();
     let variables: Vec<(&str, &str)> =
         card_env.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
@@ -338,8 +338,13 @@ fn a_voice_note_is_recorded_in_one_conversation_and_played_in_the_other() {
     speaking.type_keys("/voice\r");
     speaking.wait_for("* recording for burak: Enter sends it, space pauses, /listen plays it");
     speaking.wait_for_cursor("recording for burak, Enter sends> ");
+    // Whoever is talked to otherwise: what is typed is sent to the one whom the prompt names.
+    speaking.type_keys("/to zoé\rfor burak alone\r");
+    hearing.wait_for("ayşe: for burak alone");
+    assert!(zoé.receive_texts().is_empty());
     speaking.type_keys("/cancel\r");
     speaking.wait_for("* not sent: what was recorded is forgotten");
+    speaking.type_keys("/to burak\r");
 
     speaking.type_keys("/voice\r");
     speaking.wait("the second recording", |parser| {
@@ -364,7 +369,7 @@ fn a_voice_note_is_recorded_in_one_conversation_and_played_in_the_other() {
     assert!(signal::peak(&arrived) > 0.1, "it arrives as loud as it was said, or nearly");
     let heard = card.record_loudspeaker();
     hearing.type_keys("/play\r");
-    hearing.wait_for("* playing voice note 1 from ayşe, 0:0");
+    hearing.wait_for("* playing voice note 2 from ayşe, 0:0");
     heard.wait_until("the note is played", |samples| signal::peak(samples) > 0.1);
     // A recording of a loudspeaker comes a little behind it.
     heard.listen(Duration::from_secs_f64(1.0 + arrived.len() as f64 / f64::from(rate)));

@@ -7,8 +7,8 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
+use support::people::files;
 use support::{Profile, Server};
 
 /// A fingerprint that no server has.
@@ -133,13 +133,3 @@ fn a_damaged_profile_is_told_and_never_a_panic_and_loses_nothing() {
 
 /// Files of a profile without which there is no going on.
 const MATTER: [&str; 5] = ["profile.json", "history.key", "history.db", "device", "message-"];
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
-    files
-        .into_iter()
-        .filter(|path| path.is_file())
-        .chain(folders.iter().flat_map(|folder| self::files(folder)))
-        .collect()
-}

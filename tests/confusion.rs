@@ -24,6 +24,7 @@ use bytes::Bytes;
 use liar::{Liar, Passing};
 use serde_json::Value;
 use support::forge::{Forged, Forger, account, join, parts};
+use support::people::strangers;
 use support::{Profile, Server, schema};
 use tellal::crypto::envelope::Draft;
 use tellal::crypto::{MessageSecret, Purpose};
@@ -31,12 +32,6 @@ use tellal::model::{KeyId, Millis, Wrap};
 use tellal::protocol::message::Push;
 
 const NOT_OPENED: &str = "A message from ayşe could not be opened: ask ayşe to send it again";
-
-fn friends() -> (Server, Profile, Profile) {
-    let server = Server::start();
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-    (server, ayşe, burak)
-}
 
 /// Delivers these at the end of somebody's mailbox; what is new to them then.
 #[track_caller]
@@ -91,7 +86,7 @@ fn wrap_of(push: &mut Push) -> &mut Wrap {
 
 #[test]
 fn what_is_delivered_again_is_shown_once() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "bir");
     let recorded = record(&server, &burak);
     // In another session, more than once, and without the wrap.
@@ -107,7 +102,7 @@ fn what_is_delivered_again_is_shown_once() {
 
 #[test]
 fn what_comes_back_to_the_device_that_made_it_is_not_taken_for_a_message() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "yalnız burak için");
     let recorded = record(&server, &burak);
     let said_to_ayşe = deliver(&server, &ayşe, &recorded);
@@ -123,7 +118,7 @@ fn what_comes_back_to_the_device_that_made_it_is_not_taken_for_a_message() {
 
 #[test]
 fn a_note_to_oneself_is_what_this_device_has_signed_for_itself() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     let id = ayşe.send("burak", "yalnız burak için");
     let (push, _) = record(&server, &burak).remove(0);
     let Push::Delivery { message, .. } = push else { panic!("{push:?}") };
@@ -140,7 +135,7 @@ fn a_note_to_oneself_is_what_this_device_has_signed_for_itself() {
 
 #[test]
 fn what_can_not_be_opened_is_not_said_without_end() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "tanışalım");
     burak.receive();
     let forger = Forger::new(&server, &ayşe, &burak);
@@ -161,7 +156,7 @@ fn what_can_not_be_opened_is_not_said_without_end() {
 
 #[test]
 fn what_is_for_somebody_else_does_not_open() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     let zoé = Profile::register(&server, "zoé");
     ayşe.send("zoé", "merhaba zoé");
     let zoés = record(&server, &zoé);
@@ -190,7 +185,7 @@ fn what_is_for_somebody_else_does_not_open() {
 
 #[test]
 fn broken_copies_of_every_kind_suppress_no_good_one() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "tanışalım");
     burak.receive();
     ayşe.send("burak", "bir");
@@ -256,7 +251,7 @@ fn broken_copies_of_every_kind_suppress_no_good_one() {
 
 #[test]
 fn what_an_honest_client_would_never_seal_is_refused() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "tanışalım");
     burak.receive();
     let forger = Forger::new(&server, &ayşe, &burak);
@@ -310,7 +305,7 @@ fn what_an_honest_client_would_never_seal_is_refused() {
 
 #[test]
 fn a_name_that_is_used_twice_is_said_and_the_first_one_kept() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "tanışalım");
     burak.receive();
     let forger = Forger::new(&server, &ayşe, &burak);
@@ -333,7 +328,7 @@ fn a_name_that_is_used_twice_is_said_and_the_first_one_kept() {
 
 #[test]
 fn what_is_dated_far_off_is_shown_and_marked() {
-    let (server, ayşe, burak) = friends();
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "tanışalım");
     burak.receive();
     let forger = Forger::new(&server, &ayşe, &burak);

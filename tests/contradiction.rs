@@ -25,8 +25,9 @@ use raw::Person;
 use serde_json::Value;
 use support::clock::move_to_day;
 use support::forge::{Forger, account, directory_entry};
+use support::people::{count, friends, profile_json, receive, user};
 use support::swap::database;
-use support::{Profile, Server, schema};
+use support::{Profile, Server};
 use tellal::crypto::Purpose;
 use tellal::crypto::record::{announce_message_key, sign_account_record, verify_account};
 use tellal::model::{AccountId, AccountRecord, AccountRecordKind, DirectoryEntry, Head, Millis};
@@ -38,32 +39,6 @@ const HELD_BACK: &str =
     "A message has come from ayşe, whose keys the server shows otherwise than its transparency log";
 const SECOND_CHAIN: &str = "the server's transparency log has a second account under the name of ayşe";
 const FORKED: &str = "two transparency logs that contradict each other";
-
-/// Two people who know each other's keys.
-fn friends() -> (Server, Profile, Profile) {
-    let server = Server::start();
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-    ayşe.send("burak", "merhaba");
-    burak.receive();
-    burak.send("ayşe", "selam");
-    ayşe.receive();
-    (server, ayşe, burak)
-}
-
-/// What is new to somebody whom this server serves: notices, and the texts of messages.
-#[track_caller]
-fn receive(profile: &Profile, server: &str) -> (Vec<String>, Vec<String>) {
-    let new = profile.run(["receive", "--json", "--server", server]).json();
-    new.iter().for_each(schema::check_message);
-    let (notices, messages): (Vec<&Value>, Vec<&Value>) =
-        new.iter().partition(|message| message["kind"] == "notice");
-    let texts = |of: Vec<&Value>| of.iter().map(|one| one["text"].as_str().unwrap().to_owned()).collect();
-    (texts(notices), texts(messages))
-}
-
-fn count(notices: &[String], what: &str) -> usize {
-    notices.iter().filter(|notice| notice.contains(what)).count()
-}
 
 /// Shows these records of the account wherever the directory is asked for them.
 fn show(entry: &DirectoryEntry, passing: Passing, line: &mut Line) {
@@ -240,10 +215,7 @@ fn a_leaf_that_begins_another_account_stops_what_is_sent_until_the_known_key_is_
         let number = ayşe.run(["verify", "burak", "--json"]).json()[0]["number"].as_str().unwrap().to_owned();
         burak.run(["verify", "ayşe", "--code", &number, "--json"]).json()[0].clone()
     };
-    let ayşes = || {
-        let users = burak.run(["users", "--json"]).json();
-        users.into_iter().find(|user| user["nickname"] == "ayşe").unwrap()
-    };
+    let ayşes = || user(&burak, "ayşe");
     // The second time it is another leaf, which nobody has decided about.
     for (first, second, third) in [("bir", "iki", "üç"), ("dört", "beş", "altı")] {
         put_leaf_under("ayşe", &mut server);
@@ -283,8 +255,7 @@ fn claims_of(server: &Server, profile: &Profile) -> Liar {
 #[test]
 fn a_message_key_that_the_server_only_claims_to_have_taken_is_no_end_of_the_old_one() {
     let (mut server, ayşe, burak) = friends();
-    let profile =
-        || -> Value { serde_json::from_slice(&std::fs::read(burak.file("profile.json")).unwrap()).unwrap() };
+    let profile = || profile_json(&burak);
     let before = profile()["message_key"].clone();
     let done = burak.run(["rekey", "--message-key", "--server", &claims_of(&server, &burak).name]);
     assert!(done.failure().contains("does not show it in its directory; the old one is kept"), "{done:?}");

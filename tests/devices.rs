@@ -25,6 +25,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use raw::{Person, Raw};
 use serde_json::Value;
 use support::forge::{Forger, account, directory_entry};
+use support::people::{error, error_code, friends, profile_json, texts, user};
 use support::screen::Screen;
 use support::swap::database;
 use support::{Profile, Server, TIMEOUT, schema};
@@ -39,20 +40,6 @@ use tokio::runtime::Runtime;
 
 const ADDED: &str = "was added to your account, and not by this profile";
 
-fn friends() -> (Server, Profile, Profile) {
-    let server = Server::start();
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-    ayşe.send("burak", "merhaba");
-    burak.send("ayşe", "selam");
-    assert_eq!(texts(&ayşe.receive()), ["selam"]);
-    assert_eq!(texts(&burak.receive()), ["merhaba"]);
-    (server, ayşe, burak)
-}
-
-fn texts(messages: &[Value]) -> Vec<&str> {
-    messages.iter().filter(|message| message["kind"] == "text").map(|m| m["text"].as_str().unwrap()).collect()
-}
-
 fn alarms(messages: &[Value]) -> Vec<&str> {
     let texts = messages.iter().map(|message| message["text"].as_str().unwrap());
     texts.filter(|text| text.starts_with("ALARM: ")).collect()
@@ -62,15 +49,6 @@ fn devices(profile: &Profile) -> Vec<Value> {
     let devices = profile.run(["devices", "--json"]).json();
     devices.iter().for_each(|device| schema::check(device, &["device"]));
     devices
-}
-
-fn profile_json(profile: &Profile) -> Value {
-    serde_json::from_slice(&std::fs::read(profile.file("profile.json")).unwrap()).unwrap()
-}
-
-fn warning(profile: &Profile) -> Value {
-    let users = profile.run(["users", "--json"]).json();
-    users.into_iter().find(|user| user["me"] == true).unwrap()["warning"].clone()
 }
 
 /// Somebody with a copy of a profile's keys, who adds a device of their own to the account.
@@ -291,9 +269,9 @@ fn a_device_that_a_thief_has_added_is_alarmed_about_shown_and_taken_away() {
     assert!(got[0]["text"].as_str().unwrap().contains("could not be opened"), "{got:?}");
 
     // The key is still stolen. With a new one the alarm has done its work.
-    assert!(warning(&ayşe).as_str().unwrap().contains(ADDED));
+    assert!(user(&ayşe, "ayşe")["warning"].as_str().unwrap().contains(ADDED));
     ayşe.run(["rekey"]).ok();
-    assert_eq!(warning(&ayşe), Value::Null);
+    assert_eq!(user(&ayşe, "ayşe")["warning"], Value::Null);
 }
 
 #[test]
@@ -355,10 +333,7 @@ fn what_can_not_be_removed_is_said_with_what_to_do() {
     let own = devices(&ayşe)[0]["short"].as_str().unwrap().to_owned();
     let refused = |args: &[&str], code: &str, says: &str| {
         let done = ayşe.run([&["device", "remove", "--json"], args].concat());
-        assert_eq!(done.code(), 1, "{done:?}");
-        let error: Value = serde_json::from_str(done.stdout.trim_end()).unwrap();
-        schema::check(&error, &["error"]);
-        assert_eq!(error["error"], code, "{error}");
+        assert_eq!(error_code(&done), code);
         assert!(done.one_line().contains(says), "{done:?}");
     };
     refused(&[&own, "--yes"], "last_device", "`tellal rekey --revoke ayşe` ends it");
@@ -382,9 +357,7 @@ fn a_thief_who_lets_devices_come_and_go_without_end_does_not_keep_the_owner_from
     let theirs = listed[1]["short"].as_str().unwrap();
     // Their removal has no place either: that is said, and what does it instead.
     let refused = ayşe.run(["device", "remove", theirs, "--yes", "--json"]);
-    assert_eq!(refused.code(), 1, "{refused:?}");
-    let error: Value = serde_json::from_str(refused.stdout.lines().last().unwrap()).unwrap();
-    schema::check(&error, &["error"]);
+    let error = error(&refused);
     assert_eq!(error["error"], "no_place_for_devices", "{error}");
     assert!(error["message"].as_str().unwrap().contains("`tellal rekey`"), "{error}");
     assert_eq!(profile_json(&ayşe)["removing"], serde_json::json!([]));

@@ -143,3 +143,49 @@ fn a_doctor_waits_for_a_recording_and_gives_way_to_one() {
     assert!(doctor.is_running());
     doctor.kill();
 }
+
+#[test]
+fn what_was_heard_when_a_recording_began_is_not_in_it() {
+    let scene = Scene::new();
+    // A microphone right beside the loudspeaker.
+    scene.card.make_default("source", "speaker.monitor");
+    let file = scene.ayşe.file("note.wav");
+    std::fs::write(&file, wav::siren()).unwrap();
+    scene.ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+    scene.burak.receive();
+    let heard = scene.card.record_loudspeaker();
+    let assert_silent_recording = || {
+        wait_for_sound(&heard);
+        let recording = ["voice", "ayşe", "--mute", "--even-silent", "--no-trim", "--seconds", "1"];
+        scene.run(&recording).ok();
+        let received = scene.ayşe.run(["receive", "--json"]).json();
+        let id = received[0]["id"].as_str().unwrap();
+        let note = scene.ayşe.file(&format!("{id}.wav"));
+        scene.ayşe.run(["play", id, "--save", note.to_str().unwrap()]).ok();
+        let (samples, _) = signal::read(&std::fs::read(note).unwrap());
+        assert!(samples.len() > 15_000);
+        assert_eq!(signal::peak(&samples), 0.0);
+    };
+
+    let mut play = Running::start(&mut scene.command(&["play", "1"]));
+    assert_silent_recording();
+    play.kill();
+    heard.wait_until("it is silent", signal::has_ended);
+
+    let mut listen = scene.screen(&["listen", "--mute"]);
+    listen.wait_for("(keys:");
+    let text = "Every word of this is read, and none of it is to be recorded. ".repeat(4);
+    scene.ayşe.send("burak", &text);
+    assert_silent_recording();
+    // It is read again, from its beginning.
+    wait_for_sound(&heard);
+    listen.type_keys("v");
+    listen.wait_for("(recording a reply to ayşe");
+    heard.listen(Duration::from_millis(500));
+    listen.type_keys("v");
+    listen.wait_for("(nobody is heard in it: Enter or v sends it all the same");
+    listen.type_keys("c");
+    listen.wait_for("(not sent: what was recorded is forgotten)");
+    listen.type_keys("q");
+    listen.finish();
+}

@@ -11,22 +11,17 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use support::keyring::Keyring;
+use support::people::{error_code, files};
 use support::{Finished, Profile, Running, Server, TIMEOUT, openssl, schema};
 
 fn error(finished: &Finished) -> String {
-    assert_eq!(finished.code(), 1, "{finished:?}");
     finished.one_line();
-    let object: Value = serde_json::from_str(finished.stdout.lines().last().unwrap()).unwrap();
-    schema::check(&object, &["error"]);
-    let code = object["error"].as_str().unwrap().to_owned();
-    assert!(schema::errors().contains(&code), "{code}");
-    code
+    error_code(finished)
 }
 
 /// Seals the profile under a passphrase in the keyring; the entry and the passphrase, as another program sees them.
@@ -37,11 +32,6 @@ fn seal(keyring: &Keyring, profile: &Profile) -> (String, String) {
     let mut entries = keyring.entries();
     assert_eq!(entries.len(), 1, "{entries:?}");
     entries.remove(0)
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 fn is_plain(profile: &Profile) -> bool {

@@ -21,26 +21,14 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use raw::{Person, Raw, Served};
+use support::people::error_code;
 use support::wav;
 use support::{Profile, Server, TIMEOUT};
 use tellal::model::{BlobId, MessageId, limits};
 use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Verb};
-use tellal::server::{Limits, Options};
+use tellal::server::Limits;
 use tellal::store::Quotas;
 use tempfile::TempDir;
-
-fn limited(limits: Limits) -> Options {
-    Options { limits, prune: Duration::from_millis(200), ..Options::default() }
-}
-
-/// The code of the error that a command printed last with `--json`.
-fn error_code(profile: &Profile, args: &[&str]) -> String {
-    let finished = profile.run(args.iter().chain(&["--json"]));
-    assert_eq!(finished.code(), 1, "{finished:?}");
-    let last = finished.stdout.lines().last().unwrap();
-    let object: serde_json::Value = serde_json::from_str(last).unwrap();
-    object["error"].as_str().unwrap().to_owned()
-}
 
 /// The keys of the configuration file, in the order in which they are shown.
 const EVERY_LIMIT: [&str; 13] = [
@@ -124,7 +112,7 @@ async fn connections_over_the_limit_are_told_when_to_come_again_and_others_go_on
         panic!("{goodbye:?}")
     };
     assert!((1_000..120_000).contains(&wait), "{wait}");
-    assert_eq!(error_code(&ayşe, &["users"]), "limited");
+    assert_eq!(error_code(&ayşe.run(["users", "--json"])), "limited");
     let finished = ayşe.run(["--mute", "send", "burak", "not now"]);
     assert_eq!(finished.code(), 1);
     assert!(finished.one_line().contains("as many connections as it takes"), "{finished:?}");
@@ -172,7 +160,7 @@ fn registrations_are_limited_by_address_and_hour() {
     let finished = zoé.run(register);
     let said = finished.failure();
     assert!(said.contains("too often") && said.contains("try again in 60 min"), "{said}");
-    assert_eq!(error_code(&zoé, &register), "limited");
+    assert_eq!(error_code(&zoé.run(register.iter().chain(&["--json"]))), "limited");
     ayşe.send("burak", "merhaba");
     assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "merhaba".to_owned())]);
 }
@@ -186,7 +174,7 @@ fn logins_are_limited_by_address_and_minute() {
     let finished = ayşe.run(["--mute", "send", "burak", "merhaba"]);
     if finished.code() == 0 {
         // Ayşe was faster than burak: then he is the one who waits.
-        assert_eq!(error_code(&ayşe, &["users"]), "limited");
+        assert_eq!(error_code(&ayşe.run(["users", "--json"])), "limited");
         return;
     }
     let said = finished.one_line();
@@ -197,7 +185,7 @@ fn logins_are_limited_by_address_and_minute() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_too_often_is_refused_until_the_time_is_over() {
     let limits = Limits { logins: 4, minute: Duration::from_secs(2), ..Limits::default() };
-    let served = Served::start_with(limited(limits)).await;
+    let served = Served::start_limited(limits).await;
     let (ayşe, burak) = (Person::new("ayşe"), Person::new("burak"));
     let mut first = Raw::register(served.address, &ayşe).await;
     let mut raw = Raw::connect(served.address).await;
@@ -254,7 +242,7 @@ fn an_invitation_is_good_for_as_many_as_it_says_and_is_stored_nowhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_too_much_waits_says_so_and_everything_arrives_in_order() {
     let limits = Limits { messages: 3, minute: Duration::from_secs(5), ..Limits::default() };
-    let served = Served::start_with(limited(limits)).await;
+    let served = Served::start_limited(limits).await;
     let address = served.address.to_string();
     let done = tokio::task::spawn_blocking(move || {
         let people = ["ayşe", "burak", "zoé"].map(|name| Profile::register_at(&address, name));
@@ -283,7 +271,7 @@ async fn who_sends_too_much_waits_says_so_and_everything_arrives_in_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_waits_for_the_end_of_a_limit_and_says_so() {
     let limits = Limits { messages: 1, minute: Duration::from_secs(15), ..Limits::default() };
-    let served = Served::start_with(limited(limits)).await;
+    let served = Served::start_limited(limits).await;
     let address = served.address.to_string();
     let done = tokio::task::spawn_blocking(move || {
         let zoé = Profile::register_at(&address, "zoé");
@@ -305,7 +293,7 @@ async fn a_command_waits_for_the_end_of_a_limit_and_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_voice_note_over_the_bytes_of_a_minute_goes_on_where_it_was_stopped() {
     let limits = Limits { bytes: 600 * 1024, minute: Duration::from_secs(8), ..Limits::default() };
-    let served = Served::start_with(limited(limits)).await;
+    let served = Served::start_limited(limits).await;
     let address = served.address.to_string();
     let done = tokio::task::spawn_blocking(move || {
         let (ayşe, burak) = (Profile::register_at(&address, "ayşe"), Profile::register_at(&address, "burak"));
@@ -326,8 +314,8 @@ async fn a_voice_note_over_the_bytes_of_a_minute_goes_on_where_it_was_stopped() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_mailbox_holds_up_its_own_conversation_alone() {
     let quotas = Quotas { mailbox: 100 * 1024, ..Quotas::default() };
-    let options = limited(Limits::default());
-    let served = Served::start_holding(TempDir::new().unwrap(), options, quotas).await;
+    let served =
+        Served::start_holding(TempDir::new().unwrap(), Served::limited(Limits::default()), quotas).await;
     let address = served.address.to_string();
     let done = tokio::task::spawn_blocking(move || {
         let people = ["ayşe", "burak", "zoé"].map(|name| Profile::register_at(&address, name));
@@ -366,8 +354,8 @@ async fn a_full_mailbox_holds_up_its_own_conversation_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn blobs_over_the_quota_wait_and_others_do_not() {
     let quotas = Quotas { blobs: 300 * 1024, ..Quotas::default() };
-    let options = limited(Limits::default());
-    let served = Served::start_holding(TempDir::new().unwrap(), options, quotas).await;
+    let served =
+        Served::start_holding(TempDir::new().unwrap(), Served::limited(Limits::default()), quotas).await;
     let ayşe = Person::new("ayşe");
     let mut raw = Raw::register(served.address, &ayşe).await;
     let put = |index| Verb::PutChunk { blob: BlobId::new([1; 32]), index };
@@ -398,7 +386,7 @@ async fn blobs_over_the_quota_wait_and_others_do_not() {
 #[tokio::test]
 async fn a_request_over_a_limit_is_refused_by_its_type() {
     let limits = Limits { messages: 2, bytes: 1_000, ..Limits::default() };
-    let served = Served::start_with(limited(limits)).await;
+    let served = Served::start_limited(limits).await;
     let (ayşe, burak) = (Person::new("ayşe"), Person::new("burak"));
     let mut raw = Raw::register(served.address, &ayşe).await;
     let mut other = Raw::register(served.address, &burak).await;

@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde_json::Value;
 use signed_note::{Note, StandardVerifier, VerifierList};
 use support::mail::carry_mail;
+use support::people::user;
 use support::screen::Screen;
 use support::swap::database;
 use support::{Profile, Server, schema};
@@ -50,10 +51,7 @@ fn alarms(notices: &[String], expected: &[&str]) {
 
 /// The warnings in `users --json`, by nickname.
 fn warning(profile: &Profile, about: &str) -> Option<String> {
-    let users = profile.run(["users", "--json"]).json();
-    users.iter().for_each(|user| schema::check(user, &["user"]));
-    let user = users.iter().find(|user| user["nickname"] == about).expect("that user");
-    user["warning"].as_str().map(str::to_owned)
+    user(profile, about)["warning"].as_str().map(str::to_owned)
 }
 
 /// `audit --json`: what it printed, and whether it was content.
@@ -202,6 +200,50 @@ fn a_log_forked_for_two_people_shows_when_their_messages_cross_and_is_proven_to_
     check_evidence(&std::fs::read_to_string(&file).unwrap());
     // What was proven is not proven again.
     alarms(&receive(&ayşe, &ones).0, &[]);
+}
+
+#[test]
+fn two_who_have_the_proof_stop_proving_it_to_each_other() {
+    let mut one = Server::start();
+    let (ayşe, burak) = (Profile::register(&one, "ayşe"), Profile::register(&one, "burak"));
+    one.stop();
+    let mut other = Server::start_in(one.backup());
+    one.restart_on_same_port();
+    // Two logs of one size: each of the two can compute the proof.
+    Profile::register(&one, "zoé");
+    Profile::register_at(&other.name(), "지민");
+    alarms(&receive(&ayşe, &one.name()).0, &[]);
+    alarms(&receive(&burak, &other.name()).0, &[]);
+    other.stop();
+
+    let follow =
+        |profile: &Profile| profile.start(["receive", "--follow", "--mute", "--server", &one.name()]);
+    let mut screens = [follow(&ayşe), follow(&burak)];
+    ayşe.send("burak", "one");
+    burak.send("ayşe", "two");
+    for (screen, text) in screens.iter_mut().zip(["two", "one"]) {
+        let (mut alarmed, mut came) = (false, false);
+        while !(alarmed && came) {
+            let line = screen.line().expect("it goes on");
+            alarmed |= line.contains(FORKED);
+            came |= line.ends_with(text);
+        }
+    }
+    let sent = |server: &Server| -> i64 {
+        let database = database(server.data());
+        database.query_row("SELECT COUNT(*) FROM envelope", [], |row| row.get(0)).unwrap()
+    };
+    // Time enough for many more of them.
+    for number in 0..10 {
+        let text = format!("text {number}");
+        for (profile, to, screen) in [(&ayşe, "burak", 1), (&burak, "ayşe", 0)] {
+            profile.send(to, &text);
+            while !screens[screen].line().expect("it goes on").ends_with(&text) {}
+        }
+    }
+    // Beside the texts: each asks the other at most twice, with the heads of its two texts under the two logs.
+    let words = sent(&one) - 22;
+    assert!((1..=8).contains(&words), "{words}");
 }
 
 /// A stranger's check of exported evidence, with the libraries of other logs alone.

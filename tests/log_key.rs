@@ -30,33 +30,19 @@ use raw::{Person, Raw};
 use serde_json::Value;
 use support::forge::{account, directory_entry};
 use support::mail::carry_mail;
+use support::people::{count, receive};
 use support::swap::database;
 use support::{Profile, Server, schema};
 use tellal::crypto::envelope::parse;
 use tellal::crypto::record::{announce_message_key, register};
-use tellal::crypto::{Purpose, session};
-use tellal::model::{DirectoryEntry, LogCertificate, Millis};
+use tellal::crypto::{PrivateKey, Purpose, session};
+use tellal::model::{AccountId, DirectoryEntry, LogCertificate, Millis};
 use tellal::protocol::message::{Answer, Push, SessionProof, Verb};
 
 const TWO_KEYS: &str = "ALARM: the server has signed for two keys of its transparency log";
 const CLAIM: &str = "claims to be shown another transparency log than you";
 const LOST: &str = "ALARM: the server no longer shows the transparency log";
 const NOT_IN_LOG: &str = "that its transparency log does not have";
-
-/// What is new to somebody whom this server serves: notices, and the texts of messages.
-#[track_caller]
-fn receive(profile: &Profile, server: &str) -> (Vec<String>, Vec<String>) {
-    let new = profile.run(["receive", "--json", "--server", server]).json();
-    new.iter().for_each(schema::check_message);
-    let (notices, messages): (Vec<&Value>, Vec<&Value>) =
-        new.iter().partition(|message| message["kind"] == "notice");
-    let texts = |of: Vec<&Value>| of.iter().map(|one| one["text"].as_str().unwrap().to_owned()).collect();
-    (texts(notices), texts(messages))
-}
-
-fn count(notices: &[String], what: &str) -> usize {
-    notices.iter().filter(|notice| notice.contains(what)).count()
-}
 
 /// `audit --json`: what it printed, and whether it was content.
 fn audit(profile: &Profile) -> (Value, bool) {
@@ -334,6 +320,44 @@ fn a_directory_that_lists_more_accounts_than_the_log_has_names_is_not_read_on() 
     let (notices, _) = receive(&ayşe, &server.name());
     assert_eq!(count(&notices, "lists more accounts than its transparency log has names"), 1, "{notices:?}");
     assert_eq!(count(&notices, NOT_IN_LOG), 64, "{notices:?}");
+    // What is known goes on.
+    ayşe.send("burak", "iki");
+    assert_eq!(receive(&burak, &server.name()).1, ["bir", "iki"]);
+}
+
+#[test]
+fn false_keys_without_end_for_one_name_are_not_said_without_end() {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    ayşe.send("burak", "bir");
+    let mallory = Person::new("mallory");
+    let (accounts, false_keys): (Vec<AccountId>, Vec<DirectoryEntry>) = (0..75)
+        .map(|_| {
+            let identity = PrivateKey::generate(2048).unwrap();
+            let (name, now) = ("burak".parse().unwrap(), Millis::now());
+            let record = register(&identity, mallory.device.public(), name, None, now).unwrap();
+            let of = AccountId::from(identity.public().id());
+            let message_key =
+                announce_message_key(&mallory.device, of, mallory.message.public(), now, None).unwrap();
+            (of, DirectoryEntry { chain: vec![record], message_keys: vec![message_key], online: false })
+        })
+        .unzip();
+    let liar = Liar::start(&server, &[&ayşe], move |passing, line| {
+        let Passing::Up(request, _) = &passing else { return line.pass(passing) };
+        let entries = match &request.verb {
+            Verb::ListAccounts { .. } => false_keys.clone(),
+            Verb::LookUpAccount { account } if accounts.contains(account) => {
+                let of = accounts.iter().position(|of| of == account).unwrap();
+                vec![false_keys[of].clone()]
+            }
+            _ => return line.pass(passing),
+        };
+        line.answer(request.number, Answer::Directory { entries, more: false });
+    });
+    ayşe.run(["users", "--server", &liar.name]).ok();
+    let (notices, _) = receive(&ayşe, &server.name());
+    let said = count(&notices, NOT_IN_LOG) + count(&notices, "WARNING");
+    assert!((2..=64).contains(&said), "{notices:?}");
     // What is known goes on.
     ayşe.send("burak", "iki");
     assert_eq!(receive(&burak, &server.name()).1, ["bir", "iki"]);

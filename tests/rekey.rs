@@ -22,26 +22,18 @@ use std::time::{Duration, Instant};
 use liar::{Liar, Line, Passing};
 use serde_json::Value;
 use support::forge::Forger;
+use support::people::{error, profile_json, strangers, texts, user};
 use support::swap::database;
 use support::{Profile, Server, schema};
 use tellal::model::{AccountId, Millis};
 use tellal::protocol::message::{Push, RefusalCode, Verb};
 
+/// Two people who have written to each other, and have not read it yet.
 fn friends() -> (Server, Profile, Profile) {
-    let server = Server::start();
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "merhaba");
     burak.send("ayşe", "selam");
     (server, ayşe, burak)
-}
-
-fn user(profile: &Profile, name: &str) -> Value {
-    let users = profile.run(["users", "--json"]).json();
-    users.into_iter().find(|user| user["nickname"] == name).unwrap()
-}
-
-fn json(profile: &Profile) -> Value {
-    serde_json::from_slice(&std::fs::read(profile.file("profile.json")).unwrap()).unwrap()
 }
 
 fn keys(profile: &Profile) -> Vec<String> {
@@ -50,10 +42,6 @@ fn keys(profile: &Profile) -> Vec<String> {
         files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
-}
-
-fn texts(messages: &[Value]) -> Vec<&str> {
-    messages.iter().filter(|message| message["kind"] == "text").map(|m| m["text"].as_str().unwrap()).collect()
 }
 
 /// A second profile folder with the same content: what a thief has.
@@ -70,14 +58,14 @@ fn copy(profile: &Profile, server: &Server) -> Profile {
 fn contacts_see_a_changed_key_that_the_old_one_vouches_for() {
     let (_server, ayşe, burak) = friends();
     let known = user(&burak, "ayşe")["fingerprint"].clone();
-    let (before, files) = (json(&ayşe), keys(&ayşe));
+    let (before, files) = (profile_json(&ayşe), keys(&ayşe));
     // What was sent to the old device is not lost.
     burak.send("ayşe", "eski anahtara");
     let rekeyed = ayşe.run(["rekey", "--json"]).json();
     schema::check(&rekeyed[0], &["rekeyed"]);
     let new = rekeyed[0]["fingerprint"].clone();
     assert_ne!(new, known);
-    let after = json(&ayşe);
+    let after = profile_json(&ayşe);
     assert_eq!(before["account"], after["account"], "the account stays");
     for key in ["device", "message_key"] {
         assert_ne!(before[key], after[key], "{key}");
@@ -182,7 +170,7 @@ fn a_stolen_copy_is_worth_nothing_after_new_keys() {
 
 /// When the profile's message key was made: the account is not younger.
 fn user_since(profile: &Profile) -> Millis {
-    serde_json::from_value(json(profile)["message_key_from"].clone()).unwrap()
+    serde_json::from_value(profile_json(profile)["message_key_from"].clone()).unwrap()
 }
 
 #[test]
@@ -212,10 +200,10 @@ fn a_new_key_that_the_server_hides_again_stays_known() {
 #[test]
 fn new_keys_whose_announcement_broke_off_are_taken_up_by_the_next_command() {
     let (mut server, ayşe, burak) = friends();
-    let before = json(&ayşe);
+    let before = profile_json(&ayşe);
     let old = copy(&ayşe, &server);
     ayşe.run(["rekey"]).ok();
-    let after = json(&ayşe);
+    let after = profile_json(&ayşe);
     // As a crash after the server's answer leaves it: the old keys are there, the new ones are too.
     let db = database(server.data());
     let account: AccountId = serde_json::from_value(before["account"].clone()).unwrap();
@@ -248,8 +236,8 @@ fn new_keys_whose_announcement_broke_off_are_taken_up_by_the_next_command() {
     }
     server.restart_on_same_port();
     let deadline = std::time::Instant::now() + support::TIMEOUT;
-    while json(&ayşe) != after {
-        assert!(std::time::Instant::now() < deadline, "{}", json(&ayşe));
+    while profile_json(&ayşe) != after {
+        assert!(std::time::Instant::now() < deadline, "{}", profile_json(&ayşe));
         ayşe.run(["users"]);
     }
     assert_eq!(keys(&ayşe).len(), 3, "{:?}", keys(&ayşe));
@@ -324,8 +312,7 @@ fn new_keys_wait_for_a_server_that_takes_no_more_for_now_and_say_so() {
     let asked = Arc::default();
     let liar = Liar::start(&server, &[&ayşe], busy(1, 1_800_000, &asked));
     let later = ayşe.run(["rekey", "--json", "--server", &liar.name]);
-    assert_eq!(later.code(), 1, "{later:?}");
-    let error: Value = serde_json::from_str(later.stdout.lines().last().unwrap()).unwrap();
+    let error = error(&later);
     assert_eq!(error["error"], "limited", "{error}");
     assert!(error["message"].as_str().unwrap().ends_with("try again in 30 min"), "{error}");
     assert!(keys(&ayşe).iter().filter(|name| old.contains(name)).count() == 3, "the old keys are kept");

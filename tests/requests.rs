@@ -21,11 +21,7 @@ use raw::{Person, Raw, Served};
 use support::{Profile, TIMEOUT, wav};
 use tellal::model::{BlobId, MessageId, Signed};
 use tellal::protocol::message::{Answer, RefusalCode, Verb};
-use tellal::server::{Limits, Options};
-
-fn limited(limits: Limits) -> Options {
-    Options { limits, prune: Duration::from_millis(200), ..Options::default() }
-}
+use tellal::server::Limits;
 
 /// A number out of the server's database.
 fn sqlite_number(served: &Served, query: &str) -> u64 {
@@ -37,7 +33,7 @@ fn sqlite_number(served: &Served, query: &str) -> u64 {
 #[tokio::test]
 async fn requests_over_the_limit_are_refused_whatever_they_ask() {
     let limits = Limits { requests: 3, changes: 2, ..Limits::default() };
-    let served = Served::start_with(limited(limits)).await;
+    let served = Served::start_limited(limits).await;
     let (ayşe, burak) = (Person::new("ayşe"), Person::new("burak"));
     let mut raw = Raw::register(served.address, &ayşe).await;
     let mut other = Raw::register(served.address, &burak).await;
@@ -92,7 +88,7 @@ async fn requests_over_the_limit_are_refused_whatever_they_ask() {
 
 #[tokio::test]
 async fn who_acknowledges_without_end_is_heard_for_the_furthest() {
-    let served = Served::start_with(limited(Limits { requests: 10, ..Limits::default() })).await;
+    let served = Served::start_limited(Limits { requests: 10, ..Limits::default() }).await;
     let (ayşe, burak) = (Person::new("ayşe"), Person::new("burak"));
     let mut sending = Raw::register(served.address, &ayşe).await;
     let mut reading = Raw::register(served.address, &burak).await;
@@ -125,7 +121,7 @@ async fn who_acknowledges_without_end_is_heard_for_the_furthest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_asks_too_often_waits_and_loses_nothing() {
     let limits = Limits { requests: 16, changes: 1, minute: Duration::from_secs(3), ..Limits::default() };
-    let served = Served::start_with(limited(limits)).await;
+    let served = Served::start_limited(limits).await;
     let address = served.address.to_string();
     let done = tokio::task::spawn_blocking(move || {
         let (ayşe, burak) = (Profile::register_at(&address, "ayşe"), Profile::register_at(&address, "burak"));
@@ -171,7 +167,7 @@ async fn a_client_that_asks_too_often_waits_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_key_that_is_refused_for_now_is_said_to_be_and_is_published_later() {
     let limits = Limits { changes: 1, minute: Duration::from_secs(8), ..Limits::default() };
-    let served = Served::start_with(limited(limits)).await;
+    let served = Served::start_limited(limits).await;
     let address = served.address.to_string();
     let done = tokio::task::spawn_blocking(move || {
         let ayşe = Profile::register_at(&address, "ayşe");

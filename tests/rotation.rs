@@ -24,6 +24,7 @@ use std::time::Instant;
 use liar::{Liar, Passing};
 use serde_json::Value;
 use support::clock::move_to_day;
+use support::people::{profile_json, strangers};
 use support::swap::database;
 use support::{Finished, Profile, Server, TIMEOUT, schema};
 use tellal::crypto::PrivateKey;
@@ -33,8 +34,7 @@ use tellal::model::{AccountId, DeviceId, KeyId, MessageId, Millis, Position, Sig
 use tellal::protocol::message::{Answer, Push, RefusalCode, Verb};
 
 fn friends() -> (Server, Profile, Profile) {
-    let server = Server::start();
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let (server, ayşe, burak) = strangers();
     ayşe.send("burak", "gün 0");
     assert_eq!(texts(&burak), ["gün 0"]);
     (server, ayşe, burak)
@@ -52,8 +52,7 @@ fn texts(profile: &Profile) -> Vec<String> {
 
 /// The message key that the profile shows others now.
 fn key(profile: &Profile) -> String {
-    let json: Value = serde_json::from_slice(&std::fs::read(profile.file("profile.json")).unwrap()).unwrap();
-    json["message_key"].as_str().unwrap().to_owned()
+    profile_json(profile)["message_key"].as_str().unwrap().to_owned()
 }
 
 /// The private message keys that the profile holds.

@@ -14,6 +14,7 @@ mod support;
 use std::process::Stdio;
 
 use serde_json::Value;
+use support::people::{error_code, user};
 use support::screen::Screen;
 use support::swap::{database, swap};
 use support::{Profile, Server, schema};
@@ -37,11 +38,6 @@ fn heard(profile: &Profile) -> Vec<Value> {
     let mut new = profile.receive();
     new.retain(|message| !message["text"].as_str().is_some_and(|text| text.starts_with("ALARM: ")));
     new
-}
-
-fn user(profile: &Profile, name: &str) -> Value {
-    let users = profile.run(["users", "--json"]).json();
-    users.into_iter().find(|user| user["nickname"] == name).unwrap()
 }
 
 #[test]
@@ -189,10 +185,8 @@ fn a_swapped_key_is_said_everywhere_and_stops_what_is_sent() {
     assert!(waiting.stderr.contains("waits in the outbox"), "{waiting:?}");
     // Once it is known nothing more is taken in.
     let refused = ayşe.run(["send", "burak", "sır", "--json"]);
-    assert_eq!(refused.code(), 1);
     says_both(&refused.stderr);
-    let error: Value = serde_json::from_str(refused.stdout.trim()).unwrap();
-    assert_eq!(error["error"], "key_changed");
+    assert_eq!(error_code(&refused), "key_changed");
 
     // In every place where one looks.
     let notice = heard(&ayşe);

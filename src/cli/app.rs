@@ -16,8 +16,7 @@ use super::output::Output;
 use super::passphrase;
 use crate::audio::Speaker;
 use crate::client::settings::Quiet;
-use crate::client::{Client, Options, Role, Settings};
-use crate::crypto::Passphrase;
+use crate::client::{Client, Options, Passphrase, Role, Settings};
 use crate::model::{Color, Nickname};
 use crate::terminal::floor::Floor;
 use crate::terminal::{Cues, Lines, Palette, When};
@@ -173,6 +172,7 @@ impl App {
         let floor = Floor::of(&self.home);
         loop {
             self.floor().await;
+            let _sounding = floor.sound().await;
             tokio::select! {
                 biased;
                 heard = begin() => return heard,

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
 use super::app::App;
-use crate::load::peer::Target;
+use crate::load::peer::{Stream, Target, Tellal};
 use crate::load::people::{self, Person};
 use crate::load::relay::{self, Pace, Pair, relay, subscribe};
 use crate::load::siege::Siege;
@@ -174,7 +174,7 @@ impl Bench<'_> {
     }
 
     /// So many pairs, logged in, the receivers' mailboxes read to their ends.
-    async fn pairs(&self, count: u64) -> Result<Vec<Pair<Stream, crate::load::peer::Tellal>>> {
+    async fn pairs(&self, count: u64) -> Result<Vec<Pair<Stream, Tellal>>> {
         let mut pairs = Vec::new();
         for two in self.people.chunks_exact(2).take(usize::try_from(count).unwrap_or(usize::MAX)) {
             let [sender, to] = two else { continue };
@@ -300,9 +300,6 @@ impl Bench<'_> {
         Ok(())
     }
 }
-
-/// What connections are made of.
-type Stream = crate::client::link::tls::TlsStream<tokio::net::TcpStream>;
 
 /// Every connection is an open file.
 fn raise_open_files() {

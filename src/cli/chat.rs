@@ -86,7 +86,7 @@ impl Plain for Output {
     }
 
     fn safety(&mut self, safety: &Safety, lines: &str) -> io::Result<()> {
-        self.put(&Verified::from(safety.clone()), || lines.to_owned())?;
+        self.put(&Verified { kind: "safety", safety }, || lines.to_owned())?;
         self.flush()
     }
 

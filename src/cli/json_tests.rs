@@ -23,36 +23,13 @@ fn json<T: Serialize>(value: &T) -> Value {
 }
 
 fn message(body: Body, delivery: Option<Delivery>) -> Message {
-    Message {
-        id: MessageId::from_bytes([1; 16]),
-        number: 1,
-        from: "ayşe".parse().unwrap(),
-        to: "小明".parse().unwrap(),
-        body,
-        sent_at: Millis(0),
-        received_at: None,
-        verified: true,
-        seq: None,
-        delivery,
-        late: false,
-        key_changed: false,
-        color: "red".parse().unwrap(),
-    }
+    Message { delivery, ..Message::example(body) }
 }
 
 #[test]
 fn messages_are_as_described() {
     let text = || Body::Text { text: "merhaba".to_owned() };
-    let voice = Body::Voice {
-        duration_ms: 1,
-        sample_rate: 8_000,
-        size: 44,
-        peaks: vec![0; 64],
-        live: false,
-        cut_off: false,
-        listened: false,
-        position_ms: 0,
-    };
+    let voice = Body::voice(1, 8_000, 44, vec![0; 64]);
     let refused = Delivery::Refused { reason: "no".to_owned() };
     schema::check_message(&json(&message(text(), None)));
     schema::check_message(&json(&message(text(), Some(Delivery::Queued))));
@@ -105,7 +82,7 @@ fn other_results_are_as_described() {
         key_change: Some(change()),
         new_number: Some(String::new()),
     };
-    let safety = json(&Verified::from(safety));
+    let safety = json(&Verified { kind: "safety", safety: &safety });
     schema::check(&safety, &["safety"]);
     schema::check(&safety["key_change"], &["key_change"]);
     let changed = json(&Contact { key_change: Some(change()), ..user.clone() });

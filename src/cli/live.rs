@@ -58,7 +58,9 @@ async fn record(
     stop: &Stop,
 ) -> Result<Message> {
     // Nothing is heard meanwhile, on this terminal or another.
-    let _taken = Floor::of(&app.home).take();
+    let floor = Floor::of(&app.home);
+    let _taken = floor.take();
+    floor.silence().await;
     let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
     let blocks = taking.sound().blocks(BLOCK);
     let note = client.begin_live(to).await?;

@@ -14,8 +14,7 @@ use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
-use crate::client::ClientError;
-use crate::crypto::Passphrase;
+use crate::client::{ClientError, Passphrase};
 use crate::terminal::sanitize;
 
 /// The passphrase of a profile, from a person: what did not open it is said first.

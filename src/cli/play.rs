@@ -14,7 +14,7 @@ use super::output::{Played, Saved};
 use super::stop::Stop;
 use crate::audio::{AudioError, Playback, Speaker, Start};
 use crate::client::{Body, Client, Message, MessageRef};
-use crate::terminal::floor::Floor;
+use crate::terminal::floor::{Floor, Sounding};
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::listening::{self, Control, Standing, left_off, read_speed, read_time};
 use crate::terminal::live::listen;
@@ -218,6 +218,8 @@ struct Screen<'a> {
     /// A time that is being typed.
     typed: Option<String>,
     floor: Floor,
+    /// While it is heard.
+    sounding: Option<Sounding>,
     /// It is paused because somebody is recording.
     waits: bool,
 }
@@ -225,7 +227,8 @@ struct Screen<'a> {
 impl<'a> Screen<'a> {
     fn new(app: &'a App, playback: &'a Playback, peaks: &'a [u8], words: String) -> Self {
         let (line, floor) = (Line::draw(!app.out.lines.plain), Floor::of(&app.home));
-        Self { app, playback, peaks, line, words: Some(words), typed: None, floor, waits: false }
+        let sounding = floor.sound_now();
+        Self { app, playback, peaks, line, words: Some(words), typed: None, floor, sounding, waits: false }
     }
 
     /// Draws, and heeds the keys, until the end. Without a terminal nothing is drawn.
@@ -253,6 +256,11 @@ impl<'a> Screen<'a> {
     /// Nothing is heard over a recording, on whichever terminal that is.
     fn give_way(&mut self) {
         let free = self.floor.is_free();
+        self.sounding = match self.sounding.take() {
+            _ if self.playback.is_paused() => None,
+            Some(sounding) if free => Some(sounding),
+            _ => self.floor.sound_now(),
+        };
         if !free && !self.playback.is_paused() {
             self.playback.pause();
             self.waits = true;

@@ -41,7 +41,9 @@ enum End {
 pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note> {
     let Wanted { options, timed } = wanted;
     // Nothing is heard meanwhile, on this terminal or another.
-    let taken = Floor::of(&app.home).take();
+    let floor = Floor::of(&app.home);
+    let taken = floor.take();
+    floor.silence().await;
     let limit = options.recorder.limit;
     let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
     let stop = stop::asked();

@@ -15,7 +15,9 @@ pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to
     if let Err(error) = unsent::check_key(client, to).await {
         return app.out.note(&format!("tellal: nothing is recorded: {error}"));
     }
-    let taken = Floor::of(&app.home).take();
+    let floor = Floor::of(&app.home);
+    let taken = floor.take();
+    floor.silence().await;
     let mut taking = match Dictation::start(Options::default()).await {
         Ok(taking) => taking,
         Err(error) => return app.out.note(&format!("tellal: {error}")),

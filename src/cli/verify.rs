@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::app::{App, nickname};
 use super::deliver;
 use super::failure::Failure;
-use crate::client::{KeyChange, Safety};
+use crate::client::Safety;
 use crate::speech::{Outcome, Speech, Utterance, language};
 use crate::terminal::safety::{self, Qr};
 
@@ -38,38 +38,12 @@ pub struct Args {
 
 /// The result of `verify`.
 #[derive(Debug, Serialize)]
-pub struct Verified {
+pub struct Verified<'a> {
     /// `safety`.
     pub kind: &'static str,
-    /// Whose key.
-    pub nickname: String,
-    /// 60 digits.
-    pub number: String,
-    /// The known key's fingerprint.
-    pub fingerprint: String,
-    /// One's own.
-    pub own_fingerprint: String,
-    /// Whether the number was compared and found right.
-    pub verified: bool,
-    /// Another key that waits for a decision.
-    pub key_change: Option<KeyChange>,
-    /// The number with that one.
-    pub new_number: Option<String>,
-}
-
-impl From<Safety> for Verified {
-    fn from(safety: Safety) -> Self {
-        Self {
-            kind: "safety",
-            nickname: safety.nickname.to_string(),
-            number: safety.number,
-            fingerprint: safety.fingerprint,
-            own_fingerprint: safety.own_fingerprint,
-            verified: safety.verified,
-            key_change: safety.key_change,
-            new_number: safety.new_number,
-        }
-    }
+    /// How it stands with the key.
+    #[serde(flatten)]
+    pub safety: &'a Safety,
 }
 
 /// Shows the safety number, or marks the key as verified or accepted.
@@ -93,7 +67,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     };
     let then = format!("tellal verify {with} --code NUMBER");
     let text = || if decided { safety::decided(&safety) } else { safety::shown(&safety, qr, &then) };
-    app.out.put(&Verified::from(safety.clone()), text)?;
+    app.out.put(&Verified { kind: "safety", safety: &safety }, text)?;
     app.out.flush()?;
     let spoken = if args.speak {
         speak(&app, safety.new_number.as_deref().unwrap_or(&safety.number)).await

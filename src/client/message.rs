@@ -38,6 +38,28 @@ pub struct Message {
     pub color: Color,
 }
 
+#[cfg(test)]
+impl Message {
+    /// One that ayşe has written to burak, for unit tests.
+    pub(crate) fn example(body: Body) -> Self {
+        Self {
+            id: MessageId::from_bytes([1; 16]),
+            number: 12,
+            from: "ayşe".parse().unwrap(),
+            to: "burak".parse().unwrap(),
+            body,
+            sent_at: Millis(1_795_233_600_000),
+            received_at: Some(Millis(1_795_233_601_000)),
+            verified: false,
+            key_changed: false,
+            seq: Some(7),
+            delivery: None,
+            late: false,
+            color: "green".parse().unwrap(),
+        }
+    }
+}
+
 /// What a message says.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -73,6 +95,21 @@ pub enum Body {
         /// In words.
         text: String,
     },
+}
+
+impl Body {
+    /// A voice note that nobody has listened to.
+    pub(crate) fn voice(duration_ms: u64, sample_rate: u32, size: u64, peaks: Vec<u8>) -> Self {
+        let (live, cut_off, listened, position_ms) = (false, false, false, 0);
+        Self::Voice { duration_ms, sample_rate, size, peaks, live, cut_off, listened, position_ms }
+    }
+
+    /// One that is being spoken, of which nothing is here yet.
+    pub(crate) fn live(sample_rate: u32) -> Self {
+        let (duration_ms, size, peaks) = (0, 0, Vec::new());
+        let (live, cut_off, listened, position_ms) = (true, false, false, 0);
+        Self::Voice { duration_ms, sample_rate, size, peaks, live, cut_off, listened, position_ms }
+    }
 }
 
 /// Where a message of one's own stands.

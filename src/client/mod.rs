@@ -68,9 +68,13 @@
 //! What is not here: a screen, a loudspeaker, a microphone. Text is handed on as it came; whoever shows it
 //! takes out what a terminal would obey.
 //!
-//! - [`handle`]: opening a profile, asking, subscribing
+//! - [`handle`]: opening a profile
 //! - [`registration`]: making one
+//! - [`asking`]: asking it for something
+//! - [`subscription`]: being told what happens
 //! - [`command`]: what can be asked, and the replies
+//! - [`contact`]: people as front ends see them
+//! - [`audit`]: what the transparency log has brought to light
 //! - [`device`]: the devices of one's own account
 //! - [`event`]: what is told unasked
 //! - [`live`]: voice notes that are heard while they are spoken
@@ -83,9 +87,13 @@
 //! - `db`: history, outbox, contacts and counters, encrypted
 //! - `link`: TLS with a pinned key, frames, requests
 //! - `engine`: the core at work
+//! - `standing`: what this process is to a profile, its owner or a guest
 //! - `local`: owner and guests of one profile
 
+pub mod asking;
+pub mod audit;
 pub mod command;
+pub mod contact;
 mod db;
 pub mod device;
 mod engine;
@@ -102,16 +110,18 @@ mod profile;
 pub mod registration;
 pub mod settings;
 mod standing;
+pub mod subscription;
 
-pub use command::{
-    Alarm, AlarmKind, AuditReport, CertificateReport, Command, Contact, EvidenceReport, KeyChange,
-    KeyStanding, MessageRef, PersonVoice, Reply, Safety, Status, TwoLogKeysReport,
-};
+pub use crate::crypto::Passphrase;
+pub use asking::VoiceNote;
+pub use audit::{Alarm, AlarmKind, AuditReport, CertificateReport, EvidenceReport, TwoLogKeysReport};
+pub use command::{Command, MessageRef, Reply, Status};
+pub use contact::{Contact, KeyChange, KeyStanding, PersonVoice, Safety};
 pub use db::all_closed;
 pub use device::OwnDevice;
 pub use error::ClientError;
 pub use event::Event;
-pub use handle::{Client, Events, Options, Role, VoiceNote};
+pub use handle::{Client, Options, Role};
 pub use keyring::Entry;
 pub use live::{Ending, LiveNote, LiveSound};
 pub use message::{Body, Delivery, Message};
@@ -119,3 +129,4 @@ pub use passphrase::{Resealed, Seal, change_passphrase, lock, sealing};
 pub use profile::Sealing;
 pub use registration::{DEFAULT_KEY_BITS, Registration, register, registered};
 pub use settings::Settings;
+pub use subscription::Events;

@@ -21,6 +21,7 @@ use crate::model::{
 
 use super::ClientError;
 use super::keyring::Entry;
+use super::link::Address;
 use super::link::tls::Trust;
 use crate::crypto::passphrase::is_sealed;
 
@@ -185,7 +186,7 @@ impl Profile {
         if !self.roots {
             return Ok(Trust::Pinned(self.server_key));
         }
-        Ok(Trust::Roots(super::handle::address(&self.server)?.host))
+        Ok(Trust::Roots(self.server.parse::<Address>()?.host))
     }
 
     /// The pinned fingerprint.

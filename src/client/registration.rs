@@ -64,7 +64,7 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
         let limit = format!("{} to {} bits", limits::RSA_BITS.start(), limits::RSA_BITS.end());
         return Err(ClientError::TooLarge { what: "the key size".to_owned(), limit });
     }
-    let address = super::handle::address(&registration.server)?;
+    let address: Address = registration.server.parse()?;
     let home = Home::new(&registration.home);
     home.create()?;
     let Some(_lock) = home.try_lock()? else {
@@ -155,7 +155,7 @@ fn finish(home: &Home, begun: Profile) -> Result<Status, ClientError> {
 
 /// Whether an account whose registration was begun is at its server: the answer may have been lost.
 async fn has_arrived(home: &Home, begun: &Profile) -> Result<bool, ClientError> {
-    let greeted = connection::greet(&super::handle::address(&begun.server)?, Some(&begun.trust()?)).await?;
+    let greeted = connection::greet(&begun.server.parse()?, Some(&begun.trust()?)).await?;
     if greeted.server != begun.server_id {
         greeted.wire.close();
         return Ok(false);

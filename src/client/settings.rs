@@ -104,11 +104,6 @@ impl Settings {
         }
     }
 
-    /// Whether it is one of the quiet hours, by this machine's clock.
-    pub fn is_quiet_now(&self) -> bool {
-        self.quiet.is_some_and(Quiet::is_now)
-    }
-
     fn parse(text: &str, path: &Path) -> (Self, Vec<String>) {
         let file = path.display();
         let mut unknown = Vec::new();
@@ -138,7 +133,7 @@ impl Quiet {
     }
 
     /// Whether this time of day is in it.
-    pub fn holds(self, time: Time) -> bool {
+    fn holds(self, time: Time) -> bool {
         if self.from < self.until {
             (self.from..self.until).contains(&time)
         } else {

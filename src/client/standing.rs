@@ -8,12 +8,13 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
-use super::handle::{Role, Signal};
+use super::handle::Role;
 use super::link::Address;
 use super::local::guest::Guest;
 use super::local::owner::Host;
 use super::local::roles::{Place, Roles};
 use super::profile::{Home, Lock};
+use super::subscription::Signal;
 use super::{ClientError, Event, passphrase};
 
 /// Between attempts to own a profile or to reach its owner.

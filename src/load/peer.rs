@@ -116,7 +116,7 @@ impl Target {
     /// # Errors
     /// When nothing answers there.
     pub async fn new(server: &str) -> Result<Self, LoadError> {
-        let address = crate::client::handle::address(server)?;
+        let address: Address = server.parse()?;
         let key: KeyId = connect(&address, None).await?.server_key;
         Ok(Self { trust: Trust::Pinned(key), name: address.to_string(), address })
     }
@@ -184,8 +184,11 @@ fn introduce(person: &Person, proof: &SessionProof, register: bool) -> Result<Ve
     Ok(Verb::Register { record, message_key, signature, invite: None })
 }
 
+/// What a connection to a Tellal server is made of.
+pub type Stream = TlsStream<tokio::net::TcpStream>;
+
 /// A connection to a Tellal server.
-pub type Connected = Peer<TlsStream<tokio::net::TcpStream>, Tellal>;
+pub type Connected = Peer<Stream, Tellal>;
 
 impl Connected {
     /// The next frame.

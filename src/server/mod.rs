@@ -11,7 +11,8 @@
 //! - `hub`: who is connected
 //! - `watching`: telling who asked who is connected
 //! - `connection`: bytes in and out of one connection, and its one task
-//! - `session`: what a connection may ask, and where it stands in its mailbox
+//! - `session`: what a connection may ask, and what it is answered and told
+//! - `mailbox`: where a device stands in its mailbox, and what of it is sent next
 //! - `acknowledging`: what a connection says it has, written one word after another
 //! - `verb`: one file for each thing that can be asked
 
@@ -21,6 +22,7 @@ mod connection;
 mod hub;
 mod limits;
 pub mod log;
+mod mailbox;
 mod session;
 mod socket;
 pub mod tls;

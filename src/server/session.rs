@@ -1,4 +1,4 @@
-//! What a connection may ask, and where it stands in its mailbox.
+//! What a connection may ask, and what it is answered and told.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::acknowledging::Acknowledging;
 use super::hub::Hub;
 use super::limits::Source;
+use super::mailbox::Mailbox;
 use super::verb::Counted;
 use super::watching::Watching;
 use super::{Shared, connection, verb};
-use crate::model::{AccountId, DeviceId, Entry, Millis, Position, limits};
+use crate::model::{AccountId, DeviceId, Entry, Millis, Position};
 use crate::protocol::VERSION;
 use crate::protocol::message::{Answer, Push, RefusalCode, Request, SessionProof, Verb};
 use crate::store::{Bounds, Store, StoreError, Wakeups};
@@ -83,20 +84,6 @@ impl<S> Drop for Login<S> {
     fn drop(&mut self) {
         self.shared.hub.leave(self.who.account, self.who.device, &self.replaced);
     }
-}
-
-/// Where a device stands in its mailbox.
-struct Mailbox {
-    /// The connection's how many-eth subscription this is: what was read for an earlier one is not for this.
-    subscription: u64,
-    epoch: u64,
-    /// The newest entry that was sent, or passed over as pruned.
-    sent: u64,
-    wakeups: Wakeups,
-    /// A read is under way.
-    reading: bool,
-    /// The end was reached: wake-ups continue where the mailbox was left.
-    live: bool,
 }
 
 /// The state of one connection.
@@ -357,14 +344,11 @@ impl<S: Store> Session<S> {
         }
     }
 
-    /// From here on the mailbox is sent from where this subscription begins, and from no earlier one's.
+    /// Deliveries follow.
     fn subscribed(&mut self, number: u32, bounds: Bounds, after: Option<Position>, wakeups: Wakeups) -> Push {
-        let Bounds { epoch, pruned, newest } = bounds;
-        let known = after.filter(|after| after.epoch == epoch && after.seq <= newest);
-        let sent = known.map_or(0, |after| after.seq).max(pruned);
-        let subscription = self.mailbox.as_ref().map_or(0, |earlier| earlier.subscription + 1);
-        self.mailbox = Some(Mailbox { subscription, epoch, sent, wakeups, reading: false, live: false });
-        Push::Reply { number, answer: Answer::Subscribed { oldest: Position { epoch, seq: pruned } } }
+        let oldest = Position { epoch: bounds.epoch, seq: bounds.pruned };
+        self.mailbox = Some(Mailbox::subscribe(self.mailbox.as_ref(), bounds, after, wakeups));
+        Push::Reply { number, answer: Answer::Subscribed { oldest } }
     }
 
     /// Writes what was acknowledged while the last one was being written.
@@ -382,39 +366,17 @@ impl<S: Store> Session<S> {
     /// The next read of the mailbox, if one is due.
     pub fn next_read(&mut self, room: bool) -> Option<Pending> {
         let account = self.login.as_ref()?.who.account;
-        let mailbox = self.mailbox.as_mut()?;
-        if mailbox.live && mailbox.wakeups.is_empty() && mailbox.wakeups.newest() > mailbox.sent {
-            // More came than could wait in memory.
-            mailbox.live = false;
-        }
-        if mailbox.live || mailbox.reading || !room {
-            return None;
-        }
-        mailbox.reading = true;
-        let (subscription, sent) = (mailbox.subscription, mailbox.sent);
+        let (subscription, sent) = self.mailbox.as_mut()?.next_read(room)?;
         Some(verb::mailbox::read(&self.shared, account, subscription, sent, connection::HIGH_WATER / 2))
     }
 
     fn read(&mut self, subscription: u64, entries: Result<Vec<Arc<Entry>>, StoreError>) -> Frames {
         let (Some(login), Some(mailbox)) = (&self.login, &mut self.mailbox) else { return Vec::new() };
-        if mailbox.subscription != subscription {
-            return Vec::new();
-        }
-        mailbox.reading = false;
-        let entries = match entries {
-            Ok(entries) => entries,
-            Err(error) => {
-                tracing::error!(%error, "could not read a mailbox");
-                self.failed = true;
-                return Vec::new();
-            }
-        };
-        if entries.is_empty() && mailbox.wakeups.newest() <= mailbox.sent {
-            mailbox.live = true;
-            let position = Position { epoch: mailbox.epoch, seq: mailbox.sent };
-            return vec![(Push::Drained { position }, Bytes::new())];
-        }
-        entries.iter().filter_map(|entry| deliver(mailbox, login.who.device, entry)).collect()
+        mailbox.read(login.who.device, subscription, entries).unwrap_or_else(|error| {
+            tracing::error!(%error, "could not read a mailbox");
+            self.failed = true;
+            Vec::new()
+        })
     }
 
     /// What is told unasked: what has just come into the mailbox, who has come or gone, and that the log has grown.
@@ -424,23 +386,8 @@ impl<S: Store> Session<S> {
         let Some(device) = login.as_ref().map(|login| login.who.device) else { return pending().await };
         tokio::select! {
             entry = next_entry(mailbox.as_mut()) => {
-                let (mailbox, mut entry) = entry;
-                let (mut frames, mut bytes) = (Vec::new(), 0);
-                loop {
-                    bytes += entry.size();
-                    if entry.seq == mailbox.sent + 1 {
-                        frames.extend(deliver(mailbox, device, &entry));
-                    } else if entry.seq > mailbox.sent {
-                        // What is missing in between is in the mailbox; what was sent already needs nothing.
-                        mailbox.live = false;
-                        return frames;
-                    }
-                    if bytes >= room {
-                        return frames;
-                    }
-                    let Some(next) = mailbox.wakeups.try_next() else { return frames };
-                    entry = next;
-                }
+                let (mailbox, entry) = entry;
+                mailbox.came(device, entry, room)
             }
             news = next_news(watching.as_mut(), &shared.hub) => vec![(news, Bytes::new())],
             size = next_size(log.as_mut()) => vec![(Push::LogGrown { size }, Bytes::new())],
@@ -466,14 +413,15 @@ impl<S: Store> Drop for Session<S> {
     }
 }
 
-/// The next entry for a mailbox that was read to its end; never for any other.
+/// The next entry of a mailbox, if one is subscribed to.
 async fn next_entry(mailbox: Option<&mut Mailbox>) -> (&mut Mailbox, Arc<Entry>) {
-    if let Some(mailbox) = mailbox.filter(|mailbox| mailbox.live)
-        && let Some(entry) = mailbox.wakeups.next().await
-    {
-        return (mailbox, entry);
+    match mailbox {
+        Some(mailbox) => {
+            let entry = mailbox.next().await;
+            (mailbox, entry)
+        }
+        None => pending().await,
     }
-    pending().await
 }
 
 /// Who is there, or comes and goes.
@@ -492,29 +440,6 @@ async fn next_size(log: Option<&mut watch::Receiver<u64>>) -> u64 {
         return *log.borrow_and_update();
     }
     pending().await
-}
-
-/// An entry for a device. Nothing for one that fits into no frame, and was taken while there was no limit: the
-/// device would end the connection over it and find it again on the next, and nothing behind it ever.
-fn deliver(mailbox: &mut Mailbox, device: DeviceId, entry: &Entry) -> Option<(Push, Bytes)> {
-    mailbox.sent = entry.seq;
-    let wrap = entry.wraps.iter().find(|wrap| wrap.device == device);
-    let ciphertext = wrap.map_or(0, |wrap| wrap.ciphertext.len());
-    if entry.body.len() > limits::BODY || ciphertext > *limits::CIPHERTEXT.end() {
-        let (seq, bytes) = (entry.seq, entry.body.len() + ciphertext);
-        tracing::warn!(%device, seq, bytes, "passed over an entry of a mailbox that fits into no frame");
-        return None;
-    }
-    let push = Push::Delivery {
-        position: Position { epoch: mailbox.epoch, seq: entry.seq },
-        sender: entry.sender,
-        device: entry.device,
-        message: entry.message,
-        conversation: entry.conversation,
-        wrap: wrap.cloned(),
-        accepted_at: entry.accepted_at,
-    };
-    Some((push, entry.body.clone()))
 }
 
 fn answer(number: u32, answer: Answer) -> (Option<Push>, Option<Pending>) {

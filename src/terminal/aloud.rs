@@ -4,30 +4,32 @@
 //! What arrives to be heard is marked in the profile before it comes here, by whoever puts it in the queue; the mark
 //! goes when it has been heard, or is passed over. So nothing is forgotten, however a process ends.
 
-use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::audio::{Playback, SPEEDS, Speaker};
 use crate::client::settings::{Quiet, Settings};
 use crate::client::{Body, Client, ClientError, Message, PersonVoice};
 use crate::model::Nickname;
-use crate::speech::{Manner, Rest, Speech};
+use crate::speech::{Manner, Speech};
 use crate::terminal::floor::Floor;
 
+mod queue;
 mod reader;
 
+use queue::{Job, Shared, State, What};
 use reader::Reader;
 
 /// How long keeping what was heard may take at the end.
 const KEEPING: Duration = Duration::from_secs(2);
 /// How long somebody who goes on is not named again.
 const GOES_ON: Duration = Duration::from_secs(30);
+/// More than these don't wait here: how much others write has an end in memory, if not in the profile.
+const WAITING: usize = 1000;
 /// One step faster or slower, of 100.
 const STEP: i32 = 10;
 /// What each of that is to the speed of notes.
@@ -72,41 +74,6 @@ impl Turn {
     }
 }
 
-/// Something to be heard.
-#[derive(Clone)]
-enum What {
-    /// Its sound is fetched when its turn comes, unless it is here already.
-    Message(Message, Option<Arc<Vec<u8>>>),
-    /// More of a long text.
-    More(Message, Rest),
-    /// Somebody's name alone, in their voice.
-    Name(Nickname),
-    /// Nothing: everything before it is over.
-    Mark,
-}
-
-impl What {
-    fn is_note(&self) -> bool {
-        matches!(self, Self::Message(Message { body: Body::Voice { .. }, .. }, _))
-    }
-
-    fn number(&self) -> Option<u64> {
-        match self {
-            Self::Message(message, _) => Some(message.number),
-            Self::More(..) | Self::Name(_) | Self::Mark => None,
-        }
-    }
-}
-
-struct Job {
-    what: What,
-    /// Whether the sender is named, even if they go on.
-    named: bool,
-    /// Whether a note begins anew, wherever listening to it was left off.
-    anew: bool,
-    done: Option<oneshot::Sender<Outcome>>,
-}
-
 /// The tasks of all queues: each ends by itself after its queue.
 static READERS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
@@ -131,99 +98,6 @@ impl Pace {
     }
 }
 
-/// What the front end and the reader share.
-struct Shared {
-    state: Mutex<State>,
-    /// Something is in the queue.
-    wake: Notify,
-    /// Whether it is a note that is heard now, or the next of all that is.
-    note: watch::Sender<bool>,
-    /// Somebody has the floor.
-    way: Notify,
-    /// Once there is a voice.
-    speech: OnceLock<Speech>,
-}
-
-#[derive(Default)]
-struct State {
-    queue: VecDeque<Job>,
-    /// Of what is heard now.
-    one: CancellationToken,
-    /// What is being heard, or is about to be.
-    now: Option<What>,
-    playing: Option<Playback>,
-    /// What is heard now, or was heard last.
-    last: Option<What>,
-    /// The note that is played now, or was last.
-    last_note: Option<u64>,
-    /// Notes that were heard while they were spoken, as far as they had come.
-    so_far: HashSet<u64>,
-    /// What is heard now is passed over.
-    skipped: bool,
-    /// Of the text that was cut last.
-    rest: Option<(Message, Rest)>,
-    /// Who was named last, and when they were last heard.
-    named: Option<(Nickname, Instant)>,
-    /// How fast everybody speaks.
-    rate: i32,
-    /// How fast notes are played; none for as they are.
-    speed: Option<f32>,
-    /// Whether long texts are cut.
-    cut: bool,
-    /// Whether it is drawn how far a note is.
-    draw: bool,
-    quiet: Option<Quiet>,
-    /// Nobody is there any more who could want anything to be heard.
-    over: bool,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells whether keys are for a note, after the queue has changed.
-    fn tell(&self, state: &State) {
-        let first = state.now.as_ref().or_else(|| state.queue.front().map(|job| &job.what));
-        let is_note = first.is_some_and(What::is_note);
-        self.note.send_if_modified(|was| std::mem::replace(was, is_note) != is_note);
-    }
-
-    /// Ends what is heard now.
-    fn hush(&self, state: &State) {
-        state.one.cancel();
-        state.playing.iter().for_each(Playback::stop);
-        // There is never more than one utterance there.
-        self.speech().into_iter().for_each(Speech::stop_all);
-    }
-
-    fn speech(&self) -> Option<&Speech> {
-        self.speech.get()
-    }
-}
-
-impl State {
-    /// Whose turn it is, with what ends it.
-    fn next(&mut self) -> Option<(Job, CancellationToken)> {
-        let job = self.queue.pop_front()?;
-        self.one = CancellationToken::new();
-        self.skipped = false;
-        self.now = (!matches!(job.what, What::Mark)).then(|| job.what.clone());
-        if job.what.is_note() {
-            self.last_note = job.what.number();
-        }
-        if matches!(job.what, What::Message(..) | What::More(..)) {
-            self.last = Some(job.what.clone());
-        }
-        Some((job, self.one.clone()))
-    }
-
-    /// The messages that are heard now or wait, by their numbers.
-    fn numbers(&self) -> HashSet<u64> {
-        self.now.iter().chain(self.queue.iter().map(|job| &job.what)).filter_map(What::number).collect()
-    }
-}
-
 impl Aloud {
     /// A queue on this loudspeaker, with a voice or without; without one notes are played and nobody is named. What
     /// goes wrong is told as a line, each line once. Within a tokio runtime.
@@ -235,13 +109,7 @@ impl Aloud {
         tell: impl Fn(&str) + Send + Sync + 'static,
     ) -> Self {
         let tell: Tell = Arc::new(tell);
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            wake: Notify::new(),
-            note: watch::Sender::new(false),
-            way: Notify::new(),
-            speech: OnceLock::new(),
-        });
+        let shared = Arc::<Shared>::default();
         let reader = Reader::new(client.clone(), Floor::of(home), speaker, shared.clone(), tell.clone());
         READERS.spawn(reader.run());
         let aloud = Self { inner: Arc::new(Inner { shared, client, home: home.to_owned(), tell }) };
@@ -318,14 +186,32 @@ impl Aloud {
         true
     }
 
-    /// Hears what has arrived, after everything that came before. In quiet hours it is left to [`Aloud::unheard`].
+    /// Hears what has arrived, after everything that came before. In quiet hours, and while very many wait, it is left to
+    /// [`Aloud::unheard`].
     pub fn arrived(&self, message: &Message) -> Option<Turn> {
         let quiet = self.inner.shared.state().quiet;
         let quiet = quiet.or_else(|| Settings::load(&self.inner.home).0.quiet);
-        if quiet.is_some_and(|quiet| quiet.holds(jiff::Zoned::now().time())) {
+        if quiet.is_some_and(Quiet::is_now) {
+            return None;
+        }
+        if self.is_full() {
             return None;
         }
         Some(self.hear(message))
+    }
+
+    /// Whether no more may wait, which is told when it comes to that.
+    fn is_full(&self) -> bool {
+        let mut state = self.inner.shared.state();
+        let full = state.queue.len() >= WAITING;
+        let was = std::mem::replace(&mut state.full, full);
+        drop(state);
+        if full && !was {
+            (self.inner.tell)(&format!(
+                "{WAITING} messages wait to be heard: what comes now is left unread, until that is asked for"
+            ));
+        }
+        full
     }
 
     /// Hears a message that was asked for, after everything that came before.

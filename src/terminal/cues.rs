@@ -18,7 +18,7 @@ use crate::audio::{Cue, Sounds, Speaker};
 use crate::client::settings::Quiet;
 use crate::client::{Body, Event, Message, Settings};
 use crate::model::Nickname;
-use crate::terminal::floor::Floor;
+use crate::terminal::floor::{Floor, Sounding};
 
 /// How often it is looked whether somebody is still recording.
 const LOOK: Duration = Duration::from_millis(100);
@@ -51,6 +51,8 @@ struct Inner {
 #[derive(Default)]
 struct Held {
     cue: Option<(Cue, Option<Nickname>)>,
+    /// Some are heard.
+    sounding: Option<Sounding>,
     /// It is looked whether somebody is recording.
     watched: bool,
 }
@@ -105,10 +107,12 @@ impl Cues {
             return;
         }
         let mut held = self.inner.held();
-        if self.inner.floor.is_free() {
-            self.sound(cue, person);
-        } else {
-            held.hold(cue, person);
+        match self.inner.floor.sound_now() {
+            Some(sounding) => {
+                held.sounding = Some(sounding);
+                self.sound(cue, person);
+            }
+            None => held.hold(cue, person),
         }
         if !std::mem::replace(&mut held.watched, true) {
             tokio::spawn(self.clone().watch());
@@ -128,15 +132,23 @@ impl Cues {
             {
                 let mut held = self.inner.held();
                 match (self.inner.floor.is_free(), held.cue.take()) {
-                    (true, Some((cue, person))) => self.sound(cue, person.as_ref()),
+                    (true, Some((cue, person))) => match self.inner.floor.sound_now() {
+                        Some(sounding) => {
+                            held.sounding = Some(sounding);
+                            self.sound(cue, person.as_ref());
+                        }
+                        None => held.cue = Some((cue, person)),
+                    },
                     (true, None) if !self.inner.speaker.has_cues() => {
                         held.watched = false;
+                        held.sounding = None;
                         return;
                     }
                     (true, None) => {}
                     (false, cue) => {
                         held.cue = cue;
                         self.inner.speaker.stop_cues();
+                        held.sounding = None;
                     }
                 }
             }
@@ -296,36 +308,13 @@ mod tests {
     }
 
     fn message(body: Body, delivery: Option<Delivery>) -> Message {
-        Message {
-            id: MessageId::from_bytes([1; 16]),
-            number: 1,
-            from: "zoé".parse().unwrap(),
-            to: "지민".parse().unwrap(),
-            body,
-            sent_at: Millis(0),
-            received_at: None,
-            verified: false,
-            seq: None,
-            delivery,
-            late: false,
-            key_changed: false,
-            color: "red".parse().unwrap(),
-        }
+        Message { delivery, ..Message::example(body) }
     }
 
     #[test]
     fn what_happens_to_others_and_to_ones_own_sounds_different() {
         let text = || Body::Text { text: "salut".to_owned() };
-        let voice = Body::Voice {
-            duration_ms: 1,
-            sample_rate: 16_000,
-            size: 46,
-            peaks: vec![],
-            live: false,
-            cut_off: false,
-            listened: false,
-            position_ms: 0,
-        };
+        let voice = Body::voice(1, 16_000, 46, vec![]);
         let notice = Body::Notice { text: "the key changed".to_owned() };
         let id = MessageId::from_bytes([1; 16]);
         let come = |online| Event::Presence { nickname: "小明".parse().unwrap(), online };

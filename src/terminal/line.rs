@@ -150,33 +150,14 @@ pub fn duration(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::MessageId;
 
     fn lines(palette: Palette) -> Lines {
         let zone = TimeZone::fixed(jiff::tz::offset(3));
         Lines::at(palette, zone, Millis(1_795_233_600_000))
     }
 
-    fn message(body: Body) -> Message {
-        Message {
-            id: MessageId::from_bytes([1; 16]),
-            number: 12,
-            from: "ayşe".parse().unwrap(),
-            to: "burak".parse().unwrap(),
-            body,
-            sent_at: Millis(1_795_233_600_000),
-            received_at: Some(Millis(1_795_233_601_000)),
-            verified: false,
-            seq: Some(7),
-            delivery: None,
-            late: false,
-            key_changed: false,
-            color: "green".parse().unwrap(),
-        }
-    }
-
     fn text(text: &str) -> Message {
-        message(Body::Text { text: text.to_owned() })
+        Message::example(Body::Text { text: text.to_owned() })
     }
 
     #[test]
@@ -200,17 +181,8 @@ mod tests {
     #[test]
     fn what_matters_is_said_in_words() {
         let plain = lines(Palette::None);
-        let voice = Body::Voice {
-            duration_ms: 62_400,
-            sample_rate: 16_000,
-            size: 9,
-            peaks: Vec::new(),
-            live: false,
-            cut_off: false,
-            listened: false,
-            position_ms: 0,
-        };
-        let voice = Message { verified: true, ..message(voice) };
+        let voice = Body::voice(62_400, 16_000, 9, Vec::new());
+        let voice = Message { verified: true, ..Message::example(voice) };
         assert_eq!(plain.message(&voice), "07:00 ayşe ✓: voice note, 1:03 (tellal play 12)");
         let queued = Message { delivery: Some(Delivery::Queued), ..text("hi") };
         assert_eq!(plain.message(&queued), "07:00 ayşe → burak (waiting to be sent): hi");
@@ -219,7 +191,7 @@ mod tests {
         let refused = Delivery::Refused { reason: "no\nroom".to_owned() };
         let refused = Message { delivery: Some(refused), ..text("hi") };
         assert_eq!(plain.message(&refused), "07:00 ayşe → burak (not sent: no⏎room): hi");
-        let notice = message(Body::Notice { text: "the key changed".to_owned() });
+        let notice = Message::example(Body::Notice { text: "the key changed".to_owned() });
         assert_eq!(plain.message(&notice), "07:00 * ayşe: the key changed");
     }
 
@@ -230,7 +202,7 @@ mod tests {
         assert_eq!(plain.message(&own), "07:00 number 12 ayşe to burak: hi");
         let verified = Message { verified: true, ..text("hi") };
         assert_eq!(plain.message(&verified), "07:00 number 12 ayşe (verified): hi");
-        let notice = message(Body::Notice { text: "the key changed".to_owned() });
+        let notice = Message::example(Body::Notice { text: "the key changed".to_owned() });
         assert_eq!(plain.message(&notice), "07:00 number 12 notice, ayşe: the key changed");
     }
 

@@ -10,6 +10,7 @@ use tellal::model::{
 };
 use tellal::protocol::message::Push;
 
+use super::people::profile_json;
 use super::swap::database;
 use super::{Profile, Server};
 
@@ -162,9 +163,7 @@ pub fn directory_entry(server: &Server, account: AccountId) -> DirectoryEntry {
 
 /// A profile's account.
 pub fn account(profile: &Profile) -> AccountId {
-    let json: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(profile.file("profile.json")).unwrap()).unwrap();
-    serde_json::from_value(json["account"].clone()).unwrap()
+    serde_json::from_value(profile_json(profile)["account"].clone()).unwrap()
 }
 
 /// Takes a body apart: header, signature, token.

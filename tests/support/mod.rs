@@ -25,6 +25,7 @@ pub mod follow;
 pub mod forge;
 pub mod keyring;
 pub mod mail;
+pub mod people;
 pub mod schema;
 pub mod screen;
 pub mod signal;

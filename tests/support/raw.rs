@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -16,7 +17,7 @@ use tellal::model::{
 use tellal::protocol::frame::{self, Limit};
 use tellal::protocol::message::{Answer, Push, RefusalCode, Request, SessionProof, Verb};
 use tellal::protocol::{ALPN, EXPORTER_LABEL};
-use tellal::server::{self, Options, tls};
+use tellal::server::{self, Limits, Options, tls};
 use tellal::store::{Quotas, SqliteStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -41,6 +42,16 @@ impl Served {
 
     pub async fn start_with(options: Options) -> Self {
         Self::start_in(TempDir::new().unwrap(), options).await
+    }
+
+    /// One that looks often whether there is something to prune: room is soon there again.
+    pub async fn start_limited(limits: Limits) -> Self {
+        Self::start_with(Self::limited(limits)).await
+    }
+
+    /// Its options.
+    pub fn limited(limits: Limits) -> Options {
+        Options { limits, prune: Duration::from_millis(200), ..Options::default() }
     }
 
     pub async fn start_in(folder: TempDir, options: Options) -> Self {

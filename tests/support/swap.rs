@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::people::profile_json;
 use super::{Profile, Server};
 
 /// Opens a server's database.
@@ -38,13 +39,12 @@ fn follow(profile: &Profile, server: &Server) {
     let id: [u8; 32] = database(server.data())
         .query_row("SELECT value FROM meta WHERE name = 'server_id'", [], |row| row.get(0))
         .unwrap();
-    let path = profile.file("profile.json");
-    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut json = profile_json(profile);
     json["server"] = server.name().into();
     json["server_id"] = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
     json["server_key"] = key(server).into();
     json.as_object_mut().unwrap().remove("log_certificate");
-    std::fs::write(path, json.to_string()).unwrap();
+    std::fs::write(profile.file("profile.json"), json.to_string()).unwrap();
 }
 
 /// The server's key, as profiles hold it.

@@ -41,16 +41,7 @@ fn text(words: &str) -> Body {
 }
 
 fn voice() -> Body {
-    Body::Voice {
-        duration_ms: 5,
-        sample_rate: 16_000,
-        size: 3,
-        peaks: vec![1, 2],
-        live: false,
-        cut_off: false,
-        listened: false,
-        position_ms: 0,
-    }
+    Body::voice(5, 16_000, 3, vec![1, 2])
 }
 
 fn place(counter: u64, previous: EnvelopeHash, sender: &Nickname) -> Place<'_> {

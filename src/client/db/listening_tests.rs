@@ -11,16 +11,7 @@ const GROUP: usize = limits::LIVE_GROUP;
 /// A note that has begun to come; its row.
 fn begun(db: &Connection, device: DeviceId, id: MessageId) -> i64 {
     let (from, to): (Nickname, Nickname) = ("burak".parse().unwrap(), "ayşe".parse().unwrap());
-    let body = Body::Voice {
-        duration_ms: 0,
-        sample_rate: limits::LIVE_RATE,
-        size: 0,
-        peaks: Vec::new(),
-        live: true,
-        cut_off: false,
-        listened: false,
-        position_ms: 0,
-    };
+    let body = Body::live(limits::LIVE_RATE);
     let new = messages::New {
         id,
         device,

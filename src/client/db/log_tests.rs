@@ -1,7 +1,8 @@
 use super::*;
 use crate::client::db::memory;
-use crate::crypto::{Evidence, TwoLogKeys};
-use crate::model::{LogCertificate, ServerId};
+use crate::client::{Alarm, AlarmKind};
+use crate::crypto::{Evidence, LogWord, Proof, TwoLogKeys};
+use crate::model::{AccountId, LogCertificate, ServerId};
 
 fn leaf(name: &str, previous: Option<u64>, record: u8) -> Leaf {
     Leaf { name: NameHash::of(&name.parse().unwrap()), previous, record: [record; 32] }

@@ -60,16 +60,7 @@ impl Engine {
                     return Err(too_large("the voice note", "10 minutes"));
                 }
                 peaks.truncate(64);
-                let body = Body::Voice {
-                    duration_ms,
-                    sample_rate,
-                    size: bulk.len() as u64,
-                    peaks,
-                    live: false,
-                    cut_off: false,
-                    listened: false,
-                    position_ms: 0,
-                };
+                let body = Body::voice(duration_ms, sample_rate, bulk.len() as u64, peaks);
                 Reply::Message(self.enqueue(id, to, body, bulk).await?)
             }
             live @ (Command::BeginLive { .. }

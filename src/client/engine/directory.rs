@@ -1,19 +1,15 @@
 //! Who people are, by the directory and by what was pinned before.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Transaction;
 use sha2::{Digest as _, Sha256};
 
-use crate::client::db::Sql;
-use crate::client::db::blocks;
-use crate::client::db::contacts::{self, Pin, Stored};
+use crate::client::db::contacts::{self, Pin};
 use crate::client::db::inbox::{self, Noticed};
-use crate::client::db::log;
-use crate::client::db::messages;
-use crate::client::{Alarm, ClientError, Contact, Event};
+use crate::client::db::{Sql, log, messages};
+use crate::client::{ClientError, Event};
 use crate::crypto::record::{Account, MessageKey, verify_account, verify_message_key};
 use crate::model::log::record_hash;
 use crate::model::{
@@ -23,7 +19,7 @@ use crate::protocol::message::{Answer, Verb};
 
 use super::audit::Access;
 use super::pool::compute_each;
-use super::verification::{key_change, warning};
+use super::verification::warning;
 use super::{Engine, Me, Session, Trouble, compute, lock, notice};
 
 /// After this the directory is asked again before something is sealed.
@@ -136,7 +132,8 @@ impl Engine {
         let now = Millis::now();
         let answers = self.logged(session, verified(entries).await?).await?;
         let me = self.me.clone();
-        let met = self
+        let mut left = lock(&self.alarm_allowance).left();
+        let (met, left) = self
             .commit(move |db, events| {
                 let mut met = Vec::new();
                 for (((account, keys), entry), stands) in answers {
@@ -150,6 +147,14 @@ impl Engine {
                         continue;
                     }
                     let before = contacts::by_account(db, &account.id)?;
+                    // One more key under a known name, which the log does not have: so many are taken note of.
+                    if !stands && before.is_none() {
+                        if left == 0 {
+                            met.push((person(account, keys, &entry, true, true), entry.online));
+                            continue;
+                        }
+                        left -= 1;
+                    }
                     let before =
                         before.and_then(|stored| from_canonical_cbor::<DirectoryEntry>(&stored.entry).ok());
                     let continues =
@@ -197,9 +202,10 @@ impl Engine {
                     say_changed(db, &me, &account, &pin, now, events)?;
                     met.push((person(account, keys, &entry, pin != Pin::Holds, false), entry.online));
                 }
-                Ok(met)
+                Ok((met, left))
             })
             .await?;
+        lock(&self.alarm_allowance).leave(left);
         let mut people = lock(&self.people);
         for (person, _) in met.iter().filter(|(person, _)| !person.unlogged) {
             people.insert(person.account.id, person.clone());
@@ -223,7 +229,7 @@ impl Engine {
                     log::stands(db, &account.nickname, &records)
                 };
                 let checked = answers.into_iter().map(|answer| Ok((check(&answer)?, answer)));
-                checked.collect::<crate::client::db::Sql<Vec<_>>>()
+                checked.collect::<Sql<Vec<_>>>()
             });
             let (good, other): (Vec<_>, Vec<_>) = checked.await?.into_iter().partition(|(good, _)| *good);
             logged.extend(good.into_iter().map(|(_, answer)| (answer, true)));
@@ -305,7 +311,7 @@ impl Engine {
         &self,
         session: &Session,
         account: AccountId,
-        device: crate::model::DeviceId,
+        device: DeviceId,
     ) -> Result<Option<Arc<Person>>, Trouble> {
         let has = |person: &Arc<Person>| {
             person.account.device(&device).is_some() || person.account.removed_device(&device).is_some()
@@ -386,13 +392,6 @@ impl Engine {
         Ok(person)
     }
 
-    /// What is told of everybody in the directory.
-    pub(super) async fn users(&self, session: &Session) -> Result<Vec<Contact>, Trouble> {
-        self.audit_soon(session).await?;
-        let found = self.everybody(session).await?;
-        self.contacts(found).await
-    }
-
     /// Everybody in the directory, and whether they are online; of more than the transparency log has names no more
     /// than it takes to notice.
     pub(super) async fn everybody(&self, session: &Session) -> Result<Vec<(Arc<Person>, bool)>, Trouble> {
@@ -429,69 +428,6 @@ impl Engine {
         Ok(found)
     }
 
-    /// What is told of people.
-    pub(super) async fn contacts(&self, people: Vec<(Arc<Person>, bool)>) -> Result<Vec<Contact>, Trouble> {
-        let mut alike: HashMap<String, Vec<Nickname>> = HashMap::new();
-        for (person, _) in &people {
-            let name = &person.account.nickname;
-            for look in name.looks() {
-                alike.entry(look).or_default().push(name.clone());
-            }
-        }
-        let blocked = self.db.run(|db| blocks::all(db)).await?;
-        let names: Vec<Nickname> = people.iter().map(|(person, _)| person.account.nickname.clone()).collect();
-        let known = self.db.run(move |db| {
-            let known: crate::client::db::Sql<Vec<Option<Stored>>> =
-                names.iter().map(|name| contacts::by_name(db, name)).collect();
-            Ok((known?, log::alarms(db)?))
-        });
-        let (known, alarms) = known.await?;
-        self.shown(known.iter().flatten()).await?;
-        let alarms: Vec<Alarm> =
-            alarms.into_iter().map(|(alarm, _)| alarm).filter(|alarm| !alarm.accepted).collect();
-        let contacts = people.into_iter().zip(known).map(|((person, online), known)| {
-            let account = &person.account;
-            let name = &account.nickname;
-            let mut others = name.looks().into_iter().filter_map(|look| alike.get(&look)).flatten();
-            let other = others.find(|other| *other != name);
-            let me = account.id == self.me.account;
-            // What is about no name in particular stands with one's own.
-            let about = |alarm: &&Alarm| alarm.nickname.as_ref().map_or(me, |about| about == name);
-            let alarm: Vec<&str> = alarms.iter().filter(about).map(|alarm| alarm.text.as_str()).collect();
-            let change = known.as_ref().and_then(|known| Some(key_change(known, known.rival.as_ref()?)));
-            let warning = match other {
-                _ if change.is_some() => change.as_ref().map(|change| {
-                    format!(
-                        "the key has changed: known {}, since {} {}; nothing is sent until you decide \
-                     (`tellal verify {name}`)",
-                        change.known, change.since, change.shown
-                    )
-                }),
-                Some(other) => Some(format!("looks like {other}")),
-                None if name.is_suspicious() => Some("has letters of several scripts".to_owned()),
-                None => None,
-            };
-            let alarm = (!alarm.is_empty()).then(|| format!("ALARM: {}", alarm.join("; ")));
-            let warning = match (alarm, warning) {
-                (Some(alarm), Some(warning)) => Some(format!("{alarm}; {warning}")),
-                (alarm, warning) => alarm.or(warning),
-            };
-            Contact {
-                nickname: name.clone(),
-                online,
-                fingerprint: account.identity.id().fingerprint(),
-                verified: known.is_some_and(|known| known.verified && !known.is_held()),
-                color: account.color,
-                since: account.since,
-                me: account.id == self.me.account,
-                blocked: blocked.contains(&account.id),
-                warning,
-                key_change: change,
-            }
-        });
-        Ok(contacts.collect())
-    }
-
     /// Somebody by their account's id: as met before, or as the directory says.
     pub(super) async fn anybody(
         &self,
@@ -506,8 +442,9 @@ impl Engine {
 }
 
 pub(super) async fn directory(session: &Session, verb: Verb) -> Result<Vec<DirectoryEntry>, Trouble> {
+    let one = matches!(verb, Verb::LookUpName { .. } | Verb::LookUpAccount { .. });
     match session.wire.ask(verb).await?.0 {
-        Answer::Directory { entries, .. } => Ok(entries),
+        Answer::Directory { entries, .. } if !one || entries.len() <= 1 => Ok(entries),
         _ => Err(Trouble::Strange),
     }
 }

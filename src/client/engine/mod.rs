@@ -6,20 +6,25 @@
 //! - [`connection`]: connecting, logging in, and again after each loss
 //! - [`devices`]: the devices of one's own account
 //! - [`directory`]: who people are
+//! - [`contacts`]: what is told of them
 //! - [`presence`]: who is online
 //! - [`sending`]: the outbox, from words to what the server has for good
 //! - [`receiving`]: the mailbox, from pushes to history
 //! - [`fetching`]: sound of received voice notes
 //! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken
+//! - [`allowance`]: how much is said of what is wrong
 //! - [`pool`]: what takes a processor's time
 //! - [`renewal`]: message keys
 //! - [`rekeying`]: new keys for everything
+//! - [`trouble`]: what goes wrong on a connection, and what a refusal means
 //! - [`verification`]: safety numbers, changed keys
 
+mod allowance;
 mod audit;
 mod blocking;
 mod commands;
 pub(super) mod connection;
+mod contacts;
 mod devices;
 mod directory;
 mod fetching;
@@ -31,12 +36,13 @@ mod rekeying;
 mod renewal;
 mod sending;
 mod speaking;
+mod trouble;
 mod verification;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rayon::prelude::*;
 use rusqlite::Transaction;
@@ -46,14 +52,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::crypto::PrivateKey;
 use crate::model::{AccountId, Color, DeviceId, Head, KeyId, MessageId, Millis, Nickname};
-use crate::protocol::message::RefusalCode;
 
+use self::allowance::Allowance;
 use self::directory::Person;
 pub(super) use self::pool::compute;
+pub(super) use self::trouble::refused;
+use self::trouble::{Trouble, delayed, is_final, limited, refusal, wait_out};
 use super::db::{Db, Sql, log, messages};
-use super::handle::Signal;
-use super::link::{Address, Denied, Wire};
+use super::link::{Address, Wire};
 use super::profile::{Home, Lock, Profile, device_name, message_key_name};
+use super::subscription::Signal;
 use super::{Body, ClientError, Event, Message};
 
 /// The core of an open profile.
@@ -101,9 +109,11 @@ pub(super) struct Engine {
     draining: tokio::sync::Mutex<()>,
     people: Mutex<HashMap<AccountId, Arc<Person>>>,
     /// For what others send.
-    allowance: Mutex<receiving::Allowance>,
+    allowance: Mutex<Allowance>,
     /// For what the server's directory says of others: nobody's mail uses that up.
-    alarm_allowance: Mutex<receiving::Allowance>,
+    alarm_allowance: Mutex<Allowance>,
+    /// For what others say of the transparency log.
+    answers: Mutex<audit::Answers>,
     /// The newest verified head of the transparency log.
     head: Mutex<Option<Head>>,
     /// There may be something to audit.
@@ -178,34 +188,6 @@ struct Progress {
     listed: u64,
 }
 
-/// Why something on a connection did not work.
-#[derive(Debug)]
-enum Trouble {
-    /// The connection has ended.
-    Lost,
-    /// The server's answer is none to what it was asked.
-    Strange,
-    /// The server refused.
-    Refused { code: RefusalCode, retry_after: Option<Duration> },
-    /// Something on this side.
-    Local(ClientError),
-}
-
-impl From<Denied> for Trouble {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::Lost => Self::Lost,
-            Denied::Refused { code, retry_after } => Self::Refused { code, retry_after },
-        }
-    }
-}
-
-impl From<ClientError> for Trouble {
-    fn from(error: ClientError) -> Self {
-        Self::Local(error)
-    }
-}
-
 impl Engine {
     /// Opens a profile that this process has locked.
     pub(super) async fn open(
@@ -265,6 +247,7 @@ impl Engine {
             people: Mutex::default(),
             allowance: Mutex::default(),
             alarm_allowance: Mutex::default(),
+            answers: Mutex::default(),
             head: Mutex::new(head),
             audit: Notify::new(),
             auditing: tokio::sync::Mutex::default(),
@@ -421,61 +404,6 @@ fn load_keys(home: &Home, device: &str, current: KeyId) -> Result<(PrivateKey, K
 
 fn stopped() -> ClientError {
     ClientError::Internal("the client is closed".to_owned())
-}
-
-/// Waits until what was refused for having been asked too often may be asked again. Any other trouble it gives back.
-async fn wait_out(session: &Session, trouble: Trouble) -> Result<(), Trouble> {
-    let Trouble::Refused { code: RefusalCode::Limited, retry_after: Some(wait) } = trouble else {
-        return Err(trouble);
-    };
-    tokio::select! {
-        () = session.wire.ended() => Err(Trouble::Lost),
-        () = tokio::time::sleep(wait) => Ok(()),
-    }
-}
-
-/// The error that a refusal is for whoever asked.
-pub(super) fn refused(code: RefusalCode, retry_after: Option<Duration>) -> ClientError {
-    match code {
-        RefusalCode::Limited => {
-            limited("the server has been asked too often by you or from your address", retry_after)
-        }
-        RefusalCode::InviteNeeded => ClientError::InviteNeeded,
-        code => ClientError::Refused { reason: refusal(code).to_owned() },
-    }
-}
-
-/// The error that too much of something is.
-pub(super) fn limited(what: &str, retry_after: Option<Duration>) -> ClientError {
-    let wait = retry_after.unwrap_or(Duration::from_secs(60));
-    let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    ClientError::Limited { what: what.to_owned(), retry_in_ms }
-}
-
-/// What a refusal means, for a person.
-pub(super) fn refusal(code: RefusalCode) -> &'static str {
-    match code {
-        RefusalCode::Invalid => "it finds the request invalid; a newer version of this program may help",
-        RefusalCode::NotLoggedIn | RefusalCode::LoginRefused => {
-            "it does not know this profile; its device may have been removed from the account, or the server's data \
-             have been replaced: ask whoever runs it"
-        }
-        RefusalCode::NicknameTaken => "the nickname is taken",
-        RefusalCode::AccountExists => "the account exists already, with another registration",
-        RefusalCode::UnknownRecipient => "the recipient is no longer in its directory",
-        RefusalCode::NameReused => "the message's id was used before for another message; send it again",
-        RefusalCode::KeySuperseded => "the recipient's key has been replaced; send it again",
-        RefusalCode::BlobMissing => "the sound did not arrive whole; send it again",
-        RefusalCode::TooLarge => "it is too large",
-        RefusalCode::StorageFailed => "its disk is full or fails; try again later",
-        RefusalCode::ShuttingDown => "it is shutting down; try again later",
-        RefusalCode::Limited => "it takes only so much from one account in a minute",
-        RefusalCode::InviteNeeded => "it takes new accounts by invitation only",
-        RefusalCode::MailboxFull => "the recipient's mailbox is full until they fetch their mail",
-        RefusalCode::BlobQuota => {
-            "your voice notes that were not fetched yet take all the room that it has for them"
-        }
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

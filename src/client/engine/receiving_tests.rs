@@ -1,10 +1,12 @@
 use rusqlite::Connection;
 
 use super::*;
-use crate::client::db::memory;
-use crate::client::{Event, Message};
+use crate::client::db::{contacts, memory};
+use crate::client::engine::allowance::MOST_SAID;
+use crate::client::engine::{Keys, Me};
+use crate::client::{Body, Message};
 use crate::crypto::MessageSecret;
-use crate::crypto::envelope::{Draft, SealedEnvelope, seal};
+use crate::crypto::envelope::{Conversation, Draft, Header, SealedEnvelope, seal};
 use crate::crypto::test_keys::{AYŞE, BURAK};
 use crate::model::DirectoryEntry;
 

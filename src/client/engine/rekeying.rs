@@ -12,8 +12,7 @@ use crate::crypto::record::{Account, announce_message_key, rekey, revoke};
 use crate::model::{AccountId, Millis, Signed};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
-use super::sending::delayed;
-use super::{Engine, Session, Trouble, compute, lock, wait_out};
+use super::{Engine, Session, Trouble, compute, delayed, lock, wait_out};
 
 /// How long a server that takes no more records for now is waited for. What takes longer is said to whoever asked.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,4 +1,7 @@
 //! The outbox: sealed, stored, sent in order, several under way at a time, until the server's word has come.
+//!
+//! - [`sealing`]: an envelope out of what was written
+//! - [`uploading`]: the sound of a long voice note, ahead of its envelope
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -6,41 +9,43 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::client::db::messages::Measured;
-use crate::client::db::outbox::{Item, Sealed};
-use crate::client::db::speaking::{self, Ended, Speaking};
+use crate::client::db::outbox::Item;
+use crate::client::db::speaking::{self, Ended};
 use crate::client::db::{Sql, messages, outbox};
+use crate::client::link::Denied;
 use crate::client::link::wire::Reply;
-use crate::client::{Body, ClientError, Delivery, Event, Message};
-use crate::crypto::MessageSecret;
-use crate::crypto::chunk::{self, seal_chunk};
-use crate::crypto::envelope::{
-    Content, Conversation, Draft, LiveClosing, VoiceData, VoiceManifest, seal, wrap,
-};
-use crate::model::time::in_words;
+use crate::client::{ClientError, Delivery, Event};
+use crate::crypto::envelope::wrap;
 use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::directory::believed_now;
-use super::{Engine, Person, Session, Trouble, compute, lock, refusal};
+use super::{Engine, Session, Trouble, compute, delayed, is_final, refusal};
+
+use self::uploading::{Stopped, stopped};
+
+mod sealing;
+mod uploading;
 
 /// Submissions under way at a time.
 const WINDOW: usize = 16;
-/// Chunks under way at a time.
-const CHUNKS: usize = 8;
 /// How long what is held waits before it is looked at again.
 const HELD: Duration = Duration::from_secs(60);
 /// The pause after a failure of the server's that is none of the message's.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// A submission under way.
-struct UnderWay {
+/// A submission.
+struct Submission {
     place: i64,
     arrival: Option<i64>,
     closes: bool,
     id: MessageId,
     to: Nickname,
-    has_link: bool,
+}
+
+/// One under way.
+struct UnderWay {
+    submission: Submission,
     reply: oneshot::Receiver<Reply>,
 }
 
@@ -85,14 +90,6 @@ impl Hold {
     }
 }
 
-/// Why an upload stopped.
-enum Stopped {
-    /// The server never will have it.
-    ForGood(RefusalCode),
-    /// It may have it later.
-    For(Hold),
-}
-
 impl Engine {
     /// Sends what there is to send, for as long as the connection lasts.
     pub(super) async fn send_outbox(&self, session: &Session) -> Result<(), Trouble> {
@@ -123,15 +120,8 @@ impl Engine {
                 };
                 match attempt {
                     Attempt::Sent(reply) => {
-                        under_way.push_back(UnderWay {
-                            place,
-                            arrival,
-                            closes,
-                            id,
-                            to,
-                            has_link: true,
-                            reply,
-                        });
+                        let submission = Submission { place, arrival, closes, id, to };
+                        under_way.push_back(UnderWay { submission, reply });
                     }
                     Attempt::Held(hold) => {
                         self.say_held(id, &to, &hold);
@@ -162,14 +152,11 @@ impl Engine {
                 () = self.outbox.notified(), if has_room => continue,
             };
             let Some(done) = under_way.pop_front() else { continue };
-            let mut next = self.settle(session, done, reply).await?;
+            let mut next = self.settle(session, done.submission, reply).await?;
             if let Next::Again(pause) = &mut next {
                 // The rest of the window has been decided on already: heard out before the order begins anew.
-                for rest in std::mem::take(&mut under_way) {
-                    let UnderWay { place, arrival, closes, id, to, has_link, reply } = rest;
-                    let (_, gone) = oneshot::channel();
-                    let rest = UnderWay { place, arrival, closes, id, to, has_link, reply: gone };
-                    match self.settle(session, rest, reply.await).await? {
+                for UnderWay { submission, reply } in std::mem::take(&mut under_way) {
+                    match self.settle(session, submission, reply.await).await? {
                         Next::Again(longer) => *pause = longer.max(*pause),
                         Next::Hold(to, hold) => drop(held.insert(to, hold)),
                         Next::Go => {}
@@ -250,28 +237,13 @@ impl Engine {
             && let Err(stopped) =
                 self.upload(session, (place, arrival, id), &sealed.secret, blob, chunks).await?
         {
-            let code = match stopped {
-                Stopped::ForGood(code) => code,
-                Stopped::For(hold) => return Ok(Attempt::Held(hold)),
-            };
-            self.refuse(place, Some(arrival), true, refusal(code).to_owned()).await?;
-            return Ok(Attempt::Replaced);
+            return self.stop(place, arrival, stopped).await;
         }
         let mut blobs: Vec<BlobId> = sealed.blob.iter().map(|(id, _)| *id).collect();
         if let (true, Some(closed)) = (closes, arrival) {
             match self.finish_upload(session, closed).await {
-                Ok(Ok(of_note)) => blobs = of_note,
-                Err(trouble) => match stopped(trouble)? {
-                    Stopped::For(hold) => return Ok(Attempt::Held(hold)),
-                    Stopped::ForGood(code) => {
-                        self.refuse(place, arrival, true, refusal(code).to_owned()).await?;
-                        return Ok(Attempt::Replaced);
-                    }
-                },
-                Ok(Err(code)) => {
-                    self.refuse(place, arrival, true, refusal(code).to_owned()).await?;
-                    return Ok(Attempt::Replaced);
-                }
+                Ok(of_note) => blobs = of_note,
+                Err(trouble) => return self.stop(place, closed, stopped(trouble)?).await,
             }
         }
         let (secret, header_hash) = (sealed.secret, sealed.header_hash);
@@ -289,140 +261,15 @@ impl Engine {
         Ok(Attempt::Sent(session.wire.send(verb, sealed.body).await))
     }
 
-    /// Seals an item, and stores the envelope together with its counter. `Err`: why it never can be.
-    async fn seal(&self, item: Item, person: &Person) -> Result<Result<Sealed, String>, Trouble> {
-        let (account, arrival, closes) = (person.account.id, item.arrival, item.closes);
-        let loaded = self.db.run(move |db| {
-            let link = outbox::next_link(db, account)?;
-            let Some(arrival) = arrival else { return Ok((link, What::Void)) };
-            let note = speaking::of(db, arrival)?;
-            if closes {
-                let closing = note.map(|note| note.closing_content(db)).transpose()?;
-                return Ok((link, closing.map_or(What::Void, What::Closing)));
-            }
-            let message = messages::by_arrival(db, arrival)?;
-            if let Some(note) = note {
-                return Ok((link, What::Opening(note, message.sent_at)));
-            }
-            let sound = match message.body {
-                Body::Voice { .. } => messages::measure(db, arrival)?,
-                _ => Measured::default(),
-            };
-            Ok((link, What::Message(message, sound)))
-        });
-        let (next, loaded) = loaded.await?;
-        let link = item.link.unwrap_or(next);
-        let (sent_at, opens) = match &loaded {
-            What::Message(message, _) => (message.sent_at, false),
-            What::Opening(_, sent_at) => (*sent_at, true),
-            What::Closing(_) | What::Void => (Millis::now(), false),
-        };
-        let draft = Draft {
-            message: item.id,
-            account: self.me.account,
-            recipient: Conversation::Account(link.account),
-            counter: Some(link.counter),
-            previous: link.previous,
-            sent_at,
-            log: *lock(&self.head),
-        };
-        let key = self.device_key.clone();
-        let sealing = compute(move || {
-            let mut secret = MessageSecret::generate();
-            let content = match loaded {
-                What::Void => Content::Void,
-                What::Message(message, sound) => content(message.body, sound),
-                What::Closing(closing) => Content::LiveClosing(closing),
-                What::Opening(note, _) => {
-                    secret = note.secret.clone();
-                    Content::LiveOpening(note.opening_content())
-                }
-            };
-            let blob = match &content {
-                Content::Voice(VoiceManifest { data: VoiceData::Blob { id, chunks }, .. }) => {
-                    Some((*id, *chunks))
-                }
-                _ => None,
-            };
-            seal(&key, &draft, &content, secret).map(|envelope| (envelope, blob))
-        });
-        let (envelope, blob) = match sealing.await? {
-            Ok(sealed) => sealed,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let stored = envelope.clone();
-        self.db
-            .write(move |db| {
-                if let (true, Some(arrival)) = (opens, arrival) {
-                    speaking::set_opening(db, arrival, &stored.header_hash)?;
-                }
-                outbox::store_sealed(db, item.place, &link, &stored, blob)
-            })
-            .await?;
-        if opens {
-            self.speaking.notify_one();
-        }
-        let (body, header_hash, secret) = (envelope.body, envelope.header_hash, envelope.secret);
-        Ok(Ok(Sealed { body, header_hash, secret, blob, uploaded: false }))
-    }
-
-    /// Whether the directory's answer for a name waits for a decision, or for its log to agree.
-    async fn is_disputed(&self, session: &Session, name: &Nickname) -> Result<bool, Trouble> {
-        match self.look_up_name(session, name).await {
-            Err(Trouble::Local(ClientError::NotInLog { .. })) => Ok(true),
-            found => Ok(found?.is_some_and(|person| person.held)),
-        }
-    }
-
-    /// Brings a blob to the server, from where it broke off. `Err`: the server does not take it.
-    async fn upload(
-        &self,
-        session: &Session,
-        (place, arrival, id): (i64, i64, MessageId),
-        secret: &MessageSecret,
-        blob: BlobId,
-        chunks: u32,
-    ) -> Result<Result<(), Stopped>, Trouble> {
-        let (answer, _) = session.wire.ask(Verb::StatBlob { blob }).await?;
-        let Answer::Blob { chunks: there, sealed } = answer else { return Err(Trouble::Strange) };
-        let mut under_way: VecDeque<oneshot::Receiver<Reply>> = VecDeque::new();
-        let mut index = there;
-        let mut done = there;
-        while !sealed && done < chunks {
-            if index < chunks && under_way.len() < CHUNKS {
-                let data = self.db.run(move |db| messages::sound_piece(db, arrival, index)).await?;
-                let data =
-                    data.ok_or_else(|| ClientError::Internal("a voice note without sound".to_owned()))?;
-                let secret = secret.clone();
-                let last = index + 1 == chunks;
-                let token = compute(move || seal_chunk(&secret, &id, index, last, &data)).await?;
-                let token = token.map_err(|error| ClientError::Internal(error.to_string()))?;
-                under_way.push_back(session.wire.send(Verb::PutChunk { blob, index }, token.into()).await);
-                index += 1;
-                continue;
-            }
-            let Some(reply) = under_way.pop_front() else { break };
-            match reply.await.unwrap_or(Err(crate::client::link::Denied::Lost)).map_err(Trouble::from) {
-                Ok(_) => {}
-                Err(trouble) => {
-                    // Chunks behind one that was refused are out of order, and refused for that alone.
-                    for rest in under_way {
-                        let _ = rest.await;
-                    }
-                    return stopped(trouble).map(Err);
-                }
-            }
-            done += 1;
-            self.tell(Event::Uploading { id, sent: done, total: chunks });
-        }
-        if !sealed {
-            match session.wire.ask(Verb::SealBlob { blob, chunks }).await.map_err(Trouble::from) {
-                Ok(_) => {}
-                Err(trouble) => return stopped(trouble).map(Err),
+    /// What becomes of a message whose sound the server does not take.
+    async fn stop(&self, place: i64, arrival: i64, stopped: Stopped) -> Result<Attempt, Trouble> {
+        match stopped {
+            Stopped::For(hold) => Ok(Attempt::Held(hold)),
+            Stopped::ForGood(code) => {
+                self.refuse(place, Some(arrival), true, refusal(code).to_owned()).await?;
+                Ok(Attempt::Replaced)
             }
         }
-        self.db.write(move |db| outbox::mark_uploaded(db, place, true)).await?;
-        Ok(Ok(()))
     }
 
     /// Says that a message waits with its conversation.
@@ -435,11 +282,11 @@ impl Engine {
     async fn settle(
         &self,
         session: &Session,
-        done: UnderWay,
+        submission: Submission,
         reply: Result<Reply, oneshot::error::RecvError>,
     ) -> Result<Next, Trouble> {
-        let UnderWay { place, arrival, closes, id, to, has_link, .. } = done;
-        match reply.unwrap_or(Err(crate::client::link::Denied::Lost)).map_err(Trouble::from) {
+        let Submission { place, arrival, closes, id, to } = submission;
+        match reply.unwrap_or(Err(Denied::Lost)).map_err(Trouble::from) {
             Ok((Answer::Accepted { at }, _)) => {
                 self.commit(move |db, events| {
                     outbox::remove(db, place)?;
@@ -470,7 +317,7 @@ impl Engine {
                 Ok(Next::Again(Duration::ZERO))
             }
             Err(Trouble::Refused { code, .. }) if is_final(code) => {
-                let fill = has_link && code != RefusalCode::UnknownRecipient;
+                let fill = code != RefusalCode::UnknownRecipient;
                 self.refuse(place, arrival, fill, refusal(code).to_owned()).await?;
                 Ok(if fill { Next::Again(Duration::ZERO) } else { Next::Go })
             }
@@ -486,6 +333,14 @@ impl Engine {
                 Ok(Next::Again(wait))
             }
             Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Whether the directory's answer for a name waits for a decision, or for its log to agree.
+    async fn is_disputed(&self, session: &Session, name: &Nickname) -> Result<bool, Trouble> {
+        match self.look_up_name(session, name).await {
+            Err(Trouble::Local(ClientError::NotInLog { .. })) => Ok(true),
+            found => Ok(found?.is_some_and(|person| person.held)),
         }
     }
 
@@ -534,26 +389,6 @@ async fn release(held: &HashMap<Nickname, Hold>) {
     }
 }
 
-/// What a refused chunk means for its blob.
-fn stopped(trouble: Trouble) -> Result<Stopped, Trouble> {
-    match trouble {
-        Trouble::Refused { code, .. } if is_final(code) => Ok(Stopped::ForGood(code)),
-        Trouble::Refused { code, retry_after: Some(wait) }
-            if matches!(code, RefusalCode::Limited | RefusalCode::BlobQuota) =>
-        {
-            Ok(Stopped::For(Hold::refused(code, wait)))
-        }
-        trouble => Err(trouble),
-    }
-}
-
-/// That something waits, why, and how long.
-pub(super) fn delayed(code: RefusalCode, wait: Duration) -> String {
-    let wait = in_words(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-    let why = refusal(code).trim_end_matches("; try again later");
-    format!("the server refused: {why}; it is tried again in {wait}")
-}
-
 /// A note that is being spoken, or was, will not leave: what was recorded is kept here.
 fn give_up_speaking(db: &rusqlite::Connection, arrival: i64) -> Sql<()> {
     if let Some(note) = speaking::of(db, arrival)?.filter(|note| note.ended == Ended::No) {
@@ -561,57 +396,6 @@ fn give_up_speaking(db: &rusqlite::Connection, arrival: i64) -> Sql<()> {
     }
     speaking::remove(db, arrival)?;
     outbox::remove_closing(db, arrival)
-}
-
-/// What is about to be sealed.
-enum What {
-    Void,
-    Message(Message, Measured),
-    /// The beginning of a live note, and when that was.
-    Opening(Speaking, Millis),
-    Closing(LiveClosing),
-}
-
-/// What a message of one's own is sealed as.
-fn content(body: Body, sound: Measured) -> Content {
-    match body {
-        Body::Text { text } | Body::Notice { text } => Content::Text(text),
-        Body::Voice { duration_ms, sample_rate, peaks, .. } => {
-            let Measured { size, sha256, inline } = sound;
-            let data = match inline {
-                Some(sound) => VoiceData::Inline(sound.into()),
-                None => {
-                    let mut id = [0; 32];
-                    rand::fill(&mut id);
-                    VoiceData::Blob { id: BlobId::new(id), chunks: chunk::count(size) }
-                }
-            };
-            Content::Voice(VoiceManifest {
-                data,
-                name: "voice.wav".to_owned(),
-                media_type: "audio/wav".to_owned(),
-                size,
-                sha256,
-                duration_ms,
-                sample_rate,
-                peaks: peaks.into(),
-            })
-        }
-    }
-}
-
-/// Whether asking again is no use.
-pub(super) fn is_final(code: RefusalCode) -> bool {
-    matches!(
-        code,
-        RefusalCode::Invalid
-            | RefusalCode::UnknownRecipient
-            | RefusalCode::NameReused
-            | RefusalCode::TooLarge
-            | RefusalCode::NicknameTaken
-            | RefusalCode::AccountExists
-            | RefusalCode::InviteNeeded
-    )
 }
 
 fn unknown(name: &Nickname) -> String {

@@ -16,9 +16,9 @@ use crate::client::live::Ending;
 use crate::client::{Body, ClientError, Command, Event, Message, MessageRef, Reply};
 use crate::crypto::live::{Note, seal_group};
 use crate::model::{BlobId, MessageId, Millis, limits};
-use crate::protocol::message::{Answer, RefusalCode, Verb};
+use crate::protocol::message::{Answer, Verb};
 
-use super::{Engine, Session, Trouble, compute, stopped};
+use super::{Engine, Session, Trouble, compute, is_final, stopped};
 
 /// Groups under way at a time.
 const WINDOW: usize = 8;
@@ -47,16 +47,7 @@ impl Engine {
                         reason: "nobody hears a live note to oneself: `tellal voice` records one".to_owned(),
                     });
                 }
-                let body = Body::Voice {
-                    duration_ms: 0,
-                    sample_rate: limits::LIVE_RATE,
-                    size: 0,
-                    peaks: Vec::new(),
-                    live: true,
-                    cut_off: false,
-                    listened: false,
-                    position_ms: 0,
-                };
+                let body = Body::live(limits::LIVE_RATE);
                 Reply::Message(self.enqueue(id, to, body, Bytes::new()).await?)
             }
             Command::LiveGroup { id, index } => {
@@ -193,8 +184,10 @@ impl Engine {
         loop {
             for arrival in self.db.run(|db| speaking::opened(db)).await? {
                 match self.upload_groups(session, arrival).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(code)) => tracing::warn!(?code, "the server refused a group of sound"),
+                    Ok(()) => {}
+                    Err(Trouble::Refused { code, .. }) if is_final(code) => {
+                        tracing::warn!(?code, "the server refused a group of sound");
+                    }
                     Err(Trouble::Refused { retry_after, .. }) => {
                         tokio::select! {
                             () = session.wire.ended() => return Err(Trouble::Lost),
@@ -212,16 +205,12 @@ impl Engine {
         }
     }
 
-    /// Brings to the server what is here of a note. `Err`: it never will have it.
-    async fn upload_groups(
-        &self,
-        session: &Session,
-        arrival: i64,
-    ) -> Result<Result<(), RefusalCode>, Trouble> {
+    /// Brings to the server what is here of a note.
+    async fn upload_groups(&self, session: &Session, arrival: i64) -> Result<(), Trouble> {
         // One at a time, and each note's place is known to all.
         let mut uploads = session.uploads.lock().await;
-        let Some(note) = self.db.run(move |db| speaking::of(db, arrival)).await? else { return Ok(Ok(())) };
-        let (Some(opening), blob) = (note.opening, note.blob) else { return Ok(Ok(())) };
+        let Some(note) = self.db.run(move |db| speaking::of(db, arrival)).await? else { return Ok(()) };
+        let (Some(opening), blob) = (note.opening, note.blob) else { return Ok(()) };
         let mut next = match uploads.remove(&arrival) {
             Some(next) => next,
             None => match session.wire.ask(Verb::StatBlob { blob }).await? {
@@ -240,14 +229,10 @@ impl Engine {
                 continue;
             }
             let Some(reply) = under_way.pop_front() else { break };
-            match reply.await.unwrap_or(Err(Denied::Lost)).map_err(Trouble::from) {
-                Ok(_) => {}
-                Err(Trouble::Refused { code, .. }) if super::sending::is_final(code) => return Ok(Err(code)),
-                Err(trouble) => return Err(trouble),
-            }
+            reply.await.unwrap_or(Err(Denied::Lost))?;
         }
         uploads.insert(arrival, next);
-        Ok(Ok(()))
+        Ok(())
     }
 
     async fn seal_stored(
@@ -266,32 +251,25 @@ impl Engine {
         sealing.await?.map_err(|error| ClientError::Internal(error.to_string()))
     }
 
-    /// What has to be at the server before a note's closing: its blobs. `Err`: the server never will have them.
+    /// Brings to the server what has to be there before a note's closing: its blobs.
     pub(super) async fn finish_upload(
         &self,
         session: &Session,
         arrival: i64,
-    ) -> Result<Result<Vec<BlobId>, RefusalCode>, Trouble> {
+    ) -> Result<Vec<BlobId>, Trouble> {
         let Some(note) = self.db.run(move |db| speaking::of(db, arrival)).await? else {
-            return Ok(Ok(Vec::new()));
+            return Ok(Vec::new());
         };
         let blob = note.blob;
-        let done = if note.ended == Ended::Withdrawn {
-            session.wire.ask(Verb::DropBlob { blob }).await
-        } else {
-            if let Err(code) = self.upload_groups(session, arrival).await? {
-                return Ok(Err(code));
-            }
-            // Asked for anew if it has to be done again.
-            session.uploads.lock().await.remove(&arrival);
-            session.wire.ask(Verb::SealBlob { blob, chunks: note.groups }).await
-        };
-        match done.map_err(Trouble::from) {
-            Ok(_) if note.ended == Ended::Withdrawn => Ok(Ok(Vec::new())),
-            Ok(_) => Ok(Ok(vec![blob])),
-            Err(Trouble::Refused { code, .. }) if super::sending::is_final(code) => Ok(Err(code)),
-            Err(trouble) => Err(trouble),
+        if note.ended == Ended::Withdrawn {
+            session.wire.ask(Verb::DropBlob { blob }).await?;
+            return Ok(Vec::new());
         }
+        self.upload_groups(session, arrival).await?;
+        // Asked for anew if it has to be done again.
+        session.uploads.lock().await.remove(&arrival);
+        session.wire.ask(Verb::SealBlob { blob, chunks: note.groups }).await?;
+        Ok(vec![blob])
     }
 }
 

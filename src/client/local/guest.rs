@@ -11,8 +11,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::handle::Signal;
 use crate::client::profile::Home;
+use crate::client::subscription::Signal;
 use crate::client::{ClientError, Command, Event, Reply, Role};
 
 use super::frame::{self, FromGuest, FromOwner};

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::client::engine::Engine;
-use crate::client::handle::Signal;
 use crate::client::profile::Home;
+use crate::client::subscription::Signal;
 use crate::client::{ClientError, Event, Reply};
 
 use super::frame::{self, FromGuest, FromOwner};

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{GOES_ON, Job, Outcome, Shared, Tell, What, manner, tell};
+use super::queue::{Job, Shared, What};
+use super::{GOES_ON, Outcome, Tell, manner, tell};
 use crate::audio::{Playback, Speaker, Start};
 use crate::client::{Body, Client, ClientError, Message, MessageRef};
 use crate::model::Nickname;
-use crate::speech::{self, Language, Manner, Utterance};
+use crate::speech::{self, Language, Manner, Speech, Utterance};
 use crate::terminal::floor::Floor;
 use crate::terminal::listening::left_off;
 use crate::terminal::{live, progress};
@@ -92,6 +93,10 @@ impl Reader {
         };
         let (played, skipped) = {
             let mut state = self.shared.state();
+            if matches!(end, End::Interrupted) {
+                // Before anything else: they are about to be recorded.
+                self.shared.speech().into_iter().for_each(Speech::stop_all);
+            }
             (state.playing.take(), state.skipped)
         };
         if let What::Message(message, _) = &what {
@@ -131,7 +136,7 @@ impl Reader {
         if matches!(what, What::Mark) {
             return Outcome::Heard;
         }
-        self.floor.free().await;
+        let _sounding = self.floor.sound().await;
         match what {
             What::Mark => Outcome::Heard,
             What::Name(nickname) => self.say_name(nickname, false).await,

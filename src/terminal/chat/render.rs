@@ -209,7 +209,6 @@ mod tests {
 
     use super::*;
     use crate::client::Delivery;
-    use crate::model::MessageId;
     use crate::terminal::Palette;
 
     fn name(text: &str) -> Nickname {
@@ -223,19 +222,11 @@ mod tests {
 
     fn text(from: &str, to: &str, text: &str) -> Message {
         Message {
-            id: MessageId::from_bytes([1; 16]),
-            number: 12,
             from: name(from),
             to: name(to),
-            body: Body::Text { text: text.to_owned() },
-            sent_at: Millis(1_795_233_600_000),
-            received_at: None,
-            verified: false,
-            seq: None,
             delivery: (from == "ayşe").then_some(Delivery::Accepted),
-            late: false,
-            key_changed: false,
             color: "blue".parse().unwrap(),
+            ..Message::example(Body::Text { text: text.to_owned() })
         }
     }
 
@@ -262,16 +253,7 @@ mod tests {
             line(&text("burak", "ayşe", "a\nb\u{1b}c"), "burak", marks),
             "#12 burak (new): a\n      b␛c"
         );
-        let body = Body::Voice {
-            duration_ms: 6_100,
-            sample_rate: 16_000,
-            size: 9,
-            peaks: Vec::new(),
-            live: false,
-            cut_off: false,
-            listened: false,
-            position_ms: 0,
-        };
+        let body = Body::voice(6_100, 16_000, 9, Vec::new());
         let voice = Message { body, ..text("burak", "ayşe", "") };
         assert_eq!(line(&voice, "burak", Marks::default()), "burak: voice note, 0:07 (/play 12)");
         let body = Body::Notice { text: "the key changed".to_owned() };

@@ -62,17 +62,20 @@ impl Talk {
             return;
         }
         let look = Instant::now() + LOOK;
-        let floor = Some(Floor::of(&self.sound.home).take());
+        let floor = Floor::of(&self.sound.home);
+        let taken = Some(floor.take());
         // The loudspeaker is not to be recorded. What was heard, and what waits, goes on afterwards.
         self.sound.aloud.iter().for_each(Aloud::give_way);
         let id = MessageId::generate();
         let live = live.then(|| Live::new(id));
-        let taking = Taking { id, to: to.clone(), stage: Stage::Opening, look, say: FIRST, floor, live };
+        let taking =
+            Taking { id, to: to.clone(), stage: Stage::Opening, look, say: FIRST, floor: taken, live };
         self.sound.taking = Some(taking);
         self.spawn(move |client| async move {
             if let Err(error) = unsent::check_key(&client, &to).await {
                 return Done::Recording { id, started: Err(format!("nothing is recorded: {error}")) };
             }
+            floor.silence().await;
             let started = Dictation::start(options).await.map_err(|error| error.to_string());
             Done::Recording { id, started }
         });

@@ -61,7 +61,9 @@ impl Talk {
     }
 
     fn send(&mut self, text: &str) {
-        let Some(to) = self.with.clone() else {
+        // The one whom the prompt names, which is the one who is recorded for.
+        let recorded_for = self.sound.taking.as_ref().map(|taking| taking.to.clone());
+        let Some(to) = recorded_for.or_else(|| self.with.clone()) else {
             self.words("not sent: to whom? /to NICK, then say it again (the up arrow brings it back)");
             return;
         };

@@ -1,11 +1,10 @@
 //! What is alarming about the log, in words: kept, and said once.
 
-use crate::client::command::AlarmKind;
 use crate::client::db::log::{self, Finding};
 use crate::client::device::short;
 use crate::client::engine::directory::directory;
 use crate::client::engine::{Engine, Session, Trouble, lock, notice};
-use crate::client::{Alarm, Event};
+use crate::client::{Alarm, AlarmKind, Event};
 use crate::crypto::record::verify_account;
 use crate::crypto::{Evidence, Proof, PublicKey};
 use crate::model::log::record_hash;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::client::command::AlarmKind;
 use crate::client::db::inbox::{self, Noticed};
 use crate::client::db::log;
 use crate::client::engine::{Engine, Session, Trouble, lock, notice};
-use crate::client::{ClientError, Event};
+use crate::client::{AlarmKind, ClientError, Event};
 use crate::crypto::{LogKey, LogWord, Proof, TwoLogKeys};
 use crate::model::{AccountId, DeviceId, LogCertificate, MessageId};
 

@@ -28,7 +28,7 @@ use crate::client::db::log;
 
 pub(super) use self::log_key::Access;
 use self::words::Unreached;
-pub(super) use self::words::note;
+pub(super) use self::words::{Answers, note};
 use super::{Engine, Session, Trouble};
 
 /// How often the log is read even if nobody says that it has grown.

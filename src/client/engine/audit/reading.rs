@@ -2,10 +2,9 @@
 
 use minicbor::bytes::ByteArray;
 
-use crate::client::ClientError;
-use crate::client::command::AlarmKind;
 use crate::client::db::log::{self, Hashes, Known};
 use crate::client::db::{Sql, inbox};
+use crate::client::{AlarmKind, ClientError};
 use crate::crypto::{Evidence, LogKey};
 use crate::model::{Leaf, NameHash, Signed};
 use crate::protocol::message::{Answer, Verb};

@@ -1,17 +1,15 @@
 //! What the bearers of heads say of the log, and what is said to them: signed checkpoints, and proof of a contradiction.
 //! End to end, outside chains.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::client::ClientError;
-use crate::client::command::AlarmKind;
 use crate::client::db::Sql;
 use crate::client::db::log::{self, Known};
 use crate::client::engine::directory::believed_now;
-use crate::client::engine::sending::is_final;
-use crate::client::engine::{Engine, Me, Session, Trouble, compute, lock};
+use crate::client::engine::{Engine, Me, Session, Trouble, compute, is_final, lock};
+use crate::client::{AlarmKind, ClientError};
 use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
 use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret, certificate};
 use crate::model::log::LOG_LIMIT;
@@ -25,6 +23,10 @@ use super::reading::evidence;
 /// So many people who can't be reached are tried in one audit.
 const UNREACHED: usize = 32;
 
+/// How many words of one account are answered in so long: whoever asks without end uses up nothing that is for messages.
+const ANSWERS: u32 = 8;
+const ANSWERED_IN: Duration = Duration::from_secs(3600);
+
 /// What became of a word about the log.
 pub(super) enum Said {
     /// It was sent, or never can be.
@@ -33,6 +35,32 @@ pub(super) enum Said {
     Later,
     /// The server takes nothing for so long.
     Stopped(Duration),
+}
+
+/// Who was answered how often lately.
+#[derive(Debug)]
+pub(in crate::client::engine) struct Answers {
+    given: HashMap<AccountId, u32>,
+    until: Instant,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { given: HashMap::new(), until: Instant::now() + ANSWERED_IN }
+    }
+}
+
+impl Answers {
+    fn any_left(&mut self, account: &AccountId) -> bool {
+        if self.until <= Instant::now() {
+            *self = Self::default();
+        }
+        self.given.get(account).is_none_or(|given| *given < ANSWERS)
+    }
+
+    fn use_up(&mut self, account: AccountId) {
+        *self.given.entry(account).or_default() += 1;
+    }
 }
 
 /// Whom an audit could not reach, so that it does not try them for every word.
@@ -73,9 +101,16 @@ impl Engine {
                 Some(word) => self.hear_word(session, key, account, word).await?,
                 None => None,
             };
+            let answer = answer.filter(|_| lock(&self.answers).any_left(&account));
             let settled = match answer {
                 Some(_) if unreached.has(&account) => false,
-                Some(answer) => unreached.note(account, self.send_word(session, account, answer).await?),
+                Some(answer) => {
+                    let settled = unreached.note(account, self.send_word(session, account, answer).await?);
+                    if settled {
+                        lock(&self.answers).use_up(account);
+                    }
+                    settled
+                }
                 None => true,
             };
             let done = move |db: &rusqlite::Transaction<'_>| {
@@ -102,7 +137,9 @@ impl Engine {
             let known = self.db.run(|db| log::newest(db)).await?.filter(|_| word.asks);
             return Ok(known.and_then(|known| self.word(known.note, None, false)));
         }
-        if let Some(evidence) = word.evidence.filter(|evidence| evidence.check(key).is_some()) {
+        let proven = word.evidence.filter(|evidence| evidence.check(key).is_some());
+        let knows = proven.is_some();
+        if let Some(evidence) = proven {
             self.forked(evidence).await?;
         }
         if lock(&self.head).is_none_or(|own| own.size < head.size) {
@@ -127,7 +164,8 @@ impl Engine {
         if let Some(evidence) = found.clone() {
             self.forked(evidence).await?;
         }
-        let answers = word.asks || found.is_some();
+        // Who has a proof needs none: two who could go on proving it to each other would never end.
+        let answers = word.asks || found.is_some() && !knows;
         Ok(self.word(known.note, found, false).filter(|_| answers))
     }
 
@@ -213,4 +251,20 @@ pub(in crate::client::engine) fn note(
         log::told(db, &account, word)?;
     }
     Ok(head.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asks_without_end_is_answered_a_few_times_and_others_are_answered() {
+        let mut answers = Answers::default();
+        let (ayşe, burak) = (AccountId::new([1; 32]), AccountId::new([2; 32]));
+        let given = std::iter::from_fn(|| answers.any_left(&ayşe).then(|| answers.use_up(ayşe))).count();
+        assert_eq!(given, 8);
+        assert!(answers.any_left(&burak));
+        answers.until = Instant::now();
+        assert!(answers.any_left(&ayşe), "an hour later");
+    }
 }

@@ -1,0 +1,254 @@
+//! What has come of an envelope goes into the history, with everything that follows from it, in one transaction.
+
+use std::time::Duration;
+
+use rusqlite::Transaction;
+
+use crate::client::db::inbox::{self, Fit, Noticed, Place};
+use crate::client::db::{Sql, blocks, contacts, fetches, listening, messages};
+use crate::client::engine::{Me, notice};
+use crate::client::{Body, Delivery, Event};
+use crate::crypto::envelope::{Content, Conversation, Delivered, LiveClosing, LiveEnd, VoiceData};
+use crate::model::{AccountId, DeviceId, MessageId, Millis, Nickname, Position};
+
+use super::opening::{Arrived, Outcome, Sound};
+
+/// A date further than this from the arrival is marked.
+const LATE: Duration = Duration::from_secs(10 * 60);
+
+/// Stores one, with everything that follows from it.
+pub(super) fn store(
+    db: &Transaction<'_>,
+    me: &Me,
+    arrived: &Arrived,
+    outcome: &Outcome,
+    left: &mut u32,
+    events: &mut Vec<Event>,
+) -> Sql<()> {
+    let Delivered { device, message, sender, .. } = arrived.delivered;
+    if !matches!(outcome, Outcome::HeldBack) {
+        inbox::release_held_back(db, arrived.position, false)?;
+    }
+    match outcome {
+        Outcome::Duplicate => Ok(()),
+        Outcome::HeldBack => {
+            inbox::hold_back(db, arrived.position)?;
+            say_once(db, me, (sender, device, message), Noticed::HeldBack, left, events)
+        }
+        Outcome::Broken => say_once(db, me, (sender, device, message), Noticed::Broken, left, events),
+        Outcome::Fork => say_once(db, me, (sender, device, message), Noticed::Fork, left, events),
+        Outcome::Reflected => say_once(db, me, (sender, device, message), Noticed::Reflected, left, events),
+        Outcome::OwnCopy { hash } => {
+            if inbox::known(db, &device, &message)?.is_none() {
+                inbox::remember(db, &device, &message, hash)?;
+                store_own_copy(db, me, arrived, events)?;
+            }
+            Ok(())
+        }
+        Outcome::Opened(sound) => match inbox::known(db, &device, &message)? {
+            // Twice in one batch.
+            Some(hash) if hash == sound.hash => Ok(()),
+            Some(_) => say_once(db, me, (sender, device, message), Noticed::Fork, left, events),
+            None => store_opened(db, me, arrived, sound, events),
+        },
+    }
+}
+
+fn store_opened(
+    db: &Transaction<'_>,
+    me: &Me,
+    arrived: &Arrived,
+    sound: &Sound,
+    events: &mut Vec<Event>,
+) -> Sql<()> {
+    let Sound { header, hash, header_hash, opened, person } = sound;
+    let Delivered { device, message, .. } = arrived.delivered;
+    let Conversation::Account(recipient) = header.recipient;
+    inbox::remember(db, &device, &message, hash)?;
+    let name = &person.account.nickname;
+    let now = Millis::now();
+    let blocked = blocks::is_blocked(db, &person.account.id)?;
+    if let Some(counter) = header.counter {
+        let void = opened.content == Content::Void;
+        let (previous, hash) = (header.previous, *hash);
+        let place = Place {
+            account: person.account.id,
+            device,
+            recipient,
+            counter,
+            previous,
+            hash,
+            void,
+            sender: name,
+        };
+        if inbox::link(db, &place, now)? == Fit::Wrong && !blocked {
+            let text = format!(
+                "A message from {name} does not follow the one before it: something may be missing or \
+                 out of place"
+            );
+            events.push(Event::Message(notice(db, me, name, text)?));
+        }
+    }
+    // Came before the server was told: as if it had been dropped there.
+    if blocked {
+        return Ok(());
+    }
+    let body = match &opened.content {
+        Content::Void | Content::Log(_) => return Ok(()),
+        Content::Text(text) => Body::Text { text: text.clone() },
+        Content::Voice(manifest) => {
+            Body::voice(manifest.duration_ms, manifest.sample_rate, manifest.size, manifest.peaks.to_vec())
+        }
+        Content::LiveOpening(opening) => Body::live(opening.sample_rate),
+        Content::LiveClosing(closing) => {
+            return close_live(db, (device, name), closing, arrived.position, events);
+        }
+    };
+    let mine = person.account.id == me.account;
+    let to = if recipient == me.account {
+        me.nickname.clone()
+    } else {
+        contacts::by_account(db, &recipient)?.map_or_else(|| me.nickname.clone(), |stored| stored.nickname)
+    };
+    let blob = match &opened.content {
+        Content::Voice(manifest) => manifest.blob(),
+        _ => None,
+    };
+    let known = contacts::by_account(db, &person.account.id)?;
+    let certified_by = person.account.device_at(&device, header.sent_at).map(|device| device.certified_by);
+    let accepted = known.is_some_and(|known| known.pinned && Some(known.identity) == certified_by);
+    let late = now.since(header.sent_at) > LATE || header.sent_at.since(now) > LATE;
+    let arrival = messages::insert(
+        db,
+        &messages::New {
+            id: message,
+            device,
+            own: false,
+            peer: if mine { &to } else { name },
+            from: name,
+            to: &to,
+            color: person.account.color,
+            body: &body,
+            sent_at: header.sent_at,
+            received_at: Some(if mine { arrived.accepted_at } else { now }),
+            seq: Some(arrived.position.seq),
+            delivery: mine.then_some(&Delivery::Accepted),
+            late,
+            signer: Some((person.account.id, certified_by)),
+            key_changed: !accepted,
+            complete: blob.is_none(),
+        },
+    )?;
+    match &opened.content {
+        Content::Voice(manifest) => match (&manifest.data, blob) {
+            (VoiceData::Inline(wav), _) => messages::attach(db, arrival, wav)?,
+            (VoiceData::Blob { .. }, Some(blob)) => {
+                fetches::begin(db, arrival, blob, &opened.secret, arrived.position)?;
+            }
+            (VoiceData::Blob { .. }, None) => {}
+        },
+        Content::LiveOpening(opening) => {
+            listening::begin(db, arrival, &person.account.id, opening, header_hash, &opened.secret)?;
+            if let Some(closing) = listening::early_closing(db, &device, &message)? {
+                close_live(db, (device, name), &closing, arrived.position, events)?;
+            }
+        }
+        Content::Text(_) | Content::Void | Content::LiveClosing(_) | Content::Log(_) => {}
+    }
+    events.extend(messages::release_ready(db, &device)?.into_iter().map(Event::Message));
+    Ok(())
+}
+
+/// A note that was heard while it was spoken is over. It is told once all of its sound is here.
+fn close_live(
+    db: &Transaction<'_>,
+    (device, name): (DeviceId, &Nickname),
+    closing: &LiveClosing,
+    position: Position,
+    events: &mut Vec<Event>,
+) -> Sql<()> {
+    let Some(arrival) = listening::close(db, &device, closing, position)? else { return Ok(()) };
+    if closing.end == LiveEnd::Withdrawn {
+        listening::withdraw(db, arrival, name.as_str())?;
+        events.push(Event::LiveEnded(messages::by_arrival(db, arrival)?));
+    }
+    Ok(())
+}
+
+/// A note to oneself has come back: what was written is what has been received.
+fn store_own_copy(db: &Transaction<'_>, me: &Me, arrived: &Arrived, events: &mut Vec<Event>) -> Sql<()> {
+    let Some(original) = messages::own(db, &arrived.delivered.message)? else { return Ok(()) };
+    let message = messages::by_arrival(db, original)?;
+    let arrival = messages::insert(
+        db,
+        &messages::New {
+            id: message.id,
+            device: me.device,
+            own: false,
+            peer: &me.nickname,
+            from: &me.nickname,
+            to: &me.nickname,
+            color: me.color,
+            body: &message.body,
+            sent_at: message.sent_at,
+            received_at: Some(Millis::now()),
+            seq: Some(arrived.position.seq),
+            delivery: None,
+            late: false,
+            signer: None,
+            key_changed: false,
+            complete: true,
+        },
+    )?;
+    messages::attach(db, arrival, &messages::sound(db, original)?)?;
+    events.push(Event::Message(messages::release(db, arrival)?));
+    Ok(())
+}
+
+/// Says of a name what is wrong with it; each thing once. Nothing that came over the wire is in it.
+fn say_once(
+    db: &Transaction<'_>,
+    me: &Me,
+    (sender, device, message): (AccountId, DeviceId, MessageId),
+    what: Noticed,
+    left: &mut u32,
+    events: &mut Vec<Event>,
+) -> Sql<()> {
+    if blocks::is_blocked(db, &sender)? {
+        return Ok(());
+    }
+    // Names are anybody's to make up: what can't be opened is not said without end.
+    if *left == 0 || !inbox::notice_once(db, &device, &message, what)? {
+        return Ok(());
+    }
+    *left -= 1;
+    let known: Option<Nickname> = contacts::by_account(db, &sender)?.map(|stored| stored.nickname);
+    let text = match (what, &known) {
+        (Noticed::Reflected, _) => {
+            "The server has delivered a message to you that this device has sent: nothing of it was taken in"
+                .to_owned()
+        }
+        (Noticed::HeldBack, Some(name)) => format!(
+            "A message has come from {name}, whose keys the server shows otherwise than its transparency log has \
+             them: it waits on the server until the two agree, see `tellal audit`"
+        ),
+        (Noticed::HeldBack, None) => {
+            "A message has come from somebody whom the server's transparency log does not have: it waits on the \
+             server until the log is in order, see `tellal audit`"
+                .to_owned()
+        }
+        (Noticed::Fork, Some(name)) => format!(
+            "{name}'s device has sent two different messages under one id: it may be copied or restored \
+             from a backup; the first one is kept"
+        ),
+        (Noticed::Fork, None) => "An unknown device has sent two different messages under one id".to_owned(),
+        (_, Some(name)) => {
+            format!("A message from {name} could not be opened: ask {name} to send it again")
+        }
+        (_, None) => "A message from an unknown sender could not be opened".to_owned(),
+    };
+    let text = if *left == 0 { format!("{text}. No more of this kind is told for an hour") } else { text };
+    let peer = known.as_ref().unwrap_or(&me.nickname);
+    events.push(Event::Message(notice(db, me, peer, text)?));
+    Ok(())
+}

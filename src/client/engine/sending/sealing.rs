@@ -1,0 +1,128 @@
+//! From what was written to its envelope, which is stored together with its counter: whatever ends the process, no
+//! counter is used twice.
+
+use crate::client::db::messages::Measured;
+use crate::client::db::outbox::{Item, Sealed};
+use crate::client::db::speaking::{self, Speaking};
+use crate::client::db::{messages, outbox};
+use crate::client::engine::{Engine, Person, Trouble, compute, lock};
+use crate::client::{Body, Message};
+use crate::crypto::envelope::{Content, Conversation, Draft, LiveClosing, VoiceData, VoiceManifest, seal};
+use crate::crypto::{MessageSecret, chunk};
+use crate::model::{BlobId, Millis};
+
+/// What is about to be sealed.
+enum What {
+    Void,
+    Message(Message, Measured),
+    /// The beginning of a live note, and when that was.
+    Opening(Speaking, Millis),
+    Closing(LiveClosing),
+}
+
+impl Engine {
+    /// Seals an item, and stores the envelope together with its counter. `Err`: why it never can be.
+    pub(super) async fn seal(&self, item: Item, person: &Person) -> Result<Result<Sealed, String>, Trouble> {
+        let (account, arrival, closes) = (person.account.id, item.arrival, item.closes);
+        let loaded = self.db.run(move |db| {
+            let link = outbox::next_link(db, account)?;
+            let Some(arrival) = arrival else { return Ok((link, What::Void)) };
+            let note = speaking::of(db, arrival)?;
+            if closes {
+                let closing = note.map(|note| note.closing_content(db)).transpose()?;
+                return Ok((link, closing.map_or(What::Void, What::Closing)));
+            }
+            let message = messages::by_arrival(db, arrival)?;
+            if let Some(note) = note {
+                return Ok((link, What::Opening(note, message.sent_at)));
+            }
+            let sound = match message.body {
+                Body::Voice { .. } => messages::measure(db, arrival)?,
+                _ => Measured::default(),
+            };
+            Ok((link, What::Message(message, sound)))
+        });
+        let (next, loaded) = loaded.await?;
+        let link = item.link.unwrap_or(next);
+        let (sent_at, opens) = match &loaded {
+            What::Message(message, _) => (message.sent_at, false),
+            What::Opening(_, sent_at) => (*sent_at, true),
+            What::Closing(_) | What::Void => (Millis::now(), false),
+        };
+        let draft = Draft {
+            message: item.id,
+            account: self.me.account,
+            recipient: Conversation::Account(link.account),
+            counter: Some(link.counter),
+            previous: link.previous,
+            sent_at,
+            log: *lock(&self.head),
+        };
+        let key = self.device_key.clone();
+        let sealing = compute(move || {
+            let mut secret = MessageSecret::generate();
+            let content = match loaded {
+                What::Void => Content::Void,
+                What::Message(message, sound) => content(message.body, sound),
+                What::Closing(closing) => Content::LiveClosing(closing),
+                What::Opening(note, _) => {
+                    secret = note.secret.clone();
+                    Content::LiveOpening(note.opening_content())
+                }
+            };
+            let blob = match &content {
+                Content::Voice(VoiceManifest { data: VoiceData::Blob { id, chunks }, .. }) => {
+                    Some((*id, *chunks))
+                }
+                _ => None,
+            };
+            seal(&key, &draft, &content, secret).map(|envelope| (envelope, blob))
+        });
+        let (envelope, blob) = match sealing.await? {
+            Ok(sealed) => sealed,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let stored = envelope.clone();
+        self.db
+            .write(move |db| {
+                if let (true, Some(arrival)) = (opens, arrival) {
+                    speaking::set_opening(db, arrival, &stored.header_hash)?;
+                }
+                outbox::store_sealed(db, item.place, &link, &stored, blob)
+            })
+            .await?;
+        if opens {
+            self.speaking.notify_one();
+        }
+        let (body, header_hash, secret) = (envelope.body, envelope.header_hash, envelope.secret);
+        Ok(Ok(Sealed { body, header_hash, secret, blob, uploaded: false }))
+    }
+}
+
+/// What a message of one's own is sealed as.
+fn content(body: Body, sound: Measured) -> Content {
+    match body {
+        Body::Text { text } | Body::Notice { text } => Content::Text(text),
+        Body::Voice { duration_ms, sample_rate, peaks, .. } => {
+            let Measured { size, sha256, inline } = sound;
+            let data = match inline {
+                Some(sound) => VoiceData::Inline(sound.into()),
+                None => {
+                    let mut id = [0; 32];
+                    rand::fill(&mut id);
+                    VoiceData::Blob { id: BlobId::new(id), chunks: chunk::count(size) }
+                }
+            };
+            Content::Voice(VoiceManifest {
+                data,
+                name: "voice.wav".to_owned(),
+                media_type: "audio/wav".to_owned(),
+                size,
+                sha256,
+                duration_ms,
+                sample_rate,
+                peaks: peaks.into(),
+            })
+        }
+    }
+}
