@@ -5,6 +5,8 @@
 //! cargo run --example echo_bot -- /tmp/echo
 //! ```
 
+use std::collections::HashSet;
+
 use anyhow::Context as _;
 use tellal::client::{Body, Client, Event, Message, MessageRef, Options, Role, VoiceNote};
 
@@ -17,15 +19,22 @@ async fn main() -> anyhow::Result<()> {
 
     // What came while the bot was not running; what comes from now on follows as events.
     let mut answered = 0;
+    // Notes that are still being spoken.
+    let mut spoken = HashSet::new();
     for message in client.unshown().await? {
         answered = message.number;
-        answer(&client, message).await?;
+        answer(&client, &mut spoken, message).await?;
     }
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => break,
             event = events.next() => match event {
-                Some(Event::Message(message)) if message.number > answered => answer(&client, message).await?,
+                Some(Event::Message(message)) if message.number > answered => {
+                    answer(&client, &mut spoken, message).await?;
+                }
+                Some(Event::LiveEnded(message)) if spoken.remove(&message.number) => {
+                    answer(&client, &mut spoken, message).await?;
+                }
                 Some(Event::Disconnected { reason, .. }) => eprintln!("{reason}"),
                 Some(_) => {}
                 None => break,
@@ -36,12 +45,17 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn answer(client: &Client, message: Message) -> anyhow::Result<()> {
+async fn answer(client: &Client, spoken: &mut HashSet<u64>, message: Message) -> anyhow::Result<()> {
     let me = client.status().await?.nickname;
     match &message.body {
         // To answer oneself would never end.
         _ if message.from == me => {}
         Body::Text { text } => drop(client.send_text(&message.from, text).await?),
+        Body::Voice { live: true, .. } => {
+            // It is answered once all of it is there. Until then it is new, also if the bot ends before.
+            spoken.insert(message.number);
+            return Ok(());
+        }
         Body::Voice { duration_ms, sample_rate, peaks, .. } => {
             let (_, wav) = client.audio(MessageRef::Number(message.number)).await?;
             let note =

@@ -4,19 +4,29 @@
 //! Nothing may panic, and what was understood has to be understood again, the same, after it was written.
 
 use std::io::Cursor;
+use std::path::Path;
+use std::sync::LazyLock;
 
 use bytes::{Bytes, BytesMut};
 use minicbor::bytes::{ByteArray, ByteVec};
+use sha2::{Digest as _, Sha256};
 use tellal::audio::wav;
+use tellal::client::Settings;
+use tellal::crypto::chunk::open_chunk;
 use tellal::crypto::envelope::{self, Content};
-use tellal::crypto::{LogKey, LogWord, TwoLogKeys, certificate, proof, record};
+use tellal::crypto::live::{Note, open_group};
+use tellal::crypto::{
+    LogKey, LogWord, MessageSecret, PrivateKey, PublicKey, Purpose, TwoLogKeys, certificate, proof, record,
+};
 use tellal::model::{
-    AccountRecord, Head, Leaf, LogCertificate, MessageKeyRecord, Nickname, ServerId, Signed,
-    from_canonical_cbor, to_cbor,
+    AccountRecord, Head, KeyId, Leaf, LogCertificate, MessageId, MessageKeyRecord, Nickname, ServerId,
+    Signed, from_canonical_cbor, invite, to_cbor,
 };
 use tellal::protocol::frame::{self, Frame, Limit};
 use tellal::protocol::message::{Push, Request};
-use tellal::speech::text;
+use tellal::server::Config;
+use tellal::speech::content::{Stretch, stretches};
+use tellal::speech::{Language, language, parts, text};
 use tellal::terminal::chat::command::Line;
 use tellal::terminal::sanitize;
 
@@ -39,11 +49,14 @@ fn heads(frame: &Frame) {
         assert_eq!(minicbor::decode::<Request>(&to_cbor(&request)).ok(), Some(request));
     }
     if let Ok(push) = minicbor::decode::<Push>(&frame.head) {
+        if let Push::Hello { log: Some(certificate), .. } = &push {
+            let _ = certificate::verify(certificate);
+        }
         assert_eq!(minicbor::decode::<Push>(&to_cbor(&push)).ok(), Some(push));
     }
 }
 
-/// An envelope's body, and the content inside a token.
+/// An envelope's body, the content inside a token, and the sound that is too large for it.
 pub fn envelope(data: &[u8]) {
     if let Ok(parsed) = envelope::parse(&Bytes::copy_from_slice(data)) {
         let header = parsed.header();
@@ -54,10 +67,54 @@ pub fn envelope(data: &[u8]) {
         let again = content.encode().map(|plain| plain.as_slice() == data);
         assert_eq!(again.ok(), Some(true), "one content, one encoding");
     }
+    sound(data);
 }
 
-/// A chain of account records and the record of a message key, as a directory gives them.
+/// A note that is spoken live, by somebody who signs whatever the fuzzer likes.
+struct Spoken {
+    device: PrivateKey,
+    secret: MessageSecret,
+    note: Note,
+}
+
+/// The groups' place in it.
+const PLACE: u32 = 2;
+
+static SPOKEN: LazyLock<Option<Spoken>> = LazyLock::new(|| {
+    let note = Note { opening: [0x0c; 32], message: MessageId::from_bytes([0x0d; 16]) };
+    let device = PrivateKey::generate(2048).ok()?;
+    Some(Spoken { device, secret: MessageSecret::from_bytes([0x5c; 32]), note })
+});
+
+/// A chunk or a group of sound: as it comes, and as what is inside a token that its sender has sealed and signed.
+fn sound(data: &[u8]) {
+    let Some(Spoken { device, secret, note }) = &*SPOKEN else { return };
+    let group =
+        |group: &[u8]| open_group(secret, device.public(), note, PLACE, &Bytes::copy_from_slice(group));
+    assert!(group(data).is_err() && open_chunk(secret, &note.message, PLACE, data).is_err(), "nobody's");
+    // What does not begin as either is known to be neither: the time is better spent on what does.
+    let (Some(kind @ (0x10 | 0x11)), Ok(token)) = (data.first(), secret.seal(data)) else { return };
+    let opened = if *kind == 0x10 {
+        open_chunk(secret, &note.message, PLACE, &token)
+    } else {
+        let hash: [u8; 32] = Sha256::digest(&token).into();
+        let signed: [&[u8]; 3] = [&note.opening, &PLACE.to_be_bytes(), &hash];
+        let Ok(signature) = device.sign(Purpose::LiveSound, &signed) else { return };
+        let length = u16::try_from(signature.len()).unwrap_or_default();
+        group(&[&length.to_be_bytes()[..], &signature, &token].concat())
+    };
+    if let Ok(chunk) = opened {
+        let place: [&[u8]; 3] = [&[*kind], note.message.as_bytes(), &PLACE.to_be_bytes()];
+        let again = [&place.concat()[..], &[u8::from(chunk.last)], &chunk.data].concat();
+        assert_eq!(again, data, "one piece of sound, one encoding");
+    }
+}
+
+/// A chain of account records and the record of a message key, as a directory gives them, and the keys in them.
 pub fn record(data: &[u8]) {
+    if let Ok(key) = PublicKey::from_spki(data) {
+        assert_eq!(key.spki(), data);
+    }
     if let Ok(said) = from_canonical_cbor::<AccountRecord>(data) {
         assert_eq!(to_cbor(&said), data);
     }
@@ -114,17 +171,45 @@ pub fn wav(data: &[u8]) {
     }
 }
 
-/// A line that was typed into a conversation, or a text that came from somebody else.
+/// A line that was typed into a conversation or for a command, a text that came from somebody else, a file that
+/// somebody has written by hand.
 pub fn line(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let _ = Line::parse(&text);
     if let Ok(name) = text.parse::<Nickname>() {
         assert_eq!(name.as_str().parse(), Ok(name));
     }
+    if let Ok(id) = KeyId::from_fingerprint(&text) {
+        assert_eq!(KeyId::from_fingerprint(&id.fingerprint()), Ok(id));
+    }
+    assert_eq!(invite::hash(&text), invite::hash(&text.replace('-', " ")));
+    let _ = (Settings::parse(&text, Path::new("settings.toml")), Config::parse(&text));
     assert!(sanitize::line(&text).chars().all(|c| !c.is_control()));
     assert!(sanitize::block(&text, 4).chars().all(|c| c == '\n' || !c.is_control()));
     let clean = text::clean(&text);
     for piece in text::pieces(&clean) {
-        assert!(piece.chars().all(|c| !c.is_control()), "nothing for a speech service to stumble over");
+        assert!(is_speakable(&piece), "nothing for a speech service to stumble over");
+    }
+    spoken(&text);
+}
+
+fn is_speakable(text: &str) -> bool {
+    text.chars().all(|c| !c.is_control())
+}
+
+/// A text that is taken apart to be read aloud.
+fn spoken(text: &str) {
+    for stretch in stretches(text) {
+        match stretch {
+            Stretch::Words(words) => {
+                let main = language::detect_at(&words, &Language::COMMON, None, None);
+                let main = main.unwrap_or(Language::ENGLISH);
+                for (_, part) in parts::split(&words, main, Some(Language::TURKISH), &Language::COMMON) {
+                    assert!(is_speakable(&part) && !part.is_empty());
+                }
+            }
+            Stretch::Link(host) => assert!(is_speakable(&host) && !host.is_empty()),
+            Stretch::Code(_) => {}
+        }
     }
 }

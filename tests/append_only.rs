@@ -160,8 +160,7 @@ fn nothing_that_was_said_is_written_over_or_decorated_with_plain() {
 }
 
 fn record_and_play(style: &Style) {
-    let (card, server) = (Card::start(), Server::start());
-    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    let (card, _server, ayşe, burak) = Card::with_friends();
     let card_env = card.env();
     let variables: Vec<(&str, &str)> =
         card_env.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
@@ -176,9 +175,7 @@ fn record_and_play(style: &Style) {
     screen.type_keys("\r");
     screen.wait_for(&format!("{}voice note for burak", style.mark));
     screen.wait_for_cursor(&style.prompt(""));
-    let note = burak.file("note.wav");
-    std::fs::write(&note, support::wav::tone(16_000 * 2)).unwrap();
-    burak.run(["voice", "ayşe", "--mute", "--file", note.to_str().unwrap()]).ok();
+    burak.send_note("ayşe", &support::wav::tone(16_000 * 2));
     screen.wait_for("burak: voice note, 0:02");
     screen.type_keys("/play\r");
     screen.wait_for(&format!("{}playing voice note", style.mark));
@@ -207,7 +204,7 @@ fn speak(style: &Style) {
     ayşe.send("burak", "And this comes while a line is typed, I am quite sure.");
     screen.wait_for("quite sure");
     screen.wait_for_cursor(&style.prompt_to("ayşe", "안녕"));
-    let note = ayşe.file("note.wav");
+    let note = ayşe.file("siren.wav");
     std::fs::write(&note, support::wav::siren()).unwrap();
     ayşe.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]).ok();
     screen.wait_for("ayşe: voice note, 0:01");
@@ -248,11 +245,8 @@ fn recording_and_playing_only_add_lines_with_plain() {
 
 #[test]
 fn with_plain_commands_answer_in_words_alone() {
-    let (card, server) = (Card::start(), Server::start());
-    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
-    let note = burak.file("note.wav");
-    std::fs::write(&note, support::wav::tone(16_000 * 2)).unwrap();
-    burak.run(["voice", "ayşe", "--mute", "--file", note.to_str().unwrap()]).ok();
+    let (card, _server, ayşe, burak) = Card::with_friends();
+    burak.send_note("ayşe", &support::wav::tone(16_000 * 2));
     ayşe.send("burak", "merhaba");
     ayşe.run(["receive", "--mute"]).ok();
     let card_env = card.env();

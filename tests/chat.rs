@@ -325,8 +325,8 @@ fn with_json_a_conversation_is_json_lines_and_nothing_else() {
 
 #[test]
 fn a_voice_note_is_recorded_in_one_conversation_and_played_in_the_other() {
-    let (card, server) = (Card::start(), Server::start());
-    let [ayşe, burak, zoé] = ["ayşe", "burak", "zoé"].map(|name| Profile::register(&server, name));
+    let (card, server, ayşe, burak) = Card::with_friends();
+    let zoé = Profile::register(&server, "zoé");
     let card_env = card.env();
     let variables: Vec<(&str, &str)> =
         card_env.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();

@@ -21,6 +21,20 @@ fn names_that_nobody_or_somebody_else_has() {
     let unknown = ayşe.run(["send", "nobody", "hi"]);
     assert!(unknown.failure().contains("nobody is called nobody"), "{unknown:?}");
     assert_eq!(ayşe.run(["history"]).ok(), "", "nothing was kept");
+    let file = ayşe.file("export.jsonl");
+    let asked = [
+        &["history", "nobody"][..],
+        &["history", "nobody", "--search", "hi"],
+        &["history", "nobody", "--export", file.to_str().unwrap()],
+        &["listen", "--unread", "nobody", "--mute"],
+    ];
+    for args in asked {
+        let unknown = ayşe.run(args);
+        assert!(unknown.failure().contains("nobody is called nobody"), "{args:?}: {unknown:?}");
+    }
+    assert!(!file.exists());
+    assert!(ayşe.run(["history", "ayşe"]).stderr.contains("no messages"), "there is somebody of this name");
+    assert_eq!(ayşe.run(["listen", "--unread", "ayşe", "--mute"]).code(), 0);
 
     let other = Profile::new(&server, "AYŞE");
     let register =
@@ -133,3 +147,24 @@ fn a_damaged_profile_is_told_and_never_a_panic_and_loses_nothing() {
 
 /// Files of a profile without which there is no going on.
 const MATTER: [&str; 5] = ["profile.json", "history.key", "history.db", "device", "message-"];
+
+#[test]
+fn what_cant_be_read_or_written_is_said_with_what_to_do() {
+    let server = Server::start();
+    let (ayşe, _burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let (there, not_there) = (ayşe.file("folder"), ayşe.file("nowhere/note.wav"));
+    fs::create_dir(&there).unwrap();
+    let [there, not_there] = [&there, &not_there].map(|path| path.to_str().unwrap());
+    for (args, remedy) in [
+        (vec!["voice", "burak", "--file", not_there], "name a WAV file that is there and that you may read"),
+        (vec!["voice", "burak", "--file", there], "name a WAV file that is there and that you may read"),
+        (vec!["history", "--export", not_there], "choose another place, where you may write"),
+        (
+            vec!["--home", "/proc/x", "register", "zoé", "--key-bits", "2048", "--server", &ayşe.server],
+            "see that you may read and write it, and the folder that it is in",
+        ),
+    ] {
+        let failed = ayşe.run(&args);
+        assert!(failed.failure().contains(remedy), "{args:?}: {failed:?}");
+    }
+}

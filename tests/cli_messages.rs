@@ -7,9 +7,10 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::time::Instant;
 
 use serde_json::Value;
-use support::{Profile, Running, Server, schema};
+use support::{Profile, Running, Server, schema, wav};
 
 fn pair(from: &str, text: &str) -> (String, String) {
     (from.to_owned(), text.to_owned())
@@ -119,6 +120,50 @@ fn mail_waits_across_a_restart_of_the_server_and_in_the_outbox() {
     assert_eq!(burak.receive().len(), 0);
     let history = ayşe.run(["history", "burak", "--json"]).json();
     assert!(history.iter().all(|message| message["delivery"]["state"] == "accepted"), "{history:?}");
+}
+
+#[test]
+fn who_stops_waiting_for_the_server_is_told_that_the_message_leaves_later() {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    // This one is connected, and stays so for longer than any of it takes.
+    let _connected = ayşe.start(["receive", "--follow", "--mute"]);
+    ayşe.send("burak", "first");
+    let note = ayşe.file("note.wav");
+    std::fs::write(&note, wav::tone(8_000)).unwrap();
+    let signal = |name: &str| {
+        let sent = std::process::Command::new("kill").args(["-s", name, &server.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    // It is there, and answers nobody.
+    signal("STOP");
+    for (number, (args, name, code)) in [
+        (vec!["send", "burak", "I changed my mind"], "INT", 130),
+        (vec!["voice", "burak", "--mute", "--file", note.to_str().unwrap()], "INT", 130),
+        (vec!["send", "burak", "and this"], "TERM", 143),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let sending = ayşe.start(&args);
+        let deadline = Instant::now() + support::TIMEOUT;
+        while ayşe.run(["history", "--json"]).json().len() < number + 2 {
+            assert!(Instant::now() < deadline, "it is not in the outbox");
+        }
+        sending.signal(name);
+        let ended = sending.wait();
+        assert_eq!((ended.code(), ended.stdout.as_str()), (code, ""), "{ended:?}");
+        let said = ended.stderr.lines().last().unwrap_or_default();
+        assert!(
+            said.starts_with("tellal: not at the server yet: it waits in the outbox"),
+            "{args:?}: {ended:?}"
+        );
+    }
+    signal("CONT");
+    ayşe.send("burak", "last");
+    let received = burak.receive();
+    let texts: Vec<Option<&str>> = received.iter().map(|message| message["text"].as_str()).collect();
+    assert_eq!(texts, [Some("first"), Some("I changed my mind"), None, Some("and this"), Some("last")]);
 }
 
 #[test]

@@ -17,19 +17,23 @@ mod liar;
 mod raw;
 mod support;
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use liar::{Liar, Passing};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use support::forge::{Forged, Forger, account, join, parts};
 use support::people::strangers;
-use support::{Profile, Server, schema};
-use tellal::crypto::envelope::Draft;
+use support::{Profile, Running, Server, schema, wav};
+use tellal::crypto::envelope::{Content, Draft, VoiceData, VoiceManifest};
 use tellal::crypto::{MessageSecret, Purpose};
 use tellal::model::{KeyId, Millis, Wrap};
 use tellal::protocol::message::Push;
+use tempfile::TempDir;
 
 const NOT_OPENED: &str = "A message from ayşe could not be opened: ask ayşe to send it again";
 
@@ -354,4 +358,95 @@ fn what_is_dated_far_off_is_shown_and_marked() {
         let line = lines.ok().lines().find(|line| line.contains(text)).unwrap();
         assert_eq!(line.contains("(arrived "), late, "{line}");
     }
+}
+
+/// All files in a folder and in those in it, with what is in them.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            found.insert(path, bytes);
+        }
+    }
+    found
+}
+
+/// The same of a profile, but for its history.
+fn files_of(profile: &Profile) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = files(profile.home());
+    all.retain(|path, _| !path.file_name().unwrap().to_str().unwrap().starts_with("history.db"));
+    all
+}
+
+#[test]
+fn what_a_voice_note_is_called_is_no_place_to_write_to() {
+    let (server, ayşe, burak) = strangers();
+    let forger = Forger::new(&server, &ayşe, &burak);
+    let world = TempDir::new().unwrap();
+    let [here, house, kept] = ["a/b/here", "house", "kept"].map(|name| world.path().join(name));
+    [&here, &house, &kept].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+    let absolute = house.join("kaçak.wav");
+    let names = [
+        absolute.to_str().unwrap(),
+        "../../kaçak.wav",
+        "../kaçak.wav",
+        "kaçak.wav",
+        "~/kaçak.wav",
+        "profile.json",
+        "keys/identity.pem",
+        "settings.toml",
+        "a\u{1b}]0;kaçak\u{7}\r\n\u{202e}b",
+        "kaçak\0.wav",
+        "--save=kaçak.wav",
+        "$(touch kaçak)",
+        "..",
+        "",
+    ];
+    let sound = wav::tone(100);
+    let frames = names.map(|name| {
+        let content = Content::Voice(VoiceManifest {
+            data: VoiceData::Inline(sound.clone().into()),
+            name: name.to_owned(),
+            media_type: "audio/wav\u{1b}[31m".to_owned(),
+            size: sound.len() as u64,
+            sha256: Sha256::digest(&sound).into(),
+            duration_ms: 6,
+            sample_rate: 16_000,
+            peaks: vec![255; 64].into(),
+        });
+        forger.delivery(&forger.seal_content(&forger.draft(Millis::now()), &content))
+    });
+    let project = || {
+        let names = std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).unwrap();
+        names.map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let (profile, beside) = (files_of(&burak), project());
+    let new = deliver(&server, &burak, &frames);
+    assert_eq!(new.len(), names.len(), "{new:?}");
+
+    let run = |args: &[&str]| {
+        let mut command = burak.command(args);
+        let done = Running::start(command.current_dir(&here).env("HOME", &house)).wait();
+        for text in [&done.stdout, &done.stderr] {
+            assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        }
+        done
+    };
+    run(&["history", "ayşe"]).ok();
+    run(&["history", "ayşe", "--json"]).ok();
+    for (at, message) in new.iter().enumerate() {
+        let id = message["id"].as_str().unwrap();
+        run(&["play", id]);
+        let file = kept.join(format!("{at}.wav"));
+        run(&["play", id, "--save", file.to_str().unwrap()]).ok();
+        assert_eq!(std::fs::read(&file).unwrap(), sound);
+    }
+    let saved: Vec<PathBuf> = files(world.path()).into_keys().collect();
+    assert_eq!(saved.len(), names.len(), "{saved:?}");
+    assert!(saved.iter().all(|path| path.starts_with(&kept)), "{saved:?}");
+    assert_eq!(files_of(&burak), profile);
+    assert_eq!(project(), beside);
 }

@@ -1,5 +1,6 @@
 //! Whoever records has the floor: no command of the same profile is heard meanwhile, and each gives way to a recording
-//! that begins in the middle of it. For `listen` and the program's own sounds: `tests/listening.rs`, `tests/recording.rs`.
+//! that begins in the middle of it. For `listen` and the program's own sounds: `tests/interrupted.rs`,
+//! `tests/recording.rs`.
 
 #![cfg(all(feature = "client", feature = "server"))]
 #![allow(
@@ -16,21 +17,8 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use support::card::Heard;
-use support::screen::Screen;
-use support::voice::Scene;
+use support::voice::{Scene, give_up};
 use support::{Running, signal, wav};
-
-/// Begins to record on another terminal.
-fn record(scene: &Scene) -> Screen {
-    let taking = scene.screen(&["voice", "ayşe", "--mute"]);
-    taking.wait_for("Enter sends");
-    taking
-}
-
-fn give_up(mut taking: Screen) {
-    taking.type_keys("\u{1b}");
-    assert_eq!(taking.finish(), 130);
-}
 
 /// Waits until a command says that it waits.
 #[track_caller]
@@ -57,7 +45,7 @@ fn wait_for_sound(heard: &Heard) {
 #[track_caller]
 fn start(scene: &Scene, args: &[&str], heard: &Heard) -> (Running, Receiver<String>) {
     let asked = scene.asked().len();
-    let taking = record(scene);
+    let taking = scene.begin_to_record();
     let (running, told) = Running::start_with_stderr(&mut scene.command(args));
     assert_waits(&told);
     assert_silent(heard);
@@ -70,7 +58,7 @@ fn start(scene: &Scene, args: &[&str], heard: &Heard) -> (Running, Receiver<Stri
 /// Somebody records in the middle of it: it is silent meanwhile, and goes on afterwards.
 #[track_caller]
 fn interrupt(scene: &Scene, told: &Receiver<String>, heard: &Heard) {
-    let taking = record(scene);
+    let taking = scene.begin_to_record();
     assert_waits(told);
     assert_silent(heard);
     give_up(taking);
@@ -83,7 +71,7 @@ fn interrupt_speech(scene: &Scene, told: &Receiver<String>, heard: &Heard) {
     // On a slow machine somebody may begin between two of them.
     let again = (0..4).any(|_| {
         scene.wait_for_asked(scene.asked().len() + 1);
-        let taking = record(scene);
+        let taking = scene.begin_to_record();
         assert_waits(told);
         assert_silent(heard);
         let asked = scene.asked();
@@ -98,9 +86,7 @@ fn interrupt_speech(scene: &Scene, told: &Receiver<String>, heard: &Heard) {
 #[test]
 fn what_is_played_waits_for_a_recording_and_gives_way_to_one() {
     let scene = Scene::new();
-    let file = scene.ayşe.file("note.wav");
-    std::fs::write(&file, wav::rising(60)).unwrap();
-    scene.ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+    scene.ayşe.send_note("burak", &wav::rising(60));
     scene.burak.receive();
     // As long as a sound may be, each.
     std::fs::create_dir(scene.burak.file("sounds")).unwrap();

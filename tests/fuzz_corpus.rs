@@ -1,7 +1,7 @@
 //! Everything that fuzzers have found worth keeping (`fuzz/corpus`) goes through the same functions once
 //! more. `cargo +nightly fuzz run NAME` looks for more.
 
-#![cfg(feature = "client")]
+#![cfg(all(feature = "client", feature = "server"))]
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 #[path = "../fuzz/targets.rs"]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use support::card::RATE;
 use support::screen::Screen;
 use support::signal::{has_ended, sounds};
-use support::voice::{Asked, Scene};
+use support::voice::{Asked, Scene, long, sentences};
 use support::{Profile, TIMEOUT, signal, wav};
 
 const PROMPT: &str = "you → ayşe> ";
@@ -43,12 +43,6 @@ fn wait_below(chat: &Screen, above: &str, text: &str) {
 
 fn said(asked: &Asked) -> &str {
     asked.text.split_once(": ").map_or(asked.text.as_str(), |(_, text)| text)
-}
-
-fn send_note(scene: &Scene, note: &[u8]) {
-    let file = scene.ayşe.file("note.wav");
-    std::fs::write(&file, note).unwrap();
-    scene.ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
 }
 
 #[test]
@@ -90,8 +84,7 @@ fn what_more_of_a_text_cuts_short_is_read_after_it() {
     let zoé = Profile::register(&scene.server, "zoé");
     let mut listen = scene.screen(&["listen", "--mute"]);
     listen.wait_for("(keys:");
-    let sentence = |number| format!("This is sentence number {number} of a text that is long and goes on.");
-    scene.ayşe.send("burak", &(1..=12).map(sentence).collect::<Vec<_>>().join(" "));
+    scene.ayşe.send("burak", &sentences(12));
     scene.wait_for_asked(1);
     // As fast as it goes.
     listen.type_keys("+++++++++++++++++++++");
@@ -162,7 +155,7 @@ fn in_quiet_hours_a_conversation_is_silent_until_something_is_asked_for() {
     let mut chat = speaking(&scene);
     let heard = scene.card.record_loudspeaker();
     scene.ayşe.send("burak", "This is for later.");
-    send_note(&scene, &wav::siren());
+    scene.ayşe.send_note("burak", &wav::siren());
     chat.wait_for("ayşe: voice note, 0:01");
     heard.listen(Duration::from_secs(2));
     assert!(signal::peak(&heard.so_far()) < 0.01);
@@ -187,7 +180,7 @@ fn notes_and_texts_are_heard_in_the_order_of_arrival() {
     let mut chat = speaking(&scene);
     let heard = scene.card.record_loudspeaker();
     scene.ayşe.send("burak", "Hello, I am going to send you a voice note now.");
-    send_note(&scene, &wav::siren());
+    scene.ayşe.send_note("burak", &wav::siren());
     zoé.send("burak", "That was a voice note, and this is a text.");
     let asked = scene.wait_for_asked(2);
     let (siren, rate) = signal::read(&wav::siren());
@@ -222,12 +215,52 @@ fn notes_and_texts_are_heard_in_the_order_of_arrival() {
 }
 
 #[test]
+fn next_passes_over_what_is_heard_and_goes_on_with_what_comes_next_text_or_note() {
+    let scene = Scene::new();
+    let mut chat = speaking(&scene);
+    let (first, second) = (long(), format!("Another one. {}", long()));
+    scene.ayşe.send("burak", &first);
+    scene.ayşe.send("burak", &second);
+    scene.ayşe.send_note("burak", &wav::rising(30));
+    scene.ayşe.send("burak", "This is the last one of these four.");
+    let asked = scene.wait_for_asked(1);
+    chat.wait_for("the last one of these four");
+    assert!(first.starts_with(said(&asked[0])), "{asked:?}");
+    let count = scene.asked().len();
+    chat.type_keys("/next\r");
+    let asked = scene.wait_for_asked(count + 1);
+    assert!(second.starts_with(said(&asked[count])), "{asked:?}");
+    // The note comes before what was written after it.
+    let heard = scene.card.record_loudspeaker();
+    chat.type_keys("/next\r");
+    let (note, rate) = signal::read(&wav::rising(1));
+    let quarter = &signal::at_rate(&note, rate, RATE)[..RATE as usize / 4];
+    heard.wait_until("the note is being played", |samples| {
+        sounds(samples) && signal::find(samples, quarter).correlation > 0.9
+    });
+    let count = scene.asked().len();
+    chat.type_keys("/next\r");
+    let asked = scene.wait_for_asked(count + 1);
+    assert_eq!(said(&asked[count]), "This is the last one of these four.");
+    heard.wait_until("it has been read", has_ended);
+    // What was passed over is not to be heard any more, and nothing else was lost.
+    chat.type_keys("/unread *\r");
+    wait_below(&chat, "/unread *", "nothing is unread");
+    // There is nothing to go on to.
+    chat.type_keys("/next\r");
+    wait_below(&chat, "/next", "that was the last one");
+    assert_eq!(scene.asked().len(), count + 1);
+    chat.type_keys("/quit\r");
+    assert_eq!(chat.finish(), 0);
+}
+
+#[test]
 fn a_note_is_played_on_when_a_voice_is_asked_for() {
     let scene = Scene::new();
     let mut chat = scene.screen(&["chat", "ayşe", "--mute"]);
     chat.wait_for("connected; ayşe is");
     let note = wav::rising(8);
-    send_note(&scene, &note);
+    scene.ayşe.send_note("burak", &note);
     chat.wait_for("ayşe: voice note, 0:08");
     let heard = scene.card.record_loudspeaker();
     chat.type_keys("/play\r");

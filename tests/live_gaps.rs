@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use support::card::{Card, Heard, RATE};
 use support::screen::Screen;
-use support::{Profile, Running, Server, signal, wav};
+use support::{Profile, Running, signal, wav};
 
 /// Surely it.
 const SURE: f32 = 0.9;
@@ -24,15 +24,6 @@ const SURE: f32 = 0.9;
 const LIKELY: f32 = 0.65;
 /// Samples in a group: 400 ms.
 const GROUP: usize = 6_400;
-
-fn friends() -> (Card, Server, Profile, Profile) {
-    let (card, (server, ayşe, burak)) = Card::start_beside(|| {
-        let server = Server::start();
-        let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-        (server, ayşe, burak)
-    });
-    (card, server, ayşe, burak)
-}
 
 /// Says something into the microphone.
 fn say(card: &Card, profile: &Profile, wav: &[u8]) {
@@ -111,7 +102,7 @@ fn row(blob: &[u8]) -> usize {
 
 #[test]
 fn a_killed_speaker_was_heard_as_far_as_they_came_and_that_is_said_in_words() {
-    let (card, _server, ayşe, burak) = friends();
+    let (card, _server, ayşe, burak) = Card::with_friends();
     let said = wav::rising(3);
     let mut chat = card.screen(&burak, &["chat", "ayşe", "--mute"]);
     chat.wait_for("connected; ayşe is");
@@ -142,7 +133,7 @@ fn a_killed_speaker_was_heard_as_far_as_they_came_and_that_is_said_in_words() {
 
 #[test]
 fn notes_end_where_the_server_has_lost_something_and_that_is_said_in_words() {
-    let (card, mut server, ayşe, burak) = friends();
+    let (card, mut server, ayşe, burak) = Card::with_friends();
     let said = [0, 3].map(|from| wav::part(&wav::rising(6), from, 3));
     for said in &said {
         let speaking = begin(&card, &ayşe);
@@ -202,7 +193,7 @@ fn notes_end_where_the_server_has_lost_something_and_that_is_said_in_words() {
 
 #[test]
 fn a_server_that_falls_and_loses_what_came_last_costs_nothing_but_time() {
-    let (card, mut server, ayşe, burak) = friends();
+    let (card, mut server, ayşe, burak) = Card::with_friends();
     let said = [0, 2].map(|from| wav::part(&wav::rising(4), from, 2));
     let mut following = card.start_on(&burak, ["receive", "--follow", "--play", "--mute"]);
     ayşe.send("burak", "Listen.");

@@ -40,11 +40,7 @@ fn a_sender_is_named_before_a_note_unless_they_go_on() {
     let scene = Scene::new();
     let zoé = Profile::register(&scene.server, "zoé");
     let notes = [0, 1, 2, 3, 4].map(|number| wav::part(&wav::rising(5), number, 1));
-    let note = |from: &Profile, number: usize| {
-        let file = from.file("note.wav");
-        std::fs::write(&file, &notes[number]).unwrap();
-        from.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
-    };
+    let note = |from: &Profile, number: usize| from.send_note("burak", &notes[number]);
     let mut listen = scene.screen(&["listen", "--mute"]);
     listen.wait_for("(keys:");
     let heard = scene.card.record_loudspeaker();

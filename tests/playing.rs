@@ -20,16 +20,22 @@ use support::{Profile, Running, Server, schema, signal, wav};
 /// Surely it.
 const SURE: f32 = 0.9;
 
+/// What may seem to be left out, in samples, where one stretch of a note ends and the next begins: what a virtual device
+/// itself holds when it goes, 50 ms, and how exactly that is known.
+const EXACT: usize = RATE as usize * 6 / 100;
+
+/// What is not found between two breaks, or between one and the end, in samples.
+const UNCLEAR: usize = RATE as usize / 4;
+
+/// What is said again at most, in samples, where a device went: what it may have held, and something more.
+const AGAIN: usize = RATE as usize / 2;
+
 /// A sound card, and two people, one of whom has these notes of the other's.
 fn friends(notes: &[Vec<u8>]) -> (Card, Server, Profile, Profile) {
     let (card, (server, ayşe, burak)) = Card::start_beside(|| {
         let server = Server::start();
         let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-        for note in notes {
-            let file = ayşe.file("note.wav");
-            std::fs::write(&file, note).unwrap();
-            ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
-        }
+        notes.iter().for_each(|note| ayşe.send_note("burak", note));
         burak.receive();
         (server, ayşe, burak)
     });
@@ -219,10 +225,8 @@ fn the_next_note_plays_by_itself_and_what_was_listened_to_does_not() {
     assert_eq!(known(&burak), [(true, 0); 3]);
 
     // In words alone nothing is drawn, and a key asks for the next one.
-    let file = ayşe.file("note.wav");
-    std::fs::write(&file, wav::rising(30)).unwrap();
     for _ in 0..2 {
-        ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+        ayşe.send_note("burak", &wav::rising(30));
     }
     burak.receive();
     let mut playing = card.screen(&burak, &["--plain", "play", "4"]);
@@ -245,7 +249,7 @@ fn the_next_note_plays_by_itself_and_what_was_listened_to_does_not() {
 
 #[test]
 fn devices_that_go_and_come_while_it_plays_lose_nothing() {
-    let note = wav::rising(12);
+    let note = wav::noise(10);
     let (card, _server, _ayşe, burak) = friends(std::slice::from_ref(&note));
     let mut playing = Vec::new();
     let play = || playing.push(card.start_on(&burak, ["play", "1", "--from", "0", "--json"]));
@@ -257,20 +261,18 @@ fn devices_that_go_and_come_while_it_plays_lose_nothing() {
 
 #[test]
 fn devices_that_go_and_come_while_it_listens_lose_nothing() {
-    let note = wav::rising(12);
+    let note = wav::noise(10);
     let (card, _server, ayşe, burak) = friends(&[]);
     let mut listen = card.screen(&burak, &["listen", "--mute"]);
     listen.wait_for("(keys: space silence");
-    let file = ayşe.file("note.wav");
-    std::fs::write(&file, &note).unwrap();
-    let send = || drop(ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]));
+    let send = || ayşe.send_note("burak", &note);
     play_on_devices_that_go_and_come(&card, &note, send);
     listen.type_keys("q");
     assert_eq!(listen.finish(), 0);
     assert_eq!(known(&burak), [(true, 0); 2]);
 }
 
-/// Has a note of twelve seconds played, twice, while devices go and come: each time all of it is heard.
+/// Has a note of ten seconds played, twice, while devices go and come: each time all of it is heard.
 #[track_caller]
 fn play_on_devices_that_go_and_come(card: &Card, note: &[u8], mut play: impl FnMut()) {
     // Headphones become the default, and are pulled out again.
@@ -280,11 +282,9 @@ fn play_on_devices_that_go_and_come(card: &Card, note: &[u8], mut play: impl FnM
     wait_for_sound(&loud, 2.5);
     card.make_default("sink", "headphones");
     wait_for_sound(&quiet, 2.5);
-    let (last, place) = (quiet.so_far(), loud.so_far().len());
     card.unplug(&headphones);
-    wait_for_end(&loud, place);
-    let (loud, quiet) = (loud.stop(), [last, quiet.so_far()].into_iter().max_by_key(Vec::len).unwrap());
-    all_heard(note, 12, &[&loud, &quiet]);
+    wait_for_end(&loud, note);
+    assert_all_heard(note, &[&loud, &quiet]);
 
     // The only one goes, and another comes a while later.
     let first = card.record("speaker");
@@ -292,25 +292,28 @@ fn play_on_devices_that_go_and_come(card: &Card, note: &[u8], mut play: impl FnM
     wait_for_sound(&first, 3.0);
     card.unplug(&card.built_in("microphone"));
     card.unplug(&card.built_in("speaker"));
-    let before = first.so_far();
     std::thread::sleep(Duration::from_secs(2));
     card.plug_in("usb");
     card.make_default("sink", "usb");
     let second = card.record("usb");
-    wait_for_end(&second, 0);
-    all_heard(note, 12, &[&before, &second.stop()]);
+    wait_for_end(&second, note);
+    assert_all_heard(note, &[&first, &second]);
 }
 
-/// Waits until something is heard after a place in a recording, and then no more for a second.
-fn wait_for_end(heard: &Heard, place: usize) {
+/// Waits until a note has been heard to its end, and then nothing: a machine under load stutters for longer than that.
+fn wait_for_end(heard: &Heard, note: &[u8]) {
+    let (samples, rate) = signal::read(note);
+    let end = signal::at_rate(&samples[samples.len() - rate as usize / 2..], rate, RATE);
     heard.wait_until("it is over", |samples| {
-        signal::peak(&samples[place..]) > 0.05 && signal::is_silent(&samples[place..], 1.0)
+        let late = &samples[samples.len().saturating_sub(2 * RATE as usize)..];
+        signal::is_silent(late, 0.5)
+            && end.chunks_exact(RATE as usize / 8).any(|part| signal::find(late, part).correlation > SURE)
     });
 }
 
 #[test]
 fn a_device_that_goes_while_it_is_paused_and_comes_back_later_loses_nothing() {
-    let note = wav::rising(6);
+    let note = wav::noise(6);
     let (card, _server, _ayşe, burak) = friends(std::slice::from_ref(&note));
     let first = card.record("speaker");
     let mut playing = card.screen(&burak, &["play", "1"]);
@@ -320,7 +323,6 @@ fn a_device_that_goes_while_it_is_paused_and_comes_back_later_loses_nothing() {
     first.wait_until("what the device holds has been heard", signal::has_ended);
     card.unplug(&card.built_in("microphone"));
     card.unplug(&card.built_in("speaker"));
-    let before = first.so_far();
     // Longer than what is being heard waits for another device.
     std::thread::sleep(Duration::from_secs(11));
     playing.wait_for(", paused");
@@ -331,31 +333,44 @@ fn a_device_that_goes_while_it_is_paused_and_comes_back_later_loses_nothing() {
     assert_eq!(signal::peak(&second.so_far()), 0.0, "it is still paused");
     playing.type_keys(" ");
     assert_eq!(playing.finish(), 0);
-    let after = second.stop();
-    all_heard(&note, 6, &[&before, &after]);
-    assert!(!is_part_of(&after, &self::second(&note, 0)), "it goes on where it was");
+    second.listen(Duration::from_millis(300));
+    assert_all_heard(&note, &[&first, &second]);
+    assert!(!is_part_of(&second.so_far(), &self::second(&note, 0)), "it goes on where it was");
     assert_eq!(known(&burak), [(true, 0)]);
 }
 
-/// Asserts that every half second of a note is in one of the recordings.
+/// Asserts that all of a note is heard on devices that came and went, each piece after the one before it: nothing is left
+/// out, and nothing is said again but what a device may have held when it went.
 #[track_caller]
-fn all_heard(note: &[u8], seconds: usize, recordings: &[&[f32]]) {
+fn assert_all_heard(note: &[u8], devices: &[&Heard]) {
     let (samples, rate) = signal::read(note);
-    let mut where_to = Vec::new();
-    for half in 0..seconds * 2 {
-        let part = &samples[half * rate as usize / 2..(half + 1) * rate as usize / 2];
-        let part = signal::at_rate(part, rate, RATE);
-        let found = recordings.iter().map(|recording| signal::find(recording, &part).correlation);
-        let (which, best) = found.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
-        where_to.push((which, best));
+    let whole = signal::at_rate(&samples, rate, RATE);
+    let recordings: Vec<Vec<f32>> = devices.iter().map(|device| device.so_far()).collect();
+    let recordings: Vec<&[f32]> = recordings.iter().map(Vec::as_slice).collect();
+    let mut heard = signal::stretches(&recordings, &whole, RATE);
+    heard.sort_by_key(|(device, stretch)| devices[*device].time_of(stretch.at));
+    let seconds = |samples: usize| samples as f32 / RATE as f32;
+    let told: Vec<_> =
+        heard.iter().map(|(device, part)| (*device, seconds(part.from), seconds(part.until))).collect();
+    eprintln!("measured: on which device what was heard, in seconds of the note: {told:.2?}");
+    assert!(heard[0].1.from <= EXACT, "its beginning is left out: {told:.2?}");
+    for two in heard.windows(2) {
+        let [(before, last), (device, next)] = two else { continue };
+        let missing = next.from.saturating_sub(last.until);
+        // On one device a machine under load stutters, and what is heard between two breaks is not found: that has its time.
+        let time = next.at.saturating_sub(last.at + last.until - last.from);
+        let stuttered = before == device && missing <= UNCLEAR && time + EXACT >= missing;
+        assert!(missing <= EXACT || stuttered, "{:.2} s are left out: {told:.2?}", seconds(missing));
     }
-    eprintln!("measured: half seconds and where they were heard: {where_to:?}");
-    // The half seconds in which it changed are heard in two pieces, and a machine under load stutters in others: only one
-    // that was left out is like nothing in the recordings.
-    let whole = where_to.iter().filter(|(_, correlation)| *correlation > SURE).count();
-    let worst = where_to.iter().map(|(_, correlation)| *correlation).fold(1.0, f32::min);
-    assert!(whole * 2 >= where_to.len() && worst > 0.5, "{where_to:?}");
-    assert!(recordings.iter().enumerate().all(|(which, _)| where_to.iter().any(|found| found.0 == which)));
+    let until = heard.iter().map(|(_, stretch)| stretch.until).max().unwrap();
+    assert!(
+        until + UNCLEAR >= whole.len(),
+        "all that follows {:.2} s is left out: {told:.2?}",
+        seconds(until)
+    );
+    let again = heard.windows(2).map(|two| two[0].1.until.saturating_sub(two[1].1.from)).max();
+    assert!(again.is_none_or(|again| again <= AGAIN), "more than a device holds is said again: {told:.2?}");
+    assert!((0..devices.len()).all(|device| heard.iter().any(|(which, _)| *which == device)), "{told:.2?}");
 }
 
 #[test]
@@ -418,15 +433,21 @@ fn in_a_conversation_each_note_is_played_once_and_the_next_is_the_one_that_waits
         assert_eq!(shown.matches(&format!("* playing voice note {number} from")).count(), 1, "{shown}");
     }
 
+    // After the last one there is nothing to go on to.
+    chat.type_keys("/play 1\r");
+    chat.wait("it is played again", |parser| {
+        parser.screen().contents().matches("* playing voice note 1 from").count() == 2
+    });
+    chat.type_keys("/next\r");
+    chat.wait_for("* that was the last one");
+
     // What arrives waits in the queue, and is the next.
     chat.type_keys("/speak on\r");
     chat.wait_for("what arrives is read aloud");
     let heard = card.record_loudspeaker();
     let (long, then, last) = (wav::rising(30), wav::siren(), wav::rising(20));
     for note in [&long, &then, &last] {
-        let file = ayşe.file("note.wav");
-        std::fs::write(&file, note).unwrap();
-        ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+        ayşe.send_note("burak", note);
     }
     chat.wait_for("voice note, 0:20");
     wait_for_sound(&heard, 2.0);
@@ -457,9 +478,7 @@ fn what_listens_has_the_keys_for_notes() {
     listen.wait_for("(keys: space silence");
     let heard = card.record_loudspeaker();
     for wav in [&note, &next] {
-        let file = ayşe.file("note.wav");
-        std::fs::write(&file, wav).unwrap();
-        ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+        ayşe.send_note("burak", wav);
     }
     wait_for_sound(&heard, 1.0);
     listen.type_keys("5");
@@ -496,14 +515,12 @@ fn what_listens_has_the_keys_for_notes() {
 fn what_listens_keeps_how_far_a_note_was_heard_whatever_ends_it() {
     let note = wav::rising(30);
     let (card, _server, ayşe, burak) = friends(&[]);
-    let file = ayşe.file("note.wav");
-    std::fs::write(&file, &note).unwrap();
     for (number, (signal, args)) in
         [("INT", ["receive", "--play", "--mute"]), ("TERM", ["listen", "--mute", "--json"])]
             .into_iter()
             .enumerate()
     {
-        ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+        ayşe.send_note("burak", &note);
         let heard = card.record_loudspeaker();
         let mut command = card.command(&burak, args);
         let listening = Running::start(&mut command);
@@ -520,12 +537,10 @@ fn a_note_falls_silent_long_before_all_is_over_that_the_device_holds() {
     let (card, _server, ayşe, burak) = friends(&[]);
     let mut listen = card.screen(&burak, &["listen", "--mute"]);
     listen.wait_for("(keys: space silence");
-    let file = ayşe.file("note.wav");
-    std::fs::write(&file, wav::rising(30)).unwrap();
     let mut silent = Vec::new();
     for _ in 0..5 {
         let heard = card.record_loudspeaker();
-        ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+        ayşe.send_note("burak", &wav::rising(30));
         wait_for_sound(&heard, 1.0);
         let place = heard.so_far().len();
         listen.type_keys(" ");

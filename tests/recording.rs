@@ -13,7 +13,7 @@
 mod support;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use support::card::{Card, RATE};
@@ -34,11 +34,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let (card, (server, ayşe, burak)) = Card::start_beside(|| {
-            let server = Server::start();
-            let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-            (server, ayşe, burak)
-        });
+        let (card, server, ayşe, burak) = Card::with_friends();
         Self { card, server, ayşe, burak }
     }
 
@@ -246,52 +242,118 @@ fn at_the_limit_it_ends_and_says_so() {
 }
 
 #[test]
+fn a_time_that_is_no_whole_number_of_samples_is_reached() {
+    let scene = Scene::new();
+    let arguments = ["voice", "burak", "--mute", "--even-silent", "--no-trim", "--seconds", "0.3333333"];
+    scene.card.run(&scene.ayşe, arguments).ok();
+    assert_eq!(scene.arrived().len(), 5_333);
+}
+
+#[test]
 fn microphones_that_go_and_come_lose_nothing_that_they_gave() {
     let scene = Scene::new();
     let card = &scene.card;
-    let spoken = wav::rising(12);
+    let speaking = scene.file("speaking.wav", &wav::noise(5));
 
-    // A headset is chosen, and is pulled out: it goes on with the default one.
+    // A headset is chosen, and is pulled out while somebody speaks: it goes on with the default one.
     let headset = card.plug_in("headset");
     let chosen = ["voice", "burak", "--mute", "--no-trim", "--seconds", "9", "--device", "headset.monitor"];
     let (recording, stderr) = Running::start_with_stderr(&mut card.command(&scene.ayşe, chosen));
     assert!(stderr.recv_timeout(support::TIMEOUT).unwrap().starts_with("recording 9 s"));
-    let first = scene.file("first.wav", &wav::siren());
-    card.play_on("headset", &first);
-    card.unplug(&headset);
+    let given = speak_until_it_is_gone(card, "headset", &speaking, &[&headset]);
     scene.speak(&wav::voice(140.0, 1));
     recording.wait().ok();
     let note = scene.arrived();
     assert_eq!(note.len(), 9 * 16_000);
-    let places = [wav::siren(), wav::voice(140.0, 1)].map(|said| signal::find(&note, &samples(&said)));
-    eprintln!("measured: before and after the headset went: {places:?}");
-    assert!(places.iter().all(|found| found.correlation > SURE) && places[0].at < places[1].at, "{places:?}");
+    let after = assert_kept(&note, &wav::noise(5), &given);
+    let found = signal::find(&note[after..], &samples(&wav::voice(140.0, 1)));
+    assert!(found.correlation > SURE, "{found:?}");
 
     // The only one goes, and another comes a while later: what it gave is kept, and that something is missing is said.
     let arguments = ["voice", "burak", "--mute", "--no-trim", "--seconds", "8"];
     let (recording, stderr) = Running::start_with_stderr(&mut card.command(&scene.ayşe, arguments));
     assert!(stderr.recv_timeout(support::TIMEOUT).unwrap().starts_with("recording 8 s"));
-    scene.speak(&wav::siren());
-    card.unplug(&card.built_in("speaker"));
-    card.unplug(&card.built_in("microphone"));
+    let all = [card.built_in("speaker"), card.built_in("microphone")];
+    let given = speak_until_it_is_gone(card, "microphone", &speaking, &all.each_ref().map(String::as_str));
     let mut said = vec![stderr.recv_timeout(support::TIMEOUT).unwrap()];
     card.plug_in("usb");
     card.make_default("source", "usb.monitor");
     while !said.iter().any(|line| line.contains("recording from Monitor of")) {
         said.push(stderr.recv_timeout(support::TIMEOUT).unwrap_or_else(|_| panic!("{said:?}")));
     }
-    card.play_on("usb", &scene.file("second.wav", &spoken));
+    let then = wav::rising(12);
+    card.play_on("usb", &scene.file("second.wav", &then));
     recording.wait().ok();
     said.extend(stderr.iter());
     assert!(said.iter().any(|line| line.contains("the microphone is gone")), "{said:?}");
     assert!(said.iter().any(|line| line.contains("may be missing there")), "{said:?}");
     let note = scene.arrived();
     assert_eq!(note.len(), 8 * 16_000);
-    let before = signal::find(&note, &samples(&wav::siren()));
-    eprintln!("measured: before the only microphone went: {before:?}");
-    assert!(before.correlation > SURE, "{before:?}");
+    let after = assert_kept(&note, &wav::noise(5), &given);
     // A few of the eight seconds are left for it.
-    assert_in_place(&note[before.at + 16_000..], &spoken, 3);
+    assert_in_place(&note[after..], &then, 3);
+}
+
+/// What a microphone holds at most before it hands it over, in seconds: that is lost with it when it goes.
+const HELD: f32 = 0.125;
+
+/// Speaks into a device until that is gone in the middle of it; what it gave until then.
+fn speak_until_it_is_gone(card: &Card, device: &str, spoken: &Path, unplugged: &[&str]) -> Vec<f32> {
+    let given = card.record(device);
+    let _speaking = card.begin_to_play_on(device, spoken);
+    given.wait_until("somebody speaks", signal::sounds);
+    given.listen(Duration::from_secs(2));
+    unplugged.iter().for_each(|id| card.unplug(id));
+    given.so_far()
+}
+
+/// Asserts that a note has all that a microphone gave of a sound until it went, but for what it held then. Where that ends
+/// in the note.
+#[track_caller]
+fn assert_kept(note: &[f32], spoken: &[u8], given: &[f32]) -> usize {
+    let (spoken, rate) = signal::read(spoken);
+    let given = signal::stretches(&[given], &signal::at_rate(&spoken, rate, RATE), RATE);
+    let kept = signal::stretches(&[note], &spoken, rate);
+    let given_until = given.last().unwrap().1.until as f32 / RATE as f32;
+    let kept_until =
+        signal::whole(kept.iter().map(|(_, part)| *part), rate as usize / 40) as f32 / rate as f32;
+    eprintln!("measured: {given_until:.2} s were given, {kept_until:.2} s are kept: {kept:?}");
+    assert!(given_until > 1.5 && kept_until > given_until - HELD - 0.02, "{given:?} {kept:?}");
+    let (_, last) = kept.last().unwrap();
+    last.at + last.until - last.from
+}
+
+#[test]
+fn what_is_paused_waits_for_a_microphone_as_long_as_need_be() {
+    let scene = Scene::new();
+    let (card, spoken) = (&scene.card, [wav::siren(), wav::voice(140.0, 1)]);
+    let mut taking = card.screen(&scene.ayşe, &["voice", "burak", "--mute", "--no-trim"]);
+    taking.wait_for("Enter sends, space pauses");
+    scene.speak(&spoken[0]);
+    taking.type_keys(" ");
+    taking.wait_for("tellal: paused at 0:0");
+    card.unplug(&card.built_in("speaker"));
+    card.unplug(&card.built_in("microphone"));
+    // What is not paused ends after 10 s.
+    std::thread::sleep(Duration::from_secs(15));
+    card.plug_in("usb");
+    card.make_default("source", "usb.monitor");
+    taking.type_keys(" ");
+    let again = "tellal: recording again from 0:0";
+    taking.wait_for(again);
+    let shown = taking.lines().join("\n");
+    let second = shown[shown.find(again).unwrap() + again.len()..][..1].parse::<u32>().unwrap();
+    // It records once its time goes on.
+    taking.wait_for(&format!("0:0{} [", second + 2));
+    let heard = card.record("usb");
+    card.play_on("usb", &scene.file("second.wav", &spoken[1]));
+    heard.listen(Duration::from_millis(500));
+    taking.type_keys("\r");
+    assert_eq!(taking.finish(), 0);
+    assert!(!taking.lines().join("\n").contains("the microphone stopped"), "{:?}", taking.lines());
+    let note = scene.arrived();
+    let places = spoken.map(|said| signal::find(&note, &samples(&said)));
+    assert!(places.iter().all(|found| found.correlation > SURE) && places[0].at < places[1].at, "{places:?}");
 }
 
 #[test]
@@ -429,21 +491,97 @@ fn what_was_recorded_is_not_lost_where_a_conversation_ends_before_it_is_ready() 
 }
 
 #[test]
-fn a_recording_is_given_up_by_every_signal_and_the_terminal_given_back() {
+fn a_recording_that_a_signal_ends_is_kept_and_by_ctrl_c_given_up_and_the_terminal_given_back() {
     let scene = Scene::new();
+    let spoken = wav::siren();
     let mut screen = Screen::start(&scene.ayşe, &["--version"], &[]);
     screen.finish();
     let before = screen.modes();
-    for (signal, code) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let mut taking = scene.card.screen(&scene.ayşe, &["voice", "burak", "--mute"]);
         taking.wait_for("Enter sends, space pauses");
         assert_ne!(taking.modes(), before);
+        scene.speak(&spoken);
         taking.signal(signal);
         assert_eq!(taking.finish(), code, "{signal}");
-        taking.wait_for("tellal: cancelled: nothing was sent");
+        if signal == "INT" {
+            taking.wait_for("tellal: cancelled: nothing was sent");
+            assert_eq!(kept(&scene.ayşe).len(), 0);
+        } else {
+            taking.wait_for("tellal: nothing was sent; the recording is kept in ");
+            assert_kept(&scene.ayşe, &spoken);
+        }
         assert_eq!(taking.modes(), before, "{signal}");
     }
+    // Nor is one lost about which a question is open.
+    let mut asking = scene.card.screen(&scene.ayşe, &["voice", "burak", "--mute"]);
+    asking.wait_for("0:01 [");
+    asking.type_keys("\r");
+    asking.wait_for("the recording is silent: Enter sends it all the same");
+    asking.signal("TERM");
+    assert_eq!(asking.finish(), 143);
+    asking.wait_for("tellal: nothing was sent; the recording is kept in ");
+    assert_eq!(kept(&scene.ayşe).len(), 1);
     assert!(scene.burak.receive().is_empty());
+}
+
+#[test]
+fn a_recording_is_kept_where_a_conversation_or_listening_is_told_to_end() {
+    let scene = Scene::new();
+    let spoken = wav::siren();
+    // Where a terminal is closed its input ends, too, and perhaps before the signal comes.
+    for end in ["TERM", "HUP", "Ctrl-D"] {
+        let mut chat = scene.card.screen(&scene.ayşe, &["chat", "burak", "--mute"]);
+        chat.wait_for("connected; burak is");
+        chat.type_keys("/voice\r");
+        chat.wait_for("* recording for burak");
+        scene.speak(&spoken);
+        match end {
+            "Ctrl-D" => chat.type_keys("\u{4}"),
+            signal => chat.signal(signal),
+        }
+        assert_eq!(chat.finish(), 0, "{end}");
+        chat.wait_for("* the note for burak is not sent: the recording is kept in ");
+        assert_kept(&scene.ayşe, &spoken);
+    }
+    assert!(scene.burak.receive().is_empty());
+
+    let file = scene.file("note.wav", &wav::voice(140.0, 1));
+    for signal in ["INT", "TERM", "HUP"] {
+        scene.ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+        let heard = scene.card.record_loudspeaker();
+        let mut listening = scene.card.screen(&scene.burak, &["listen", "--mute"]);
+        heard.wait_until("the note is over", signal::has_ended);
+        listening.type_keys("v");
+        listening.wait_for("(recording a reply to ayşe");
+        scene.speak(&spoken);
+        listening.signal(signal);
+        assert_eq!(listening.finish(), 0, "{signal}");
+        if signal == "INT" {
+            listening.wait_for("(not sent: what was recorded is forgotten)");
+            assert_eq!(kept(&scene.burak).len(), 0);
+        } else {
+            listening.wait_for("tellal: not sent; the recording is kept in ");
+            assert_kept(&scene.burak, &spoken);
+        }
+    }
+    assert!(scene.ayşe.receive().is_empty());
+}
+
+/// Recordings that were not sent.
+fn kept(profile: &Profile) -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(profile.home()).unwrap().map(|entry| entry.unwrap().path());
+    folder.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("unsent-")).collect()
+}
+
+/// Asserts that there is one, and that this is heard in it; takes it away.
+#[track_caller]
+fn assert_kept(profile: &Profile, spoken: &[u8]) {
+    let kept = kept(profile);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let found = signal::find(&samples(&std::fs::read(&kept[0]).unwrap()), &samples(spoken));
+    assert!(found.correlation > SURE, "{found:?}");
+    std::fs::remove_file(&kept[0]).unwrap();
 }
 
 #[test]
@@ -519,8 +657,7 @@ fn what_cant_be_heard_before_it_is_sent_is_not_taken_for_heard() {
 fn a_reply_shows_its_level_and_is_not_sent_unasked_where_it_ends_by_itself() {
     let scene = Scene::new();
     let (card, spoken) = (&scene.card, wav::siren());
-    let file = scene.file("note.wav", &spoken);
-    scene.ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+    scene.ayşe.send_note("burak", &spoken);
     let listen = |args: &[&str]| card.screen(&scene.burak, args);
     let heard = card.record_loudspeaker();
     let mut listening = listen(&["listen", "--mute", "--plain"]);
@@ -535,7 +672,7 @@ fn a_reply_shows_its_level_and_is_not_sent_unasked_where_it_ends_by_itself() {
 
     let mut listening = listen(&["listen", "--mute"]);
     listening.wait_for("(keys:");
-    scene.ayşe.run(["voice", "burak", "--mute", "--file", file.to_str().unwrap()]).ok();
+    scene.ayşe.send_note("burak", &spoken);
     let heard = card.record_loudspeaker();
     heard.wait_until("the note is over", signal::has_ended);
     listening.type_keys("v");

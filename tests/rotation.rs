@@ -19,16 +19,19 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use liar::{Liar, Passing};
 use serde_json::Value;
 use support::clock::move_to_day;
+use support::pages::holds;
 use support::people::{profile_json, strangers};
 use support::swap::database;
-use support::{Finished, Profile, Server, TIMEOUT, schema};
+use support::{Finished, Profile, Server, TIMEOUT, schema, wav};
 use tellal::crypto::PrivateKey;
-use tellal::crypto::envelope::{Content, Delivered, Recipient, parse};
+use tellal::crypto::envelope::{Content, Delivered, Opened, Recipient, parse};
 use tellal::crypto::record::verify_account;
 use tellal::model::{AccountId, DeviceId, KeyId, MessageId, Millis, Position, Signed, Wrap};
 use tellal::protocol::message::{Answer, Push, RefusalCode, Verb};
@@ -175,19 +178,23 @@ impl Recorded {
         Push::Delivery { position, sender, device, message, conversation, wrap, accepted_at: Millis::now() }
     }
 
-    /// What it says to whoever has somebody's files.
-    fn open_with(&self, thief: &Profile) -> Option<String> {
+    /// What it is to whoever has somebody's files.
+    fn opened_with(&self, thief: &Profile) -> Option<Opened> {
         let sender = verify_account(&self.sender).unwrap();
         let me = Recipient { account: self.delivered.conversation, device: self.wrap.device };
         let verified = parse(&self.body).unwrap().check(&self.delivered, me, &sender).unwrap();
-        let opened = std::fs::read_dir(thief.file("keys")).unwrap().find_map(|entry| {
+        std::fs::read_dir(thief.file("keys")).unwrap().find_map(|entry| {
             let pem = std::fs::read_to_string(entry.unwrap().path()).unwrap();
             let key = PrivateKey::from_pem(&pem).ok()?;
             // Under whatever name: the key itself decides.
             let wrap = Wrap { key: key.public().id(), ..self.wrap.clone() };
             verified.open(&key, &wrap).ok()
-        });
-        opened.map(|opened| match opened.content {
+        })
+    }
+
+    /// What it says to them.
+    fn open_with(&self, thief: &Profile) -> Option<String> {
+        self.opened_with(thief).map(|opened| match opened.content {
             Content::Text(text) => text,
             other => panic!("{other:?}"),
         })
@@ -226,6 +233,75 @@ fn a_recorded_envelope_no_longer_opens_once_its_key_is_destroyed() {
     assert_eq!(std::fs::read(&linked).unwrap(), vec![0; pem.len()], "overwritten, not only unlinked");
     // One's own history stays.
     assert!(burak.run(["history", "--search", "kaydedildi"]).ok().contains("kaydedildi"));
+}
+
+/// What only the private half of a key has, as its file has it and as it is: from its private exponent on.
+fn private_half(profile: &Profile, key: &str) -> Vec<Vec<u8>> {
+    const EXPONENT: usize = 320;
+    let pem = std::fs::read_to_string(profile.file(&format!("keys/message-{key}.pem"))).unwrap();
+    let lines: Vec<&str> = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = STANDARD.decode(lines.concat()).unwrap();
+    let text = lines.iter().skip(EXPONENT / 48 + 1).map(|line| line.as_bytes().to_vec());
+    der[EXPONENT..].chunks_exact(32).map(<[u8]>::to_vec).chain(text).collect()
+}
+
+#[test]
+fn nothing_of_what_was_destroyed_is_left_in_the_history_or_in_its_log() {
+    let (mut server, ayşe, burak) = friends();
+    let first = key(&burak);
+    let half = private_half(&burak, &first);
+    day(&mut server, 8);
+    online_until(&burak, "the key is replaced", || key(&burak) != first);
+    day(&mut server, 20);
+    let note = ayşe.file("note.wav");
+    std::fs::write(&note, wav::rising(6)).unwrap();
+    ayşe.run(["voice", "burak", "--file", note.to_str().unwrap()]).ok();
+    let opened = Recorded::newest(&server).opened_with(&burak).unwrap();
+    let secret = opened.secret.expose_key_bytes();
+    let until = |what: &str, wanted: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + TIMEOUT;
+        while !wanted() {
+            assert!(Instant::now() < deadline, "it is not so that {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    // A server that hands out no sound, and a client that is killed.
+    let liar = Liar::start(&server, &[&burak], |passing, line| match &passing {
+        Passing::Up(request, _) if matches!(request.verb, Verb::FetchChunk { .. }) => {}
+        _ => line.pass(passing),
+    });
+    let mut following = burak.start(["receive", "--follow", "--server", &liar.name]);
+    until("the sound's key is kept for as long as the sound is fetched", &|| holds(&burak, secret));
+    following.kill();
+
+    // Weeks later the sound comes, and only then the mailbox's end.
+    day(&mut server, 39);
+    let is_open = Arc::new(AtomicBool::new(false));
+    let (open, mut held) = (is_open.clone(), Vec::new());
+    let liar = Liar::start(&server, &[&burak], move |passing, line| {
+        held.push(passing);
+        for passing in std::mem::take(&mut held) {
+            match &passing {
+                Passing::Down(Push::Drained { .. }, _) if !open.load(Ordering::SeqCst) => held.push(passing),
+                _ => line.pass(passing),
+            }
+        }
+    });
+    let mut following = burak.start(["receive", "--follow", "--json", "--server", &liar.name]);
+    until("the sound is here", &|| {
+        burak.run(["history", "--json"]).json().iter().any(|message| message["kind"] == "voice")
+    });
+    assert!(kept(&burak).contains(&first), "the mailbox has not been read to its end");
+    is_open.store(true, Ordering::SeqCst);
+    ayşe.send("burak", "hepsi bu kadar");
+    until("the old key is destroyed", &|| !kept(&burak).contains(&first));
+    // Without the program's end, which takes the log away.
+    until("the sound's key is gone from the history's pages", &|| !holds(&burak, secret));
+    assert!(following.is_running());
+    for piece in &half {
+        assert!(!holds(&burak, piece), "a piece of the private half");
+    }
+    assert!(holds(&burak, "hepsi bu kadar".as_bytes()), "what is kept is found so");
 }
 
 #[test]

@@ -90,8 +90,7 @@ fn signal_to(server: &Server, name: &str) {
 
 #[test]
 fn what_is_spoken_into_the_microphone_arrives_sample_for_sample() {
-    let (card, server) = (Card::start(), Server::start());
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let (card, _server, ayşe, burak) = Card::with_friends();
     let spoken = ayşe.file("spoken.wav");
     std::fs::write(&spoken, speech_wav()).unwrap();
 
@@ -128,8 +127,7 @@ fn what_is_spoken_into_the_microphone_arrives_sample_for_sample() {
 
 #[test]
 fn sent_is_heard_when_the_server_has_accepted_and_not_before() {
-    let (card, server) = (Card::start(), Server::start());
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let (card, server, ayşe, burak) = Card::with_friends();
     // Somebody holds the connection, so that the message leaves at once and only the answer is missing.
     let mut following = ayşe.start(["receive", "--follow", "--mute"]);
     ayşe.send("burak", "first, so that keys are known");
@@ -160,8 +158,7 @@ fn sent_is_heard_when_the_server_has_accepted_and_not_before() {
 
 #[test]
 fn in_a_conversation_sent_is_heard_when_the_server_has_accepted_and_not_before() {
-    let (card, server) = (Card::start(), Server::start());
-    let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    let (card, server, ayşe, burak) = Card::with_friends();
     let mut chat = card.screen(&ayşe, &["chat", "burak"]);
     chat.wait_for("connected; burak is");
     chat.wait_for_cursor("you → burak> ");
@@ -182,11 +179,7 @@ fn in_a_conversation_sent_is_heard_when_the_server_has_accepted_and_not_before()
 
 #[test]
 fn what_comes_and_who_comes_and_goes_is_heard() {
-    let (card, server) = (Card::start(), Server::start());
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-    let note = ayşe.file("note.wav");
-    std::fs::write(&note, speech_wav()).unwrap();
-    let voice = ["voice", "burak", "--mute", "--file", note.to_str().unwrap()];
+    let (card, _server, ayşe, burak) = Card::with_friends();
 
     // Texts that waited are heard as one.
     ayşe.send("burak", "merhaba");
@@ -197,7 +190,7 @@ fn what_comes_and_who_comes_and_goes_is_heard() {
     only(&sound, "received");
     assert_eq!(signal::bursts(&sound, RATE, 0.1).len(), 1);
 
-    ayşe.run(voice).ok();
+    ayşe.send_note("burak", &speech_wav());
     let heard = card.record_loudspeaker();
     card.run(&burak, ["receive"]).ok();
     only(&heard.stop(), "voice_received");
@@ -224,13 +217,9 @@ fn what_comes_and_who_comes_and_goes_is_heard() {
 
 #[test]
 fn a_note_is_played_and_so_are_new_ones_in_order() {
-    let (card, server) = (Card::start(), Server::start());
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-    let (first, second) = (ayşe.file("first.wav"), ayşe.file("second.wav"));
-    std::fs::write(&first, speech_wav()).unwrap();
-    std::fs::write(&second, support::wav::float_tone(24_000)).unwrap();
-    for note in [&first, &second] {
-        ayşe.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]).ok();
+    let (card, _server, ayşe, burak) = Card::with_friends();
+    for note in [speech_wav(), support::wav::float_tone(24_000)] {
+        ayşe.send_note("burak", &note);
     }
     let spoken: Vec<f32> = speech().iter().map(|sample| f32::from(*sample) / 32768.0).collect();
     let spoken = signal::at_rate(&spoken, 16_000, RATE);
@@ -264,8 +253,7 @@ fn a_note_is_played_and_so_are_new_ones_in_order() {
 
 #[test]
 fn mute_is_silent_and_ones_own_sounds_replace_the_built_in_ones() {
-    let (card, server) = (Card::start(), Server::start());
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let (card, _server, ayşe, burak) = Card::with_friends();
     let heard = card.record_loudspeaker();
     card.run(&ayşe, ["send", "burak", "merhaba", "--mute"]).ok();
     card.run(&burak, ["receive", "--mute"]).ok();
@@ -286,11 +274,8 @@ fn mute_is_silent_and_ones_own_sounds_replace_the_built_in_ones() {
 
 #[test]
 fn on_a_terminal_it_is_shown_how_far_a_note_is_while_it_plays() {
-    let (card, server) = (Card::start(), Server::start());
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-    let note = ayşe.file("note.wav");
-    std::fs::write(&note, support::wav::tone(16_000 * 6)).unwrap();
-    ayşe.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]).ok();
+    let (card, _server, ayşe, burak) = Card::with_friends();
+    ayşe.send_note("burak", &support::wav::tone(16_000 * 6));
     let card_env = card.env();
     let variables: Vec<(&str, &str)> =
         card_env.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect();
@@ -317,9 +302,7 @@ fn without_any_sound_device_text_goes_on() {
 
     let recording = ayşe.run(["voice", "burak", "--seconds", "1"]);
     assert!(recording.failure().contains("no microphone"), "{recording:?}");
-    let note = ayşe.file("note.wav");
-    std::fs::write(&note, speech_wav()).unwrap();
-    ayşe.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]).ok();
+    ayşe.send_note("burak", &speech_wav());
     let playing = burak.run(["receive", "--play", "--mute"]);
     assert!(playing.ok().contains("voice note"), "{playing:?}");
     assert!(playing.one_line().contains("no loudspeaker"), "{playing:?}");
@@ -329,8 +312,7 @@ fn without_any_sound_device_text_goes_on() {
 
 #[test]
 fn a_recording_is_cancelled_or_silent_or_from_a_microphone_that_is_not_there() {
-    let (card, server) = (Card::start(), Server::start());
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let (card, _server, ayşe, burak) = Card::with_friends();
     let mut command = card.command(&ayşe, ["voice", "burak", "--seconds", "60"]);
     let (recording, stderr) = Running::start_with_stderr(&mut command);
     assert!(stderr.recv_timeout(support::TIMEOUT).unwrap().starts_with("recording 60 s"));
@@ -359,11 +341,8 @@ fn a_recording_is_cancelled_or_silent_or_from_a_microphone_that_is_not_there() {
 
 #[test]
 fn devices_that_go_away_are_said_once_and_nothing_hangs() {
-    let (card, server) = (Card::start(), Server::start());
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-    let note = ayşe.file("note.wav");
-    std::fs::write(&note, support::wav::tone(16_000 * 60)).unwrap();
-    ayşe.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]).ok();
+    let (card, _server, ayşe, burak) = Card::with_friends();
+    ayşe.send_note("burak", &support::wav::tone(16_000 * 60));
     burak.receive();
 
     let heard = card.record_loudspeaker();

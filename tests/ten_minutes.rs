@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use support::Profile;
 use support::card::Card;
-use support::{Profile, Server};
 
 /// Of Linux: a pipe that is full is not waited for.
 const O_NONBLOCK: i32 = 0o4000;
@@ -54,15 +54,6 @@ impl Drop for Speaking {
     }
 }
 
-fn friends() -> (Card, Server, Profile, Profile) {
-    let (card, (server, ayşe, burak)) = Card::start_beside(|| {
-        let server = Server::start();
-        let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-        (server, ayşe, burak)
-    });
-    (card, server, ayşe, burak)
-}
-
 /// The length of the newest message, a note.
 fn milliseconds(profile: &Profile) -> u64 {
     profile.run(["history", "--json", "--limit", "1"]).json()[0]["duration_ms"].as_u64().unwrap()
@@ -70,7 +61,7 @@ fn milliseconds(profile: &Profile) -> u64 {
 
 #[test]
 fn in_a_conversation_it_ends_and_waits_for_what_is_to_become_of_it() {
-    let (card, _server, ayşe, _burak) = friends();
+    let (card, _server, ayşe, _burak) = Card::with_friends();
     let mut chat = card.screen(&ayşe, &["chat", "burak", "--mute"]);
     chat.wait_for("connected; burak is");
     let speaking = Speaking::into(&card.plug_in_hasty());
@@ -90,8 +81,31 @@ fn in_a_conversation_it_ends_and_waits_for_what_is_to_become_of_it() {
 }
 
 #[test]
+fn in_a_conversation_one_that_is_heard_while_it_is_spoken_ends_and_says_so() {
+    let (card, _server, ayşe, burak) = Card::with_friends();
+    let mut chat = card.screen(&ayşe, &["chat", "burak", "--mute"]);
+    chat.wait_for("connected; burak is");
+    let speaking = Speaking::into(&card.plug_in_hasty());
+    chat.type_keys("/live\r");
+    chat.wait_for("* speaking to burak: Enter ends it, /cancel takes it back");
+    chat.wait_for("* one more minute");
+    chat.wait_for("* 10 more seconds");
+    chat.wait_for("* this is the limit of 10:00, and the end of the recording");
+    chat.wait_for("* spoken to burak, 10:00");
+    drop(speaking);
+    // It has ended by itself: a line is a text again.
+    chat.type_keys("That was all.\r/quit\r");
+    assert_eq!(chat.finish(), 0);
+    let shown = chat.lines().join("\n");
+    assert!(!shown.contains("cut off"), "{shown}");
+    let received = burak.receive();
+    assert_eq!((received.len(), &received[0]["duration_ms"]), (2, &600_000.into()), "{received:?}");
+    assert_eq!((received[0].get("cut_off"), &received[1]["text"]), (None, &"That was all.".into()));
+}
+
+#[test]
 fn a_reply_while_listening_ends_and_is_sent_when_that_is_wanted() {
-    let (card, _server, ayşe, burak) = friends();
+    let (card, _server, ayşe, burak) = Card::with_friends();
     let mut listen = card.screen(&burak, &["listen", "--mute"]);
     listen.wait_for("(keys:");
     ayşe.send("burak", "Tell me everything.");
@@ -112,7 +126,7 @@ fn a_reply_while_listening_ends_and_is_sent_when_that_is_wanted() {
 
 #[test]
 fn a_note_ends_and_waits_and_one_that_is_heard_while_it_is_spoken_says_that_it_has_ended() {
-    let (card, _server, ayşe, _burak) = friends();
+    let (card, _server, ayşe, _burak) = Card::with_friends();
     let _speaking = Speaking::into(&card.plug_in_hasty());
     let mut voice = card.screen(&ayşe, &["voice", "burak", "--mute"]);
     voice.wait_for("10 more seconds");

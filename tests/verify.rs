@@ -64,9 +64,16 @@ fn both_sides_see_the_same_safety_number_and_it_marks_as_verified() {
     // Wrong: said, not marked.
     let last = if number.ends_with('0') { "1" } else { "0" };
     let wrong = format!("{}{last}", &number[..59]);
-    for wrong in [wrong.as_str(), &number[..59], "", "what"] {
+    let failed = ayşe.run(["verify", "burak", "--code", &wrong]);
+    assert!(failed.failure().contains("not the safety number of you and burak"), "{failed:?}");
+    // What is none says nothing about anybody's key.
+    let more = format!("{number}x");
+    for (wrong, digits) in [(&number[..59], 59), (&number[..3], 3), ("", 0), ("what", 0), (&more, 60)] {
         let failed = ayşe.run(["verify", "burak", "--code", wrong]);
-        assert!(failed.failure().contains("not the safety number of you and burak"), "{failed:?}");
+        let said = format!("a safety number is 60 digits and nothing else, and this has {digits}");
+        assert!(failed.failure().contains(&said), "{failed:?}");
+        let told = ayşe.run(["verify", "burak", "--json", "--code", wrong]);
+        assert!(told.stdout.contains("\"error\":\"not_a_code\""), "{told:?}");
     }
     assert_eq!(user(&ayşe, "burak")["verified"], false);
     burak.send("ayşe", "önce");
@@ -414,7 +421,7 @@ fn a_conversation_shows_the_number_takes_it_and_marks_its_prompt() {
     chat.wait_for(&number[..5]);
     chat.wait_for("/verify NUMBER");
     chat.type_keys("/verify 12345\r");
-    chat.wait_for("not the safety number");
+    chat.wait_for("this has 5 digits");
     chat.type_keys(&format!("/verify {number}\r"));
     chat.wait_for("* the key of burak is verified");
     chat.type_keys("\r");

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// every sound system tells that it is gone.
 const STALL: Duration = Duration::from_secs(5);
 const HALT: Duration = Duration::from_secs(2);
-/// How long another microphone is looked for when one went away, and how often.
+/// How long another microphone is looked for when one went away, and how often. What is paused waits as long as need be.
 const RESCUE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(200);
 /// From here on a sample counts as clipped, of 1.
@@ -52,10 +52,19 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// At most so many samples: whole ones.
+    fn most(&self) -> usize {
+        (self.limit.min(LIMIT).as_micros() * u128::from(RATE) / 1_000_000) as usize
+    }
+}
+
 /// A recording under way. Dropping it cancels it.
 #[derive(Debug)]
 pub struct Recording {
     state: Arc<State>,
+    /// So many samples, and no more.
+    most: usize,
     sound: Sound,
     done: oneshot::Receiver<Take>,
     outcome: Option<Take>,
@@ -95,7 +104,7 @@ impl Recorder {
         let (feed, sound) = Sound::growing(rate);
         let (started, opened) = oneshot::channel();
         let (ended, done) = oneshot::channel();
-        let shared = state.clone();
+        let (shared, most) = (state.clone(), options.most());
         let work = move || {
             let _quiet = Quiet::here();
             match Microphone::open(options.input.as_deref()) {
@@ -115,7 +124,7 @@ impl Recorder {
             .await
             .map_err(|_| none("the sound server does not answer".to_owned()))?
             .map_err(|_| none("its thread ended".to_owned()))??;
-        Ok(Recording { state, sound, done, outcome: None })
+        Ok(Recording { state, most, sound, done, outcome: None })
     }
 }
 
@@ -148,6 +157,11 @@ impl Recording {
     /// How much was recorded.
     pub fn elapsed(&self) -> Duration {
         self.sound.duration()
+    }
+
+    /// Whether it has reached its limit.
+    pub fn is_full(&self) -> bool {
+        self.sound.frames() >= self.most
     }
 
     /// What was recorded so far; it grows. For who wants it as it comes: [`Sound::blocks`].
@@ -240,7 +254,7 @@ enum End {
 
 impl Work<'_> {
     fn record(self, microphone: Microphone) -> Take {
-        let most = (self.options.limit.min(LIMIT).as_micros() * u128::from(RATE) / 1_000_000) as usize;
+        let most = self.options.most();
         let mut microphone = Some(microphone);
         let lost = loop {
             let Some(open) = microphone.take() else { break None };
@@ -329,7 +343,8 @@ impl Work<'_> {
 
     /// The microphone went away: the one to go on with, as soon as there is one.
     fn another(&self) -> Option<Microphone> {
-        let (since, at) = (Instant::now(), self.feed.sound().duration());
+        let at = self.feed.sound().duration();
+        let (mut looked, mut since, mut lasted) = (Instant::now(), Instant::now(), Duration::ZERO);
         self.state.device().away = true;
         self.state.level.store(0, Ordering::Relaxed);
         let asked = || [&self.state.cancel, &self.state.finish].iter().any(|end| end.load(Ordering::Relaxed));
@@ -341,12 +356,24 @@ impl Work<'_> {
                 Err(_) if since.elapsed() > RESCUE || asked() => break None,
                 Err(_) => std::thread::sleep(AGAIN),
             }
+            // Of what is paused nothing is missing.
+            if self.state.pause.load(Ordering::Relaxed) {
+                since = Instant::now();
+            } else {
+                lasted += looked.elapsed();
+            }
+            looked = Instant::now();
         };
+        if !self.state.pause.load(Ordering::Relaxed) {
+            lasted += looked.elapsed();
+        }
         let mut device = self.state.device();
         device.away = false;
         if let Some(microphone) = &found {
             device.name.clone_from(&microphone.name);
-            device.gaps.push(Gap { at, lasted: since.elapsed() });
+            if !lasted.is_zero() {
+                device.gaps.push(Gap { at, lasted });
+            }
         }
         found
     }

@@ -6,7 +6,9 @@ use anyhow::Result;
 
 use super::app::{App, nickname};
 use super::deliver;
+use super::failure::Failure;
 use super::output::{Output, Unread};
+use super::stop;
 use super::verify::Verified;
 use crate::client::{Contact, Message, Role, Safety};
 use crate::model::Nickname;
@@ -46,15 +48,17 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         plain: app.out.json.then(|| plain(true)),
         fallback: plain(false),
     };
+    // It ends by SIGTERM and SIGHUP as by /quit.
+    stop::take_over();
     let done = chat::run(&client, settings).await;
     // What was sent last is heard, too.
     tokio::join!(deliver::close(client, events), cues.speaker().idle());
-    match done {
-        Err(ChatError::Client(error)) => Err(error.into()),
-        Err(ChatError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Err(error.into()),
-        Err(error) => Err(error.into()),
-        Ok(()) => Ok(()),
-    }
+    done.map_err(|error| match error {
+        ChatError::Client(error) => error.into(),
+        ChatError::NotUtf8 { .. } => Failure::new("not_utf8", error.to_string()).into(),
+        ChatError::Waiting { .. } => Failure::new("queued", error.to_string()).into(),
+        error => error.into(),
+    })
 }
 
 impl Plain for Output {

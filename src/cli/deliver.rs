@@ -19,26 +19,45 @@ use crate::terminal::{Cues, sanitize};
 /// How long an outbox that does not get shorter holds up the end. Messages to somebody whose key changed stay in it.
 const STILL: Duration = Duration::from_secs(2);
 
-/// Waits until the server has accepted a message; how it stands then.
+/// Stores a message in the outbox. Where that is given up, it is said.
+///
+/// # Errors
+/// What the core says.
+pub async fn stored(
+    storing: impl Future<Output = Result<Message, ClientError>>,
+) -> Result<Message, ClientError> {
+    let words = "it was not in the outbox yet; if it is sent all the same, `tellal history` shows it";
+    or_say(words, storing).await
+}
+
+/// Waits until the server has accepted a message; how it stands then. Where that is given up, it is said that the
+/// message waits.
 ///
 /// A connection that is lost on the way is waited for; one that can't be made is not.
 ///
 /// # Errors
 /// When the server refuses it, or can't be reached: then the message waits in the outbox.
 pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -> Result<Message> {
-    tokio::select! {
-        accepted = client.accepted(message.id) => accepted?,
-        reason = unreachable(client, events, message) => {
-            let message = Failure {
-                code: "queued",
-                message: format!(
-                    "{reason}; the message waits in the outbox, and leaves when a command next reaches the server"
-                ),
-                id: Some(message.id),
-            };
-            return Err(message.into());
+    let answer = async {
+        tokio::select! {
+            accepted = client.accepted(message.id) => Ok(accepted?),
+            reason = unreachable(client, events, message) => {
+                let message = Failure {
+                    code: "queued",
+                    message: format!(
+                        "{reason}; the message waits in the outbox, and leaves when a command next reaches the server"
+                    ),
+                    id: Some(message.id),
+                };
+                Err(anyhow::Error::from(message))
+            }
         }
     };
+    or_say(
+        "not at the server yet: it waits in the outbox, and leaves when a command next reaches it",
+        answer,
+    )
+    .await?;
     Ok(client.message(MessageRef::Id(message.id)).await?)
 }
 
@@ -109,8 +128,29 @@ pub async fn patiently<T>(
     }
 }
 
+/// Awaits something, and says this where it is given up: a signal drops it, wherever it is then.
+async fn or_say<T>(words: &'static str, awaited: impl Future<Output = T>) -> T {
+    let mut given_up = GivenUp(Some(words));
+    let done = awaited.await;
+    given_up.0 = None;
+    done
+}
+
+/// What is said when this is dropped.
+struct GivenUp(Option<&'static str>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.into_iter().for_each(say);
+    }
+}
+
 fn say_waits(reason: &str) {
-    let line = format!("tellal: waits: {reason}");
+    say(&format!("waits: {reason}"));
+}
+
+fn say(words: &str) {
+    let line = format!("tellal: {words}");
     // Where stderr is closed, nobody wants to know.
     let _ = writeln!(io::stderr(), "{}", sanitize::line(&line));
 }

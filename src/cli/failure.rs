@@ -48,6 +48,12 @@ impl Interrupted {
     pub fn by(signal: i32) -> Self {
         Self { code: u8::try_from(128 + signal).unwrap_or(u8::MAX) }
     }
+
+    /// Whether it is somebody who takes back what is under way: by Ctrl-C, or a key. Other signals only say that there
+    /// is no more time.
+    pub fn takes_back(self) -> bool {
+        self == Self::default()
+    }
 }
 
 #[cfg(feature = "client")]

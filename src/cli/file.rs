@@ -50,7 +50,8 @@ fn fill(mut file: File, path: &Path, content: impl FnOnce(&mut File) -> io::Resu
 }
 
 fn failure(path: &Path, error: &io::Error) -> Failure {
-    Failure::new("file", format!("can't write {}: {error}", path.display()))
+    let remedy = "choose another place, where you may write and that has room";
+    Failure::new("file", format!("can't write {}: {error}; {remedy}", path.display()))
 }
 
 #[cfg(test)]

@@ -170,7 +170,9 @@ impl Hearing {
             };
             match key {
                 Press::Char('q') | Press::End => return,
-                Press::Char('n') => aloud.skip(),
+                Press::Char('n') => {
+                    aloud.skip();
+                }
                 Press::Char('r') if aloud.repeat() => {}
                 Press::Char('r') => app.out.note("(nothing has been heard yet)"),
                 Press::Char('m') if aloud.more() => {}

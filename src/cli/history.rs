@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::app::{App, nickname};
 use super::file;
 use super::output::{Saved, to_json};
-use crate::terminal::{Lines, sanitize};
+use crate::terminal::{Lines, known, sanitize};
 
 /// How many messages are shown where nobody said.
 const LIMIT: u32 = 50;
@@ -33,12 +33,15 @@ pub struct Args {
 /// Shows the history, or exports it.
 ///
 /// # Errors
-/// When the profile can't be read, or the file exists or can't be written.
+/// When the profile can't be read, nobody has that name, or the file exists or can't be written.
 pub async fn run(args: Args, app: App) -> Result<()> {
     let with = args.with.as_deref().map(nickname).transpose()?;
     let limit = args.limit.unwrap_or(if args.export.is_some() { u32::MAX } else { LIMIT });
     let client = app.open().await?;
     let messages = client.history(with.as_ref(), args.search.as_deref(), limit).await?;
+    if let Some(with) = with.as_ref().filter(|_| messages.is_empty()) {
+        known::check(&client, with).await?;
+    }
     if let Some(path) = args.export {
         let mut size = 0;
         file::write(&path, false, |file| {

@@ -166,6 +166,7 @@ fn every_error_of_the_core_is_listed() {
         ClientError::InviteNeeded,
         ClientError::KeyChanged { nickname: nickname.clone(), change },
         ClientError::WrongCode { nickname: nickname.clone() },
+        ClientError::NotACode { digits: 3 },
         ClientError::OwnNickname,
         ClientError::NoSuchDevice { id: what.clone() },
         ClientError::AmbiguousDevice { id: what.clone() },

@@ -27,7 +27,7 @@ pub struct Args {
 /// Goes on until Ctrl-C or `q`; with `--unread` until everything that is unread has been heard.
 ///
 /// # Errors
-/// When the profile can't be opened, or another `listen` or `chat` runs on it.
+/// When the profile can't be opened, nobody has that name, or another `listen` or `chat` runs on it.
 pub async fn run(args: Args, app: App) -> Result<()> {
     let all = receive::Args { wait: None, follow: true, play: true, speak: true };
     match args.unread {

@@ -1,4 +1,5 @@
-//! `tellal voice --live`: a voice note that is heard while it is spoken.
+//! `tellal voice --live`: a voice note that is heard while it is spoken. Ctrl-C and Esc take it back; another signal cuts
+//! it off, and what was said is kept.
 
 use anyhow::Result;
 use tokio::sync::oneshot;
@@ -22,7 +23,7 @@ use crate::terminal::live::{BLOCK, speak};
 use crate::terminal::{progress, unsent};
 
 /// Speaks until Enter, for some seconds, or to the limit; waits until the server has all of it, and prints the
-/// message's id. Ctrl-C and Esc take it back.
+/// message's id.
 ///
 /// # Errors
 /// When there is no microphone, or the note is refused or has to wait in the outbox; [`Interrupted`].
@@ -38,7 +39,7 @@ pub async fn run(to: &Nickname, recorder: recorder::Options, app: &App) -> Resul
     if let Some(interrupted) =
         sent.as_ref().err().and_then(|error| error.downcast_ref::<Interrupted>().copied())
     {
-        // What was taken back is told to those who listen.
+        // What was taken back, or cut off, is told to those who listen.
         deliver::close(client, events).await;
         return Err(interrupted.into());
     }
@@ -60,8 +61,8 @@ async fn record(
     // Nothing is heard meanwhile, on this terminal or another.
     let floor = Floor::of(&app.home);
     let _taken = floor.take();
-    floor.silence().await;
-    let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
+    stop.unless(floor.silence()).await?;
+    let mut taking = stop.unless(Dictation::start(options)).await?.map_err(Failure::from)?;
     let blocks = taking.sound().blocks(BLOCK);
     let note = client.begin_live(to).await?;
     let mut keys = Keys::watch();
@@ -79,7 +80,9 @@ async fn record(
         interrupted = stop.asked() => Err(interrupted),
     };
     drop(keys);
-    if let Err(interrupted) = done {
+    if let Err(interrupted) = done
+        && interrupted.takes_back()
+    {
         // Whether it was told is all the same: then it is cut off by being dropped.
         let _ = ending.send(Ending::Withdrawn);
         drop(taking);
@@ -90,15 +93,19 @@ async fn record(
     let (finished, message) = tokio::join!(
         async {
             let finished = taking.end().await;
-            let lost = finished.as_ref().map_or(true, |take| take.lost.is_some());
+            let whole = finished.as_ref().is_ok_and(|take| take.lost.is_none()) && done.is_ok();
             // It waits for nothing else.
-            let _ = ending.send(if lost { Ending::CutOff } else { Ending::Done });
+            let _ = ending.send(if whole { Ending::Done } else { Ending::CutOff });
             finished
         },
         speaking
     );
     let (take, message) = (finished.map_err(Failure::from)?, message?);
     let spoken = duration(u64::try_from(take.duration().as_millis()).unwrap_or(u64::MAX));
+    if let Err(interrupted) = done {
+        app.out.note(&format!("tellal: cut off after {spoken}; what was said is kept and marked"));
+        return Err(interrupted.into());
+    }
     match take.lost {
         Some(cause) => {
             let cause = format!("{cause}, after {spoken}; what was said is kept and marked");
@@ -110,11 +117,9 @@ async fn record(
         None => app.out.note(&format!("spoken {spoken}")),
     }
     tokio::select! {
+        biased;
         accepted = deliver::accepted(client, events, &message) => accepted,
-        interrupted = stop.asked() => {
-            app.out.note("tellal: not at the server yet: it waits in the outbox, and leaves when a command next reaches it");
-            Err(interrupted.into())
-        }
+        interrupted = stop.asked() => Err(interrupted.into()),
     }
 }
 

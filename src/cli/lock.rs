@@ -98,7 +98,7 @@ async fn change(args: &Args, app: &App, before: &Sealing) -> Result<String> {
                 "the passphrase is changed. There is no way back in without it: the keyring has none now"
             }
         };
-        (Seal::Passphrase(passphrase::choose(args.new_passphrase_fd)?), said)
+        (Seal::Passphrase(passphrase::choose(args.new_passphrase_fd).await?), said)
     };
     let changed = match change_passphrase(&app.home, old.clone(), new.clone()).await {
         Err(error @ (ClientError::KeyringUnavailable { .. } | ClientError::NotInKeyring { .. })) => {

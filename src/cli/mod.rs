@@ -219,11 +219,22 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
         ClientVerb::Listen(args) => args.unread.is_none(),
         _ => false,
     };
-    // These have something to finish or to say.
+    // These have something to finish or to say, once they heed it.
     let heeds = matches!(&verb, ClientVerb::Voice(_) | ClientVerb::Play(_));
     // So has a conversation, unless it is interrupted.
     let chats = matches!(&verb, ClientVerb::Chat(_));
-    let asked = async { if chats { stop::interrupted().await } else { stop::asked().await } };
+    let asked = async {
+        let interrupted = loop {
+            let interrupted = stop::come().await;
+            let own = heeds || (chats && interrupted != failure::Interrupted::default());
+            if !(own && stop::is_taken_over()) {
+                break interrupted;
+            }
+        };
+        // A recording is not lost.
+        reply::over().await;
+        interrupted
+    };
     let work = async {
         let app = app::App::new(globals)?;
         match verb {
@@ -254,9 +265,10 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
     let code = tokio::select! {
         result = work => match result {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) if follows && error.is::<failure::Interrupted>() => ExitCode::SUCCESS,
             Err(error) => failure::report(&error, json),
         },
-        interrupted = asked, if !heeds => ExitCode::from(if follows { 0 } else { interrupted.code }),
+        interrupted = asked => ExitCode::from(if follows { 0 } else { interrupted.code }),
     };
     // What was being heard has fallen silent by now.
     crate::terminal::aloud::all_kept().await;

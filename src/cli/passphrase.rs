@@ -5,6 +5,7 @@
 //! 3. a person on the terminal, without echo
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,14 +14,14 @@ use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use super::failure::Failure;
+use super::failure::{Failure, Interrupted};
 use crate::client::{ClientError, Passphrase};
 use crate::terminal::sanitize;
 
 /// The passphrase of a profile, from a person: what did not open it is said first.
 ///
 /// # Errors
-/// When there is nobody to ask, or nothing is typed: where the keyring did not open it, that error.
+/// When there is nobody to ask, or nothing is typed: where the keyring did not open it, that error; [`Interrupted`].
 pub async fn ask(home: &Path, error: ClientError) -> Result<Arc<Passphrase>> {
     let locked = ClientError::Locked { home: home.display().to_string() };
     let (said, error) = match error {
@@ -29,15 +30,15 @@ pub async fn ask(home: &Path, error: ClientError) -> Result<Arc<Passphrase>> {
         error => (Some(error.to_string()), error),
     };
     let said = said.map(|said| format!("tellal: {}\n", sanitize::line(&said))).unwrap_or_default();
-    let typed = spawn_blocking(move || typed(&format!("{said}passphrase: "))).await?;
+    let typed = typed(format!("{said}passphrase: ")).await?;
     Ok(typed.map(Arc::new).ok_or(error)?)
 }
 
 /// A new passphrase. A person types it twice.
 ///
 /// # Errors
-/// When there is none, or the two differ.
-pub fn choose(fd: Option<u32>) -> Result<Arc<Passphrase>> {
+/// When there is none, or the two differ; [`Interrupted`].
+pub async fn choose(fd: Option<u32>) -> Result<Arc<Passphrase>> {
     if let Some(fd) = fd {
         return from_fd(fd);
     }
@@ -45,8 +46,10 @@ pub fn choose(fd: Option<u32>) -> Result<Arc<Passphrase>> {
         let what = "no new passphrase: type one on a terminal, or name a descriptor with --new-passphrase-fd";
         Failure::new("no_new_passphrase", what)
     };
-    let first = typed("new passphrase (there is no way back in without it): ").ok_or_else(nobody)?;
-    let second = typed("once more: ").ok_or_else(nobody)?;
+    let ask =
+        async |prompt: &str| typed(prompt.to_owned()).await?.ok_or_else(|| anyhow::Error::from(nobody()));
+    let first = ask("new passphrase (there is no way back in without it): ").await?;
+    let second = ask("once more: ").await?;
     if first.is(&second) {
         return Ok(Arc::new(first));
     }
@@ -65,16 +68,34 @@ pub fn from_fd(fd: u32) -> Result<Arc<Passphrase>> {
     Ok(read.map(Arc::new).ok_or_else(|| failed("its first line is empty".to_owned()))?)
 }
 
-/// What a person types on the terminal, without echo. `None`: nothing, or there is no terminal.
-fn typed(prompt: &str) -> Option<Passphrase> {
+/// What a person types on the terminal, without echo. `None`: nothing, or there is no terminal. Dropping the future gives
+/// the terminal back as it was.
+///
+/// # Errors
+/// [`Interrupted`] by Ctrl-C, which is no signal meanwhile.
+async fn typed(prompt: String) -> Result<Option<Passphrase>> {
     // Before the prompt: who types at once, or has typed already, is not shown either.
-    let _unseen = Unseen::begin();
-    rpassword::prompt_password(prompt).ok().map(Zeroizing::new).and_then(Passphrase::new)
+    let unseen = Unseen::begin();
+    let behind = unseen.clone();
+    let typed = spawn_blocking(move || {
+        let typed = rpassword::prompt_password(prompt).map(Zeroizing::new);
+        // The prompt has put back what it found, and that showed nothing.
+        drop(behind);
+        typed
+    });
+    let typed = typed.await?;
+    drop(unseen);
+    match typed {
+        Ok(typed) => Ok(Passphrase::new(typed)),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Interrupted::default().into()),
+        Err(_) => Ok(None),
+    }
 }
 
-/// A terminal that shows nothing of what is typed; it does again when this is dropped.
+/// A terminal that shows nothing of what is typed; it is as it was before when this is dropped, or a clone of it.
+#[derive(Clone)]
 struct Unseen {
-    terminal: File,
+    terminal: Arc<File>,
     before: Termios,
 }
 
@@ -85,7 +106,7 @@ impl Unseen {
         let mut now = before.clone();
         now.local_flags.remove(LocalFlags::ECHO);
         tcsetattr(&terminal, SetArg::TCSANOW, &now).ok()?;
-        Some(Self { terminal, before })
+        Some(Self { terminal: Arc::new(terminal), before })
     }
 }
 

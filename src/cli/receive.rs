@@ -13,7 +13,7 @@ use super::output::LiveEnded;
 use crate::client::settings::Quiet;
 use crate::client::{Client, ClientError, Event, Events, Message, Role};
 use crate::model::Nickname;
-use crate::terminal::{Cues, aloud, cues};
+use crate::terminal::{Cues, aloud, cues, known};
 
 /// How long to let be after the server could not be asked, if nothing happens.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -84,8 +84,11 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
             reader.wait_for_one(&mut events, Instant::now() + wait).await
         } else {
             let drained = client.drain().await;
-            reader.show().await?;
-            drained.map_err(Into::into)
+            let shown = reader.show().await?;
+            match (drained, from) {
+                (Ok(()), Some(from)) if shown == 0 => known::check(&client, from).await.map_err(Into::into),
+                (drained, _) => drained.map_err(Into::into),
+            }
         };
         hearing.idle().await;
         done

@@ -1,13 +1,11 @@
-//! Recording a voice note: until Enter, for some seconds, or until the limit; Ctrl-C or Esc throws it away.
-//! On a terminal, keys pause it and let it be heard before it is sent.
-
-use std::time::Duration;
+//! Recording a voice note: until Enter, for some seconds, or until the limit; Ctrl-C or Esc throws it away, another
+//! signal leaves it as a file. On a terminal, keys pause it and let it be heard before it is sent.
 
 use anyhow::Result;
 
 use super::app::App;
 use super::failure::{Failure, Interrupted};
-use super::stop;
+use super::stop::Stop;
 use crate::audio::{AudioError, Note, Speaker};
 use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::Floor;
@@ -38,20 +36,14 @@ enum End {
 /// # Errors
 /// When there is no microphone, or nobody is heard in it; [`Interrupted`] when it was cancelled, which has been said
 /// then.
-pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note> {
+pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted, stop: &Stop) -> Result<Note> {
     let Wanted { options, timed } = wanted;
     // Nothing is heard meanwhile, on this terminal or another.
     let floor = Floor::of(&app.home);
     let taken = floor.take();
-    floor.silence().await;
+    stop.unless(floor.silence()).await?;
     let limit = options.recorder.limit;
-    let mut taking = Dictation::start(options).await.map_err(Failure::from)?;
-    let stop = stop::asked();
-    tokio::pin!(stop);
-    // Heeded from here on, that is before anybody is told that it is.
-    if let Ok(interrupted) = tokio::time::timeout(Duration::ZERO, &mut stop).await {
-        return Err(interrupted.into());
-    }
+    let mut taking = stop.unless(Dictation::start(options)).await?.map_err(Failure::from)?;
     let mut keys = Keys::watch();
     let seconds = if timed { format!(" {} s", limit.as_secs_f64()) } else { String::new() };
     let how = if keys.is_some() {
@@ -64,17 +56,22 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note
         Booth { app, speaker, gauge: Gauge::new(app.out.lines.plain, keys.is_some()), timed, over: false };
     let end = tokio::select! {
         end = booth.run(&mut taking, &mut keys) => end,
-        interrupted = &mut stop => End::Cancel(interrupted),
+        interrupted = stop.asked() => End::Cancel(interrupted),
     };
     let over = booth.over;
     drop(booth);
     if let End::Cancel(interrupted) = end {
-        drop(taking);
-        app.out.note("tellal: cancelled: nothing was sent");
+        let words = if interrupted.takes_back() {
+            drop(taking);
+            "cancelled: nothing was sent".to_owned()
+        } else {
+            format!("nothing was sent; {}", unsent::left(&app.home, taking).await)
+        };
+        app.out.note(&format!("tellal: {words}"));
         return Err(interrupted.into());
     }
     let elapsed = taking.elapsed();
-    let cut_off = timed && over && elapsed < limit;
+    let cut_off = timed && over && !taking.is_full();
     let unheard = taking.unheard().filter(|_| keys.is_none()).cloned();
     let Recorded { note, words, silent } = taking.finish().await.map_err(Failure::from)?;
     drop(taken);
@@ -95,8 +92,13 @@ pub async fn record(app: &App, speaker: &Speaker, wanted: Wanted) -> Result<Note
     if silent {
         tokio::select! {
             kept = keep_silence(app, &mut keys) => kept?,
-            interrupted = &mut stop => {
-                app.out.note("tellal: cancelled: nothing was sent");
+            interrupted = stop.asked() => {
+                let words = if interrupted.takes_back() {
+                    "cancelled: nothing was sent".to_owned()
+                } else {
+                    format!("nothing was sent; {}", unsent::kept(&app.home, &note.wav))
+                };
+                app.out.note(&format!("tellal: {words}"));
                 return Err(interrupted.into());
             }
         }

@@ -1,6 +1,11 @@
-//! A reply by voice while listening: to whoever was heard last, with single keys.
+//! A reply by voice while listening: to whoever was heard last, with single keys. Where the program is told to end
+//! meanwhile, by another signal than Ctrl-C, what was recorded is kept as a file.
+
+use tokio::sync::Mutex;
 
 use super::app::App;
+use super::failure::Interrupted;
+use super::stop::Stop;
 use crate::audio::{Cue, Note};
 use crate::client::{Client, VoiceNote};
 use crate::model::Nickname;
@@ -10,23 +15,47 @@ use crate::terminal::gauge::Gauge;
 use crate::terminal::keys::{Keys, Press};
 use crate::terminal::{Cues, line, progress, unsent};
 
+/// Held while somebody replies.
+static UNDER_WAY: Mutex<()> = Mutex::const_new(());
+
+/// Waits until nobody replies. Once a signal has come that is as soon as it is known what becomes of the recording.
+pub async fn over() {
+    drop(UNDER_WAY.lock().await);
+}
+
 /// Records until a key, and sends it, or does not. What goes wrong is said, and listening goes on.
 pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to: &Nickname) {
     if let Err(error) = unsent::check_key(client, to).await {
         return app.out.note(&format!("tellal: nothing is recorded: {error}"));
     }
+    // Heeded before it is said that somebody replies.
+    let stop = Stop::heed();
+    let _under_way = UNDER_WAY.lock().await;
     let floor = Floor::of(&app.home);
     let taken = floor.take();
-    floor.silence().await;
-    let mut taking = match Dictation::start(Options::default()).await {
-        Ok(taking) => taking,
-        Err(error) => return app.out.note(&format!("tellal: {error}")),
+    let started = async {
+        floor.silence().await;
+        Dictation::start(Options::default()).await
+    };
+    let mut taking = match stop.unless(started).await {
+        Ok(Ok(taking)) => taking,
+        Ok(Err(error)) => return app.out.note(&format!("tellal: {error}")),
+        Err(_) => return,
     };
     app.out
         .note(&format!("(recording a reply to {to}: Enter or v sends it, space pauses, c does not send it)"));
-    let end = follow(app, &mut taking, keys).await;
-    if end == End::Forget {
-        return app.out.note("(not sent: what was recorded is forgotten)");
+    let end = tokio::select! {
+        end = follow(app, &mut taking, keys) => end,
+        interrupted = stop.asked() => End::Stopped(interrupted),
+    };
+    match end {
+        End::Forget => return app.out.note(FORGOTTEN),
+        End::Stopped(interrupted) if interrupted.takes_back() => return app.out.note(FORGOTTEN),
+        End::Stopped(_) => {
+            let kept = unsent::left(&app.home, taking).await;
+            return app.out.note(&format!("tellal: not sent; {kept}"));
+        }
+        End::Send | End::Over(_) => {}
     }
     let recorded = taking.finish().await;
     drop(taken);
@@ -42,13 +71,26 @@ pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to
     };
     if let Some(question) = question {
         app.out.note(&format!("({question}, c does not send it)"));
-        if !is_wanted(keys).await {
-            return app.out.note("(not sent: what was recorded is forgotten)");
+        let wanted = tokio::select! {
+            wanted = is_wanted(keys) => Ok(wanted),
+            interrupted = stop.asked() => Err(interrupted),
+        };
+        match wanted {
+            Ok(true) => {}
+            Err(interrupted) if !interrupted.takes_back() => {
+                let kept = unsent::kept(&app.home, &note.wav);
+                return app.out.note(&format!("tellal: not sent; {kept}"));
+            }
+            Ok(false) | Err(_) => return app.out.note(FORGOTTEN),
         }
     }
     let Note { wav, duration_ms, sample_rate, peaks, .. } = note;
     let sent = client.send_voice(to, VoiceNote { wav: wav.clone(), duration_ms, sample_rate, peaks });
-    match sent.await {
+    let sent = tokio::select! {
+        sent = sent => sent.map_err(|error| error.to_string()),
+        _ = stop.asked() => Err("interrupted".to_owned()),
+    };
+    match sent {
         Ok(message) => {
             app.out.note(&format!("(a voice note for {to}, {})", line::duration(duration_ms)));
             let (client, cues, to) = (client.clone(), cues.clone(), to.clone());
@@ -64,8 +106,10 @@ pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to
     }
 }
 
+/// What is said of one that is not sent.
+const FORGOTTEN: &str = "(not sent: what was recorded is forgotten)";
+
 /// What ended a recording.
-#[derive(PartialEq, Eq)]
 enum End {
     /// It is to be sent.
     Send,
@@ -73,6 +117,8 @@ enum End {
     Forget,
     /// There is no microphone any more, or this is the limit: which, in words.
     Over(String),
+    /// The program is to end.
+    Stopped(Interrupted),
 }
 
 /// Shows how it goes until a key says what is to become of it, or it ends by itself.

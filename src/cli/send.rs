@@ -42,7 +42,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     let client = app.open().await?;
     let cues = app.cues();
     let mut events = client.events();
-    let sent = match client.send_text(&to, &text).await {
+    let sent = match deliver::stored(client.send_text(&to, &text)).await {
         Ok(queued) => deliver::accepted(&client, &mut events, &queued).await,
         Err(error) => Err(error.into()),
     };

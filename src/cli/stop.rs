@@ -2,11 +2,26 @@
 //! that each gives the terminal back, falls silent, and keeps how far a note was heard.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::failure::Interrupted;
+
+/// Whether the verb that runs heeds them by now.
+static TAKEN_OVER: AtomicBool = AtomicBool::new(false);
+
+/// From now on the verb that runs heeds them. Until then the program itself does: what asks for a passphrase gives the
+/// terminal back, and what does not open can be left.
+pub fn take_over() {
+    TAKEN_OVER.store(true, Ordering::Relaxed);
+}
+
+/// Whether it does.
+pub fn is_taken_over() -> bool {
+    TAKEN_OVER.load(Ordering::Relaxed)
+}
 
 /// Whether one of them has come, for whoever looks again and again.
 #[derive(Clone, Debug)]
@@ -16,8 +31,21 @@ impl Stop {
     /// Heeds them from now on. Within a tokio runtime.
     pub fn heed() -> Self {
         let (come, came) = watch::channel(None);
-        tokio::spawn(async move { come.send(Some(asked().await)) });
+        let asked = asked();
+        tokio::spawn(async move { come.send(Some(asked.await)) });
         Self(came)
+    }
+
+    /// Awaits something, unless one comes before.
+    ///
+    /// # Errors
+    /// Which has come.
+    pub async fn unless<T>(&self, awaited: impl Future<Output = T>) -> Result<T, Interrupted> {
+        tokio::select! {
+            biased;
+            interrupted = self.asked() => Err(interrupted),
+            done = awaited => Ok(done),
+        }
     }
 
     /// Waits until one has come.
@@ -31,30 +59,36 @@ impl Stop {
     }
 }
 
-/// Waits for one of them; heeded from the first time that this is polled.
-pub async fn asked() -> Interrupted {
+/// Waits for one of them in the verb that runs, which heeds them from the moment that this is called. Within a tokio
+/// runtime.
+pub fn asked() -> impl Future<Output = Interrupted> + Send {
+    let come = come();
+    take_over();
+    come
+}
+
+/// Waits for one of them.
+pub fn come() -> impl Future<Output = Interrupted> + Send {
     let [interrupt, terminate, hang_up] =
         [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(came);
-    tokio::select! {
-        interrupted = interrupt => interrupted,
-        interrupted = terminate => interrupted,
-        interrupted = hang_up, if !outlives_terminal() => interrupted,
+    async move {
+        tokio::select! {
+            interrupted = interrupt => interrupted,
+            interrupted = terminate => interrupted,
+            interrupted = hang_up, if !outlives_terminal() => interrupted,
+        }
     }
 }
 
-/// Waits for Ctrl-C alone.
-pub async fn interrupted() -> Interrupted {
-    came(SignalKind::interrupt()).await
-}
-
-async fn came(kind: SignalKind) -> Interrupted {
-    // Where it can't be heeded, it does what the system has it do.
-    match signal(kind).map(|mut signal| async move { signal.recv().await }) {
-        Ok(signal) => match signal.await {
+fn came(kind: SignalKind) -> impl Future<Output = Interrupted> + Send {
+    let signal = signal(kind);
+    async move {
+        // Where it can't be heeded, it does what the system has it do.
+        let Ok(mut signal) = signal else { return pending().await };
+        match signal.recv().await {
             Some(()) => Interrupted::by(kind.as_raw_value()),
             None => pending().await,
-        },
-        Err(_) => pending().await,
+        }
     }
 }
 

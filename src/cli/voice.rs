@@ -11,10 +11,11 @@ use clap::error::ErrorKind;
 use super::app::{App, nickname, usage};
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
-use super::{deliver, live, record, stop};
+use super::stop::Stop;
+use super::{deliver, live, record};
 use crate::audio::recorder::{self, LIMIT};
 use crate::audio::{Limits, Note, WavError, wav};
-use crate::client::{Client, ClientError, Message, VoiceNote};
+use crate::client::{Client, Message, VoiceNote};
 use crate::model::Nickname;
 use crate::terminal::dictation::{Options, gain};
 use crate::terminal::{line, unsent};
@@ -82,11 +83,8 @@ pub async fn run(args: Args, app: App) -> Result<()> {
             let client = app.open().await?;
             let told =
                 format!("{shown}: {}, {} Hz, {how}", line::duration(note.duration_ms), note.sample_rate);
-            let sent = send(&app, client, &to, note, converted, Some(told));
-            tokio::select! {
-                sent = sent => sent,
-                interrupted = stop::asked() => Err(interrupted.into()),
-            }
+            let stop = Stop::heed();
+            send(&app, client, &to, note, Some(FromFile { converted, told }), &stop).await
         }
         None => {
             let client = app.open().await?;
@@ -94,15 +92,20 @@ pub async fn run(args: Args, app: App) -> Result<()> {
             let options =
                 Options { recorder, trim: !args.no_trim, review: args.review, even_silent: args.even_silent };
             let wanted = record::Wanted { options, timed };
-            let note = record::record(&app, &app.speaker(), wanted).await?;
-            let wav = note.wav.clone();
-            let sent = tokio::select! {
-                sent = send(&app, client, &to, note, None, None) => sent,
-                interrupted = stop::asked() => Err(interrupted.into()),
-            };
-            sent.map_err(|error| kept(&app, error, &wav))
+            // Heeded from here on, that is before anybody is told that it is.
+            let stop = Stop::heed();
+            let note = record::record(&app, &app.speaker(), wanted, &stop).await?;
+            send(&app, client, &to, note, None, &stop).await
         }
     }
+}
+
+/// A note that was no recording.
+struct FromFile {
+    /// What was done to make it one.
+    converted: Option<String>,
+    /// What there is to say about it.
+    told: String,
 }
 
 /// Sends a note and tells how that ended.
@@ -111,34 +114,51 @@ async fn send(
     client: Client,
     to: &Nickname,
     note: Note,
-    converted: Option<String>,
-    told: Option<String>,
+    file: Option<FromFile>,
+    stop: &Stop,
 ) -> Result<()> {
     let cues = app.cues();
     let mut events = client.events();
     let Note { wav, duration_ms, sample_rate, peaks, .. } = note;
-    let sent = match client.send_voice(to, VoiceNote { wav, duration_ms, sample_rate, peaks }).await {
-        Ok(queued) => {
-            told.iter().for_each(|told| app.out.note(told));
-            deliver::accepted(&client, &mut events, &queued).await
-        }
-        Err(error) => Err(error.into()),
+    let recorded = file.is_none().then(|| wav.clone());
+    let storing = client.send_voice(to, VoiceNote { wav, duration_ms, sample_rate, peaks });
+    let stored = tokio::select! {
+        biased;
+        interrupted = stop.asked() => Err(interrupted.into()),
+        stored = deliver::stored(storing) => stored.map_err(Into::into),
     };
+    let sent = match (stored, recorded) {
+        (Ok(queued), _) => {
+            file.iter().for_each(|file| app.out.note(&file.told));
+            tokio::select! {
+                biased;
+                accepted = deliver::accepted(&client, &mut events, &queued) => accepted,
+                interrupted = stop.asked() => Err(interrupted.into()),
+            }
+        }
+        (Err(error), Some(wav)) => Err(kept(app, error, &wav)),
+        (Err(error), None) => Err(error),
+    };
+    if sent.as_ref().is_err_and(anyhow::Error::is::<Interrupted>) {
+        return sent.map(drop);
+    }
+    let converted = file.and_then(|file| file.converted);
     let put = |message: &Message| app.out.put(&SentVoice { message, converted }, || message.id.to_string());
     let told = deliver::tell(app, &cues, to, &sent, put);
-    tokio::join!(deliver::close(client, events), told).1?;
+    tokio::select! {
+        told = async { tokio::join!(deliver::close(client, events), told).1 } => told?,
+        interrupted = stop.asked() => return sent.and(Err(interrupted.into())),
+    }
     sent.map(drop)
 }
 
-/// A recording that could not even be put into the outbox is not lost.
+/// A recording that could not be put into the outbox is not lost.
 fn kept(app: &App, error: anyhow::Error, wav: &[u8]) -> anyhow::Error {
-    let stored = error.is::<Interrupted>()
-        || error.downcast_ref::<Failure>().is_some_and(|failure| failure.id.is_some())
-        || matches!(error.downcast_ref(), Some(ClientError::Refused { .. }));
-    if stored {
-        return error;
-    }
     match unsent::keep(&app.home, wav) {
+        Ok(path) if error.is::<Interrupted>() => {
+            app.out.note(&format!("tellal: the recording is kept in {}", path.display()));
+            error
+        }
         Ok(path) => {
             let message = format!("{error:#}; the recording is kept in {}", path.display());
             Failure::new("recording_kept", message).into()
@@ -163,8 +183,12 @@ fn open(path: &Path) -> Result<Note> {
             WavError::Io(_) => "file",
             _ => "wav_unsupported",
         };
+        let remedy = match error {
+            WavError::Io(_) => "; name a WAV file that is there and that you may read",
+            _ => "",
+        };
         // The reasons complete a sentence that begins with the file's name.
-        Failure::new(code, format!("{} {error}", path.display())).into()
+        Failure::new(code, format!("{} {error}{remedy}", path.display())).into()
     })
 }
 

@@ -1,5 +1,6 @@
 //! What front ends ask of a profile: a method for each [`Command`], which knows the kind of its reply.
 
+use crate::crypto::SafetyNumber;
 use crate::model::{DeviceId, MessageId, Millis, Nickname};
 
 use super::{
@@ -210,8 +211,9 @@ impl Client {
     /// Marks somebody's key as compared and found right, if `code` is the safety number.
     ///
     /// # Errors
-    /// [`ClientError::WrongCode`]; otherwise as for [`Client::safety`].
+    /// [`ClientError::WrongCode`], [`ClientError::NotACode`]; otherwise as for [`Client::safety`].
     pub async fn verify(&self, with: &Nickname, code: &str) -> Result<Safety, ClientError> {
+        SafetyNumber::check(code).map_err(|digits| ClientError::NotACode { digits })?;
         safety(self.call(Command::Verify { nickname: with.clone(), code: code.to_owned() }).await?)
     }
 

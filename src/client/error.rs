@@ -206,6 +206,15 @@ pub enum ClientError {
         /// With whom.
         nickname: Nickname,
     },
+    /// What was typed is no safety number at all.
+    #[error(
+        "a safety number is 60 digits and nothing else, and this has {digits} digits: nothing was marked; give all \
+         12 groups of five"
+    )]
+    NotACode {
+        /// How many there were.
+        digits: usize,
+    },
     /// No device of the account has that id.
     #[error("no device of yours has an id that begins with {id:?}: `tellal devices` lists them")]
     NoSuchDevice {
@@ -268,7 +277,10 @@ pub enum ClientError {
         path: String,
     },
     /// A file of the profile can't be used.
-    #[error("can't use {path}: {cause}")]
+    #[error(
+        "can't use {path}: {cause}; see that you may read and write it, and the folder that it is in, or choose another \
+         folder with --home"
+    )]
     File {
         /// Which file.
         path: String,

@@ -119,7 +119,13 @@ impl Client {
         loop {
             let now = backend.borrow_and_update().clone();
             match now {
-                Backend::Owner(engine) => return engine.run(command, bulk).await,
+                Backend::Owner(engine) => {
+                    let done = engine.run(command.clone(), bulk.clone()).await;
+                    // New keys have ended that core, and no command: the one that has them is asked.
+                    if done.is_ok() || !engine.is_rekeyed() {
+                        return done;
+                    }
+                }
                 Backend::Guest(guest) => {
                     if let Ok(answer) = guest.call(command.clone(), bulk.clone()).await {
                         return answer;

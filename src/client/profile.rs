@@ -80,6 +80,10 @@ pub(super) struct Profile {
     /// Devices that are to be taken from the account, and may be already.
     #[serde(default)]
     pub removing: Vec<DeviceId>,
+    /// New keys for everything that the server says it does not accept, and might have taken: kept until others are in
+    /// force.
+    #[serde(default)]
+    pub refused: Vec<Pending>,
 }
 
 /// A server as it was met at registration; see [`Profile`].
@@ -178,6 +182,7 @@ impl Profile {
             pending,
             replaced: Vec::new(),
             removing: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -285,9 +290,13 @@ impl Home {
     }
 
     /// Takes back what a registration began.
-    pub(super) fn discard(&self) -> Result<(), ClientError> {
+    pub(super) fn discard(&self, begun: &Profile) -> Result<(), ClientError> {
         let path = self.path.join("profile.json");
-        fs::remove_file(&path).map_err(|error| self.error(&path, &error))
+        fs::remove_file(&path).map_err(|error| self.error(&path, &error))?;
+        for name in [IDENTITY, DEVICE, &message_key_name(&begun.message_key)] {
+            self.remove_key(name)?;
+        }
+        Ok(())
     }
 
     pub(super) fn save_key(&self, name: &str, key: &PrivateKey) -> Result<(), ClientError> {
@@ -313,13 +322,15 @@ impl Home {
         let mut named =
             vec![identity_name(profile), device_name(profile), message_key_name(&profile.message_key)];
         named.extend(profile.replaced.iter().map(|replaced| message_key_name(&replaced.key)));
-        match &profile.pending {
-            Some(Pending::MessageKey { key, .. }) => named.push(message_key_name(key)),
-            Some(Pending::Rekey { identity, device, key, .. }) => {
-                let new = Profile { identity: Some(*identity), device: *device, ..profile.clone() };
-                named.extend([identity_name(&new), device_name(&new), message_key_name(key)]);
+        for pending in profile.pending.iter().chain(&profile.refused) {
+            match pending {
+                Pending::MessageKey { key, .. } => named.push(message_key_name(key)),
+                Pending::Rekey { identity, device, key, .. } => {
+                    let new = Profile { identity: Some(*identity), device: *device, ..profile.clone() };
+                    named.extend([identity_name(&new), device_name(&new), message_key_name(key)]);
+                }
+                Pending::Registration { .. } => {}
             }
-            Some(Pending::Registration { .. }) | None => {}
         }
         for name in self.key_names()? {
             // What somebody has put there themselves is theirs.

@@ -57,8 +57,10 @@ pub fn registered(home: &Path) -> Result<Option<Nickname>, ClientError> {
 /// after a crash finishes the same registration.
 ///
 /// # Errors
-/// [`ClientError::AlreadyRegistered`]; [`ClientError::NoLog`]; [`ClientError::NicknameTaken`], after which the profile can be
-/// registered under another name; [`ClientError::Unreachable`]; [`ClientError::WrongFingerprint`].
+/// [`ClientError::AlreadyRegistered`]; [`ClientError::NoLog`]; [`ClientError::NicknameTaken`],
+/// [`ClientError::InviteNeeded`], [`ClientError::Limited`] and [`ClientError::Refused`], after which nothing is kept and the
+/// profile can be registered under another name or at another server; [`ClientError::Unreachable`];
+/// [`ClientError::WrongFingerprint`].
 pub async fn register(registration: Registration) -> Result<Status, ClientError> {
     if !limits::RSA_BITS.contains(&registration.key_bits) {
         let limit = format!("{} to {} bits", limits::RSA_BITS.start(), limits::RSA_BITS.end());
@@ -79,18 +81,10 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
     if let Some(profile) = begun.as_ref().filter(|profile| profile.is_registered()) {
         return Err(ClientError::AlreadyRegistered { nickname: profile.nickname.clone() });
     }
-    let (same, other) = match begun {
-        Some(profile) if is_same(&profile, &registration) => (Some(profile), None),
-        other => (None, other),
+    let same = match begun {
+        Some(begun) => resume(&home, &registration, &address, begun).await?,
+        None => None,
     };
-    // Its keys would be overwritten, and nobody could ever use the account again.
-    if let Some(other) = other
-        && has_arrived(&home, &other).await?
-    {
-        begin_history(&home, &other).await?;
-        let nickname = finish(&home, other)?.nickname;
-        return Err(ClientError::AlreadyRegistered { nickname });
-    }
     // Keys take a moment: they are made while the server is being reached.
     let making = async {
         match &same {
@@ -115,24 +109,81 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
         server_id: greeted.server,
         log_certificate,
     };
-    let profile = match (same, made?) {
-        (Some(profile), _) if profile.server_id == greeted.server => profile,
+    let (profile, is_new) = match (same, made?) {
+        (Some(profile), _) if profile.server_id == greeted.server => (profile, false),
         (_, made) => {
             let keys = match made {
                 Some(keys) => keys,
                 None => make_keys(registration.key_bits).await?,
             };
-            prepare(&home, &registration, &address, server, keys).await?
+            (prepare(&home, &registration, &address, server, keys).await?, true)
         }
     };
     begin_history(&home, &profile).await?;
     let published = publish(&home, &profile, &greeted, registration.invite).await;
     greeted.wire.close();
-    if let Err(ClientError::NicknameTaken { .. }) = &published {
-        home.discard()?;
+    if let Err(error) = published {
+        if is_refusal(&error) {
+            // What is refused now may have been taken before, when the answer was lost.
+            let arrived = if is_new { Ok(false) } else { has_arrived(&home, &profile).await };
+            match arrived {
+                Ok(true) => return finish(&home, profile),
+                Ok(false) => discard(&home, profile).await?,
+                Err(_) => {}
+            }
+        }
+        return Err(error);
     }
-    published?;
     finish(&home, profile)
+}
+
+/// What was begun before, if it is what is asked for now; else it is taken back.
+async fn resume(
+    home: &Home,
+    registration: &Registration,
+    address: &Address,
+    begun: Profile,
+) -> Result<Option<Profile>, ClientError> {
+    let same = is_same(&begun, registration);
+    if same && begun.server == address.to_string() {
+        return Ok(Some(begun));
+    }
+    match has_arrived(home, &begun).await {
+        // Its keys would be overwritten, and nobody could ever use the account again.
+        Ok(true) => {
+            begin_history(home, &begun).await?;
+            let nickname = finish(home, begun)?.nickname;
+            Err(ClientError::AlreadyRegistered { nickname })
+        }
+        Ok(false) => discard(home, begun).await.map(|()| None),
+        // It may be at the other address now.
+        Err(ClientError::Unreachable { .. } | ClientError::WrongFingerprint { .. }) if same => {
+            Ok(Some(begun))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a server has said that it does not take the account, for whatever reason.
+fn is_refusal(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::NicknameTaken { .. }
+            | ClientError::InviteNeeded
+            | ClientError::Limited { .. }
+            | ClientError::Refused { .. }
+    )
+}
+
+/// Takes back what a registration began: neither its keys nor its server's are kept.
+async fn discard(home: &Home, begun: Profile) -> Result<(), ClientError> {
+    if let Some(Pending::Registration { account, .. }) = begun.pending.clone() {
+        let db = Db::begin(home.clone()).await?;
+        let forgotten = db.write(move |db| log::unmade(db, &account)).await;
+        db.close().await;
+        forgotten?;
+    }
+    home.discard(&begun)
 }
 
 /// What was begun is done.

@@ -104,7 +104,8 @@ impl Settings {
         }
     }
 
-    fn parse(text: &str, path: &Path) -> (Self, Vec<String>) {
+    /// What this text sets, and what is wrong with it, in lines that name the file.
+    pub fn parse(text: &str, path: &Path) -> (Self, Vec<String>) {
         let file = path.display();
         let mut unknown = Vec::new();
         let settings = toml::Deserializer::parse(text)

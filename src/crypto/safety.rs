@@ -48,6 +48,16 @@ impl SafetyNumber {
         (0..self.0.len()).step_by(GROUP).filter_map(|at| self.0.get(at..at + GROUP))
     }
 
+    /// Whether this could be a safety number: 60 digits, with white space anywhere. Otherwise how many digits it has.
+    ///
+    /// # Errors
+    /// The count.
+    pub fn check(typed: &str) -> Result<(), usize> {
+        let mut typed = typed.chars().filter(|c| !c.is_whitespace());
+        let digits = typed.clone().filter(char::is_ascii_digit).count();
+        if digits == 2 * GROUPS * GROUP && typed.all(|c| c.is_ascii_digit()) { Ok(()) } else { Err(digits) }
+    }
+
     /// Whether these are its digits; white space between them counts for nothing.
     pub fn matches(&self, typed: &str) -> bool {
         typed.chars().filter(|c| !c.is_whitespace()).eq(self.0.chars())

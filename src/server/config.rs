@@ -179,8 +179,11 @@ impl Config {
         Self::parse(&text).map_err(|(line, what)| ConfigError::Wrong { path: path.to_owned(), line, what })
     }
 
-    /// Reads text; what is wrong, and in which line.
-    fn parse(text: &str) -> Result<Self, (usize, String)> {
+    /// Reads text.
+    ///
+    /// # Errors
+    /// What is wrong with it, and in which line, counted from 1.
+    pub fn parse(text: &str) -> Result<Self, (usize, String)> {
         let config: Self = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             (before.matches('\n').count() + 1, error.message().replace('\n', " "))

@@ -62,6 +62,17 @@ pub enum Outcome {
     Unavailable(String),
 }
 
+/// What passing over what is heard leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Skipped {
+    /// To the next in the queue.
+    ToNext,
+    /// To silence: a text was the last in the queue.
+    ToSilence,
+    /// To the note that follows this one, by its number; in the queue there is nothing. None if no note was heard yet.
+    ToNote(Option<u64>),
+}
+
 /// A place in the queue. Its turn comes whether or not anybody waits for it.
 pub struct Turn {
     done: oneshot::Receiver<Outcome>,
@@ -170,20 +181,6 @@ impl Aloud {
     /// The note that is played now, or was last.
     pub fn last_note(&self) -> Option<u64> {
         self.inner.shared.state().last_note
-    }
-
-    /// Goes on to the next note in the queue at once, before everything else there; whether there is one. What is heard
-    /// now is not to be heard any more.
-    pub fn next_note(&self) -> bool {
-        let mut state = self.inner.shared.state();
-        let Some(place) = state.queue.iter().position(|job| job.what.is_note()) else { return false };
-        if let Some(note) = state.queue.remove(place) {
-            state.queue.push_front(note);
-        }
-        state.skipped = true;
-        self.inner.shared.hush(&state);
-        self.inner.shared.tell(&state);
-        true
     }
 
     /// Hears what has arrived, after everything that came before. In quiet hours, and while very many wait, it is left to
@@ -361,11 +358,19 @@ impl Aloud {
         self.inner.shared.speech().is_some()
     }
 
-    /// Goes on to the next in the queue at once; what is heard now is not to be heard any more.
-    pub fn skip(&self) {
+    /// Goes on to the next in the queue at once, text or note; what is heard now is not to be heard any more. What that
+    /// leads to.
+    pub fn skip(&self) -> Skipped {
         let mut state = self.inner.shared.state();
         state.skipped = true;
         self.inner.shared.hush(&state);
+        if !state.queue.is_empty() {
+            return Skipped::ToNext;
+        }
+        match &state.now {
+            Some(now) if !now.is_note() => Skipped::ToSilence,
+            Some(_) | None => Skipped::ToNote(state.last_note),
+        }
     }
 
     /// Waits until everything that is in the queue now has been heard, or will not be.

@@ -99,7 +99,7 @@ impl Dictation {
 
     /// Whether it has reached its limit.
     pub fn is_full(&self) -> bool {
-        self.recording.elapsed() >= self.options.recorder.limit.min(LIMIT)
+        self.recording.is_full()
     }
 
     /// Whether it has ended by itself.

@@ -1,12 +1,16 @@
 //! Single keys of a terminal, without waiting for Enter.
 
-use std::io::{IsTerminal, Read, stdin};
+use std::io::{IsTerminal, stdin};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
-use nix::unistd::{getpgrp, tcgetpgrp};
+use nix::unistd::{getpgrp, read, tcgetpgrp};
 use tokio::sync::mpsc;
 
 /// A key that was pressed.
@@ -68,8 +72,12 @@ impl Press {
     }
 }
 
+/// How long a key is waited for until it is seen whether the thread is to stop, and whose the terminal is; in milliseconds.
+const LOOK: u8 = 100;
+
 /// As long as it lives, keys count at once and are not shown; Ctrl-C stays a signal. Dropping it gives the
-/// terminal back as it was.
+/// terminal back as it was. While the program is halted or in the background (Ctrl-Z, `bg`), the terminal is the shell's;
+/// afterwards (`fg`) keys count again.
 pub struct Keys {
     before: Termios,
     stop: Arc<AtomicBool>,
@@ -81,32 +89,28 @@ impl Keys {
     /// Watches stdin. `None` where it is no terminal, or belongs to another program now.
     pub fn watch() -> Option<Self> {
         // A program in the background that touches its terminal is halted.
-        if !stdin().is_terminal() || tcgetpgrp(stdin()).ok()? != getpgrp() {
+        if !stdin().is_terminal() || !has_terminal() {
             return None;
         }
         let before = tcgetattr(stdin()).ok()?;
-        let mut now = before.clone();
-        now.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
-        // A read ends after a tenth of a second at the latest, so that the thread can be stopped.
+        let mut mode = before.clone();
+        mode.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
+        // A read ends after a tenth of a second at the latest: some keys send several bytes, which come nearly together.
         for (index, value) in [(SpecialCharacterIndices::VMIN, 0), (SpecialCharacterIndices::VTIME, 1)] {
-            *now.control_chars.get_mut(index as usize)? = value;
+            *mode.control_chars.get_mut(index as usize)? = value;
         }
-        tcsetattr(stdin(), SetArg::TCSANOW, &now).ok()?;
+        tcsetattr(stdin(), SetArg::TCSANOW, &mode).ok()?;
         let stop = Arc::new(AtomicBool::new(false));
         let (press, pressed) = mpsc::unbounded_channel();
         let asked = stop.clone();
         let thread = std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
             let mut bytes = [0; 64];
             while !asked.load(Ordering::Relaxed) {
-                // Some keys send several bytes, which come together or nearly so.
-                let Ok(mut count) = stdin().lock().read(&mut bytes) else { return };
-                if let [0x1b, rest @ ..] = &mut bytes
-                    && count == 1
-                {
-                    let Ok(more) = stdin().lock().read(rest) else { return };
-                    count += more;
-                }
-                let keys = Press::read(bytes.get(..count).unwrap_or_default());
+                let keys = match typed(&mode, &mut bytes) {
+                    Ok(count) => Press::read(bytes.get(..count).unwrap_or_default()),
+                    Err(Errno::EINTR) => continue,
+                    Err(_) => return,
+                };
                 if keys.into_iter().any(|key| press.send(key).is_err()) {
                     return;
                 }
@@ -131,8 +135,43 @@ impl Drop for Keys {
             // It has nothing to fail with.
             let _ = thread.join();
         }
+        if !has_terminal() {
+            return;
+        }
         // A terminal that has gone needs nothing.
         let _ = tcsetattr(stdin(), SetArg::TCSANOW, &self.before);
+    }
+}
+
+/// Whether the terminal is this program's: it is in the foreground.
+fn has_terminal() -> bool {
+    tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp())
+}
+
+/// How many bytes were typed, if any were for a moment. The terminal is set as it is to be first: whoever halted the program
+/// and lets it go on has set it in another way. That alone tells of it: a shell whose job runs in the background already
+/// sends no signal when it puts that into the foreground.
+fn typed(mode: &Termios, bytes: &mut [u8]) -> nix::Result<usize> {
+    if !has_terminal() {
+        std::thread::sleep(Duration::from_millis(LOOK.into()));
+        return Ok(0);
+    }
+    if tcgetattr(stdin())?.local_flags != mode.local_flags {
+        tcsetattr(stdin(), SetArg::TCSANOW, mode)?;
+    }
+    // A read alone would wait for a whole line where the mode is changed meanwhile.
+    let stdin = stdin();
+    let mut input = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    if poll(&mut input, LOOK)? == 0 || !has_terminal() {
+        return Ok(0);
+    }
+    if input.iter().filter_map(PollFd::revents).any(|found| found.contains(PollFlags::POLLHUP)) {
+        // The terminal has gone.
+        return Err(Errno::EIO);
+    }
+    match (read(&stdin, bytes)?, &mut *bytes) {
+        (1, [0x1b, rest @ ..]) => Ok(1 + read(&stdin, rest)?),
+        (count, _) => Ok(count),
     }
 }
 

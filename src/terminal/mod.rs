@@ -17,6 +17,7 @@
 //! - [`dictation`]: a voice note that is being recorded, and what may be asked of it
 //! - [`gauge`]: how it stands meanwhile, drawn or in words
 //! - [`unsent`]: that no recording is lost
+//! - [`known`]: whether there is somebody of a name
 //! - [`progress`]: how far a note has been played
 //! - [`chat`]: a conversation, line by line
 
@@ -28,6 +29,7 @@ pub mod dictation;
 pub mod floor;
 pub mod gauge;
 pub mod keys;
+pub mod known;
 pub mod line;
 pub mod listening;
 pub mod live;

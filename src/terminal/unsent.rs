@@ -9,6 +9,9 @@ use std::time::Duration;
 use crate::client::{Client, ClientError};
 use crate::model::{Millis, Nickname};
 
+use super::dictation::Dictation;
+use super::known;
+
 /// How long the server may take to say who there is, before a recording.
 const ASKING: Duration = Duration::from_secs(1);
 
@@ -19,12 +22,7 @@ const ASKING: Duration = Duration::from_secs(1);
 /// [`ClientError::UnknownNickname`]; otherwise as for [`check_key`].
 pub async fn check(client: &Client, to: &Nickname) -> Result<(), ClientError> {
     check_key(client, to).await?;
-    match tokio::time::timeout(ASKING, client.users()).await {
-        Ok(Ok(users)) if !users.iter().any(|user| user.nickname == *to) => {
-            Err(ClientError::UnknownNickname { nickname: to.clone() })
-        }
-        _ => Ok(()),
-    }
+    known::exists(client, to, ASKING).await
 }
 
 /// Whether their key is the known one, as far as is known here, without asking the server.
@@ -60,6 +58,14 @@ pub fn keep(home: &Path, wav: &[u8]) -> io::Result<PathBuf> {
         return Err(error);
     }
     Ok(path)
+}
+
+/// Ends a recording of which nobody can say any more what is to become of it, and keeps it; in words.
+pub async fn left(home: &Path, recording: Dictation) -> String {
+    match recording.finish().await {
+        Ok(recorded) => kept(home, &recorded.note.wav),
+        Err(error) => error.to_string(),
+    }
 }
 
 /// What there is to say about one that could not be put into the outbox, which is kept.

@@ -154,7 +154,7 @@ fn a_log_that_is_too_long_to_be_read_or_has_no_end_is_said_and_what_is_known_goe
 }
 
 /// Whether a request is about the directory or the log.
-fn about_accounts(verb: &Verb) -> bool {
+pub fn about_accounts(verb: &Verb) -> bool {
     matches!(
         verb,
         Verb::ReadLog { .. }

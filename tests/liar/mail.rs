@@ -42,7 +42,7 @@ fn what_is_dropped_is_missed_once_something_later_comes() {
 }
 
 #[test]
-fn what_is_doubled_is_shown_once_and_what_is_reordered_is_shown_whole() {
+fn what_is_doubled_is_shown_once_and_what_is_reordered_is_shown_in_the_order_it_was_written_in() {
     let (server, ayşe, burak) = friends();
     let twice = Liar::start(
         &server,
@@ -76,9 +76,34 @@ fn what_is_doubled_is_shown_once_and_what_is_reordered_is_shown_whole() {
     for words in ["üç", "dört", "beş"] {
         ayşe.send("burak", words);
     }
-    let mut shown = receive(&burak, &backwards.name);
-    shown.sort();
-    assert_eq!(shown, [text("beş"), text("dört"), text("üç")]);
+    assert_eq!(receive(&burak, &backwards.name), [text("üç"), text("dört"), text("beş")]);
+    let kept = burak.run(["history", "ayşe", "--json"]).json();
+    let kept: Vec<&str> = kept.iter().map(|message| message["text"].as_str().unwrap()).collect();
+    assert_eq!(kept, ["bir", "iki", "üç", "dört", "beş"]);
+
+    // One of them is not there at all.
+    let mut held: Vec<(Push, Bytes)> = Vec::new();
+    let some = Liar::start(
+        &server,
+        &[&burak],
+        with_mail(move |push, body, line| match push {
+            Push::Delivery { .. } => held.push((push, body)),
+            _ => {
+                let places: Vec<Position> = held.iter().map(|(push, _)| *place(&mut push.clone())).collect();
+                let all = held.drain(..).rev().zip(places);
+                for ((mut push, body), at) in all.enumerate().filter(|(at, _)| *at != 1).map(|(_, one)| one) {
+                    *place(&mut push) = at;
+                    line.tell(&push, &body);
+                }
+                line.tell(&push, &body);
+            }
+        }),
+    );
+    for words in ["altı", "yedi", "sekiz"] {
+        ayşe.send("burak", words);
+    }
+    let missing = "1 message from ayşe did not arrive: ask ayşe to send again";
+    assert_eq!(receive(&burak, &some.name), [text("altı"), text("sekiz"), notice(missing)]);
 }
 
 fn place(push: &mut Push) -> &mut Position {

@@ -22,6 +22,7 @@ mod bombs;
 mod connections;
 mod log;
 mod mail;
+mod refused;
 
 use bytes::Bytes;
 use liar::{Line, Passing};

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::screen::Screen;
-use super::{Finished, Profile, Running, TIMEOUT};
+use super::{Finished, Profile, Running, Server, TIMEOUT};
 
 /// Samples per second of the loudspeaker's recording.
 pub const RATE: u32 = 44_100;
@@ -48,8 +48,9 @@ impl Card {
         environment(&mut command, folder.path());
         command.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--log-level=error"]);
         command.arg("--load=module-native-protocol-unix auth-anonymous=1");
-        command.arg("--load=module-null-sink sink_name=speaker rate=44100");
-        command.arg("--load=module-null-sink sink_name=microphone rate=44100");
+        for name in ["speaker", "microphone"] {
+            command.arg(format!("--load=module-null-sink {}", sink(name).join(" ")));
+        }
         // As root it warns about that.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let server = command.spawn().expect("pulseaudio is installed: run scripts/setup test");
@@ -70,7 +71,7 @@ impl Card {
             sound
         });
         for mut sound in sounds {
-            sound.read_exact(&mut [0; 2 * 2 * RATE as usize]).unwrap();
+            sound.read_exact(&mut [0; 2 * RATE as usize / 5]).unwrap();
             std::thread::spawn(move || std::io::copy(&mut sound, &mut std::io::sink()));
         }
         card
@@ -82,6 +83,16 @@ impl Card {
             let beside = scope.spawn(beside);
             (Self::start(), beside.join().unwrap())
         })
+    }
+
+    /// Starts one, and a server on which ayşe and burak are registered.
+    pub fn with_friends() -> (Self, Server, Profile, Profile) {
+        let (card, (server, ayşe, burak)) = Self::start_beside(|| {
+            let server = Server::start();
+            let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+            (server, ayşe, burak)
+        });
+        (card, server, ayşe, burak)
     }
 
     /// The variables that bring a program to this card.
@@ -123,6 +134,13 @@ impl Card {
         let mut command = self.tool("paplay");
         let status = command.arg(format!("--device={device}")).arg(wav).status().unwrap();
         assert!(status.success(), "paplay: {status}");
+    }
+
+    /// Begins to play a WAV file on a device: until its end, or that of the device, or until this is dropped.
+    pub fn begin_to_play_on(&self, device: &str, wav: &Path) -> Played {
+        let mut command = self.tool("paplay");
+        command.arg(format!("--device={device}")).arg(wav).stderr(Stdio::null());
+        Played(command.spawn().expect("paplay is installed: run scripts/setup test"))
     }
 
     /// Records what the loudspeaker plays, from now on: it has begun when this returns.
@@ -168,7 +186,9 @@ impl Card {
 
     /// Adds a device: what is played on it can be recorded as `NAME.monitor`. The id to remove it by.
     pub fn plug_in(&self, name: &str) -> String {
-        let id = self.ask(&["load-module", "module-null-sink", &format!("sink_name={name}"), "rate=44100"]);
+        let id = self.ask(
+            &[&["load-module", "module-null-sink"][..], &sink(name).each_ref().map(String::as_str)].concat(),
+        );
         // It keeps time only while somebody listens closely; that ends when it is unplugged.
         let (_, mut sound) = self.listen_to(&format!("{name}.monitor"));
         sound.read_exact(&mut [0; 2 * RATE as usize / 10]).unwrap();
@@ -231,6 +251,12 @@ impl Card {
     }
 }
 
+/// What a null sink is told. It works up to two seconds ahead of time where nobody listens closely, unless it is told not
+/// to take anything back: then 50 ms.
+fn sink(name: &str) -> [String; 3] {
+    [format!("sink_name={name}"), "rate=44100".to_owned(), "norewinds=1".to_owned()]
+}
+
 /// Nothing of the tester's own sound server is left.
 fn environment(command: &mut Command, folder: &Path) {
     for name in ["PULSE_SERVER", "PULSE_RUNTIME_PATH", "PULSE_COOKIE", "DISPLAY", "DBUS_SESSION_BUS_ADDRESS"]
@@ -251,6 +277,16 @@ impl Drop for Card {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// What is being played on a device.
+pub struct Played(Child);
+
+impl Drop for Played {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -62,8 +62,12 @@ impl Forger {
 
     /// An envelope with nothing wrong but what the draft says.
     pub fn seal(&self, draft: &Draft, text: &str) -> Forged {
-        let content = Content::Text(text.to_owned());
-        let sealed = seal(&self.device, draft, &content, MessageSecret::generate()).unwrap();
+        self.seal_content(draft, &Content::Text(text.to_owned()))
+    }
+
+    /// The same with any content.
+    pub fn seal_content(&self, draft: &Draft, content: &Content) -> Forged {
+        let sealed = seal(&self.device, draft, content, MessageSecret::generate()).unwrap();
         let wrap = wrap(&sealed.secret, &sealed.header_hash, &self.key).unwrap();
         Forged { message: draft.message, body: sealed.body, wrap }
     }

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub struct Line {
     pub who: Option<AccountId>,
     homes: Arc<Vec<PathBuf>>,
     proofs: Vec<(ServerId, [u8; 32], [u8; 32])>,
-    flood: Option<Bytes>,
+    flood: Option<(Bytes, Arc<AtomicU64>)>,
     client: BytesMut,
     servers: Vec<BytesMut>,
 }
@@ -74,9 +75,9 @@ impl Line {
         self.client.extend_from_slice(bytes);
     }
 
-    /// Says this from now on, again and again, and nothing else.
-    pub fn flood(&mut self, bytes: impl Into<Bytes>) {
-        self.flood = Some(bytes.into());
+    /// Says this from now on, again and again, and nothing else. Counts how often.
+    pub fn flood(&mut self, bytes: impl Into<Bytes>, said: Arc<AtomicU64>) {
+        self.flood = Some((bytes.into(), said));
     }
 
     /// Asks the server, in the client's name.
@@ -229,9 +230,10 @@ async fn serve(
         if client.write_all(&told).await.is_err() || client.flush().await.is_err() {
             return;
         }
-        if let Some(flood) = &line.flood {
+        if let Some((flood, said)) = &line.flood {
             // Far more than anybody can use, and yet not all that this machine can do: others test here, too.
             while client.write_all(flood).await.is_ok() {
+                said.fetch_add(1, Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             return;

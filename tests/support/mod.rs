@@ -25,6 +25,7 @@ pub mod follow;
 pub mod forge;
 pub mod keyring;
 pub mod mail;
+pub mod pages;
 pub mod people;
 pub mod schema;
 pub mod screen;
@@ -452,6 +453,14 @@ impl Profile {
     #[track_caller]
     pub fn send(&self, to: &str, text: &str) -> String {
         self.run(["send", to, "--", text]).ok().to_owned()
+    }
+
+    /// Sends a voice note, a WAV file, which must be accepted.
+    #[track_caller]
+    pub fn send_note(&self, to: &str, wav: &[u8]) {
+        let file = self.file("note.wav");
+        std::fs::write(&file, wav).unwrap();
+        self.run(["voice", to, "--mute", "--file", file.to_str().unwrap()]).ok();
     }
 
     /// What is new, as JSON.

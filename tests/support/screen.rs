@@ -27,11 +27,26 @@ struct Shown {
 impl Screen {
     /// Starts a command of a profile on a terminal of 80 by 24.
     pub fn start(profile: &Profile, args: &[&str], variables: &[(&str, &str)]) -> Self {
-        Self::run(&profile.command(args), variables)
+        Self::run(&profile.command(args), variables, (80, 24))
     }
 
-    fn run(command: &Command, variables: &[(&str, &str)]) -> Self {
-        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+    /// The same on a terminal of so many columns and lines.
+    pub fn sized(profile: &Profile, args: &[&str], size: (u16, u16)) -> Self {
+        Self::run(&profile.command(args), &[], size)
+    }
+
+    /// Starts a shell with job control on such a terminal, which leaves how it is set alone. There, `$TELLAL` is the program,
+    /// on this profile.
+    pub fn shell(profile: &Profile) -> Self {
+        let program = profile.command::<&str>([]);
+        let mut shell = Command::new("bash");
+        shell.args(["--norc", "--noprofile", "--noediting", "-i"]).env("TELLAL", program.get_program());
+        shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PS1", "shell> ");
+        Self::run(&shell, &[], (80, 24))
+    }
+
+    fn run(command: &Command, variables: &[(&str, &str)], (cols, rows): (u16, u16)) -> Self {
+        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut builder = CommandBuilder::new(command.get_program());
         builder.args(command.get_args());
@@ -48,7 +63,7 @@ impl Screen {
         let child = pair.slave.spawn_command(builder).unwrap();
         let keyboard = pair.master.take_writer().unwrap();
         let mut reader = pair.master.try_clone_reader().unwrap();
-        let (rows, columns) = (NonZeroU16::new(24).unwrap(), NonZeroU16::new(80).unwrap());
+        let (rows, columns) = (NonZeroU16::new(rows).unwrap(), NonZeroU16::new(cols).unwrap());
         let parser = vt100::Parser::new(rows, columns, 1000);
         let shared = Arc::new((Mutex::new(Shown { parser, raw: Vec::new() }), Condvar::new()));
         let seen = shared.clone();
@@ -125,6 +140,17 @@ impl Screen {
                 return status.exit_code();
             }
             assert!(Instant::now() < deadline, "it does not end:\n{}", self.lines().join("\n"));
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until the terminal is set as it is to be.
+    #[track_caller]
+    pub fn wait_for_modes(&self, what: &str, wanted: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + TIMEOUT;
+        while !wanted(&self.modes()) {
+            let lines = self.lines().join("\n");
+            assert!(Instant::now() < deadline, "the terminal is not {what}, but {}:\n{lines}", self.modes());
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
     }

@@ -118,6 +118,77 @@ pub fn find(recording: &[f32], sound: &[f32]) -> Found {
     })
 }
 
+/// Part of a sound that a recording has without a break.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stretch {
+    /// From which sample of the sound on.
+    pub from: usize,
+    /// Up to which.
+    pub until: usize,
+    /// Where that begins in the recording.
+    pub at: usize,
+}
+
+/// In which stretches a sound that is nowhere like itself is in recordings of the same rate, in the order of the sound,
+/// each with the recording's place: each stretch ends, to a hundredth of a second, where what follows is missing or comes
+/// later. Those under a fifth of a second may not be found.
+pub fn stretches(recordings: &[&[f32]], sound: &[f32], rate: u32) -> Vec<(usize, Stretch)> {
+    let rate = rate as usize;
+    let mut stretches: Vec<(usize, Stretch)> = Vec::new();
+    // Roughly first: there are few, unless a machine under load has stuttered.
+    for hop in [rate / 2, rate / 16] {
+        for start in (0..sound.len() - rate / 8).step_by(hop) {
+            let is_known =
+                |(_, known): &(usize, Stretch)| known.from <= start && start + hop / 4 < known.until;
+            if stretches.iter().any(is_known) {
+                continue;
+            }
+            for (which, recording) in recordings.iter().enumerate() {
+                let Some(found) = stretch(recording, sound, start, rate) else { continue };
+                // Its ends may have been too short to be known.
+                let is_it = |(on, known): &(usize, Stretch)| {
+                    *on == which && known.at.abs_diff(found.at) == known.from.abs_diff(found.from)
+                };
+                if !stretches.iter().any(is_it) {
+                    stretches.push((which, found));
+                }
+            }
+        }
+    }
+    stretches.sort_by_key(|(_, stretch)| stretch.from);
+    stretches
+}
+
+/// The stretch that the eighth of a second of a sound from a place on belongs to.
+fn stretch(recording: &[f32], sound: &[f32], start: usize, rate: usize) -> Option<Stretch> {
+    let (piece, step) = (rate / 8, rate / 100);
+    let found = find(recording, &sound[start..start + piece]);
+    if found.correlation < 0.95 {
+        return None;
+    }
+    let fits = |from: usize| {
+        let here = (found.at + from).checked_sub(start).and_then(|at| recording.get(at..at + step));
+        let (Some(here), Some(wanted)) = (here, sound.get(from..from + step)) else { return false };
+        let product: f32 = here.iter().zip(wanted).map(|(a, b)| a * b).sum();
+        product / step as f32 > 0.9 * energy(here) * energy(wanted) && energy(here) > 0.003
+    };
+    let (mut from, mut until) = (start, start + piece);
+    while from >= step && fits(from - step) {
+        from -= step;
+    }
+    while fits(until) {
+        until += step;
+    }
+    Some(Stretch { from, until, at: found.at - (start - from) })
+}
+
+/// How far a sound is there from its beginning, where no more than so many samples are left out between two stretches.
+pub fn whole(stretches: impl IntoIterator<Item = Stretch>, most: usize) -> usize {
+    stretches.into_iter().fold(0, |reached, stretch| {
+        if stretch.from > reached + most { reached } else { reached.max(stretch.until) }
+    })
+}
+
 /// The product of a sound with a recording, from each place on: by their spectra, since there are many places.
 fn products(recording: &[f32], sound: &[f32]) -> Vec<f32> {
     let length = (recording.len() + sound.len()).next_power_of_two();

@@ -48,11 +48,7 @@ impl Scene {
 
     /// The same with a service that writes down so much, 0 to 5.
     pub fn with_log(level: u8) -> Self {
-        let (card, (server, ayşe, burak)) = Card::start_beside(|| {
-            let server = Server::start();
-            let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-            (server, ayşe, burak)
-        });
+        let (card, server, ayşe, burak) = Card::with_friends();
         let service = card.env()[0].1.join("service");
         let script = format!("#!/bin/sh\nexec /usr/bin/speech-dispatcher -l {level} -t 60 \"$@\"\n");
         std::fs::write(&service, script).unwrap();
@@ -81,13 +77,11 @@ impl Scene {
         Screen::start(&self.burak, args, &variables)
     }
 
-    /// Burak begins to record, on another terminal, for so many seconds: it records when this returns.
-    pub fn begin_to_record(&self, seconds: &str) -> Running {
-        let arguments = ["voice", "ayşe", "--mute", "--even-silent", "--seconds", seconds];
-        let (recording, told) = Running::start_with_stderr(&mut self.command(&arguments));
-        let line = told.recv_timeout(TIMEOUT).unwrap();
-        assert!(line.starts_with("recording "), "{line}");
-        recording
+    /// Burak begins to record, on another terminal: it records when this returns, until it is given up.
+    pub fn begin_to_record(&self) -> Screen {
+        let taking = self.screen(&["voice", "ayşe", "--mute"]);
+        taking.wait_for("Enter sends");
+        taking
     }
 
     fn folder(&self) -> PathBuf {
@@ -156,6 +150,28 @@ impl Scene {
             under_way -= usize::from(over);
         }
     }
+}
+
+/// What is being recorded is not sent.
+pub fn give_up(mut taking: Screen) {
+    taking.type_keys("\u{1b}");
+    assert_eq!(taking.finish(), 130);
+}
+
+/// The words alone.
+pub fn texts(asked: &[Asked]) -> Vec<&str> {
+    asked.iter().map(|asked| asked.text.as_str()).collect()
+}
+
+/// Sentences that are known by their numbers, each of four seconds and a half.
+pub fn sentences(count: usize) -> String {
+    let sentence = |number| format!("This is sentence number {number} of a text that is long and goes on.");
+    (1..=count).map(sentence).collect::<Vec<_>>().join(" ")
+}
+
+/// Takes a minute and a half to read.
+pub fn long() -> String {
+    sentences(24)
 }
 
 /// From the service's log at level 5.

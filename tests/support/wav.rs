@@ -42,6 +42,28 @@ pub fn rising(seconds: u32) -> Vec<u8> {
     })
 }
 
+/// Noise below a kilohertz for so many seconds: not even the smallest part of it is like any other. 16 kHz.
+pub fn noise(seconds: u32) -> Vec<u8> {
+    let spec =
+        WavSpec { channels: 1, sample_rate: 16_000, bits_per_sample: 16, sample_format: SampleFormat::Int };
+    // Numerical Recipes' generator; straight lines between what it gives.
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 8) / f64::from(1 << 24) * 24_000.0 - 12_000.0
+    };
+    let (mut from, mut to) = (0.0, next());
+    write(spec, |writer| {
+        for frame in 0..16_000 * seconds {
+            let share = f64::from(frame % 12) / 12.0;
+            writer.write_sample((from + (to - from) * share) as i16).unwrap();
+            if frame % 12 == 11 {
+                (from, to) = (to, next());
+            }
+        }
+    })
+}
+
 /// So many seconds of a file, from a second on, as a file.
 pub fn part(wav: &[u8], from: u32, seconds: u32) -> Vec<u8> {
     let mut reader = hound::WavReader::new(Cursor::new(wav)).unwrap();

@@ -28,6 +28,7 @@ fn incoming<'a>(body: &'a Body, names: &'a (Nickname, Nickname), complete: bool)
         sent_at: Millis(1),
         received_at: Some(Millis(2)),
         seq: Some(1),
+        counter: None,
         delivery: None,
         late: false,
         signer: None,

@@ -24,6 +24,7 @@ fn begun(db: &Connection, device: DeviceId, id: MessageId) -> i64 {
         sent_at: Millis(1),
         received_at: Some(Millis(2)),
         seq: Some(1),
+        counter: None,
         delivery: None,
         late: false,
         signer: None,

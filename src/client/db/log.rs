@@ -204,9 +204,19 @@ pub(in crate::client) fn made(db: &Connection, record: &Signed) -> Sql<()> {
         .map(drop)
 }
 
+/// Takes that back, for a record that never came into anybody else's hands to stay.
+pub(in crate::client) fn unmade(db: &Connection, record: &Signed) -> Sql<()> {
+    db.prepare_cached("DELETE FROM log_own WHERE record = ?1")?.execute([record_hash(record)]).map(drop)
+}
+
 /// Whether a record of one's own account was made by oneself.
 pub(in crate::client) fn is_own(db: &Connection, record: &[u8; 32]) -> Sql<bool> {
     db.prepare_cached("SELECT 1 FROM log_own WHERE record = ?1")?.exists([record])
+}
+
+/// Whether the log has a record.
+pub(in crate::client) fn has(db: &Connection, record: &[u8; 32]) -> Sql<bool> {
+    db.prepare_cached("SELECT 1 FROM log_leaves WHERE record = ?1")?.exists([record])
 }
 
 /// How many of one's own records are known here, and how many of them the log has.

@@ -41,6 +41,8 @@ pub(in crate::client) struct New<'a> {
     pub sent_at: Millis,
     pub received_at: Option<Millis>,
     pub seq: Option<u64>,
+    /// Its place in its sender's chain, if it is in one.
+    pub counter: Option<u64>,
     pub delivery: Option<&'a Delivery>,
     pub late: bool,
     /// Of what was received: whose account, and which identity key has certified the device that signed it. Whether
@@ -77,9 +79,9 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
     db.prepare_cached(
         "INSERT INTO messages (id, device, own, peer, sender, recipient, color, kind, text, duration_ms,
              sample_rate, size, peaks, sent_at, received_at, seq, state, reason, late, complete, shown, live,
-             key_changed, account, certified_by)
+             key_changed, account, certified_by, counter)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-             ?22, ?23, ?24, ?25)",
+             ?22, ?23, ?24, ?25, ?26)",
     )?
     .execute(params![
         new.id.as_bytes(),
@@ -108,6 +110,7 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
         new.key_changed,
         new.signer.as_ref().map(|(account, _)| account.as_bytes()),
         new.signer.as_ref().and_then(|(_, identity)| identity.as_ref()).map(KeyId::as_bytes),
+        new.counter.map(signed),
     ])?;
     Ok(db.last_insert_rowid())
 }
@@ -142,12 +145,15 @@ pub(in crate::client) fn release(db: &Connection, arrival: i64) -> Sql<Message> 
     by_arrival(db, arrival)
 }
 
-/// Releases what a device has sent, in order, up to the first message whose sound is not here yet.
+/// Releases what a device has sent, in the order that it was written in, up to the first message whose sound is not here
+/// yet, or before which one is missing and was not announced yet: that one may only be late.
 pub(in crate::client) fn release_ready(db: &Connection, device: &DeviceId) -> Sql<Vec<Message>> {
     let mut ready = Vec::new();
     {
         let mut statement = db.prepare_cached(
-            "SELECT arrival, complete FROM messages WHERE device = ?1 AND number IS NULL ORDER BY arrival",
+            "SELECT arrival, complete AND NOT EXISTS (SELECT 1 FROM gaps WHERE gaps.device = messages.device
+                 AND gaps.announced = 0 AND gaps.last < messages.counter)
+             FROM messages WHERE device = ?1 AND number IS NULL ORDER BY counter, arrival",
         )?;
         let mut rows = statement.query([device.as_bytes()])?;
         while let Some(row) = rows.next()? {
@@ -158,6 +164,16 @@ pub(in crate::client) fn release_ready(db: &Connection, device: &DeviceId) -> Sq
         }
     }
     ready.into_iter().map(|arrival| release(db, arrival)).collect()
+}
+
+/// The same for everybody: what was missing has been announced.
+pub(in crate::client) fn release_all_ready(db: &Connection) -> Sql<Vec<Message>> {
+    let devices = db
+        .prepare_cached("SELECT DISTINCT device FROM messages WHERE number IS NULL")?
+        .query_map([], |row| Ok(DeviceId::new(row.get(0)?)))?
+        .collect::<Sql<Vec<_>>>()?;
+    let released = devices.iter().map(|device| release_ready(db, device)).collect::<Sql<Vec<_>>>()?;
+    Ok(released.into_iter().flatten().collect())
 }
 
 /// A message whose sound has not come for too long.
@@ -174,7 +190,7 @@ pub(in crate::client) struct Late {
 pub(in crate::client) fn overtaken(db: &Connection, before: Millis) -> Sql<Vec<Late>> {
     let mut statement = db.prepare_cached(
         "SELECT arrival, device, id, sender, complete, COALESCE(received_at, 0) FROM messages
-         WHERE number IS NULL ORDER BY device, arrival",
+         WHERE number IS NULL ORDER BY device, counter, arrival",
     )?;
     let mut rows = statement.query([])?;
     let mut found: Vec<Late> = Vec::new();

@@ -120,6 +120,11 @@ impl Db {
         .await
     }
 
+    /// Folds the write-ahead log into the file and empties it: what has been overwritten there is in neither then.
+    pub(super) async fn fold(&self) -> Result<(), ClientError> {
+        self.run(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))).await
+    }
+
     /// Finishes what has been begun and closes the file.
     pub(super) async fn close(&self) {
         if let Ok(mut jobs) = self.jobs.lock() {

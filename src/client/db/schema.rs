@@ -309,6 +309,12 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE log_alarms ADD COLUMN certificates BLOB;
 ",
     "
+    -- The place in the sender's chain: the order that messages are shown in.
+    ALTER TABLE messages ADD COLUMN counter INTEGER;
+    DROP INDEX messages_unreleased;
+    CREATE INDEX messages_unreleased ON messages (device, counter, arrival) WHERE number IS NULL;
+",
+    "
     -- Leaves that begin another account under a name whose known key was compared when they were there.
     CREATE TABLE log_disowned (
         place INTEGER NOT NULL,

@@ -267,6 +267,7 @@ impl Engine {
                         sent_at: Millis::now(),
                         received_at: None,
                         seq: None,
+                        counter: None,
                         delivery: Some(&Delivery::Queued),
                         late: false,
                         signer: None,

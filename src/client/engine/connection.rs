@@ -18,7 +18,7 @@ use crate::model::{AccountId, DeviceId, KeyId, LogCertificate, Millis, ServerId}
 use crate::protocol::VERSION;
 use crate::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, SessionProof, Verb};
 
-use super::rekeying::{not_taken, shown};
+use super::rekeying::not_taken;
 use super::{Engine, Link, Progress, Session, Trouble, compute, limited, lock, refused, stopped};
 
 /// How long the server may take for its first words and for a login.
@@ -182,8 +182,10 @@ impl Engine {
         let login = Verb::Login { account, device, signature: signature.into() };
         match timeout(PATIENCE, greeted.wire.ask(login)).await {
             Ok(Ok((Answer::LoggedIn, _))) => {}
-            Ok(Err(Denied::Refused { code: RefusalCode::LoginRefused, .. })) if self.is_rekeying() => {
-                return Err(self.try_new_keys().await?);
+            Ok(Err(Denied::Refused { code: RefusalCode::LoginRefused, .. }))
+                if !self.keys_to_come().is_empty() =>
+            {
+                return Err(self.try_new_keys(attempt).await?);
             }
             Ok(Err(denied)) => return Err(self.explain_on(&greeted.wire, denied.into())),
             Ok(Ok(_)) => {
@@ -195,43 +197,70 @@ impl Engine {
                 return Err(self.unreachable(SILENT.to_owned()));
             }
         }
+        Ok((self.begin(&greeted, attempt).await?, greeted))
+    }
+
+    /// What is known of a connection that is logged in.
+    async fn begin(&self, greeted: &Greeted, attempt: u64) -> Result<Session, ClientError> {
         let clock_ahead_ms = greeted.clock_ahead_ms;
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         let (wire, since) = (greeted.wire.clone(), std::time::Instant::now());
         let (uploads, log) = (Arc::default(), self.meet_log(greeted.log.clone()).await?);
         let (log_read, end) = (Arc::new(watch::Sender::new(false)), Arc::default());
-        let session = Session { wire, attempt, since, clock_ahead_ms, progress, uploads, log, log_read, end };
-        Ok((session, greeted))
+        Ok(Session { wire, attempt, since, clock_ahead_ms, progress, uploads, log, log_read, end })
     }
 
-    /// The old device is no longer known: perhaps the server has taken the new keys, and its word was lost.
-    async fn try_new_keys(&self) -> Result<ClientError, ClientError> {
-        let profile = lock(&self.profile).clone();
-        let Some(Pending::Rekey { record, identity, device, .. }) = profile.pending.clone() else {
+    /// The old device is no longer known: perhaps the server has taken the new keys, and its word was lost, or untrue.
+    async fn try_new_keys(&self, attempt: u64) -> Result<ClientError, ClientError> {
+        let refused = refused(RefusalCode::LoginRefused, None);
+        for pending in self.keys_to_come() {
+            let error = self.try_keys(attempt, pending).await?;
+            if error != refused {
+                return Ok(error);
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn try_keys(&self, attempt: u64, pending: Pending) -> Result<ClientError, ClientError> {
+        let Pending::Rekey { record, identity, device, .. } = &pending else {
             return Ok(refused(RefusalCode::LoginRefused, None));
         };
-        let new = Profile { identity: Some(identity), device, ..profile.clone() };
+        let profile = lock(&self.profile).clone();
+        let new = Profile { identity: Some(*identity), device: *device, ..profile.clone() };
         let home = self.home.clone();
         let key = compute(move || home.load_key(&device_name(&new))).await??;
-        let greeted = greet(&self.address, Some(&profile.trust()?)).await?;
-        let signature = greeted.prove(Arc::new(key), Purpose::Login, profile.account, device).await?;
-        let login = Verb::Login { account: profile.account, device, signature: signature.into() };
+        let mut greeted = greet(&self.address, Some(&profile.trust()?)).await?;
+        let (account, device) = (profile.account, *device);
+        let signature = greeted.prove(Arc::new(key), Purpose::Login, account, device).await?;
+        let login = Verb::Login { account, device, signature: signature.into() };
+        let session = self.begin(&greeted, attempt).await?;
         let trial = async {
-            let (answer, _) = greeted.wire.ask(login).await?;
+            let (answer, _) = session.wire.ask(login).await?;
             let Answer::LoggedIn = answer else { return Err(Trouble::Strange) };
-            // The old keys are destroyed for no mere word: it has to show the record that it says it has taken.
-            shown(&greeted.wire, profile.account, &record).await
+            // The old keys are destroyed for no mere word: directory and log have to show the record.
+            self.has_taken(&session, record).await
         };
-        let trial = timeout(PATIENCE, trial).await;
-        greeted.wire.close();
-        match trial {
-            Ok(Ok(Some(_))) => {
-                self.finish_rekey().await?;
-                let cause = "new keys are taking the old ones' places; run the same command again";
-                Ok(self.unreachable(cause.to_owned()))
+        // Nothing that is pushed is for this connection: it stays where it is, unacknowledged.
+        let passed_over = async {
+            while greeted.pushes.next().await.is_some() {}
+            std::future::pending().await
+        };
+        let trial = timeout(PATIENCE, async {
+            tokio::select! {
+                taken = trial => taken,
+                () = passed_over => Err(Trouble::Lost),
             }
-            Ok(Ok(None)) => Ok(not_taken()),
-            Ok(Err(trouble)) => Ok(self.explain_on(&greeted.wire, trouble)),
+        });
+        let trial = trial.await;
+        session.wire.close();
+        match trial {
+            Ok(Ok(true)) => {
+                self.finish_rekey(pending).await?;
+                Ok(self.unreachable("new keys take the old ones' places".to_owned()))
+            }
+            Ok(Ok(false)) => Ok(not_taken()),
+            Ok(Err(trouble)) => Ok(self.explain_on(&session.wire, trouble)),
             Err(_) => Ok(self.unreachable(SILENT.to_owned())),
         }
     }

@@ -41,12 +41,13 @@ impl Engine {
 
     /// Takes a device from one's own account. Another one than this.
     pub(super) async fn remove_device(&self, device: DeviceId) -> Result<(), ClientError> {
-        let session = self.session().await?;
+        let session = self.session().await;
         let _alone = self.renewing.lock().await;
-        if self.rekeyed.is_cancelled() {
+        if self.is_rekeyed() {
             // New keys have taken all other devices away meanwhile.
             return Ok(());
         }
+        let session = session?;
         let begun = lock(&self.profile).pending.clone();
         if let Some(pending @ Pending::Rekey { .. }) = begun {
             // New keys take all other devices away, too, and their record has to stay the next one.

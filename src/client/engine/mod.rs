@@ -275,6 +275,11 @@ impl Engine {
         self.rekeyed.cancelled().await;
     }
 
+    /// Whether they have: what was asked of this core and failed is for the next one.
+    pub(super) fn is_rekeyed(&self) -> bool {
+        self.rekeyed.is_cancelled()
+    }
+
     /// Whether somebody has locked the profile.
     pub(super) fn is_locked(&self) -> bool {
         self.locked.is_cancelled()
@@ -379,6 +384,7 @@ fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<M
             sent_at: now,
             received_at: Some(now),
             seq: None,
+            counter: None,
             delivery: None,
             late: false,
             signer: None,

@@ -31,7 +31,7 @@ mod storing;
 /// Envelopes, and bytes of them, that are opened together.
 const BATCH: usize = 128;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// A gap that stands this long while messages come in is announced.
+/// A gap that stands this long while messages come in is announced; what came behind it waits so long to be shown.
 const GAP: Duration = Duration::from_secs(10);
 /// A voice note whose sound has not come for this long holds up nothing any more.
 const OVERTAKEN_MS: u64 = 60_000;
@@ -209,7 +209,9 @@ impl Engine {
                     events.push(Event::Message(messages::release(db, arrival)?));
                 }
             }
-            for (sender, missing) in inbox::announce_gaps(db, before)? {
+            let gaps = inbox::announce_gaps(db, before)?;
+            events.extend(messages::release_all_ready(db)?.into_iter().map(Event::Message));
+            for (sender, missing) in gaps {
                 let what = if missing == 1 { "1 message".to_owned() } else { format!("{missing} messages") };
                 let text = format!("{what} from {sender} did not arrive: ask {sender} to send again");
                 events.push(Event::Message(notice(db, &me, &sender, text)?));

@@ -20,15 +20,17 @@ const PATIENCE: Duration = Duration::from_secs(120);
 impl Engine {
     /// Makes new keys and puts them in the place of the old ones. The core begins anew with them.
     pub(super) async fn rekey(&self) -> Result<(), ClientError> {
-        let session = self.session().await?;
+        let session = self.session().await;
         let _alone = self.renewing.lock().await;
-        if self.rekeyed.is_cancelled() {
+        if self.is_rekeyed() {
             // What had been begun has been finished meanwhile.
             return Ok(());
         }
+        let session = session?;
         let begun = lock(&self.profile).pending.clone();
         let pending = match begun {
             Some(pending @ Pending::Rekey { .. }) => pending,
+            _ if self.take_up_refused(&session).await? => return Ok(()),
             // Its key would hang beneath a device that is about to go.
             _ => self.prepare(&session).await?,
         };
@@ -40,8 +42,11 @@ impl Engine {
     pub(super) async fn resume_rekey(&self, session: &Session) -> Result<Option<Duration>, Trouble> {
         let _alone = self.renewing.lock().await;
         let begun = lock(&self.profile).pending.clone();
-        let Some(pending @ Pending::Rekey { .. }) = begun else { return Ok(None) };
-        let error = match self.carry_out(session, pending).await {
+        let done = match begun {
+            Some(pending @ Pending::Rekey { .. }) => self.carry_out(session, pending).await,
+            _ => self.take_up_refused(session).await.map(drop),
+        };
+        let error = match done {
             Err(error @ (ClientError::Refused { .. } | ClientError::Limited { .. })) => error,
             done => return Ok(done.map(|()| None)?),
         };
@@ -63,8 +68,25 @@ impl Engine {
             revoke(&account, &identity, Millis::now()).map_err(failed)
         });
         let record = record.await??;
-        let published = self.publish_record(&session, record, None).await;
-        published.map_err(|trouble| self.explain(&session, trouble))
+        let refused = match self.publish_record(&session, record.clone(), None).await {
+            Ok(()) => None,
+            Err(trouble @ Trouble::Refused { code: RefusalCode::Invalid, .. }) => Some(trouble),
+            Err(trouble) => return Err(self.explain(&session, trouble)),
+        };
+        // That somebody else's hands end with it is said for no mere word.
+        let taken = self.has_taken(&session, &record).await;
+        match (taken.map_err(|trouble| self.explain(&session, trouble))?, refused) {
+            (true, _) => Ok(()),
+            (false, Some(trouble)) => Err(self.explain(&session, trouble)),
+            (false, None) => {
+                let reason = format!(
+                    "it says that the account has ended, but does not show that in its directory and its log: to \
+                     others it may be as it was. Ask whoever runs it, and run `tellal rekey --revoke {}` again",
+                    self.me.nickname
+                );
+                Err(ClientError::Refused { reason })
+            }
+        }
     }
 
     /// Publishes a record of one's own account, noted as made here before that. A server that takes no more for now is
@@ -92,32 +114,49 @@ impl Engine {
     }
 
     pub(super) async fn carry_out(&self, session: &Session, pending: Pending) -> Result<(), ClientError> {
-        let Pending::Rekey { record, message_key, .. } = pending else { return Ok(()) };
+        let Pending::Rekey { record, message_key, .. } = pending.clone() else { return Ok(()) };
         let published = record.clone();
         // What was wrapped for this device, nobody else can open: as much of it as there is comes before.
         self.drain().await?;
-        match self.publish_record(session, record, Some(message_key)).await {
-            Ok(()) => {}
-            Err(Trouble::Refused { code: RefusalCode::Invalid, .. }) => {
-                self.change_profile(|profile| profile.pending = None).await?;
-                let reason =
-                    "it does not accept the new keys, and the old ones stay: run `tellal rekey` again";
-                return Err(ClientError::Refused { reason: reason.to_owned() });
-            }
+        let refused = match self.publish_record(session, record, Some(message_key)).await {
+            Ok(()) => false,
+            Err(Trouble::Refused { code: RefusalCode::Invalid, .. }) => true,
             Err(trouble) => return Err(self.explain(session, trouble)),
-        }
-        // The old keys are destroyed for no mere word.
+        };
+        // For no mere word are keys destroyed: neither the old ones nor the new ones.
         let taken = self.has_taken(session, &published).await;
         if !taken.map_err(|trouble| self.explain(session, trouble))? {
-            return Err(not_taken());
+            if !refused {
+                return Err(not_taken());
+            }
+            self.change_profile(|profile| profile.refused.extend(profile.pending.take())).await?;
+            let reason = "it does not accept the new keys, and the old ones stay in force: run `tellal rekey` again. \
+                          Should it turn out to have taken the new ones, they are kept";
+            return Err(ClientError::Refused { reason: reason.to_owned() });
         }
         // And what came meanwhile, behind. From here on nothing more is wrapped for it.
         self.drain().await?;
-        self.finish_rekey().await
+        self.finish_rekey(pending).await
     }
 
-    /// Whether the server shows a record that it says it has taken, and holds itself to it by its transparency log.
-    async fn has_taken(&self, session: &Session, record: &Signed) -> Result<bool, Trouble> {
+    /// New keys that the server has said it does not accept take the old ones' places if it has taken them. Whether it
+    /// has.
+    async fn take_up_refused(&self, session: &Session) -> Result<bool, ClientError> {
+        let refused = lock(&self.profile).refused.clone();
+        for pending in refused {
+            let Pending::Rekey { record, .. } = &pending else { continue };
+            let taken = self.has_taken(session, record).await;
+            if taken.map_err(|trouble| self.explain(session, trouble))? {
+                self.drain().await?;
+                self.finish_rekey(pending).await?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the server shows a record that it was given, and holds itself to it by its transparency log.
+    pub(super) async fn has_taken(&self, session: &Session, record: &Signed) -> Result<bool, Trouble> {
         let Some(chain) = shown(&session.wire, self.me.account, record).await? else { return Ok(false) };
         self.read_log(session).await?;
         let name = self.me.nickname.clone();
@@ -125,11 +164,9 @@ impl Engine {
     }
 
     /// The server has the new keys: they take the old ones' places here, too.
-    pub(super) async fn finish_rekey(&self) -> Result<(), ClientError> {
+    pub(super) async fn finish_rekey(&self, pending: Pending) -> Result<(), ClientError> {
+        let Pending::Rekey { identity, device, key, from, .. } = pending else { return Ok(()) };
         let old = lock(&self.profile).clone();
-        let Some(Pending::Rekey { identity, device, key, from, .. }) = old.pending.clone() else {
-            return Ok(());
-        };
         // What was sealed as the old device is sealed anew as the new one, whose chains begin.
         let me = self.me.account;
         self.db
@@ -146,6 +183,7 @@ impl Engine {
             profile.message_key_from = from;
             profile.replaced.clear();
             profile.removing.clear();
+            profile.refused.clear();
             profile.pending = None;
         })
         .await?;
@@ -196,6 +234,13 @@ impl Engine {
         matches!(lock(&self.profile).pending, Some(Pending::Rekey { .. }))
     }
 
+    /// New keys that the server may have taken, whatever it has said of them.
+    pub(super) fn keys_to_come(&self) -> Vec<Pending> {
+        let profile = lock(&self.profile);
+        let all = profile.pending.iter().chain(&profile.refused);
+        all.filter(|pending| matches!(pending, Pending::Rekey { .. })).cloned().collect()
+    }
+
     /// How old a message key becomes.
     pub(super) fn message_key_age(&self) -> std::time::Duration {
         Settings::load(self.home.path()).0.message_key_days.into()
@@ -238,11 +283,7 @@ fn make(
 }
 
 /// The records of an account as the server shows them, if this one is among them.
-pub(super) async fn shown(
-    wire: &Wire,
-    account: AccountId,
-    record: &Signed,
-) -> Result<Option<Vec<Signed>>, Trouble> {
+async fn shown(wire: &Wire, account: AccountId, record: &Signed) -> Result<Option<Vec<Signed>>, Trouble> {
     let (answer, _) = wire.ask(Verb::LookUpAccount { account }).await?;
     let Answer::Directory { entries, .. } = answer else { return Err(Trouble::Strange) };
     Ok(entries.into_iter().map(|entry| entry.chain).find(|chain| chain.contains(record)))

@@ -38,7 +38,7 @@ impl Engine {
         let mut progress = session.progress.subscribe();
         loop {
             let mut again = CHECK;
-            if self.is_rekeying()
+            if !self.keys_to_come().is_empty()
                 && let Some(wait) = self.resume_rekey(session).await?
             {
                 again = wait;
@@ -69,6 +69,8 @@ impl Engine {
             let drained = *progress.borrow_and_update();
             if drained.drained {
                 self.destroy_old_keys().await?;
+                // Nor is a Fernet key that was sealed for them to stay where it was while something was under way.
+                self.db.fold().await?;
             }
             let mut due = Box::pin(tokio::time::sleep(again));
             loop {

@@ -47,7 +47,7 @@ pub enum Command {
     Pause,
     /// Something else for the note that is played.
     Control(Control),
-    /// Hear the next voice note.
+    /// Pass over what is heard, and go on with what comes next.
     Next,
     /// Read what arrives aloud, or no longer.
     Speak(bool),
@@ -80,8 +80,6 @@ pub enum Heard {
     More,
     /// Once more from its beginning.
     Again,
-    /// On to the next.
-    Skip,
     /// Everybody slower.
     Slower,
     /// Everybody faster.
@@ -112,10 +110,9 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("/pause", "", "pause what is recorded or played, or go on; so does space"),
     ("/seek", "TIME|+S|-S", "go to a time, or by seconds; the arrows go by 5"),
     ("/speed", "SPEED", "play faster or slower, 0.5 to 2"),
-    ("/next", "", "hear the next voice note"),
+    ("/next", "", "go on to the next that is to be heard, text or note"),
     ("/speak", "on|off|[N]", "read what arrives aloud, or not; read text N aloud"),
     ("/stop", "", "be silent at once"),
-    ("/skip", "", "go on to the next that is to be heard"),
     ("/again", "", "hear the last one again"),
     ("/more", "", "hear more of a long text"),
     ("/slower", "", "everybody speaks slower"),
@@ -176,7 +173,7 @@ fn parse(command: &str) -> Result<Command, String> {
         ("listen", None) => Ok(Command::Listen),
         ("cancel", None) => Ok(Command::Cancel),
         ("pause" | "resume", None) => Ok(Command::Pause),
-        ("next", None) => Ok(Command::Next),
+        ("next" | "skip", None) => Ok(Command::Next),
         ("seek", Some(to)) => seek(to).map(Command::Control),
         ("seek", None) => Err("to which time? /seek 1:05, or /seek -10".to_owned()),
         ("speed", Some(to)) => read_speed(to).map(|speed| Command::Control(Control::Speed(speed))),
@@ -195,7 +192,6 @@ fn parse(command: &str) -> Result<Command, String> {
         ("unread" | "new", Some(nick)) => Ok(Command::HearUnread(Some(nickname(nick)?))),
         ("more", None) => Ok(Command::Heard(Heard::More)),
         ("again", None) => Ok(Command::Heard(Heard::Again)),
-        ("skip", None) => Ok(Command::Heard(Heard::Skip)),
         ("slower", None) => Ok(Command::Heard(Heard::Slower)),
         ("faster", None) => Ok(Command::Heard(Heard::Faster)),
         ("reply", None) => Ok(Command::Reply),
@@ -335,6 +331,7 @@ mod tests {
         assert_eq!(command("/seek +0:10"), Command::Control(Control::Skip(10.0)));
         assert_eq!(command("/speed 0.75"), Command::Control(Control::Speed(0.75)));
         assert_eq!(command("/pause"), Command::Pause);
+        assert_eq!((command("/next"), command("/skip")), (Command::Next, Command::Next));
         assert_eq!(command("/voice"), Command::Voice(Options::default()));
         let recorder =
             recorder::Options { input: Some("desk".to_owned()), gain_db: -6.5, ..Default::default() };

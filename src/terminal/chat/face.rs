@@ -207,13 +207,14 @@ impl Face {
 
 /// Reads stdin line by line.
 fn read(typed: &UnboundedSender<Typed>) {
-    for line in stdin().lock().lines() {
+    for (number, line) in (1..).zip(stdin().lock().lines()) {
         let line = match line {
             Ok(line) => Typed::Line(line),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Typed::NotUtf8(number),
             Err(error) => Typed::Failed(error.to_string()),
         };
-        let failed = matches!(line, Typed::Failed(_));
-        if typed.send(line).is_err() || failed {
+        let more = matches!(line, Typed::Line(_));
+        if typed.send(line).is_err() || !more {
             return;
         }
     }

@@ -22,7 +22,6 @@ impl Talk {
             Heard::More => {}
             Heard::Again if !aloud.repeat() => self.words("nothing has been heard yet"),
             Heard::Again => {}
-            Heard::Skip => aloud.skip(),
             Heard::Slower => aloud.slower(),
             Heard::Faster => aloud.faster(),
         }

@@ -46,7 +46,7 @@ impl Talk {
                 if let Some(pending) = self.unsent.remove(&id) {
                     self.cue(Some(Cue::Error), &pending.to);
                     self.words(&format!("not sent: the server refused it: {reason}"));
-                    self.failed.get_or_insert(ClientError::Refused { reason });
+                    self.failed.get_or_insert(ClientError::Refused { reason }.into());
                 }
             }
             Event::Delayed { id, reason, limited, .. } => {
@@ -109,7 +109,7 @@ impl Talk {
             Done::Heard { number, heard, silences } => self.heard(number, heard, silences),
             Done::Next { asked, next, silences } => self.next_found(asked, next, silences),
             Done::Said(words) => self.words(&words),
-            Done::Blocked(words) => {
+            Done::Blocked(words) | Done::Left(words) => {
                 self.under_way -= 1;
                 self.words(&words);
             }
@@ -195,15 +195,11 @@ impl Talk {
             Err(error) => {
                 self.unsent.remove(&id);
                 self.cue(Some(Cue::Error), to);
-                let reason = match &error {
-                    ClientError::UnknownNickname { nickname } => unknown(nickname),
-                    error => error.to_string(),
-                };
                 // Without a terminal the first error is what this ends with.
                 if self.face.is_terminal() || self.failed.is_some() {
-                    self.words(&format!("not sent to {to}: {reason}"));
+                    self.words(&format!("not sent to {to}: {error}"));
                 }
-                self.failed.get_or_insert(error);
+                self.failed.get_or_insert(error.into());
             }
         }
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
-use rustyline::completion::Completer;
+use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -25,6 +25,7 @@ use rustyline::{
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
+use super::choices::that_fit;
 use super::complete::Names;
 use crate::terminal::keys::Press;
 
@@ -41,7 +42,9 @@ pub enum Typed {
     Cleared,
     /// There is no more (Ctrl-D).
     End,
-    /// The terminal can't be read.
+    /// This line is not UTF-8.
+    NotUtf8(u64),
+    /// There is no reading on, and why.
     Failed(String),
 }
 
@@ -160,6 +163,8 @@ fn editor(
         .completion_type(CompletionType::List)
         // Without it, the editor waits for another Tab and prints nothing meanwhile.
         .completion_show_all_if_ambiguous(true)
+        // Nor does it ask whether to list that many: it is given what fits on the screen.
+        .completion_prompt_limit(usize::MAX)
         .color_mode(if colors { ColorMode::Forced } else { ColorMode::Disabled })
         .build();
     let history = MemHistory::with_config(&config);
@@ -227,15 +232,16 @@ impl Highlighter for Typist {}
 impl Validator for Typist {}
 
 impl Completer for Typist {
-    type Candidate = String;
+    type Candidate = Pair;
 
     fn complete(
         &self,
         line: &str,
         position: usize,
         _: &Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<String>)> {
-        Ok(self.names.complete(line, position))
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let (begin, completions) = self.names.complete(line, position);
+        Ok((begin, that_fit(completions)))
     }
 }
 
@@ -298,7 +304,7 @@ impl ConditionalEventHandler for Keys {
                 let _ = self.typed.send(Typed::Press(press));
                 Some(Cmd::Noop)
             }
-            // It may be a command for what is heard: /skip would find nothing that it could go on to.
+            // It may be a command for what is heard: /next would find nothing that it could go on to.
             None if line.line().starts_with('/') || (line.line().is_empty() && key == KeyCode::Char('/')) => {
                 None
             }

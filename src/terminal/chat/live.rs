@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::ChatError;
-use super::talk::{Done, Pending, Talk};
+use super::talk::{Done, Talk};
 use crate::audio::sound::Blocks;
 use crate::client::{Body, ClientError, Ending, Message};
 use crate::model::{MessageId, Nickname};
@@ -49,7 +49,7 @@ impl Talk {
     /// Lets somebody hear what is recorded, as it is.
     pub(super) fn speak_live(&mut self, to: Nickname, begun: Begun) {
         let Begun { id, blocks, ends } = begun;
-        self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
+        self.await_outcome(id, &to);
         // Until it is said how it ends: otherwise it would be cut off, or not taken back.
         self.under_way += 1;
         let done = self.done.clone();

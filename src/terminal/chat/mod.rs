@@ -7,6 +7,8 @@
 //!
 //! - [`command`]: what a typed line asks for
 //! - [`complete`]: what Tab completes
+//! - `choices`: how much of that is listed
+//! - `here`: the shell's commands, as they are typed in a conversation
 //! - [`input`]: the line editor, and printing above it
 //! - [`people`]: who one talks with, and what of theirs is new
 //! - [`render`]: what it all looks like
@@ -19,11 +21,13 @@
 //! - `typed`: doing what was typed
 //! - `happened`: showing what happened
 
+mod choices;
 pub mod command;
 pub mod complete;
 mod face;
 mod hands_free;
 mod happened;
+mod here;
 pub mod input;
 mod live;
 pub mod people;
@@ -64,9 +68,26 @@ pub enum ChatError {
     /// The core.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The terminal, stdin or stdout.
-    #[error("the terminal can't be used: {0}")]
+    /// The terminal, or stdout.
+    #[error("the terminal or stdout can't be used")]
     Io(#[from] io::Error),
+    /// Without a terminal: not all of stdin can be sent.
+    #[error(
+        "line {line} of stdin is not UTF-8: it was not sent, nor what follows it; what came before it is not lost. Send the \
+         rest in UTF-8 (iconv converts it)"
+    )]
+    NotUtf8 {
+        /// Which line, from 1.
+        line: u64,
+    },
+    /// There is no reading on.
+    #[error(
+        "no more can be read from the terminal or stdin ({reason}); what was read before that is not lost"
+    )]
+    Input {
+        /// What the system says.
+        reason: String,
+    },
     /// Without a terminal: not everything that was typed has reached the server.
     #[error(
         "{reason}; {count} of the messages wait in the outbox, and leave when a command next reaches the server"

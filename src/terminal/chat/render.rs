@@ -3,6 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::command::COMMANDS;
+use super::here;
 use super::input::Ask;
 use super::people::{People, Person, peer};
 use crate::client::{Body, Contact, Message};
@@ -53,7 +54,8 @@ impl View {
                 format!("{} (/play {})", voice(*duration_ms, *live, *cut_off), message.number)
             }
             Body::Notice { text } => {
-                return lines.notice(message, marks.number, &format!("{who}{new}"), text);
+                let text = here::commands(text, with);
+                return lines.notice(message, marks.number, &format!("{who}{new}"), &text);
             }
         };
         format!("{} {who}{}{new}: {what}", lines.begin(message, marks.number), lines.remark(message))

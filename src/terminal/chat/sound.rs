@@ -13,7 +13,7 @@ use crate::audio::Cue;
 use crate::client::{Body, ClientError, Message, MessageRef};
 use crate::model::Nickname;
 use crate::terminal::Cues;
-use crate::terminal::aloud::{self, Aloud, Outcome, Pace, Turn};
+use crate::terminal::aloud::{self, Aloud, Outcome, Pace, Skipped, Turn};
 use crate::terminal::keys::Press;
 use crate::terminal::line::duration;
 use crate::terminal::listening::{Control, speed, time};
@@ -311,18 +311,17 @@ impl Talk {
         self.words(&words);
     }
 
-    /// Hears the next voice note.
-    pub(super) fn next_note(&mut self) {
-        // What has arrived waits for its turn already.
-        if self.sound.aloud.as_ref().is_some_and(Aloud::next_note) {
-            return;
-        }
-        let Some(after) = self.sound.aloud.as_ref().and_then(Aloud::last_note).or(self.sound.last) else {
-            self.words("which one? /play N first");
-            return;
+    /// Passes over what is heard now, and goes on with what comes next, text or note: what waits for its turn, and after
+    /// the last note of that the next one of its conversation.
+    pub(super) fn next(&mut self) {
+        let after = match self.sound.aloud.as_ref().map_or(Skipped::ToNote(None), Aloud::skip) {
+            Skipped::ToNext | Skipped::ToSilence => return,
+            Skipped::ToNote(after) => after.or(self.sound.last),
         };
-        self.hush();
-        self.look_for_next(after, true);
+        match after {
+            Some(after) => self.look_for_next(after, true),
+            None => self.words("which one? /play N first"),
+        }
     }
 
     fn look_for_next(&self, after: u64, asked: bool) {

@@ -128,8 +128,8 @@ impl Talk {
         {
             if taking.live.is_some() {
                 // It is at an end for those who hear it, too.
-                let words = dictation.end_in_words();
-                self.words(&words);
+                words.push(dictation.end_in_words());
+                words.iter().for_each(|words| self.words(words));
                 self.end_recording(true);
                 return;
             }
@@ -215,11 +215,39 @@ impl Talk {
         }
     }
 
-    /// Nobody is there any more who could end it: what was heard while it was spoken ends here, and another is not sent.
+    /// Nobody is there any more who could end it: what was heard while it was spoken ends here, and another is not sent
+    /// but kept.
     pub(super) fn leave_recording(&mut self) {
+        let Some(taking) = self.sound.taking.take() else { return };
+        if let Some(live) = &taking.live {
+            let begun = live.has_begun();
+            self.sound.taking = Some(taking);
+            return self.end_recording(begun);
+        }
+        let Taking { to, stage, floor, .. } = taking;
+        self.busy(false);
+        let home = self.sound.home.clone();
+        let words = move |kept| format!("the note for {to} is not sent: {kept}");
+        match stage {
+            Stage::Opening => {}
+            Stage::Recording(dictation) | Stage::Ended(dictation) => {
+                self.under_way += 1;
+                self.spawn(|_| async move {
+                    let kept = unsent::left(&home, *dictation).await;
+                    drop(floor);
+                    Done::Left(words(kept))
+                });
+            }
+            Stage::Silent(note) => self.words(&words(unsent::kept(&home, &note.wav))),
+        }
+    }
+
+    /// Whoever leaves the conversation in so many words leaves what is still being recorded, too; what was heard while it
+    /// was spoken ends as it is.
+    pub(super) fn quit_recording(&mut self) {
         if let Some(taking) = &self.sound.taking {
-            let is_live = taking.live.as_ref().is_some_and(Live::has_begun);
-            self.end_recording(is_live);
+            let begun = taking.live.as_ref().is_some_and(Live::has_begun);
+            self.end_recording(begun);
         }
     }
 

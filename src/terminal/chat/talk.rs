@@ -15,7 +15,7 @@ use super::input::{Busy, Typed};
 use super::people::{People, peer};
 use super::render::Marks;
 use super::sound::Sound;
-use super::{ChatError, Settings, View};
+use super::{ChatError, Settings, View, here};
 use crate::audio::{AudioError, Note};
 use crate::client::{Client, ClientError, Command, Contact, Event, Events, Message, Reply, Safety};
 use crate::model::{MessageId, Nickname};
@@ -75,6 +75,8 @@ pub(super) enum Done {
     Said(String),
     /// Somebody is blocked, or not any more; in words.
     Blocked(String),
+    /// What was still being recorded is kept, or can't be; in words.
+    Left(String),
     /// How it stands with somebody's key.
     Safety(Result<Safety, ClientError>),
 }
@@ -116,7 +118,7 @@ pub(super) struct Talk {
     /// Who has gone, and when that is to be said.
     pub(super) leaving: Vec<(Nickname, Instant)>,
     /// The first thing that went wrong without a terminal.
-    pub(super) failed: Option<ClientError>,
+    pub(super) failed: Option<ChatError>,
     events: Events,
     finished: UnboundedReceiver<Done>,
     settling: Vec<u64>,
@@ -130,6 +132,7 @@ pub(super) struct Talk {
 impl Talk {
     /// Shows what was said before and what is new, and asks for the first line.
     pub(super) async fn begin(client: Client, settings: Settings) -> Result<Self, ChatError> {
+        let (terminate, hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
         let events = client.events();
         let status = client.status().await?;
         let (names, busy) = (Names::default(), Busy::default());
@@ -162,8 +165,8 @@ impl Talk {
             settling: Vec::new(),
             settled: Instant::now(),
             ending: None,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
+            terminate,
+            hang_up,
         };
         talk.judge().await?;
         talk.catch_up().await?;
@@ -206,15 +209,20 @@ impl Talk {
     }
 
     /// Without a terminal: what is new of the one talked with, or of all.
-    async fn show_all_new(&mut self) -> Result<(), ChatError> {
+    pub(super) async fn show_all_new(&mut self) -> Result<(), ChatError> {
         for message in self.client.unshown().await? {
-            // What has come since then is told as an event.
-            if message.number > self.known {
+            let peer = peer(&message, &self.view.me).clone();
+            // What has come since the beginning was shown then.
+            if message.number > self.known || self.with.as_ref().is_some_and(|with| *with != peer) {
                 continue;
             }
-            if self.with.as_ref().is_none_or(|with| peer(&message, &self.view.me) == with) {
-                self.show(&message, Marks::default())?;
-            }
+            let new = &mut self.people.get_or_add(&peer).new;
+            let Some(place) = new.iter().position(|number| *number == message.number) else { continue };
+            new.remove(place);
+            self.show(&message, Marks::default())?;
+        }
+        if let Some(with) = &self.with {
+            self.people.get_or_add(with).new.clear();
         }
         Ok(())
     }
@@ -239,8 +247,14 @@ impl Talk {
         Ok(())
     }
 
-    /// Until there is no more to say.
+    /// Until there is no more to say. However that comes, what was typed until then is in the outbox first.
     pub(super) async fn run(mut self) -> Result<(), ChatError> {
+        let talked = self.talk().await;
+        let ended = self.end().await;
+        talked.and(ended)
+    }
+
+    async fn talk(&mut self) -> Result<(), ChatError> {
         loop {
             let flow = tokio::select! {
                 typed = self.face.typed.recv() => self.typed(typed.unwrap_or(Typed::End)).await?,
@@ -274,9 +288,17 @@ impl Talk {
                 _ = self.hang_up.recv() => Flow::End,
             };
             if flow == Flow::End || self.is_done() {
-                return self.end().await;
+                return Ok(());
             }
         }
+    }
+
+    /// What can't be sent, or read. Without a terminal the first of it is what this ends with.
+    pub(super) fn fail(&mut self, error: ChatError) {
+        if self.failed.is_some() {
+            self.words(&error.to_string());
+        }
+        self.failed.get_or_insert(error);
     }
 
     /// Stdin has ended: the rest is sent first.
@@ -302,10 +324,12 @@ impl Talk {
         self.end_of_sound().await;
         // What was typed and said is safe in the outbox before the end.
         let patience = Instant::now() + PATIENCE;
+        // What can't be shown any more is no reason to forget what can be stored.
+        let mut shown = Ok(Flow::On);
         while (self.under_way > 0 || self.unsent.values().any(|pending| !pending.stored))
             && let Ok(Some(done)) = timeout_at(patience, self.finished.recv()).await
         {
-            self.done(done)?;
+            shown = shown.and(self.done(done));
         }
         while let Ok(Some(event)) = timeout_at(Instant::now(), self.events.next()).await {
             if let Event::Accepted { .. } = event {
@@ -318,6 +342,7 @@ impl Talk {
             }
         }
         self.settle_shown().await?;
+        shown?;
         let count = self.unsent.len();
         if self.face.is_terminal() {
             if count > 0 && self.link != Link::Up {
@@ -329,10 +354,16 @@ impl Talk {
             self.face.close();
             return Ok(());
         }
-        match (self.failed, self.link) {
-            (Some(error), _) => Err(error.into()),
-            (None, Link::Down { reason }) if count > 0 => Err(ChatError::Waiting { count, reason }),
-            _ => Ok(()),
+        let waiting = match &self.link {
+            Link::Down { reason } if count > 0 => Some(ChatError::Waiting { count, reason: reason.clone() }),
+            _ => None,
+        };
+        match (self.failed.take(), waiting) {
+            (Some(error), waiting) => {
+                waiting.into_iter().for_each(|waiting| self.words(&waiting.to_string()));
+                Err(error)
+            }
+            (None, waiting) => waiting.map_or(Ok(()), Err),
         }
     }
 
@@ -360,9 +391,15 @@ impl Talk {
     /// Sends something, in its turn.
     pub(super) fn send_out(&mut self, to: Nickname, what: Outgoing) {
         let id = MessageId::generate();
-        self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
+        self.await_outcome(id, &to);
         // The other end is held for as long as this.
         let _ = self.outgoing.send((id, to, what));
+    }
+
+    /// A message of one's own is waited for until the server has it.
+    pub(super) fn await_outcome(&mut self, id: MessageId, to: &Nickname) {
+        self.events.follow(id);
+        self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
     }
 
     /// A message stands on the screen.
@@ -372,7 +409,8 @@ impl Talk {
 
     /// Says something.
     pub(super) fn words(&mut self, words: &str) {
-        self.face.words(self.view.words(words));
+        let words = here::commands(words, self.with.as_ref());
+        self.face.words(self.view.words(&words));
     }
 
     /// Shows a message.

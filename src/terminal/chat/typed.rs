@@ -33,7 +33,8 @@ impl Talk {
                 self.finish();
                 return Ok(Flow::On);
             }
-            Typed::Failed(reason) => return Err(std::io::Error::other(reason).into()),
+            Typed::NotUtf8(line) => return self.unread_input(ChatError::NotUtf8 { line }),
+            Typed::Failed(reason) => return self.unread_input(ChatError::Input { reason }),
         };
         let flow = match Line::parse(&line) {
             Line::Empty => {
@@ -60,6 +61,16 @@ impl Talk {
         Ok(flow)
     }
 
+    /// There is no reading on. What came before that is sent first.
+    fn unread_input(&mut self, error: ChatError) -> Result<Flow, ChatError> {
+        if self.face.is_terminal() {
+            return Err(error);
+        }
+        self.fail(error);
+        self.finish();
+        Ok(Flow::On)
+    }
+
     fn send(&mut self, text: &str) {
         // The one whom the prompt names, which is the one who is recorded for.
         let recorded_for = self.sound.taking.as_ref().map(|taking| taking.to.clone());
@@ -80,7 +91,6 @@ impl Talk {
                 self.spawn(move |client| async move {
                     Done::Blocked(match client.block(&nick, blocked).await {
                         Ok(told) => blocking(&nick, blocked, told),
-                        Err(ClientError::UnknownNickname { nickname }) => unknown(&nickname),
                         Err(error) => error.to_string(),
                     })
                 });
@@ -110,6 +120,7 @@ impl Talk {
                     self.finish();
                     return Ok(Flow::On);
                 }
+                self.quit_recording();
                 return Ok(Flow::End);
             }
             Command::HearUnread(from) => self.hear_unread(from).await?,
@@ -126,7 +137,7 @@ impl Talk {
             }
             Command::Pause => self.pause(),
             Command::Control(control) => self.control(control),
-            Command::Next => self.next_note(),
+            Command::Next => self.next(),
             Command::Speak(on) => self.speak(on).await?,
             Command::SpeakOne(which) => self.fetch(which, false),
             Command::Stop => self.hush(),
@@ -168,6 +179,8 @@ impl Talk {
             let online = self.whereabouts(&nick);
             self.words(&format!("you talk to {nick} now{online}"));
             self.turn_to(&nick).await?;
+        } else {
+            self.show_all_new().await?;
         }
         Ok(())
     }
@@ -177,6 +190,7 @@ impl Talk {
             let _ = self.done.send(Done::Said("whose key? /to NICK first".to_owned()));
             return;
         };
+        let terminal = self.face.is_terminal();
         self.spawn(move |client| async move {
             let decided = match what {
                 Verify::Show => return Done::Safety(client.safety(&with).await),
@@ -185,8 +199,8 @@ impl Talk {
             };
             match decided {
                 // The event says it.
-                Ok(_) => Done::Met(Vec::new()),
-                Err(error) => Done::Safety(Err(error)),
+                Ok(_) if terminal => Done::Met(Vec::new()),
+                decided => Done::Safety(decided),
             }
         });
     }
@@ -204,10 +218,7 @@ impl Talk {
 }
 
 pub(super) fn unknown(nickname: &Nickname) -> String {
-    // Its command is one of the shell's.
-    ClientError::UnknownNickname { nickname: nickname.clone() }
-        .to_string()
-        .replace("`tellal users`", "/users")
+    ClientError::UnknownNickname { nickname: nickname.clone() }.to_string()
 }
 
 /// What a block means, in a sentence.

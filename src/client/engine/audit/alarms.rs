@@ -2,16 +2,13 @@
 
 use crate::client::db::log::{self, Finding};
 use crate::client::device::short;
-use crate::client::engine::directory::directory;
 use crate::client::engine::{Engine, Session, Trouble, lock, notice};
 use crate::client::{Alarm, AlarmKind, Event};
-use crate::crypto::record::verify_account;
 use crate::crypto::{Evidence, Proof, PublicKey};
 use crate::model::log::record_hash;
 use crate::model::{
     AccountRecord, AccountRecordKind, DeviceId, Millis, NameHash, Nickname, Signed, from_canonical_cbor,
 };
-use crate::protocol::message::Verb;
 
 /// An alarm that is about to be raised.
 pub(super) struct Raise {
@@ -65,7 +62,9 @@ impl Engine {
         let findings: Vec<Finding> = findings.into_iter().map(|(_, finding)| finding).collect();
         let me = self.me.nickname.clone();
         let foreign = findings.iter().any(|finding| matches!(finding, Finding::OwnName(_)));
-        let chain = if foreign { self.own_chain(session).await } else { Vec::new() };
+        // None where it can't be asked: that a leaf is not of one's own making has to be said all the same.
+        let chain = if foreign { self.ask_for_own_chain(session).await } else { Ok(Vec::new()) };
+        let chain = chain.unwrap_or_default();
         let names = self.db.run(|db| crate::client::db::contacts::names(db)).await?;
         let raised = findings.into_iter().map(|finding| match finding {
             Finding::OwnName(record) if chain.iter().any(|own| record_hash(own) == record) => Raise {
@@ -97,15 +96,6 @@ impl Engine {
         self.raise(raised).await?;
         self.db.write(move |db| log::said(db, last)).await?;
         Ok(())
-    }
-
-    /// The records of one's own account, as the directory has them. None where it can't be asked: that a leaf is not
-    /// of one's own making has to be said all the same, and is found once.
-    async fn own_chain(&self, session: &Session) -> Vec<Signed> {
-        let account = self.me.account;
-        let entries = directory(session, Verb::LookUpAccount { account }).await.unwrap_or_default();
-        let is_own = |chain: &Vec<Signed>| verify_account(chain).is_ok_and(|found| found.id == account);
-        entries.into_iter().map(|entry| entry.chain).find(is_own).unwrap_or_default()
     }
 
     /// A look-up's answer is not what the log has. Such answers can be made up without end, and none of them is used:

@@ -10,11 +10,13 @@
 //! - [`words`]: what their bearers say of the log, and what is said to them
 //! - [`log_key`]: whose the log is
 //! - [`alarms`]: what is alarming, in words, said once
+//! - [`own`]: what the log has to have of one's own account
 //! - [`recheck`]: the whole of it anew, on demand
 
 mod alarms;
 mod heads;
 mod log_key;
+mod own;
 mod reading;
 mod recheck;
 mod words;
@@ -86,6 +88,11 @@ impl Engine {
         session.log_read.send_replace(true);
         read?;
         let Access::Pinned(key) = session.log else { return Ok(None) };
+        match self.check_own(session, &key).await {
+            // What it does not answer now may be asked the next time.
+            Err(Trouble::Refused { .. }) => {}
+            done => done?,
+        }
         let mut unreached = Unreached::default();
         let refused = match self.look_up_outdated(session).await {
             Err(Trouble::Refused { retry_after, .. }) => Some(retry_after.unwrap_or(RETRY)),

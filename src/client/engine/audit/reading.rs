@@ -62,12 +62,6 @@ impl Engine {
         };
         *lock(&self.head) = Some(grown.head);
         self.say(session).await?;
-        let (own, logged) = self.db.run(|db| log::own(db)).await?;
-        if own > 0 && logged == 0 {
-            let text = "the server's transparency log lacks your own account: others can't find you in it. \
-                        Ask whoever runs the server";
-            self.raise(vec![Raise::new(AlarmKind::OwnMissing, b"", text)]).await?;
-        }
         if again || surprising {
             self.audit.notify_one();
         }

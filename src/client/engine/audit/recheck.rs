@@ -4,6 +4,7 @@ use crate::client::AuditReport;
 use crate::client::db::log::{self, Hashes};
 use crate::client::engine::{Engine, Session, Trouble, compute, lock};
 use crate::crypto::{LogKey, Proof, proof};
+use crate::model::log::record_hash;
 use crate::model::{EnvelopeHash, Head, Leaf, NameHash};
 use crate::protocol::message::{Answer, Verb};
 
@@ -38,7 +39,14 @@ impl Engine {
             self.contradicts().await?;
             return self.audit_report(false).await;
         }
-        let proven = self.proven(session, &key, read.known.head).await?;
+        let mut proven = self.proven(session, &key, read.known.head).await?;
+        if !proven {
+            // The account may have got a record between the questions.
+            let Some(read) = self.ask_for_log(session, &key, 0).await? else {
+                return self.audit_report(false).await;
+            };
+            proven = self.proven(session, &key, read.known.head).await?;
+        }
         self.audit_report(proven).await
     }
 
@@ -53,13 +61,18 @@ impl Engine {
             return Err(Trouble::Strange);
         };
         let grown = proof::has_grown(&known.head, &head, &proof);
+        let chain = self.ask_for_own_chain(session).await?;
+        let Some(newest) = chain.last().filter(|_| self.is_this_profile(&chain)) else { return Ok(false) };
+        let own = (NameHash::of(&self.me.nickname), record_hash(newest));
         let nickname = self.me.nickname.clone();
         let verb = Verb::ProveLeaf { nickname, size: head.size };
         let Answer::LogLeaf { leaf } = session.wire.ask(verb).await?.0 else { return Err(Trouble::Strange) };
         let Some(leaf) = leaf else { return Ok(false) };
         let bytes = <[u8; Leaf::SIZE]>::try_from(leaf.leaf.as_slice());
-        let mine =
-            bytes.as_ref().is_ok_and(|bytes| Leaf::from_bytes(bytes).name == NameHash::of(&self.me.nickname));
+        let mine = bytes.as_ref().is_ok_and(|bytes| {
+            let leaf = Leaf::from_bytes(bytes);
+            (leaf.name, leaf.record) == own
+        });
         let held = proof::holds(&head, leaf.place, &leaf.leaf, &leaf.proof);
         Ok(grown && mine && held)
     }

@@ -1,0 +1,111 @@
+//! What the documents say that tests show: each test that they name is one.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const SECURITY: &str = include_str!("../docs/security.md");
+
+/// Names of settings and of pragmas have fewer.
+const UNDERSCORES: usize = 3;
+
+/// All `.rs` files in a folder and in those in it.
+fn sources(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+/// The names of all tests.
+fn tests() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    for folder in ["src", "tests"] {
+        sources(&Path::new(ROOT).join(folder), &mut files);
+    }
+    let mut found = BTreeSet::new();
+    for file in &files {
+        let mut is_test = false;
+        for line in file.lines().map(str::trim_start) {
+            let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+            if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+                is_test = true;
+            } else if let Some(function) = function {
+                let name = function.split('(').next().unwrap_or_default();
+                if std::mem::take(&mut is_test) {
+                    found.insert(name.to_owned());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What stands in backquotes in a text, and could be a test's name.
+fn named(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    quoted.filter(|name| {
+        let is_word = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '…'));
+        is_word && name.matches('_').count() >= UNDERSCORES
+    })
+}
+
+/// Whether there is a test of this name, which may leave off its end: `a_test_with_…`.
+fn is_one(name: &str, tests: &BTreeSet<String>) -> bool {
+    match name.strip_suffix('…') {
+        Some(begins) => tests.iter().any(|test| test.starts_with(begins)),
+        None => tests.contains(name),
+    }
+}
+
+#[test]
+fn every_test_that_a_document_names_is_one() {
+    let tests = tests();
+    assert!(tests.len() > 500 && tests.contains("every_test_that_a_document_names_is_one"));
+    assert!(named(SECURITY).count() > 100);
+    // The words of json.md are those of errors.
+    let documents = [
+        "README",
+        "docs/architecture",
+        "docs/decisions",
+        "docs/performance",
+        "docs/protocol",
+        "docs/security",
+    ];
+    for path in documents.map(|name| Path::new(ROOT).join(name).with_extension("md")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let none: Vec<&str> = named(&text).filter(|name| !is_one(name, &tests)).collect();
+        assert!(none.is_empty(), "{} names what is no test: {none:?}", path.display());
+    }
+}
+
+#[test]
+fn every_no_in_the_security_document_names_a_test() {
+    let tests = tests();
+    let mut count = 0;
+    for line in SECURITY.lines().filter(|line| line.starts_with("| ")) {
+        let Some(says) = line.split('|').nth(2).map(|cell| cell.trim().trim_start_matches('*')) else {
+            continue;
+        };
+        if ["no:", "no ", "no,", "not ", "nobody "].iter().any(|no| says.starts_with(no)) || says == "no" {
+            assert!(named(line).any(|name| is_one(name, &tests)), "no test shows it: {line}");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
+}
+
+#[test]
+fn every_file_that_the_security_document_names_is_there() {
+    let quoted = SECURITY.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let files = quoted.filter(|name| name.starts_with("tests/") || name.starts_with("fuzz/"));
+    for file in files {
+        assert!(Path::new(ROOT).join(file).exists(), "{file}");
+    }
+}
