@@ -25,7 +25,8 @@ use raw::Person;
 use serde_json::Value;
 use support::clock::move_to_day;
 use support::forge::{Forger, account, directory_entry};
-use support::people::{count, friends, profile_json, receive};
+use support::people::{count, friends, profile_json, receive, user};
+use support::swap::database;
 use support::{Profile, Server};
 use tellal::crypto::Purpose;
 use tellal::crypto::record::{announce_message_key, sign_account_record, verify_account};
@@ -36,6 +37,7 @@ const NOT_IN_LOG: &str =
     "the server gave out keys for ayşe that its transparency log does not have, or no longer";
 const HELD_BACK: &str =
     "A message has come from ayşe, whose keys the server shows otherwise than its transparency log";
+const SECOND_CHAIN: &str = "the server's transparency log has a second account under the name of ayşe";
 const FORKED: &str = "two transparency logs that contradict each other";
 
 /// Shows these records of the account wherever the directory is asked for them.
@@ -183,6 +185,61 @@ fn a_device_that_the_log_does_not_have_is_neither_written_to_nor_believed() {
 
     burak.send("ayşe", "sonra");
     assert_eq!(receive(&ayşe, &server.name()).1, ["gizli", "sonra"]);
+}
+
+/// Puts a leaf of an impostor's account under somebody's name into the log. The directory shows the true one again.
+fn put_leaf_under(name: &str, server: &mut Server) {
+    let renamed = "UPDATE account SET nickname = 'eski' WHERE nickname = ?1";
+    server.stop();
+    assert_eq!(database(server.data()).execute(renamed, [name]), Ok(1));
+    server.restart_on_same_port();
+    Profile::register(server, name);
+    server.stop();
+    let false_one = format!("(SELECT id FROM account WHERE nickname = '{name}')");
+    database(server.data())
+        .execute_batch(&format!(
+            "DELETE FROM message_key WHERE device IN (SELECT id FROM device WHERE account = {false_one});
+             DELETE FROM device WHERE account = {false_one};
+             DELETE FROM account_record WHERE account = {false_one};
+             DELETE FROM account WHERE nickname = '{name}';
+             UPDATE account SET nickname = '{name}' WHERE nickname = 'eski';"
+        ))
+        .unwrap();
+    server.restart_on_same_port();
+}
+
+#[test]
+fn a_leaf_that_begins_another_account_stops_what_is_sent_until_the_known_key_is_compared_again() {
+    let (mut server, ayşe, burak) = friends();
+    let compare = || {
+        let number = ayşe.run(["verify", "burak", "--json"]).json()[0]["number"].as_str().unwrap().to_owned();
+        burak.run(["verify", "ayşe", "--code", &number, "--json"]).json()[0].clone()
+    };
+    let ayşes = || user(&burak, "ayşe");
+    // The second time it is another leaf, which nobody has decided about.
+    for (first, second, third) in [("bir", "iki", "üç"), ("dört", "beş", "altı")] {
+        put_leaf_under("ayşe", &mut server);
+        let held = burak.run(["send", "ayşe", first]);
+        assert!(held.failure().contains("until it shows what the log has"), "{held:?}");
+        ayşe.send("burak", second);
+        let (notices, messages) = receive(&burak, &server.name());
+        assert_eq!((messages, count(&notices, HELD_BACK)), (vec![], 1), "{notices:?}");
+        if first == "bir" {
+            assert!(ayşes()["warning"].as_str().unwrap().contains(SECOND_CHAIN), "that is said once");
+        }
+        assert_eq!(compare()["verified"], true);
+        assert_eq!((&ayşes()["verified"], &ayşes()["warning"]), (&true.into(), &Value::Null));
+        burak.send("ayşe", third);
+        assert_eq!(receive(&ayşe, &server.name()).1, [first, third]);
+        let got = burak.receive();
+        let got: Vec<&Value> = got.iter().filter(|message| message["kind"] == "text").collect();
+        assert_eq!(got.len(), 1, "{got:?}");
+        assert_eq!((&got[0]["text"], &got[0]["verified"]), (&second.into(), &true.into()));
+        // Whoever goes on with the log as it is, need not compare again.
+        burak.run(["audit", "--accept"]);
+        burak.send("ayşe", "sonra");
+        assert_eq!(receive(&ayşe, &server.name()).1, ["sonra"]);
+    }
 }
 
 /// Says that it takes message keys, and does not.

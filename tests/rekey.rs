@@ -104,6 +104,14 @@ fn contacts_see_a_changed_key_that_the_old_one_vouches_for() {
         (texts(&got), &got[0]["verified"], &got[0]["key_changed"]),
         (vec!["güzel"], &true.into(), &false.into())
     );
+    // What came under the former key of the same account is no impostor's; what came under the new one is compared.
+    let history = burak.run(["history", "ayşe", "--json"]).json();
+    let marks = history.iter().filter(|message| message["kind"] == "text" && message["from"] == "ayşe");
+    let marks: Vec<_> = marks
+        .map(|text| (text["text"].clone(), text["verified"].clone(), text["key_changed"].clone()))
+        .collect();
+    let expected = [("merhaba", false), ("yeni anahtarla", true), ("güzel", true)];
+    assert_eq!(marks, expected.map(|(text, verified)| (text.into(), verified.into(), false.into())));
     // And again.
     ayşe.run(["rekey"]).ok();
     assert_eq!(keys(&ayşe).len(), 3);

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use support::card::RATE;
 use support::signal::sounds;
+use support::swap::swap;
 use support::voice::{Scene, give_up};
 use support::{Running, signal, wav};
 
@@ -228,6 +229,39 @@ fn notes_and_texts_take_turns() {
     assert!(stretches.first().unwrap().1 < at(found.at), "{found:?}: {stretches:?}");
     // The second text follows at once: its writer is not named again.
     assert!(stretches.last().unwrap().1 > at(found.at + played.len()) + 1.0, "{found:?}: {stretches:?}");
+}
+
+#[test]
+fn who_writes_under_a_changed_key_is_said_to_each_time() {
+    let mut scene = Scene::new();
+    let read = |scene: &Scene| -> Vec<String> {
+        let before = scene.asked().len();
+        scene.run(&["receive", "--play", "--speak", "--mute"]).ok();
+        scene.asked().split_off(before).into_iter().map(|asked| asked.text).collect()
+    };
+    scene.ayşe.send("burak", "Merhaba, bugün hava çok güzel.");
+    assert_eq!(read(&scene), ["ayşe: Merhaba, bugün hava çok güzel."]);
+
+    let impostor = swap(&mut scene.server, "ayşe");
+    // The warnings are read aloud as well, for minutes: here they are only shown.
+    scene.burak.run(["users"]).ok();
+    scene.burak.receive();
+    let note = impostor.file("note.wav");
+    std::fs::write(&note, wav::siren()).unwrap();
+    impostor.send("burak", "Bana güvenebilirsin, ben gerçekten buyum.");
+    impostor.send("burak", "Yeni hesap numaramı birazdan yazacağım.");
+    impostor.run(["voice", "burak", "--mute", "--file", note.to_str().unwrap()]).ok();
+    let named = "ayşe, değişmiş bir anahtarla";
+    let expected = [
+        format!("{named}: Bana güvenebilirsin, ben gerçekten buyum."),
+        format!("{named}: Yeni hesap numaramı birazdan yazacağım."),
+        named.to_owned(),
+    ];
+    assert_eq!(read(&scene), expected);
+    // And when it is asked for once more.
+    let before = scene.asked().len();
+    scene.run(&["speak", "last", "--mute"]).ok();
+    assert_eq!(scene.asked()[before].text, expected[1]);
 }
 
 #[test]

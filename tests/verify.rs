@@ -11,10 +11,12 @@
 
 mod support;
 
+use std::process::Stdio;
+
 use serde_json::Value;
 use support::people::{error_code, user};
 use support::screen::Screen;
-use support::swap::swap;
+use support::swap::{database, swap};
 use support::{Profile, Server, schema};
 
 fn friends() -> (Server, Profile, Profile) {
@@ -161,6 +163,9 @@ fn a_key_that_changes_is_said_in_the_middle_of_a_conversation_and_to_who_listens
     chat.type_keys("\r");
     chat.wait_for_cursor("you → burak (KEY CHANGED)> ");
     listening.wait_for(warning);
+    // What stands there can be accepted, and is said.
+    chat.type_keys("/verify accept\r");
+    chat.wait_for("the key of burak is accepted, not verified: SHA256:");
 }
 
 #[test]
@@ -250,6 +255,123 @@ fn comparing_the_new_number_ends_the_doubt_too() {
     let new = heard(&new_burak);
     assert_eq!((new.len(), &new[0]["from"], &new[0]["text"]), (1, &"ayşe".into(), &"yeniden merhaba".into()));
     assert_eq!(user(&ayşe, "burak")["verified"], true);
+}
+
+/// Gives the name of one account in the server's directory to another, or to nobody yet.
+fn rename(server: &mut Server, names: &[(&str, &str)]) {
+    server.stop();
+    let here = database(server.data());
+    for (from, to) in names {
+        let renamed = here.execute("UPDATE account SET nickname = ?2 WHERE nickname = ?1", [from, to]);
+        assert_eq!(renamed, Ok(1), "{from}");
+    }
+    here.close().unwrap();
+    server.restart_on_same_port();
+}
+
+#[test]
+fn only_a_key_that_was_shown_is_accepted_though_the_server_shows_another_by_then() {
+    let (mut server, ayşe, _burak) = friends();
+    ayşe.send("burak", "merhaba");
+    let known = user(&ayşe, "burak")["fingerprint"].clone();
+    rename(&mut server, &[("burak", "eski")]);
+    let _first = Profile::register(&server, "burak");
+    let first = user(&ayşe, "burak")["key_change"]["shown"].clone();
+
+    // Then it shows another one, which does not reach the screen.
+    rename(&mut server, &[("burak", "birinci")]);
+    let second = Profile::register(&server, "burak");
+    second.send("ayşe", "benim");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let unseen = ayşe.command(["receive", "--json"]).stdout(full).stderr(Stdio::null()).status();
+    assert!(!unseen.unwrap().success(), "nothing can be shown");
+
+    let refused = ayşe.run(["verify", "burak", "--accept-change", "--json"]);
+    assert_eq!(refused.code(), 1, "{refused:?}");
+    let error: Value = serde_json::from_str(refused.stdout.trim()).unwrap();
+    assert_eq!(error["error"], "key_changed");
+    let now = safety(&ayşe, &["burak"]);
+    assert_eq!(now["fingerprint"], known, "nothing was accepted");
+    let shown = now["key_change"]["shown"].as_str().unwrap();
+    assert_ne!(first, shown);
+    assert!(refused.stderr.contains(shown), "{refused:?}");
+
+    // That one has been seen now.
+    let accepted = ayşe.run(["verify", "burak", "--accept-change"]);
+    assert!(
+        accepted.ok().contains("is accepted, not verified") && accepted.ok().contains(shown),
+        "{accepted:?}"
+    );
+    assert_eq!(user(&ayşe, "burak")["fingerprint"], shown);
+}
+
+/// What there is of texts and notices: the words, whether they are verified, whether they came under a changed key.
+fn marks(messages: &[Value]) -> Vec<(&str, bool, bool)> {
+    let mark = |message: &Value, which: &str| message[which].as_bool().unwrap();
+    let texts = messages.iter().filter(|message| message["kind"] == "text");
+    texts
+        .map(|text| (text["text"].as_str().unwrap(), mark(text, "verified"), mark(text, "key_changed")))
+        .collect()
+}
+
+#[test]
+fn a_message_is_marked_by_the_key_that_it_came_under_whatever_is_decided_later() {
+    let (mut server, ayşe, burak) = friends();
+    let compare = || {
+        let number = safety(&burak, &["ayşe"])["number"].as_str().unwrap().to_owned();
+        assert_eq!(safety(&ayşe, &["burak", "--code", &number])["verified"], true);
+    };
+    let history = || ayşe.run(["history", "burak", "--json"]).json();
+    ayşe.send("burak", "benim");
+    burak.send("ayşe", "gerçek");
+    ayşe.receive();
+    compare();
+    assert_eq!(marks(&history()), [("benim", false, false), ("gerçek", true, false)]);
+
+    // An impostor, who is taken for burak; then they are found out.
+    rename(&mut server, &[("burak", "eski")]);
+    let impostor = Profile::register(&server, "burak");
+    assert_ne!(user(&ayşe, "burak")["key_change"], Value::Null);
+    safety(&ayşe, &["burak", "--accept-change"]);
+    impostor.send("ayşe", "sahte");
+    assert_eq!(marks(&heard(&ayşe)), [("sahte", false, false)]);
+    assert_eq!(
+        marks(&history()),
+        [("benim", false, false), ("gerçek", false, true), ("sahte", false, false)],
+        "by the key that is known now"
+    );
+    rename(&mut server, &[("burak", "sahte"), ("eski", "burak")]);
+    assert_ne!(user(&ayşe, "burak")["key_change"], Value::Null);
+    burak.send("ayşe", "yine gerçek");
+    assert_eq!(marks(&heard(&ayşe)), [("yine gerçek", false, true)]);
+    compare();
+    let expected = [
+        ("benim", false, false),
+        ("gerçek", true, false),
+        ("sahte", false, true),
+        ("yine gerçek", true, false),
+    ];
+    let kept = history();
+    assert_eq!(marks(&kept), expected);
+    let notices: Vec<&Value> = kept.iter().filter(|message| message["kind"] == "notice").collect();
+    assert!(!notices.is_empty() && notices.iter().all(|notice| notice["verified"] == false), "{notices:?}");
+
+    // In every place where one looks.
+    let file = ayşe.file("history.jsonl");
+    ayşe.run(["history", "burak", "--export", file.to_str().unwrap()]).ok();
+    let exported = std::fs::read_to_string(&file).unwrap();
+    let exported: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(marks(&exported), expected);
+    let shown = ayşe.run(["history", "burak", "--color", "never"]);
+    for line in ["burak ✓: gerçek", "burak (UNDER A CHANGED KEY): sahte", "burak ✓: yine gerçek"] {
+        assert!(shown.ok().contains(line), "{line}: {shown:?}");
+    }
+    assert!(!shown.ok().contains("✓: WARNING") && !shown.ok().contains("✓: ALARM"), "{shown:?}");
+    let mut chat = Screen::start(&ayşe, &["chat", "burak", "--mute"], &[]);
+    chat.wait_for_cursor("you → burak ✓> ");
+    chat.type_keys("/history\r");
+    chat.wait_for("burak (UNDER A CHANGED KEY): sahte");
+    chat.wait_for("burak ✓: yine gerçek");
 }
 
 #[test]

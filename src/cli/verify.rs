@@ -25,7 +25,7 @@ pub struct Args {
     /// The safety number that the other side shows or reads out: 60 digits; marks the key as verified if it is right
     #[arg(long, value_name = "NUMBER", num_args = 1.., conflicts_with = "accept_change")]
     pub code: Option<Vec<String>>,
-    /// Take a changed key for theirs without comparing
+    /// Take the changed key that was last shown for theirs, without comparing
     #[arg(long)]
     pub accept_change: bool,
     /// Read the safety number aloud, slowly

@@ -217,10 +217,13 @@ impl Client {
         safety(self.call(Command::Verify { nickname: with.clone(), code: code.to_owned() }).await?)
     }
 
-    /// Takes the key that has turned up for somebody in place of the known one. Where none has, nothing changes.
+    /// Takes the key that has turned up for somebody in place of the known one: the one that was last shown, by
+    /// [`Client::safety`], [`Client::users`], an error, or a notice that was marked as shown. Where none has turned up,
+    /// nothing changes.
     ///
     /// # Errors
-    /// As for [`Client::safety`].
+    /// [`ClientError::KeyChanged`] with the key that would be accepted, where it was not shown before; otherwise as for
+    /// [`Client::safety`].
     pub async fn accept_change(&self, with: &Nickname) -> Result<Safety, ClientError> {
         safety(self.call(Command::AcceptChange { nickname: with.clone() }).await?)
     }

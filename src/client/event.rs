@@ -76,6 +76,8 @@ pub enum Event {
     Verified {
         /// Whose.
         nickname: Nickname,
+        /// Of the key that is known from now on.
+        fingerprint: String,
         /// Whether it was compared and found right; otherwise it was only accepted.
         verified: bool,
     },

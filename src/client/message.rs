@@ -22,10 +22,11 @@ pub struct Message {
     pub sent_at: Millis,
     /// When it was stored here; for a message of one's own, when the server accepted it.
     pub received_at: Option<Millis>,
-    /// Whether the other person's identity was compared and found right.
+    /// Whether the identity key that it came under is the one known for its sender now, and was compared and found
+    /// right. Never of a message of one's own, nor of a notice.
     pub verified: bool,
-    /// Whether it came under another identity key than the one known for its sender, which had not been
-    /// accepted by then.
+    /// Whether it came under another identity key than the one known for its sender now, and than those of the same
+    /// account that were known before it.
     pub key_changed: bool,
     /// Its place in the mailbox it came from; absent for a message of one's own and for a notice.
     pub seq: Option<u64>,

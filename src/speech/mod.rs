@@ -75,6 +75,8 @@ pub struct Utterance {
     pub person: Option<String>,
     /// Whether the person's name is said first.
     pub named: bool,
+    /// Whether what they say came under a changed key, which is said after the name.
+    pub changed_key: bool,
     /// How the person sounds.
     pub manner: Manner,
     /// Whether a long text is cut, and more of it said only when asked for.

@@ -9,7 +9,7 @@ use super::manner::Manner;
 use super::parts::{self, Part};
 use super::service::Piece;
 use super::text;
-use super::words::Words;
+use super::words::{CHANGED_KEY, Words};
 
 /// Texts that take longer are cut, if they may be.
 const LONG: f32 = 45.0;
@@ -34,21 +34,40 @@ pub(super) struct Planner<'a> {
     pub habit: Option<Language>,
 }
 
+/// What comes before the words of a text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name<'a> {
+    /// Whose words they are.
+    pub name: &'a str,
+    /// Whether they came under a changed key.
+    pub changed_key: bool,
+}
+
 impl Planner<'_> {
     /// The pieces of a text in a language, after the person's name, if it is given.
     pub(super) fn pieces(
         &self,
         stretches: &[Stretch],
         language: Language,
-        name: Option<&str>,
+        name: Option<Name<'_>>,
         manner: Manner,
     ) -> VecDeque<Piece> {
         let words = Words::beside(language, self.own, self.catalogue.languages());
         let mut parts: Vec<Part> = Vec::new();
         // The name begins the first sentence, where the voice is the same.
-        let name = name.map(|name| if stretches.is_empty() { name.to_owned() } else { format!("{name}:") });
-        if let Some(name) = name {
-            self.split(&name, language, &mut parts);
+        let end = if stretches.is_empty() { "" } else { ":" };
+        match name {
+            Some(Name { name, changed_key: true }) => {
+                // Said in whatever voice there is, before it is left out.
+                if !name.is_empty() {
+                    self.split(&format!("{name},"), language, &mut parts);
+                }
+                let (language, remark) =
+                    words.map_or((language, CHANGED_KEY), |words| (words.language(), words.changed_key()));
+                join(&mut parts, (language, format!("{remark}{end}")));
+            }
+            Some(Name { name, .. }) => self.split(&format!("{name}{end}"), language, &mut parts),
+            None => {}
         }
         for stretch in stretches {
             match (stretch, words) {

@@ -13,12 +13,36 @@ fn catalogue() -> Catalogue {
 fn plan(text: &str, language: Language, name: Option<&str>) -> Vec<(String, String)> {
     let catalogue = catalogue();
     let planner = Planner { catalogue: &catalogue, locale: None, own: Some(Language::TURKISH), habit: None };
+    let name = name.map(|name| Name { name, changed_key: false });
     let pieces = planner.pieces(&content::stretches(text), language, name, Manner::default());
     pieces.into_iter().map(|piece| (piece.voice, piece.text)).collect()
 }
 
 fn said(pieces: &[(&str, &str)]) -> Vec<(String, String)> {
     pieces.iter().map(|(voice, text)| ((*voice).to_owned(), (*text).to_owned())).collect()
+}
+
+#[test]
+fn a_changed_key_is_said_after_the_name_in_words_that_there_is_a_voice_for() {
+    let catalogue = catalogue();
+    let said_of = |text: &str, language, name| {
+        let planner =
+            Planner { catalogue: &catalogue, locale: None, own: Some(Language::TURKISH), habit: None };
+        let name = Some(Name { name, changed_key: true });
+        let pieces = planner.pieces(&content::stretches(text), language, name, Manner::default());
+        pieces.into_iter().map(|piece| (piece.voice, piece.text)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        said_of("trust me", Language::ENGLISH, "zoé"),
+        said(&[("English", "zoé, under a changed key: trust me")])
+    );
+    assert_eq!(said_of("", Language::TURKISH, "ayşe"), said(&[("Turkish", "ayşe, değişmiş bir anahtarla")]));
+    let german = Language::from_tag("de").unwrap();
+    assert_eq!(
+        said_of("komm", german, "zoé"),
+        said(&[("German", "zoé,"), ("Turkish", "değişmiş bir anahtarla:"), ("German", "komm")])
+    );
+    assert_eq!(said_of("hi", Language::ENGLISH, ""), said(&[("English", "under a changed key: hi")]));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::catalogue::Catalogue;
 use super::content::{self, Stretch};
 use super::language::{Finding, detect_at, find, locale};
-use super::plan::{Planner, Rest};
+use super::plan::{Name, Planner, Rest};
 use super::service::{Order, Piece, Report, Service};
 use super::{Command, Language, Lesson, Outcome, Utterance, What, text};
 
@@ -220,7 +220,7 @@ impl Thread {
     }
 
     fn plan(&mut self, utterance: Utterance) -> Option<Rest> {
-        let Utterance { text, language, person, named, manner, cut: _ } = utterance;
+        let Utterance { text, language, person, named, changed_key, manner, cut: _ } = utterance;
         let stretches = content::stretches(&text);
         let language = language.filter(|language| self.languages().contains(language));
         let language = language.or_else(|| self.language(&words(&stretches), person.as_deref()))?;
@@ -229,14 +229,15 @@ impl Thread {
             .as_deref()
             .filter(|_| named)
             .map(|name| text::clean(&content::signs(name)))
-            .filter(|name| !name.is_empty());
+            .filter(|name| changed_key || !name.is_empty());
+        let name = name.as_deref().map(|name| Name { name, changed_key });
         let planner = Planner {
             catalogue,
             locale: self.locale.as_deref(),
             own: self.own(),
             habit: person.as_deref().and_then(|person| self.habits.get(person).copied()),
         };
-        let pieces = planner.pieces(&stretches, language, name.as_deref(), manner);
+        let pieces = planner.pieces(&stretches, language, name, manner);
         Some(planner.rest(pieces, language))
     }
 

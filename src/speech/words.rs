@@ -18,7 +18,11 @@ struct Phrases {
     less: &'static str,
     greater: &'static str,
     and: &'static str,
+    changed_key: &'static str,
 }
+
+/// After the name of somebody whose message came under a changed key, in English.
+pub(super) const CHANGED_KEY: &str = "under a changed key";
 
 const ALL: [Phrases; 5] = [
     Phrases {
@@ -30,6 +34,7 @@ const ALL: [Phrases; 5] = [
         less: "less than",
         greater: "greater than",
         and: "and",
+        changed_key: CHANGED_KEY,
     },
     Phrases {
         language: Language::TURKISH,
@@ -40,6 +45,7 @@ const ALL: [Phrases; 5] = [
         less: "küçüktür",
         greater: "büyüktür",
         and: "ve",
+        changed_key: "değişmiş bir anahtarla",
     },
     Phrases {
         language: Language::KOREAN,
@@ -50,6 +56,7 @@ const ALL: [Phrases; 5] = [
         less: "보다 작음",
         greater: "보다 큼",
         and: "앤드",
+        changed_key: "바뀐 키로",
     },
     Phrases {
         language: Language::CHINESE,
@@ -60,6 +67,7 @@ const ALL: [Phrases; 5] = [
         less: "小于",
         greater: "大于",
         and: "和",
+        changed_key: "密钥已更改",
     },
     Phrases {
         language: Language::FRENCH,
@@ -70,6 +78,7 @@ const ALL: [Phrases; 5] = [
         less: "inférieur à",
         greater: "supérieur à",
         and: "et",
+        changed_key: "avec une clé changée",
     },
 ];
 
@@ -121,6 +130,11 @@ impl Words {
         } else {
             self.0.code_lines.replace("{}", &lines.to_string())
         }
+    }
+
+    /// After the name of somebody whose message came under a changed key.
+    pub fn changed_key(self) -> &'static str {
+        self.0.changed_key
     }
 
     /// After the beginning of a long text.

@@ -31,8 +31,11 @@ pub async fn check(client: &Client, to: &Nickname) -> Result<(), ClientError> {
 /// [`ClientError::KeyChanged`]; when the profile can't be read.
 pub async fn check_key(client: &Client, to: &Nickname) -> Result<(), ClientError> {
     let standings = client.standings().await?;
-    let change = standings.into_iter().find(|standing| standing.nickname == *to);
-    match change.and_then(|standing| standing.key_change) {
+    if !standings.iter().any(|standing| standing.nickname == *to && standing.key_change.is_some()) {
+        return Ok(());
+    }
+    // Asked for once more as what is shown: that is what may be accepted.
+    match client.safety(to).await?.key_change {
         Some(change) => Err(ClientError::KeyChanged { nickname: to.clone(), change }),
         None => Ok(()),
     }

@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::crypto::record::Account;
 use crate::model::log::record_hash;
-use crate::model::{AccountId, DirectoryEntry, KeyId, Millis, Nickname, to_cbor};
+use crate::model::{AccountId, DirectoryEntry, KeyId, Millis, Nickname, from_canonical_cbor, to_cbor};
 
-use super::messages::parsed;
+use super::messages::{self, parsed};
 use super::{Sql, log, signed, unsigned};
 
 /// A person as stored.
@@ -122,6 +122,19 @@ pub(in crate::client) fn meet(
     Ok(pin)
 }
 
+/// Whoever uses the profile is shown this key beside the known one.
+pub(in crate::client) fn note_shown(db: &Connection, name: &Nickname, identity: &KeyId) -> Sql<()> {
+    db.prepare_cached("UPDATE contacts SET rival_shown = ?2 WHERE folded = ?1 AND pinned = 1")?
+        .execute(params![name.folded(), identity.as_bytes()])
+        .map(drop)
+}
+
+/// Whether this is the key that whoever uses the profile was last shown beside the known one.
+pub(in crate::client) fn is_shown(db: &Connection, name: &Nickname, identity: &KeyId) -> Sql<bool> {
+    db.prepare_cached("SELECT 1 FROM contacts WHERE folded = ?1 AND pinned = 1 AND rival_shown = ?2")?
+        .exists(params![name.folded(), identity.as_bytes()])
+}
+
 /// The rival takes the pinned key's place, whatever the transparency log has of the name by now: not compared with
 /// anybody yet. `None`: it is not this one any more.
 pub(in crate::client) fn accept_rival(
@@ -140,6 +153,7 @@ pub(in crate::client) fn accept_rival(
     .execute([account.as_bytes()])?;
     db.prepare_cached("UPDATE contacts SET pinned = 1, verified = 0, identity = ?2 WHERE account = ?1")?
         .execute(params![rival.account.as_bytes(), rival.identity.as_bytes()])?;
+    messages::accepted(db, name, &rival.account, &rival.identity)?;
     log::decide(db, name, &rival.record)?;
     Ok(Some(rival))
 }
@@ -159,6 +173,13 @@ pub(in crate::client) fn set_verified(db: &Connection, account: &AccountId) -> S
     )?
     .execute([account.as_bytes()])
     .map(drop)
+}
+
+/// Hashes of an account's records, as the directory last had them.
+pub(in crate::client) fn records(db: &Connection, account: &AccountId) -> Sql<Vec<[u8; 32]>> {
+    let stored = by_account(db, account)?;
+    let entry = stored.and_then(|stored| from_canonical_cbor::<DirectoryEntry>(&stored.entry).ok());
+    Ok(entry.map(|entry| entry.chain.iter().map(record_hash).collect()).unwrap_or_default())
 }
 
 /// Every account that has carried a name.

@@ -31,6 +31,7 @@ fn incoming<'a>(body: &'a Body, names: &'a (Nickname, Nickname), complete: bool)
         counter: None,
         delivery: None,
         late: false,
+        signer: None,
         key_changed: false,
         complete,
     }

@@ -27,6 +27,7 @@ fn begun(db: &Connection, device: DeviceId, id: MessageId) -> i64 {
         counter: None,
         delivery: None,
         late: false,
+        signer: None,
         key_changed: false,
         complete: true,
     };

@@ -144,7 +144,7 @@ pub(in crate::client) fn names(db: &Connection) -> Sql<u64> {
         .query_row([], |row| Ok(unsigned(row.get(0)?)))
 }
 
-/// Whether a chain of records is exactly what the log has of a name.
+/// Whether a chain of records is exactly what the log has of a name, beside what is disowned.
 pub(in crate::client) fn has_chain(db: &Connection, name: &Nickname, chain: &[Signed]) -> Sql<bool> {
     let records: Vec<[u8; 32]> = chain.iter().map(record_hash).collect();
     has_records(db, name, &records)
@@ -152,7 +152,11 @@ pub(in crate::client) fn has_chain(db: &Connection, name: &Nickname, chain: &[Si
 
 fn has_records(db: &Connection, name: &Nickname, records: &[[u8; 32]]) -> Sql<bool> {
     let logged: Vec<[u8; 32]> = db
-        .prepare_cached("SELECT record FROM log_leaves WHERE name = ?1 ORDER BY place")?
+        .prepare_cached(
+            "SELECT record FROM log_leaves l WHERE name = ?1 AND NOT EXISTS (
+                 SELECT 1 FROM log_disowned d WHERE d.place = l.place AND d.record = l.record)
+             ORDER BY place",
+        )?
         .query_map([NameHash::of(name).0], |row| row.get(0))?
         .collect::<Sql<_>>()?;
     Ok(logged == records)

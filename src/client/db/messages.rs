@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
 use crate::client::{Body, Delivery, Message, MessageRef};
-use crate::model::{Color, DeviceId, MessageId, Millis, Nickname, limits};
+use crate::model::{AccountId, Color, DeviceId, KeyId, MessageId, Millis, Nickname, limits};
 
 use super::live_sound::Stage;
 use super::{Sql, signed, unsigned};
@@ -20,9 +20,12 @@ pub(super) const NOTICE: i64 = 3;
 /// Columns of a message, as [`read`] takes them.
 const COLUMNS: &str = "m.id, m.number, m.sender, m.recipient, m.kind, m.text, m.duration_ms, m.sample_rate, \
      m.size, m.peaks, m.sent_at, m.received_at, m.seq, m.state, m.reason, m.late, m.color, \
-     m.key_changed = 0 AND COALESCE((SELECT c.verified FROM contacts c \
-     WHERE c.folded = m.peer AND c.pinned = 1 AND c.rival IS NULL), 0), m.live, m.listened, \
-     CASE WHEN m.live = 2 AND m.to_hear = 2 THEN 0 ELSE m.position_ms END, m.key_changed";
+     m.own = 0 AND m.kind <> 3 AND EXISTS (SELECT 1 FROM contacts c WHERE c.account = m.account AND c.pinned = 1 \
+     AND c.verified = 1 AND c.rival IS NULL AND c.identity = m.certified_by), m.live, m.listened, \
+     CASE WHEN m.live = 2 AND m.to_hear = 2 THEN 0 ELSE m.position_ms END, \
+     CASE WHEN m.account IS NULL THEN m.key_changed ELSE NOT EXISTS (SELECT 1 FROM contacts c \
+     WHERE c.account = m.account AND c.pinned = 1 \
+     AND (c.identity = m.certified_by OR m.key_changed = 0)) END";
 
 /// A message that is about to be stored.
 pub(in crate::client) struct New<'a> {
@@ -42,7 +45,11 @@ pub(in crate::client) struct New<'a> {
     pub counter: Option<u64>,
     pub delivery: Option<&'a Delivery>,
     pub late: bool,
-    /// Whether it came under an identity key that is not the accepted one.
+    /// Of what was received: whose account, and which identity key has certified the device that signed it. Whether
+    /// that is the accepted one, and was compared, is seen whenever the message is shown.
+    pub signer: Option<(AccountId, Option<KeyId>)>,
+    /// Whether it came under an identity key that was not the accepted one by then. A former key of the same account
+    /// that was accepted is no changed one later.
     pub key_changed: bool,
     /// Whether its sound is here too.
     pub complete: bool,
@@ -72,9 +79,9 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
     db.prepare_cached(
         "INSERT INTO messages (id, device, own, peer, sender, recipient, color, kind, text, duration_ms,
              sample_rate, size, peaks, sent_at, received_at, seq, state, reason, late, complete, shown, live,
-             key_changed, counter)
+             key_changed, account, certified_by, counter)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-             ?22, ?23, ?24)",
+             ?22, ?23, ?24, ?25, ?26)",
     )?
     .execute(params![
         new.id.as_bytes(),
@@ -101,9 +108,32 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
         new.own,
         live as i64,
         new.key_changed,
+        new.signer.as_ref().map(|(account, _)| account.as_bytes()),
+        new.signer.as_ref().and_then(|(_, identity)| identity.as_ref()).map(KeyId::as_bytes),
         new.counter.map(signed),
     ])?;
     Ok(db.last_insert_rowid())
+}
+
+/// A notice tells of this key, which has turned up beside the known one.
+pub(in crate::client) fn tells_of(db: &Connection, notice: &Message, identity: &KeyId) -> Sql<()> {
+    db.prepare_cached("UPDATE messages SET certified_by = ?2 WHERE number = ?1")?
+        .execute(params![signed(notice.number), identity.as_bytes()])
+        .map(drop)
+}
+
+/// A person has accepted this identity key of an account: what came under it before counts as if it had come since.
+pub(in crate::client) fn accepted(
+    db: &Connection,
+    name: &Nickname,
+    account: &AccountId,
+    identity: &KeyId,
+) -> Sql<()> {
+    db.prepare_cached(
+        "UPDATE messages SET key_changed = 0 WHERE peer = ?1 AND account = ?2 AND certified_by = ?3",
+    )?
+    .execute(params![name.folded(), account.as_bytes(), identity.as_bytes()])
+    .map(drop)
 }
 
 /// Gives a stored message its number: from now on it is part of the history.
@@ -280,8 +310,16 @@ fn list(db: &Connection, condition: &str, number: i64) -> Sql<Vec<Message>> {
 }
 
 pub(in crate::client) fn mark_shown(db: &Connection, numbers: &[u64]) -> Sql<()> {
-    let mut statement = db.prepare_cached("UPDATE messages SET shown = 1 WHERE number = ?1")?;
-    numbers.iter().try_for_each(|number| statement.execute([signed(*number)]).map(drop))
+    let mut shown = db.prepare_cached("UPDATE messages SET shown = 1 WHERE number = ?1")?;
+    let mut key = db.prepare_cached(
+        "UPDATE contacts SET rival_shown = m.certified_by FROM messages m
+         WHERE m.number = ?1 AND m.kind = ?2 AND m.certified_by IS NOT NULL
+             AND contacts.folded = m.peer AND contacts.pinned = 1",
+    )?;
+    numbers.iter().try_for_each(|number| {
+        shown.execute([signed(*number)])?;
+        key.execute(params![signed(*number), NOTICE]).map(drop)
+    })
 }
 
 /// How far a message was heard. What was heard to its end is not to be heard any more; if that is as far as it has

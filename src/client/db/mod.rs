@@ -9,6 +9,7 @@
 //! - [`blocks`]: whose mail is not wanted
 //! - [`contacts`]: who people are, and which key is theirs
 //! - [`log`]: the transparency log as it was verified, and what was found wrong with it
+//! - [`disowned`]: what the log has under a name and is known to be somebody else's
 //! - [`outbox`]: what is on its way out
 //! - [`inbox`]: what has come in: names, chains and gaps, the cursor
 //! - [`fetches`]: sound that is on its way in
@@ -17,6 +18,7 @@
 
 pub(super) mod blocks;
 pub(super) mod contacts;
+pub(super) mod disowned;
 pub(super) mod fetches;
 pub(super) mod inbox;
 pub(super) mod listening;

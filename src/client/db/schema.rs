@@ -314,6 +314,33 @@ const MIGRATIONS: &[&str] = &[
     DROP INDEX messages_unreleased;
     CREATE INDEX messages_unreleased ON messages (device, counter, arrival) WHERE number IS NULL;
 ",
+    "
+    -- Leaves that begin another account under a name whose known key was compared when they were there.
+    CREATE TABLE log_disowned (
+        place INTEGER NOT NULL,
+        record BLOB NOT NULL,
+        PRIMARY KEY (place, record)
+    ) STRICT, WITHOUT ROWID;
+",
+    "
+    -- Of what was received: whose account, and which identity key had certified the device that signed it.
+    ALTER TABLE messages ADD COLUMN account BLOB;
+    ALTER TABLE messages ADD COLUMN certified_by BLOB;
+    -- What came before was kept without them. They are known where a name has had one account and that one key; where
+    -- not, a message bears the mark that it had, and none of a key that was compared.
+    UPDATE messages SET
+        account = c.account,
+        certified_by = CASE WHEN messages.key_changed = 0 AND c.identity = c.account THEN c.identity END
+        FROM contacts c
+        WHERE messages.own = 0 AND messages.kind <> 3 AND messages.state IS NULL
+            AND c.folded = messages.peer AND c.pinned = 1
+            AND (SELECT COUNT(*) FROM contacts other WHERE other.folded = c.folded) = 1;
+",
+    "
+    -- The last key beside the known one that whoever uses the profile was shown: a decision is about that one. Of a
+    -- notice about such a key, messages.certified_by is that key.
+    ALTER TABLE contacts ADD COLUMN rival_shown BLOB;
+",
 ];
 
 /// Brings a file to the newest version.
@@ -328,3 +355,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+mod tests;

@@ -270,6 +270,7 @@ impl Engine {
                         counter: None,
                         delivery: Some(&Delivery::Queued),
                         late: false,
+                        signer: None,
                         key_changed: false,
                         complete: true,
                     },

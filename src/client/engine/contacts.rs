@@ -36,6 +36,7 @@ impl Engine {
             Ok((known?, log::alarms(db)?))
         });
         let (known, alarms) = known.await?;
+        self.shown(known.iter().flatten()).await?;
         let alarms: Vec<Alarm> =
             alarms.into_iter().map(|(alarm, _)| alarm).filter(|alarm| !alarm.accepted).collect();
         let contacts = people.into_iter().zip(known).map(|((person, online), known)| {

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::client::db::contacts::{self, Pin};
 use crate::client::db::inbox::{self, Noticed};
-use crate::client::db::{Sql, log};
+use crate::client::db::{Sql, log, messages};
 use crate::client::{ClientError, Event};
 use crate::crypto::record::{Account, MessageKey, verify_account, verify_message_key};
 use crate::model::log::record_hash;
@@ -106,7 +106,9 @@ fn say_changed(
     let (key, about) = (DeviceId::from(shown), MessageId::from_bytes(about));
     if inbox::notice_once(db, &key, &about, Noticed::Rival)? || known.rival.is_none() {
         let text = warning(name, known, shown, now, vouched);
-        events.push(Event::Message(notice(db, me, name, text)?));
+        let notice = notice(db, me, name, text)?;
+        messages::tells_of(db, &notice, &shown)?;
+        events.push(Event::Message(notice));
     }
     Ok(())
 }

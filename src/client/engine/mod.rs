@@ -387,6 +387,7 @@ fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<M
             counter: None,
             delivery: None,
             late: false,
+            signer: None,
             key_changed: false,
             complete: true,
         },

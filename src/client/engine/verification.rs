@@ -1,13 +1,13 @@
 //! Whether a key is whose it is said to be: safety numbers, and what a person decides about a changed key.
 
 use crate::client::db::contacts::{self, Rival, Stored};
-use crate::client::db::{log, outbox};
+use crate::client::db::{disowned, inbox, log, outbox};
 use crate::client::{ClientError, Event, KeyChange, KeyStanding, Safety};
 use crate::crypto::SafetyNumber;
 use crate::crypto::safety::Side;
 use crate::model::{KeyId, Millis, Nickname};
 
-use super::{Engine, compute, lock};
+use super::{Engine, Link, Trouble, compute, lock};
 
 /// What is known here of somebody's key, and what was shown instead.
 pub(super) fn key_change(known: &Stored, rival: &Rival) -> KeyChange {
@@ -49,9 +49,22 @@ impl Engine {
         Ok(standings.collect())
     }
 
+    /// What there is of changed keys is shown to whoever uses the profile.
+    pub(super) async fn shown(&self, stored: impl Iterator<Item = &Stored>) -> Result<(), ClientError> {
+        let key = |stored: &Stored| Some((stored.nickname.clone(), stored.rival?.identity));
+        let keys: Vec<(Nickname, KeyId)> = stored.filter_map(key).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.db
+            .write(move |db| keys.iter().try_for_each(|(name, key)| contacts::note_shown(db, name, key)))
+            .await
+    }
+
     /// The safety number with somebody, and how it stands with their key.
     pub(super) async fn safety(&self, name: Nickname) -> Result<Safety, ClientError> {
         let stored = self.acquaintance(&name).await?;
+        self.shown(std::iter::once(&stored)).await?;
         let number = self.number(stored.identity, &name).await?;
         let new_number = match &stored.rival {
             Some(rival) => Some(self.number(rival.identity, &name).await?),
@@ -85,10 +98,17 @@ impl Engine {
         self.safety(name).await
     }
 
-    /// Takes the key that has turned up for the known one.
+    /// Takes the key that has turned up for the known one: the one that was last shown. A server that has shown yet
+    /// another one since then gets that shown, and no more.
     pub(super) async fn accept_change(&self, name: Nickname) -> Result<Safety, ClientError> {
         let stored = self.acquaintance(&name).await?;
         if let Some(rival) = &stored.rival {
+            let (wanted, identity) = (stored.nickname.clone(), rival.identity);
+            if !self.db.run(move |db| contacts::is_shown(db, &wanted, &identity)).await? {
+                self.shown(std::iter::once(&stored)).await?;
+                let change = key_change(&stored, rival);
+                return Err(ClientError::KeyChanged { nickname: stored.nickname, change });
+            }
             self.decide(&stored, Some(rival.identity), false).await?;
         }
         self.safety(name).await
@@ -98,6 +118,7 @@ impl Engine {
     async fn decide(&self, stored: &Stored, rival: Option<KeyId>, verified: bool) -> Result<(), ClientError> {
         let name = stored.nickname.clone();
         let account = stored.account;
+        let fingerprint = rival.unwrap_or(stored.identity).fingerprint();
         let decided = self
             .commit(move |db, events| {
                 let mut pinned = account;
@@ -106,11 +127,24 @@ impl Engine {
                     pinned = rival.account;
                     outbox::readdress(db, &name, &pinned)?;
                 }
+                let mut stands = rival.is_some();
                 if verified {
                     contacts::set_verified(db, &pinned)?;
+                    let records = contacts::records(db, &pinned)?;
+                    disowned::settle(db, &name, &records)?;
+                    // All that the log has is of others: it hides nothing of this one.
+                    if let Some(newest) = records.last()
+                        && log::has_chain(db, &name, &[])?
+                    {
+                        log::decide(db, &name, newest)?;
+                    }
+                    stands |= log::stands(db, &name, &records)?;
                 }
-                log::settle_name(db, &name)?;
-                events.push(Event::Verified { nickname: name, verified });
+                // An alarm about what goes on to hold up what is sent goes on, too.
+                if stands {
+                    log::settle_name(db, &name)?;
+                }
+                events.push(Event::Verified { nickname: name, fingerprint, verified });
                 Ok(true)
             })
             .await?;
@@ -120,6 +154,18 @@ impl Engine {
         }
         lock(&self.people).retain(|_, person| person.account.nickname != stored.nickname);
         self.decided.notify_one();
+        self.read_again().await
+    }
+
+    /// What was held back may be right by now. Without a connection the next one sees to it.
+    async fn read_again(&self) -> Result<(), ClientError> {
+        let Link::Up(session) = self.link.borrow().clone() else { return Ok(()) };
+        if self.db.write(|db| inbox::go_back(db)).await? {
+            match self.subscribe(&session).await {
+                Err(Trouble::Local(error)) => return Err(error),
+                Err(Trouble::Lost | Trouble::Strange | Trouble::Refused { .. }) | Ok(()) => {}
+            }
+        }
         Ok(())
     }
 
@@ -147,10 +193,12 @@ impl Engine {
         compute(number).await
     }
 
-    /// Whether sending to a name is held because its key has changed; `None` for somebody not met yet.
+    /// Whether sending to a name is held because its key has changed, which is told then; `None` for somebody not met
+    /// yet.
     pub(super) async fn held(&self, name: &Nickname) -> Result<Option<Option<KeyChange>>, ClientError> {
         let wanted = name.clone();
         let stored = self.db.run(move |db| contacts::by_name(db, &wanted)).await?;
+        self.shown(stored.iter()).await?;
         Ok(stored.map(|stored| stored.rival.as_ref().map(|rival| key_change(&stored, rival))))
     }
 }

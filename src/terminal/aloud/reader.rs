@@ -139,7 +139,7 @@ impl Reader {
         let _sounding = self.floor.sound().await;
         match what {
             What::Mark => Outcome::Heard,
-            What::Name(nickname) => self.say_name(nickname).await,
+            What::Name(nickname) => self.say_name(nickname, false).await,
             What::More(message, rest) => match self.shared.speech() {
                 Some(speech) => {
                     let outcome = speech.more(rest.clone()).done().await;
@@ -159,8 +159,8 @@ impl Reader {
                             Err(error) => return Outcome::Unavailable(error.to_string()),
                         },
                     };
-                    if self.is_named(&message.from, named) {
-                        let outcome = self.say_name(&message.from).await;
+                    if self.is_named(message, named) {
+                        let outcome = self.say_name(&message.from, message.key_changed).await;
                         if !self.is_named_now(outcome) {
                             return Outcome::Stopped;
                         }
@@ -170,7 +170,7 @@ impl Reader {
                     let start = |speed| Start { from, speed };
                     let outcome =
                         self.play(|speaker, speed| speaker.play_from(wav, start(speed)), peaks).await;
-                    self.heard(&message.from);
+                    self.heard(message);
                     outcome
                 }
             },
@@ -181,8 +181,8 @@ impl Reader {
     async fn live(&mut self, message: &Message, named: bool, anew: bool) -> Outcome {
         let which = MessageRef::Number(message.number);
         let name = async {
-            let outcome = match self.is_named(&message.from, named) {
-                true => Some(self.say_name(&message.from).await),
+            let outcome = match self.is_named(message, named) {
+                true => Some(self.say_name(&message.from, message.key_changed).await),
                 false => None,
             };
             self.after_sounds().await;
@@ -204,7 +204,7 @@ impl Reader {
             }
             Err(error) => Outcome::Unavailable(error.to_string()),
         };
-        self.heard(&message.from);
+        self.heard(message);
         outcome
     }
 
@@ -227,7 +227,8 @@ impl Reader {
             text: text.to_owned(),
             language: None,
             person: Some(message.from.as_str().to_owned()),
-            named: self.is_named(&message.from, named),
+            named: self.is_named(message, named),
+            changed_key: message.key_changed,
             manner: self.manner(&message.from).await,
             cut: self.shared.state().cut,
         };
@@ -244,11 +245,12 @@ impl Reader {
         self.said(message, outcome)
     }
 
-    async fn say_name(&self, nickname: &Nickname) -> Outcome {
+    async fn say_name(&self, nickname: &Nickname, changed_key: bool) -> Outcome {
         let Some(speech) = self.shared.speech() else { return Outcome::Heard };
         let utterance = Utterance {
             person: Some(nickname.as_str().to_owned()),
             named: true,
+            changed_key,
             manner: self.manner(nickname).await,
             ..Utterance::default()
         };
@@ -263,11 +265,11 @@ impl Reader {
     fn said(&self, message: &Message, outcome: speech::Outcome) -> Outcome {
         match outcome {
             speech::Outcome::Spoken => {
-                self.heard(&message.from);
+                self.heard(message);
                 Outcome::Heard
             }
             speech::Outcome::Cut(rest) => {
-                self.heard(&message.from);
+                self.heard(message);
                 self.shared.state().rest = Some((message.clone(), rest));
                 Outcome::Heard
             }
@@ -320,15 +322,17 @@ impl Reader {
         }
     }
 
-    /// Whether somebody is to be named: not again while they go on.
-    fn is_named(&self, from: &Nickname, asked: bool) -> bool {
+    /// Whether the sender is to be named: not again while they go on, but always where it may be somebody else.
+    fn is_named(&self, message: &Message, asked: bool) -> bool {
         let state = self.shared.state();
-        let goes_on = |(last, when): &(Nickname, Instant)| last == from && when.elapsed() < GOES_ON;
-        asked || !state.named.as_ref().is_some_and(goes_on)
+        let goes_on = |(last, when): &(Nickname, Instant)| *last == message.from && when.elapsed() < GOES_ON;
+        asked || message.key_changed || !state.named.as_ref().is_some_and(goes_on)
     }
 
-    fn heard(&self, from: &Nickname) {
-        self.shared.state().named = Some((from.clone(), Instant::now()));
+    fn heard(&self, message: &Message) {
+        let named = (message.from.clone(), Instant::now());
+        // Nobody goes on who was somebody else, perhaps.
+        self.shared.state().named = (!message.key_changed).then_some(named);
     }
 
     async fn manner(&self, nickname: &Nickname) -> Manner {

@@ -65,11 +65,11 @@ impl Talk {
                 return Ok(Flow::End);
             }
             Event::Presence { nickname, online } => self.presence(&nickname, online),
-            Event::Verified { nickname, verified } => {
+            Event::Verified { nickname, fingerprint, verified } => {
                 let person = self.people.get_or_add(&nickname);
                 (person.verified, person.key_changed) = (verified, false);
                 let how = if verified { "verified" } else { "accepted, not verified" };
-                self.words(&format!("the key of {nickname} is {how}"));
+                self.words(&format!("the key of {nickname} is {how}: {fingerprint}"));
             }
             // What waits was asked elsewhere, and is told there.
             Event::Message(_)

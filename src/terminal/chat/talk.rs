@@ -368,7 +368,7 @@ impl Talk {
     }
 
     /// What stands on the screen counts as shown.
-    async fn settle_shown(&mut self) -> Result<(), ChatError> {
+    pub(super) async fn settle_shown(&mut self) -> Result<(), ChatError> {
         if self.settling.is_empty() {
             return Ok(());
         }

@@ -141,7 +141,11 @@ impl Talk {
             Command::Speak(on) => self.speak(on).await?,
             Command::SpeakOne(which) => self.fetch(which, false),
             Command::Stop => self.hush(),
-            Command::Verify(what) => self.verify(what),
+            Command::Verify(what) => {
+                // What is accepted is what was shown.
+                self.settle_shown().await?;
+                self.verify(what);
+            }
         }
         Ok(Flow::On)
     }
