@@ -14,7 +14,7 @@ mod support;
 
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::card::{Card, Heard, RATE};
@@ -267,8 +267,7 @@ fn an_interrupted_speaker_takes_it_back() {
 
 #[test]
 fn a_speaker_who_is_told_to_end_is_kept_as_far_as_they_came_and_marked_by_both() {
-    let (card, server) = (Card::start(), Server::start());
-    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let (card, _server, ayşe, burak) = Card::with_friends();
     let file = speech_file(&ayşe);
     let spoken: Vec<f32> = speech().iter().map(|sample| f32::from(*sample) / 32768.0).collect();
     let mut following = burak.start(["receive", "--follow", "--mute", "--json"]);
