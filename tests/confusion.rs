@@ -374,10 +374,13 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// The same of a profile, but for its history.
+/// The same of a profile, but for its history, and the lock of whoever is heard.
 fn files_of(profile: &Profile) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = files(profile.home());
-    all.retain(|path, _| !path.file_name().unwrap().to_str().unwrap().starts_with("history.db"));
+    all.retain(|path, _| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        !name.starts_with("history.db") && name != "sounding"
+    });
     all
 }
 

