@@ -47,6 +47,8 @@ pub(super) struct Face {
     kind: Kind,
     /// Whether a line is being typed.
     asked: bool,
+    /// Whether it was left in the middle of a line.
+    abandoned: bool,
     /// What is printed before the next prompt, and the messages in it.
     before: Vec<String>,
     numbers: Vec<u64>,
@@ -88,7 +90,16 @@ impl Face {
                 Kind::Plain(plain)
             }
         };
-        Ok(Self { kind, asked: false, before: Vec::new(), numbers: Vec::new(), typed, printed, shown })
+        Ok(Self {
+            kind,
+            asked: false,
+            abandoned: false,
+            before: Vec::new(),
+            numbers: Vec::new(),
+            typed,
+            printed,
+            shown,
+        })
     }
 
     pub(super) fn is_terminal(&self) -> bool {
@@ -182,6 +193,9 @@ impl Face {
     /// Asks for the next line, after all that was shown.
     pub(super) fn ask(&mut self, ask: Ask) {
         let Kind::Terminal(terminal) = &self.kind else { return };
+        if self.abandoned {
+            return;
+        }
         terminal.ask(Ask { before: std::mem::take(&mut self.before).join("\n"), ..ask });
         let _ = self.shown.send(std::mem::take(&mut self.numbers));
         self.asked = true;
@@ -192,16 +206,22 @@ impl Face {
         self.asked = false;
     }
 
-    /// Prints what is left, if the terminal is free for it.
+    /// Nothing is typed any more: what is said from now on are last words.
+    pub(super) fn leave(&mut self) {
+        self.abandoned = std::mem::take(&mut self.asked);
+    }
+
+    /// Prints what is left.
     pub(super) fn close(self) {
-        if let Kind::Terminal(terminal) = self.kind
-            && !self.asked
-        {
-            if !self.before.is_empty() {
-                terminal.print(self.before.join("\n"), Vec::new());
-            }
-            terminal.close();
+        let Kind::Terminal(terminal) = self.kind else { return };
+        let left = self.before.join("\n");
+        if self.abandoned {
+            return terminal.abandon(&left);
         }
+        if !left.is_empty() {
+            terminal.print(left, Vec::new());
+        }
+        terminal.close();
     }
 }
 

@@ -69,7 +69,7 @@ pub struct Terminal {
     pieces: mpsc::Sender<Piece>,
     turn: Arc<Turn>,
     screen: thread::JoinHandle<()>,
-    _restore: Restore,
+    restore: Restore,
 }
 
 /// Whose turn it is on the terminal.
@@ -130,7 +130,7 @@ impl Terminal {
         let screen = thread::Builder::new()
             .name("screen".to_owned())
             .spawn(move || print(printer, &printing, &printed, &waiting))?;
-        Ok(Some(Self { asks, pieces, turn, screen, _restore: restore }))
+        Ok(Some(Self { asks, pieces, turn, screen, restore }))
     }
 
     /// Asks for the next line.
@@ -151,6 +151,21 @@ impl Terminal {
         drop(pieces);
         // A panic there has been reported.
         let _ = screen.join();
+    }
+
+    /// Ends in the middle of a line, with some last words. The editor waits for a key, and would print them too late.
+    pub fn abandon(self, words: &str) {
+        let Self { pieces, turn, screen, restore, .. } = self;
+        turn.set(Phase::Over);
+        drop(pieces);
+        // A panic there has been reported.
+        let _ = screen.join();
+        drop(restore);
+        if !words.is_empty() {
+            let mut out = stdout();
+            // Where the terminal is gone, nobody reads them.
+            let _ = writeln!(out, "{words}").and_then(|()| out.flush());
+        }
     }
 }
 

@@ -320,6 +320,7 @@ impl Talk {
     }
 
     async fn end(mut self) -> Result<(), ChatError> {
+        self.face.leave();
         self.finish();
         self.end_of_sound().await;
         // What was typed and said is safe in the outbox before the end.
