@@ -10,7 +10,7 @@ use tellal::protocol::frame::{self, Limit};
 use tellal::protocol::message::{Answer, Push};
 
 use crate::liar::{Liar, Passing};
-use crate::support::TIMEOUT;
+use crate::support::{Profile, Server, TIMEOUT};
 use crate::{friends, receive, text};
 
 /// How many bytes of tiny frames a client is sent. Half of them are more than sockets hold for a client that does not
@@ -67,7 +67,6 @@ fn bombs_end_the_connection_and_nothing_else() {
 
 #[test]
 fn a_flood_of_frames_takes_no_memory_and_is_ended_by_the_user() {
-    let (server, _ayşe, burak) = friends();
     let unknown = |byte: u8| AccountId::from(tellal::model::KeyId::new([byte; 32]));
     let floods: Vec<(&str, Vec<u8>)> = vec![
         ("empty news of the log", frame_of(&to_cbor(&Push::LogGrown { size: 1 }), b"")),
@@ -84,50 +83,60 @@ fn a_flood_of_frames_takes_no_memory_and_is_ended_by_the_user() {
             frame_of(&to_cbor(&Push::Reply { number: 4_000_000, answer: Answer::Done }), b""),
         ),
     ];
-    for (what, flood) in floods {
-        let frames = frames_in(&flood);
-        let times = (65_536 / flood.len()).max(1);
-        let flood: Vec<u8> = flood.iter().copied().cycle().take(flood.len() * times).collect();
-        let (per_write, length) = ((frames * times) as u64, flood.len() as u64);
-        let writes = Arc::new(AtomicU64::new(0));
-        let said = writes.clone();
-        let liar = Liar::start(&server, &[&burak], move |passing, line| {
-            let reply = matches!(passing, Passing::Down(Push::Reply { answer: Answer::LoggedIn, .. }, _));
-            line.pass(passing);
-            if reply {
-                // From now on nothing that the client asks is answered.
-                line.flood(flood.clone(), said.clone());
-            }
-        });
-        let mut following = burak.start(["receive", "--follow", "--server", &liar.name]);
-        let begun = Instant::now();
-        let sent = || writes.load(Ordering::SeqCst) * per_write;
-        let bytes = || writes.load(Ordering::SeqCst) * length;
-        let mut half = None;
-        while bytes() < FLOOD {
-            assert!(begun.elapsed() < 5 * TIMEOUT, "{what}: the client takes no more than {} frames", sent());
-            assert!(following.is_running(), "{what}: {}", following.stderr());
-            if half.is_none() && bytes() > FLOOD / 2 {
-                half = Some((sent(), peak(following.id())));
-            }
-            std::thread::sleep(Duration::from_millis(10));
+    // Side by side: who is flooded mostly waits.
+    std::thread::scope(|scope| {
+        for (what, flood) in floods {
+            scope.spawn(move || withstands(what, &flood));
         }
-        let ((first, before), after) = (half.unwrap(), peak(following.id()));
-        let (more, grown) = (sent() - first, after.saturating_sub(before));
-        println!(
-            "{what}: {} frames, {} MiB, of which {} KiB for the last {more}",
-            sent(),
-            after >> 20,
-            grown >> 10
-        );
-        assert!(after < 200 << 20, "{what}: {after} bytes");
-        // Whatever kept each frame would have grown by more.
-        assert!(grown < 40 * more, "{what}: {grown} bytes for {more} frames");
-        following.signal("INT");
-        let asked = Instant::now();
-        following.wait();
-        assert!(asked.elapsed() < TIMEOUT);
+    });
+}
+
+/// Floods somebody's client, and ends it.
+fn withstands(what: &str, flood: &[u8]) {
+    let server = Server::start();
+    let profile = Profile::register(&server, "burak");
+    let frames = frames_in(flood);
+    let times = (65_536 / flood.len()).max(1);
+    let flood: Vec<u8> = flood.iter().copied().cycle().take(flood.len() * times).collect();
+    let (per_write, length) = ((frames * times) as u64, flood.len() as u64);
+    let writes = Arc::new(AtomicU64::new(0));
+    let said = writes.clone();
+    let liar = Liar::start(&server, &[&profile], move |passing, line| {
+        let reply = matches!(passing, Passing::Down(Push::Reply { answer: Answer::LoggedIn, .. }, _));
+        line.pass(passing);
+        if reply {
+            // From now on nothing that the client asks is answered.
+            line.flood(flood.clone(), said.clone());
+        }
+    });
+    let mut following = profile.start(["receive", "--follow", "--server", &liar.name]);
+    let begun = Instant::now();
+    let sent = || writes.load(Ordering::SeqCst) * per_write;
+    let bytes = || writes.load(Ordering::SeqCst) * length;
+    let mut half = None;
+    while bytes() < FLOOD {
+        assert!(begun.elapsed() < 5 * TIMEOUT, "{what}: the client takes no more than {} frames", sent());
+        assert!(following.is_running(), "{what}: {}", following.stderr());
+        if half.is_none() && bytes() > FLOOD / 2 {
+            half = Some((sent(), peak(following.id())));
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
+    let ((first, before), after) = (half.unwrap(), peak(following.id()));
+    let (more, grown) = (sent() - first, after.saturating_sub(before));
+    println!(
+        "{what}: {} frames, {} MiB, of which {} KiB for the last {more}",
+        sent(),
+        after >> 20,
+        grown >> 10
+    );
+    assert!(after < 200 << 20, "{what}: {after} bytes");
+    // Whatever kept each frame would have grown by more.
+    assert!(grown < 40 * more, "{what}: {grown} bytes for {more} frames");
+    following.signal("INT");
+    let asked = Instant::now();
+    following.wait();
+    assert!(asked.elapsed() < TIMEOUT);
 }
 
 /// How many frames these bytes are.
