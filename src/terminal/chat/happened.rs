@@ -96,6 +96,10 @@ impl Talk {
                 self.under_way -= 1;
                 self.spoken(id, &to, result);
             }
+            Done::Reached(Err(error)) if self.link == Link::Connecting => {
+                self.disconnected(error.to_string())
+            }
+            Done::Reached(_) => {}
             Done::Directory { asked, result: Ok(contacts) } => self.directory(asked, &contacts)?,
             Done::Directory { asked: true, result: Err(error) } => self.words(&error.to_string()),
             Done::Directory { asked: false, .. } => {}

@@ -55,6 +55,8 @@ pub(super) struct Pending {
 pub(super) enum Done {
     /// Something is in the outbox, or will not be; then where it is kept, in words, if it can't be typed again.
     Stored { id: MessageId, to: Nickname, result: Result<(), ClientError>, kept: Option<String> },
+    /// Whether the server was reached at the beginning.
+    Reached(Result<(), ClientError>),
     /// Who there is.
     Directory { asked: bool, result: Result<Vec<Contact>, ClientError> },
     /// Messages that tell whom one has talked with.
@@ -176,6 +178,9 @@ impl Talk {
         );
         if talk.link == Link::Up {
             talk.look_around(false);
+        } else {
+            // That a first attempt failed may have been told before anybody listened.
+            talk.spawn(|client| async move { Done::Reached(client.watch_presence().await.map(drop)) });
         }
         Ok(talk)
     }
@@ -257,7 +262,9 @@ impl Talk {
     async fn talk(&mut self) -> Result<(), ChatError> {
         loop {
             let flow = tokio::select! {
-                typed = self.face.typed.recv() => self.typed(typed.unwrap_or(Typed::End)).await?,
+                typed = self.face.typed.recv(), if !self.is_ending() => {
+                    self.typed(typed.unwrap_or(Typed::End)).await?
+                }
                 event = self.events.next() => match event {
                     Some(event) => self.happened(event).await?,
                     None => Flow::End,
