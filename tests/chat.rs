@@ -251,6 +251,26 @@ fn people_are_found_and_strangers_are_not_written_to() {
 }
 
 #[test]
+fn a_text_goes_to_whom_the_prompt_names_also_where_nothing_could_be_recorded() {
+    let server = Server::start();
+    let [ayşe, burak, zoé] = ["ayşe", "burak", "zoé"].map(|name| Profile::register(&server, name));
+    zoé.send_note("ayşe", &wav::tone(8_000));
+    let mut screen = chat(&ayşe, &[]);
+    screen.type_keys("/play\r");
+    screen.wait_for("* playing voice note 1 from zoé");
+    screen.wait_for_cursor("you → burak (zoé 1 new)> ");
+    // There is no microphone, which is said when the line is being typed already.
+    screen.type_keys("/reply\r");
+    screen.wait_for("no microphone");
+    screen.wait_for_cursor("recording for zoé, Enter sends> ");
+    screen.type_keys("yazıyorum\r");
+    screen.wait_for_cursor("you → burak (zoé 1 new)> ");
+    screen.type_keys("ona yazdım\r");
+    assert_eq!(zoé.wait_for_texts(), [("ayşe".to_owned(), "yazıyorum".to_owned())]);
+    assert_eq!(burak.wait_for_texts(), [("ayşe".to_owned(), "ona yazdım".to_owned())]);
+}
+
+#[test]
 fn without_a_terminal_lines_are_messages_and_results_are_plain() {
     let server = Server::start();
     let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));

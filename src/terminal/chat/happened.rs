@@ -227,6 +227,7 @@ impl Talk {
             Some(with) if !contacts.iter().any(|contact| contact.nickname == with) => {
                 self.words(&unknown(&with));
                 self.words("choose somebody with /to NICK");
+                self.asked_for.take_if(|asked_for| *asked_for == with);
                 self.with = None;
             }
             Some(with) if self.people.find(&with).is_some_and(|person| person.key_changed) => {

@@ -51,9 +51,9 @@ pub(super) enum Stage {
 }
 
 impl Talk {
-    /// Begins to record, for somebody or the one talked to; to be heard after the end or `live`.
+    /// Begins to record, for somebody or the one whom the prompt names; to be heard after the end or `live`.
     pub(super) fn record(&mut self, to: Option<Nickname>, options: Options, live: bool) {
-        let Some(to) = to.or_else(|| self.with.clone()) else {
+        let Some(to) = to.or_else(|| self.addressee()) else {
             self.words("for whom? /to NICK first");
             return;
         };

@@ -102,6 +102,8 @@ pub(super) struct Talk {
     pub(super) face: Face,
     pub(super) view: View,
     pub(super) with: Option<Nickname>,
+    /// Whom the prompt names.
+    pub(super) asked_for: Option<Nickname>,
     pub(super) people: People,
     pub(super) names: Names,
     pub(super) link: Link,
@@ -149,6 +151,7 @@ impl Talk {
             face,
             view,
             with: settings.with,
+            asked_for: None,
             people: People::default(),
             names,
             link: if status.connected { Link::Up } else { Link::Connecting },
@@ -389,11 +392,18 @@ impl Talk {
 
     /// Asks for the next line.
     pub(super) fn ask(&mut self) {
-        let ask = match &self.sound.taking {
-            Some(taking) => self.view.recording(&taking.to),
-            None => self.view.prompt(self.with.as_ref(), &self.people),
+        let (ask, to) = match &self.sound.taking {
+            Some(taking) => (self.view.recording(&taking.to), Some(&taking.to)),
+            None => (self.view.prompt(self.with.as_ref(), &self.people), self.with.as_ref()),
         };
+        self.asked_for = to.cloned();
         self.face.ask(ask);
+    }
+
+    /// Whom what is typed is for: the one whom the prompt in front of it names, whatever has begun or ended since it
+    /// was asked; without a prompt the one talked to.
+    pub(super) fn addressee(&self) -> Option<Nickname> {
+        if self.face.is_terminal() { self.asked_for.clone() } else { self.with.clone() }
     }
 
     /// Sends something, in its turn.

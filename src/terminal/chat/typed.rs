@@ -72,9 +72,7 @@ impl Talk {
     }
 
     fn send(&mut self, text: &str) {
-        // The one whom the prompt names, which is the one who is recorded for.
-        let recorded_for = self.sound.taking.as_ref().map(|taking| taking.to.clone());
-        let Some(to) = recorded_for.or_else(|| self.with.clone()) else {
+        let Some(to) = self.addressee() else {
             self.words("not sent: to whom? /to NICK, then say it again (the up arrow brings it back)");
             return;
         };
