@@ -271,6 +271,27 @@ fn a_text_goes_to_whom_the_prompt_names_also_where_nothing_could_be_recorded() {
 }
 
 #[test]
+fn a_server_that_falls_silent_holds_nothing_up() {
+    let server = Server::start();
+    let [ayşe, _burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
+    let mut screen = chat(&ayşe, &[]);
+    let signal = |name: &str| {
+        let id = server.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    };
+    // It is there, and answers nobody.
+    signal("STOP");
+    screen.type_keys("/voice-of stranger\r");
+    screen.wait_for("* the server does not answer");
+    screen.type_keys("/to stranger\r");
+    screen.wait_for("* you talk to stranger now");
+    screen.wait_for_cursor("you → stranger> ");
+    screen.signal("TERM");
+    screen.finish();
+    signal("CONT");
+}
+
+#[test]
 fn without_a_terminal_lines_are_messages_and_results_are_plain() {
     let server = Server::start();
     let [ayşe, burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));

@@ -1,9 +1,12 @@
 //! Hearing a conversation with eyes closed: more, again, slower, what is unread, whose voice, replies.
 
+use tokio::time::timeout;
+
 use super::ChatError;
 use super::command::Heard;
 use super::render::Marks;
 use super::talk::Talk;
+use super::typed::ASKING;
 use crate::client::MessageRef;
 use crate::model::Nickname;
 use crate::terminal::aloud::Aloud;
@@ -57,12 +60,17 @@ impl Talk {
 
     /// Shows or changes how somebody sounds, and says their name so.
     pub(super) async fn voice_of(&mut self, nickname: Nickname, wish: &Wish) {
-        match voice_of::of(&self.client, &nickname, wish).await {
-            Ok(voice) => {
+        match timeout(ASKING, voice_of::of(&self.client, &nickname, wish)).await {
+            Err(_) => {
+                self.words(&format!(
+                    "the server does not answer, and {nickname} is not known here: try again later"
+                ));
+            }
+            Ok(Ok(voice)) => {
                 self.words(&format!("{nickname} sounds like this: {voice}"));
                 self.aloud(true).name(&nickname);
             }
-            Err(error) => self.words(&error.to_string()),
+            Ok(Err(error)) => self.words(&error.to_string()),
         }
     }
 

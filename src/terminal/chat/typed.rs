@@ -1,5 +1,9 @@
 //! Doing what was typed.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::ChatError;
 use super::command::{Command, Line, Verify};
 use super::input::Typed;
@@ -7,6 +11,10 @@ use super::render::{Marks, help};
 use super::talk::{Done, Flow, Link, Outgoing, Talk};
 use crate::client::ClientError;
 use crate::model::Nickname;
+
+/// How long the server may take to say whether there is somebody of a name: nothing else happens in the conversation
+/// meanwhile, and the next line is not asked for.
+pub(super) const ASKING: Duration = Duration::from_secs(2);
 
 impl Talk {
     /// Something came from the keyboard.
@@ -157,17 +165,19 @@ impl Talk {
             Some((nick, true)) => nick,
             _ if self.acquainted && self.link == Link::Up => {
                 // Perhaps they registered a moment ago.
-                let users = self.client.users().await;
-                match users.as_ref().map(|users| users.iter().find(|user| user.nickname == nick)) {
-                    Ok(Some(user)) => {
-                        self.people.learn(user);
-                        user.nickname.clone()
-                    }
-                    Ok(None) => {
-                        self.words(&unknown(&nick));
-                        return Ok(());
-                    }
-                    Err(_) => nick,
+                match timeout(ASKING, self.client.users()).await {
+                    Ok(Ok(users)) => match users.iter().find(|user| user.nickname == nick) {
+                        Some(user) => {
+                            self.people.learn(user);
+                            user.nickname.clone()
+                        }
+                        None => {
+                            self.words(&unknown(&nick));
+                            return Ok(());
+                        }
+                    },
+                    // It is seen once something is written to them.
+                    _ => nick,
                 }
             }
             _ => nick,
