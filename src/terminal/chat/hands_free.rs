@@ -49,7 +49,7 @@ impl Talk {
         }
         let numbers: Vec<u64> = messages.iter().map(|message| message.number).collect();
         self.to_hear(&numbers).await?;
-        numbers.into_iter().for_each(|number| self.settle(number));
+        self.settle(numbers);
         // What is shown already, but was stopped or kept back, comes with it.
         let heard = self.hear_kept(from.as_ref()).await?;
         if messages.is_empty() && heard == 0 {

@@ -14,6 +14,7 @@
 //! - [`render`]: what it all looks like
 //! - `face`: a terminal or plain output, behind one interface
 //! - `talk`: the conversation's state, from its beginning to its end
+//! - `settling`: messages that stand on the screen, until they count as shown
 //! - `sound`: what is heard
 //! - `hands_free`: hearing it with eyes closed
 //! - `taking`: what is recorded
@@ -32,6 +33,7 @@ pub mod input;
 mod live;
 pub mod people;
 pub mod render;
+mod settling;
 mod sound;
 mod taking;
 mod talk;

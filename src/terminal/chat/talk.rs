@@ -14,6 +14,7 @@ use super::face::Face;
 use super::input::{Busy, Typed};
 use super::people::{People, peer};
 use super::render::Marks;
+use super::settling::Settling;
 use super::sound::Sound;
 use super::{ChatError, Settings, View, here};
 use crate::audio::{AudioError, Note};
@@ -28,8 +29,7 @@ const RECENT: usize = 10;
 const MOST_NEW: usize = 200;
 /// Messages that tell whom one has talked with.
 const MET: u32 = 500;
-/// How long a message stands on the screen until it counts as shown: what the editor has taken it has then
-/// printed.
+/// How long a message stands on the screen until it counts as shown.
 const SETTLED: Duration = Duration::from_millis(300);
 /// Without a terminal: how long the server may be silent before the end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -125,8 +125,7 @@ pub(super) struct Talk {
     pub(super) failed: Option<ChatError>,
     events: Events,
     finished: UnboundedReceiver<Done>,
-    settling: Vec<u64>,
-    settled: Instant,
+    settling: Settling,
     /// Stdin has ended; what is under way is waited for until then.
     ending: Option<Instant>,
     terminate: Signal,
@@ -142,6 +141,7 @@ impl Talk {
         let (names, busy) = (Names::default(), Busy::default());
         let colors = settings.lines.palette != crate::terminal::Palette::None;
         let face = Face::open(colors, names.clone(), busy.clone(), settings.plain, settings.fallback)?;
+        let settled = if face.is_terminal() { SETTLED } else { Duration::ZERO };
         let (outgoing, to_send) = unbounded_channel();
         let (done, finished) = unbounded_channel();
         tokio::spawn(send(client.clone(), settings.home.clone(), to_send, done.clone()));
@@ -167,8 +167,7 @@ impl Talk {
             failed: None,
             events,
             finished,
-            settling: Vec::new(),
-            settled: Instant::now(),
+            settling: Settling::new(settled),
             ending: None,
             terminate,
             hang_up,
@@ -251,7 +250,7 @@ impl Talk {
         if new.len() > messages.len() {
             self.words(&format!("more is new: /history {}", new.len()));
         }
-        self.settling.extend(new);
+        self.settle(new);
         Ok(())
     }
 
@@ -274,12 +273,12 @@ impl Talk {
                 },
                 Some(done) = self.finished.recv() => self.done(done)?,
                 Some(numbers) = self.face.printed.recv() => {
-                    self.settling.extend(numbers);
-                    self.settled = Instant::now() + if self.face.is_terminal() { SETTLED } else { Duration::ZERO };
+                    self.settle(numbers);
                     Flow::On
                 }
-                () = sleep_until(self.settled), if !self.settling.is_empty() => {
-                    self.settle_shown().await?;
+                () = at(self.settling.due()) => {
+                    let settled = self.settling.take_due();
+                    self.mark_shown(settled).await?;
                     Flow::On
                 }
                 () = at(self.leaving.iter().map(|(_, due)| *due).min()) => {
@@ -349,7 +348,7 @@ impl Talk {
         }
         while let Ok(numbers) = self.face.printed.try_recv() {
             if !self.face.is_terminal() {
-                self.settling.extend(numbers);
+                self.settle(numbers);
             }
         }
         self.settle_shown().await?;
@@ -380,10 +379,15 @@ impl Talk {
 
     /// What stands on the screen counts as shown.
     pub(super) async fn settle_shown(&mut self) -> Result<(), ChatError> {
-        if self.settling.is_empty() {
+        let shown = self.settling.take_all();
+        self.mark_shown(shown).await
+    }
+
+    async fn mark_shown(&self, numbers: Vec<u64>) -> Result<(), ChatError> {
+        if numbers.is_empty() {
             return Ok(());
         }
-        match self.client.mark_shown(&std::mem::take(&mut self.settling)).await {
+        match self.client.mark_shown(&numbers).await {
             // Locked from outside: that is told as an event, and these are new when it is opened again.
             Err(ClientError::Locked { .. }) => Ok(()),
             settled => Ok(settled?),
@@ -420,9 +424,9 @@ impl Talk {
         self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
     }
 
-    /// A message stands on the screen.
-    pub(super) fn settle(&mut self, number: u64) {
-        self.settling.push(number);
+    /// Messages stand on the screen.
+    pub(super) fn settle(&mut self, numbers: impl IntoIterator<Item = u64>) {
+        self.settling.add(numbers);
     }
 
     /// Says something.
