@@ -435,8 +435,10 @@ fn in_a_conversation_each_note_is_played_once_and_the_next_is_the_one_that_waits
     assert!((2.5..3.8).contains(&seconds), "{seconds} s");
     let shown = chat.lines().join("\n");
     for number in 1..=3 {
-        assert_eq!(shown.matches(&format!("* playing voice note {number} from")).count(), 1, "{shown}");
+        assert_eq!(shown.matches(&format!("voice note {number} from ayşe, 0:01")).count(), 1, "{shown}");
     }
+    assert!(shown.contains("* playing voice note 1 from"), "{shown}");
+    assert!(shown.contains("* voice note 2 from ayşe, 0:01, comes after what is heard now"), "{shown}");
 
     // After the last one there is nothing to go on to.
     chat.type_keys("/play 1\r");

@@ -159,7 +159,12 @@ impl Aloud {
 
     /// Whether what is put in the queue now is heard at once: nothing else is, and nobody records.
     pub fn is_free(&self) -> bool {
-        self.is_empty() && Floor::of(&self.inner.home).is_free()
+        let is_over = {
+            let state = self.inner.shared.state();
+            // What was stopped is not heard any more, while it is kept how far it was.
+            (state.now.is_none() || state.one.is_cancelled()) && state.queue.is_empty()
+        };
+        is_over && Floor::of(&self.inner.home).is_free()
     }
 
     /// Whether nothing is heard and nothing waits.

@@ -14,6 +14,7 @@ use crate::client::{Body, ClientError, Message, MessageRef};
 use crate::model::Nickname;
 use crate::terminal::Cues;
 use crate::terminal::aloud::{self, Aloud, Outcome, Pace, Skipped, Turn};
+use crate::terminal::floor::Floor;
 use crate::terminal::keys::Press;
 use crate::terminal::line::duration;
 use crate::terminal::listening::{Control, speed, time};
@@ -220,8 +221,16 @@ impl Talk {
                 let from = if message.from == self.view.me { "you" } else { message.from.as_str() };
                 let left = Duration::from_millis(*position_ms);
                 let at = if left.is_zero() { String::new() } else { format!(", from {}", time(left)) };
-                let length = duration(*duration_ms);
-                self.words(&format!("playing voice note {} from {from}, {length}{at}", message.number));
+                let note =
+                    format!("voice note {} from {from}, {}{at}", message.number, duration(*duration_ms));
+                let words = if self.aloud(false).is_free() {
+                    format!("playing {note}")
+                } else if Floor::of(&self.sound.home).is_free() {
+                    format!("{note}, comes after what is heard now")
+                } else {
+                    format!("{note}, comes once nothing is recorded any more")
+                };
+                self.words(&words);
                 let aloud = self.aloud(false);
                 let turn = match wav {
                     Some(wav) => aloud.note(message, wav),
