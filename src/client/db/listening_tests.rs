@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::db::{memory, messages};
+use crate::client::db::{attachments, memory, messages};
 use crate::client::{Body, Message};
 use crate::model::{Nickname, limits};
 
@@ -72,7 +72,7 @@ fn a_note_is_whole_when_all_that_was_signed_is_what_was_heard() {
         panic!("{:?}", stored(&db, arrival))
     };
     assert_eq!((size, peaks.as_slice()), (44 + samples.len() as u64, &[1, 2][..]));
-    assert_eq!(messages::sound(&db, arrival).unwrap()[44..], samples);
+    assert_eq!(attachments::all(&db, arrival).unwrap()[44..], samples);
     assert!(of(&db, arrival).unwrap().is_none() && !any_over(&db).unwrap());
 }
 
@@ -88,7 +88,7 @@ fn a_note_that_was_another_when_it_was_heard_is_thrown_away_loudly() {
     }
     let Body::Notice { text } = stored(&db, arrival).body else { panic!("{:?}", stored(&db, arrival)) };
     assert!(text.contains("burak's device") && text.contains("do not rely"), "{text}");
-    assert!(messages::sound(&db, arrival).unwrap().is_empty());
+    assert!(attachments::all(&db, arrival).unwrap().is_empty());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::time::timeout;
 
+use crate::client::db::attachments;
 use crate::client::db::messages::{self, Kind};
 use crate::client::db::{contacts, fetches, inbox, live_sound, outbox, speaking};
 use crate::client::{
@@ -278,7 +279,7 @@ impl Engine {
                 if let Body::Voice { live: true, .. } = body {
                     speaking::begin(db, arrival, Millis::now())?;
                 }
-                messages::attach(db, arrival, &sound)?;
+                attachments::put_all(db, arrival, &sound)?;
                 outbox::append(db, Some(arrival), &id, &to)?;
                 let message = messages::release(db, arrival)?;
                 events.push(Event::Queued(message.clone()));
@@ -341,7 +342,7 @@ impl Engine {
                         let samples = live_sound::samples(db, row, 0)?;
                         Some([live_sound::wav_header(samples.len() as u64), samples].concat())
                     }
-                    Body::Voice { .. } => Some(messages::sound(db, row)?),
+                    Body::Voice { .. } => Some(attachments::all(db, row)?),
                     _ => None,
                 };
                 Ok(Some((message, sound)))

@@ -51,7 +51,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::crypto::PrivateKey;
-use crate::model::{AccountId, Color, DeviceId, Head, KeyId, MessageId, Millis, Nickname};
+use crate::model::{AccountId, Color, DeviceId, Head, KeyId, Nickname};
 
 use self::allowance::Allowance;
 use self::directory::Person;
@@ -369,29 +369,9 @@ impl Engine {
 
 /// Stores something that the client itself has to say about a conversation.
 fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<Message> {
-    let now = Millis::now();
-    let arrival = messages::insert(
-        db,
-        &messages::New {
-            id: MessageId::generate(),
-            device: me.device,
-            own: false,
-            peer,
-            from: peer,
-            to: &me.nickname,
-            color: me.color,
-            body: &Body::Notice { text },
-            sent_at: now,
-            received_at: Some(now),
-            seq: None,
-            counter: None,
-            delivery: None,
-            late: false,
-            signer: None,
-            key_changed: false,
-            complete: true,
-        },
-    )?;
+    let body = Body::Notice { text };
+    let told = messages::New::told(me.device, me.color, (peer, &me.nickname), &body);
+    let arrival = messages::insert(db, &told)?;
     messages::release(db, arrival)
 }
 
