@@ -186,3 +186,16 @@ fn what_was_heard_as_far_as_it_had_come_was_heard_to_its_end_if_no_more_comes() 
     let Body::Voice { listened, position_ms, .. } = stored(&db, arrival).body else { panic!("no note") };
     assert_eq!((listened, position_ms), (true, 0));
 }
+
+#[test]
+fn ends_of_notes_that_never_come_are_not_kept_without_bound() {
+    let db = memory();
+    let ids: Vec<MessageId> = std::iter::repeat_with(MessageId::generate).take(20).collect();
+    for id in &ids {
+        close(&db, &PHONE, &LiveClosing { opening: *id, end: LiveEnd::Withdrawn }, PLACE).unwrap();
+    }
+    let other = LiveClosing { opening: ids[0], end: LiveEnd::Withdrawn };
+    close(&db, &LAPTOP, &other, PLACE).unwrap();
+    let kept = |device| ids.iter().filter(|id| early_closing(&db, device, id).unwrap().is_some()).count();
+    assert_eq!((kept(&PHONE), kept(&LAPTOP)), (16, 1));
+}

@@ -234,7 +234,7 @@ impl Engine {
             Some(Some(change)) => return Err(ClientError::KeyChanged { nickname: to, change }),
             Some(None) => {}
             // Someone new: if the server can be asked, it is better to know at once.
-            None => match self.session().await {
+            None => match self.session_soon().await {
                 Ok(session) => match timeout(PATIENCE, self.look_up_name(&session, &to)).await {
                     // What was written is not lost because the server takes its time.
                     Err(_)

@@ -290,6 +290,21 @@ impl Engine {
         self.locked.cancelled().await;
     }
 
+    /// The same where nobody is kept waiting again for what has just failed.
+    async fn session_soon(&self) -> Result<Session, ClientError> {
+        match &*self.link.borrow() {
+            Link::Down { error, .. } => {
+                self.kick.notify_one();
+                return Err(error.clone());
+            }
+            Link::Connecting { attempt } if *attempt > 1 => {
+                return Err(self.unreachable("it is being tried again".to_owned()));
+            }
+            _ => {}
+        }
+        self.session().await
+    }
+
     /// The connection: the one there is, or the one that the next attempt makes. An attempt begins at once.
     async fn session(&self) -> Result<Session, ClientError> {
         let mut link = self.link.subscribe();
@@ -299,9 +314,9 @@ impl Engine {
             Link::Down { error, not_before: Some(time), .. } if Instant::now() < *time => {
                 return Err(error.clone());
             }
-            Link::Down { attempt, .. } => attempt + 1,
+            Link::Down { attempt, .. } => attempt.saturating_add(1),
             // It has ended, which is about to be noticed.
-            Link::Up(session) => session.attempt + 1,
+            Link::Up(session) => session.attempt.saturating_add(1),
         };
         self.kick.notify_one();
         loop {

@@ -135,6 +135,12 @@ impl Profile {
         }
     }
 
+    /// The same profile, whose server was met again elsewhere.
+    pub(in crate::client) fn at(self, server: String, met: Met) -> Self {
+        let Met { server_key, roots, server_id, log_certificate } = met;
+        Self { server, server_key, roots, server_id, log_certificate: Some(log_certificate), ..self }
+    }
+
     /// What the server has to show. The roots vouch for the name it had at registration, wherever it is now.
     pub(in crate::client) fn trust(&self) -> Result<Trust, ClientError> {
         if !self.roots {

@@ -144,6 +144,16 @@ impl<'a> Sender<'a> {
         let reply = tokio::select! {
             reply = &mut first.reply => reply,
             () = self.engine.outbox.notified(), if has_room => return Ok(()),
+            () = self.engine.decided.notified() => {
+                self.held.clear();
+                self.anew = true;
+                return Ok(());
+            }
+            () = release(&self.held) => {
+                self.held.retain(|_, hold| Instant::now() < hold.until);
+                self.anew = true;
+                return Ok(());
+            }
             ended = self.uploads.ended() => return self.uploaded(ended).await,
         };
         let Some(done) = self.under_way.pop_front() else { return Ok(()) };
