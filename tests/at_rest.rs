@@ -21,7 +21,7 @@ use std::process::{Command, Stdio};
 
 use support::people::{error_code, files};
 use support::screen::Screen;
-use support::{Finished, Profile, Running, Server, openssl};
+use support::{Finished, Profile, Running, Server, TIMEOUT, openssl};
 
 const WORDS: &str = "çok gizli sözler";
 
@@ -252,6 +252,41 @@ fn listening_ends_when_it_is_locked() {
     assert_eq!(ayşe.run(["lock", "--json"]).json()[0]["stopped"], true);
     let ended = following.wait();
     assert_eq!((ended.code(), ended.stderr.contains("locked now")), (0, true), "{ended:?}");
+}
+
+#[test]
+fn who_waits_for_the_server_is_told_what_becomes_of_the_message_when_the_profile_is_locked() {
+    let server = Server::start_limited("[sending]\nmessages_per_minute = 1\n");
+    let (ayşe, _burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    set(&ayşe, WORDS);
+    with(&ayşe, WORDS, &["send", "burak", "bir", "--mute"]).ok();
+    let mut command = ayşe.command(["send", "burak", "iki", "--mute", "--passphrase-fd", "0"]);
+    let (mut sending, told) = Running::start_with_stderr(command.stdin(Stdio::piped()));
+    sending.stdin().unwrap().write_all(format!("{WORDS}\n").as_bytes()).unwrap();
+    let line = || told.recv_timeout(TIMEOUT).unwrap();
+    let waits = line();
+    assert!(waits.contains("waits: "), "{waits}");
+    assert_eq!(ayşe.run(["lock", "--json"]).json()[0]["stopped"], true);
+    let kept = line();
+    assert!(kept.contains("is locked") && kept.contains("the message waits in the outbox"), "{kept}");
+    assert_eq!(sending.wait().code(), 1);
+}
+
+#[test]
+fn who_can_not_go_on_when_the_one_who_has_the_profile_open_ends_says_why() {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let start = || ayşe.start(["receive", "--follow", "--mute"]);
+    let mut first = start();
+    burak.send("ayşe", "bir");
+    first.line().unwrap();
+    let mut second = start();
+    burak.send("ayşe", "iki");
+    second.line().unwrap();
+    std::fs::rename(ayşe.file("history.key"), ayşe.file("elsewhere")).unwrap();
+    first.kill();
+    let ended = second.wait();
+    assert!(ended.code() == 1 && ended.stderr.contains("history.key"), "{ended:?}");
 }
 
 /// How often each of these stands in a process's memory.

@@ -132,6 +132,20 @@ fn after_sixty_days_mail_has_waited_with_its_sender() {
     assert_eq!(got, ["gün 60"]);
 }
 
+#[test]
+fn a_key_made_by_a_clock_far_ahead_is_replaced_once_the_clock_is_right() {
+    let (_server, ayşe, burak) = friends();
+    let first = key(&burak);
+    // burak's clock alone.
+    move_to_day(60);
+    online_until(&burak, "the key is replaced", || key(&burak) != first);
+    let ahead = key(&burak);
+    move_to_day(0);
+    online_until(&burak, "that is replaced, too", || key(&burak) != ahead);
+    ayşe.send("burak", "saatin doğru mu?");
+    assert_eq!(texts(&burak), ["saatin doğru mu?"]);
+}
+
 /// An envelope as somebody who watched the server has it.
 struct Recorded {
     body: bytes::Bytes,

@@ -40,7 +40,7 @@ pub async fn stored(
 pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -> Result<Message> {
     let answer = async {
         tokio::select! {
-            accepted = client.accepted(message.id) => Ok(accepted?),
+            biased;
             reason = unreachable(client, events, message) => {
                 let message = Failure {
                     code: "queued",
@@ -51,6 +51,7 @@ pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -
                 };
                 Err(anyhow::Error::from(message))
             }
+            accepted = client.accepted(message.id) => Ok(accepted?),
         }
     };
     or_say(
@@ -100,7 +101,8 @@ pub async fn close(client: Client, mut events: Events) {
         }
         match timeout_at(deadline, events.next()).await {
             Ok(Some(Event::Uploading { .. })) => deadline = Instant::now() + STILL,
-            Ok(Some(Event::Disconnected { .. }) | None) | Err(_) => break,
+            Ok(None) | Err(_) => break,
+            // What was told long ago may be among it: how it stands is asked above.
             Ok(Some(_)) => {}
         }
     }
@@ -185,7 +187,8 @@ async fn unreachable(client: &Client, events: &mut Events, message: &Message) ->
                 Some(Event::Disconnected { .. })
                     if client.status().await.is_ok_and(|status| status.connected) => {}
                 Some(Event::Disconnected { reason, .. }) if losses > 0 => return reason,
-                Some(Event::Disconnected { .. }) | None => break,
+                // Why is told when it is asked for again.
+                Some(Event::Disconnected { .. } | Event::Locked) | None => break,
                 Some(_) => {}
             }
         }

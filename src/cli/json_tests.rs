@@ -155,6 +155,7 @@ fn every_error_of_the_core_is_listed() {
         ClientError::WrongFingerprint { server: home.clone(), expected: home.clone(), found: home.clone() },
         ClientError::WrongCertificate { server: home.clone(), cause: cause.clone() },
         ClientError::Busy { what: what.clone() },
+        ClientError::NotUnderstood,
         ClientError::NoSuchMessage,
         ClientError::NotVoice,
         ClientError::NoteEnded,

@@ -106,7 +106,7 @@ impl Client {
                 None => return Err(ClientError::NoSuchMessage),
             }
             if !events.moved(id).await {
-                return Err(unexpected());
+                return Err(self.status().await.err().unwrap_or_else(unexpected));
             }
         }
     }

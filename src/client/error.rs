@@ -87,6 +87,12 @@ pub enum ClientError {
         /// Which.
         what: String,
     },
+    /// The process that has the profile open does not understand this one, or the other way round.
+    #[error(
+        "the tellal that has this profile open ends the connection instead of answering: perhaps it is of another version; \
+         end it (`chat` or `listen`, say) and try again"
+    )]
+    NotUnderstood,
     /// The message does not exist.
     #[error("no such message: `tellal history` lists them with their numbers")]
     NoSuchMessage,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,10 @@ pub struct Client {
 
 /// Events that wait for a slow subscriber before it has to read again.
 const EVENTS: usize = 1024;
+/// So often an owner may end as soon as it is asked something, before that is given up: it does not understand it.
+const MOST_LOST: u32 = 5;
+/// As soon as this.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// What clones of a handle share.
 pub(super) struct Shared {
@@ -116,6 +121,7 @@ impl Client {
     pub async fn call_with(&self, command: Command, bulk: Vec<u8>) -> Result<(Reply, Vec<u8>), ClientError> {
         let bulk = Bytes::from(bulk);
         let mut backend = self.shared.backend.subscribe();
+        let mut lost = 0;
         loop {
             let now = backend.borrow_and_update().clone();
             match now {
@@ -127,8 +133,13 @@ impl Client {
                     }
                 }
                 Backend::Guest(guest) => {
+                    let asked = Instant::now();
                     if let Ok(answer) = guest.call(command.clone(), bulk.clone()).await {
                         return answer;
+                    }
+                    lost = if asked.elapsed() < AT_ONCE { lost + 1 } else { 0 };
+                    if lost == MOST_LOST {
+                        return Err(ClientError::NotUnderstood);
                     }
                 }
                 Backend::Between => {}

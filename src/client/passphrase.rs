@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 use tokio::time::timeout;
@@ -156,7 +156,7 @@ pub async fn lock(home: impl Into<PathBuf>) -> Result<bool, ClientError> {
             None => home.not_registered(),
         });
     }
-    let mut stopped = false;
+    let (mut stopped, begun) = (false, Instant::now());
     loop {
         // Whoever has it open holds this until its keys are forgotten.
         if home.try_lock()?.is_some() {
@@ -168,6 +168,11 @@ pub async fn lock(home: impl Into<PathBuf>) -> Result<bool, ClientError> {
             done?;
             guest.gone().await;
             stopped = true;
+        }
+        if begun.elapsed() > super::standing::PATIENCE {
+            return Err(ClientError::Busy {
+                what: "a tellal that has stopped, and does not forget its keys,".to_owned(),
+            });
         }
         // It is about to open its socket, or ends.
         tokio::time::sleep(super::standing::MOMENT).await;

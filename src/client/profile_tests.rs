@@ -1,3 +1,5 @@
+use crate::model::{AccountId, DeviceId, LogCertificate, Millis, ServerId, Signed};
+
 use super::*;
 
 fn certificate() -> LogCertificate {

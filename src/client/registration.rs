@@ -119,7 +119,12 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
         log_certificate,
     };
     let (profile, is_new) = match (same, made?) {
-        (Some(profile), _) if profile.server_id == greeted.server => (profile, false),
+        (Some(begun), _) if begun.server_id == greeted.server => {
+            // It may have been begun under an address that is no longer right.
+            let profile = begun.at(address.to_string(), server);
+            home.save(&profile)?;
+            (profile, false)
+        }
         (_, made) => {
             let keys = match made {
                 Some(keys) => keys,

@@ -20,7 +20,7 @@ use super::{ClientError, Event, passphrase};
 /// Between attempts to own a profile or to reach its owner.
 pub(super) const MOMENT: Duration = Duration::from_millis(20);
 /// How long a profile may be locked by a process that does not answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where commands go.
 #[derive(Clone)]
@@ -168,9 +168,7 @@ fn resume(
         Err(error) => {
             let locked = error.is_of_a_locked_profile();
             backend.send_replace(Backend::Closed(error));
-            if locked {
-                let _ = opening.signals.send(Signal::Event(Event::Locked));
-            }
+            let _ = opening.signals.send(if locked { Signal::Event(Event::Locked) } else { Signal::Closed });
             None
         }
     }

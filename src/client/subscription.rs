@@ -18,6 +18,8 @@ pub(super) enum Signal {
     Event(Event),
     /// Something may have happened unseen: read again.
     Resync,
+    /// Nothing happens any more: whatever is asked from now on is answered with the reason.
+    Closed,
 }
 
 impl Client {
@@ -58,7 +60,7 @@ impl Events {
         self.followed.insert(id);
     }
 
-    /// The next event; `None` once the client is closed. Dropping the future loses nothing.
+    /// The next event; `None` once the client is closed, or can't go on: a call then tells why. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
@@ -77,7 +79,7 @@ impl Events {
                 }
                 // Kept beyond this future, which may be dropped in the middle of reading.
                 Ok(Signal::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => self.missed = true,
-                Err(broadcast::error::RecvError::Closed) => return None,
+                Ok(Signal::Closed) | Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
     }
@@ -125,7 +127,7 @@ impl Events {
         Some(())
     }
 
-    /// Waits until something may have changed for a message. `false` once the client is closed.
+    /// Waits until something may have changed for a message. `false` once the client is closed, locked, or can't go on.
     pub(super) async fn moved(&mut self, message: MessageId) -> bool {
         loop {
             match self.signals.recv().await {
@@ -134,6 +136,7 @@ impl Events {
                 {
                     return true;
                 }
+                Ok(Signal::Closed | Signal::Event(Event::Locked)) => return false,
                 Ok(Signal::Event(_)) => {}
                 Ok(Signal::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => return true,
                 Err(broadcast::error::RecvError::Closed) => return false,

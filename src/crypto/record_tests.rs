@@ -181,6 +181,27 @@ fn devices_come_and_go_and_an_account_can_end() {
     assert_eq!(chain(&[&ended, &added]).unwrap_err(), RecordError::Chain, "nothing follows");
 }
 
+#[test]
+fn a_chain_that_was_verified_is_read_without_its_signatures_and_what_follows_is_checked() {
+    let mut chain = vec![sign_account_record(&AYŞE.identity, &registration()).unwrap()];
+    chain.push(added(&verify_account(&chain).unwrap()));
+    let verified = verify_account(&chain).unwrap();
+    let next = removed(&verified);
+    // That nothing is verified again.
+    chain[1].signature = vec![0; 256].into();
+    assert!(verify_account(&chain).is_err());
+    let mut account = read_verified_account(&chain).unwrap();
+    assert_eq!((account.head, account.devices.len()), (verified.head, 2));
+    let forged = Signed { signature: vec![0; 256].into(), ..next.clone() };
+    assert!(append_record(&mut account.clone(), &forged).is_err());
+    append_record(&mut account, &next).unwrap();
+    assert_eq!(account.devices.len(), 1);
+    assert!(append_record(&mut account, &next).is_err(), "once");
+    // All else is checked.
+    chain.swap(0, 1);
+    assert!(read_verified_account(&chain).is_err());
+}
+
 /// A device's record, of a device with a new key.
 fn another(account: &Account, identity: &PrivateKey) -> Signed {
     let device = PrivateKey::generate(2048).unwrap();

@@ -36,5 +36,7 @@ pub const CHAIN: usize = 24;
 /// Records in it with which devices may still come and go. The places behind them are for new keys and for the end of
 /// the account, so that whoever has copied the identity key can't use up what its owner needs to be rid of them.
 pub const CHAIN_OF_DEVICES: usize = 16;
+/// Accounts that one account may have the server block.
+pub const BLOCKS: u64 = 1000;
 /// How long a message key may be sent to.
 pub const MESSAGE_KEY_LIFE: Duration = Duration::from_secs(37 * 24 * 3600);

@@ -1,9 +1,12 @@
 //! Lies about mail: dropped, doubled, delayed, made up; sound that is not what was sent; a success that was none.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use tellal::crypto::Purpose;
 use tellal::model::{MessageId, Millis, Position};
-use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Verb};
+use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Request, Verb};
 
 use crate::liar::{Liar, Passing};
 use crate::raw::Person;
@@ -57,18 +60,13 @@ fn what_is_doubled_is_shown_once_and_what_is_reordered_is_shown_in_the_order_it_
     assert_eq!(receive(&burak, &twice.name), [text("bir"), text("iki")]);
 
     let mut held: Vec<(Push, Bytes)> = Vec::new();
-    let backwards = Liar::start(
+    let turned = Liar::start(
         &server,
         &[&burak],
         with_mail(move |push, body, line| match push {
             Push::Delivery { .. } => held.push((push, body)),
             _ => {
-                // The last one first; the places in the mailbox as if that were their order.
-                let places: Vec<Position> = held.iter().map(|(push, _)| *place(&mut push.clone())).collect();
-                for ((mut push, body), at) in held.drain(..).rev().zip(places) {
-                    *place(&mut push) = at;
-                    line.tell(&push, &body);
-                }
+                backwards(&mut held).iter().for_each(|(push, body)| line.tell(push, body));
                 line.tell(&push, &body);
             }
         }),
@@ -76,7 +74,7 @@ fn what_is_doubled_is_shown_once_and_what_is_reordered_is_shown_in_the_order_it_
     for words in ["üç", "dört", "beş"] {
         ayşe.send("burak", words);
     }
-    assert_eq!(receive(&burak, &backwards.name), [text("üç"), text("dört"), text("beş")]);
+    assert_eq!(receive(&burak, &turned.name), [text("üç"), text("dört"), text("beş")]);
     let kept = burak.run(["history", "ayşe", "--json"]).json();
     let kept: Vec<&str> = kept.iter().map(|message| message["text"].as_str().unwrap()).collect();
     assert_eq!(kept, ["bir", "iki", "üç", "dört", "beş"]);
@@ -89,12 +87,9 @@ fn what_is_doubled_is_shown_once_and_what_is_reordered_is_shown_in_the_order_it_
         with_mail(move |push, body, line| match push {
             Push::Delivery { .. } => held.push((push, body)),
             _ => {
-                let places: Vec<Position> = held.iter().map(|(push, _)| *place(&mut push.clone())).collect();
-                let all = held.drain(..).rev().zip(places);
-                for ((mut push, body), at) in all.enumerate().filter(|(at, _)| *at != 1).map(|(_, one)| one) {
-                    *place(&mut push) = at;
-                    line.tell(&push, &body);
-                }
+                let mut turned = backwards(&mut held);
+                turned.remove(1);
+                turned.iter().for_each(|(push, body)| line.tell(push, body));
                 line.tell(&push, &body);
             }
         }),
@@ -104,6 +99,16 @@ fn what_is_doubled_is_shown_once_and_what_is_reordered_is_shown_in_the_order_it_
     }
     let missing = "1 message from ayşe did not arrive: ask ayşe to send again";
     assert_eq!(receive(&burak, &some.name), [text("altı"), text("sekiz"), notice(missing)]);
+}
+
+/// The last one first; the places in the mailbox as if that were their order.
+fn backwards(held: &mut Vec<(Push, Bytes)>) -> Vec<(Push, Bytes)> {
+    let places: Vec<Position> = held.iter().map(|(push, _)| *place(&mut push.clone())).collect();
+    let turned = held.drain(..).rev().zip(places).map(|((mut push, body), at)| {
+        *place(&mut push) = at;
+        (push, body)
+    });
+    turned.collect()
 }
 
 fn place(push: &mut Push) -> &mut Position {
@@ -290,7 +295,7 @@ fn a_success_that_was_none_is_found_out_by_whoever_waits_for_it() {
             // The real server would ask for the sound.
             Verb::Submit { message, conversation, recipients, .. } => {
                 let verb = Verb::Submit { message, conversation, recipients, blobs: Vec::new() };
-                line.ask(tellal::protocol::message::Request { verb, ..request }, &body);
+                line.ask(Request { verb, ..request }, &body);
             }
             _ => line.ask(request, &body),
         },
@@ -312,4 +317,51 @@ fn a_success_that_was_none_is_found_out_by_whoever_waits_for_it() {
     registered.ok();
     let found = zoé.run(["receive", "--server", &server.name()]);
     assert!(found.failure().contains("it does not know this profile"), "{found:?}");
+}
+
+#[test]
+fn what_goes_to_one_person_does_not_wait_for_sound_that_goes_to_another() {
+    let (server, ayşe, burak) = friends();
+    let zoé = Profile::register(&server, "zoé");
+    let note = ayşe.file("note.wav");
+    std::fs::write(&note, wav::rising(6)).unwrap();
+    // Keys that are known already.
+    for friend in [&burak, &zoé] {
+        ayşe.send(&friend.name, "önce");
+        friend.receive();
+    }
+    let nobody = ["--server", "127.0.0.1:1"];
+    for what in [
+        &["voice", "burak", "--file", note.to_str().unwrap()][..],
+        &["send", "burak", "sonra"],
+        &["send", "zoé", "hemen"],
+    ] {
+        let queued = ayşe.run(what.iter().chain(&nobody));
+        assert!(queued.stderr.contains("waits in the outbox"), "{queued:?}");
+    }
+    // From the second one on the sound waits at this server, until something else was sent.
+    let submitted = Arc::new(AtomicU64::new(0));
+    let (submissions, mut waiting) = (submitted.clone(), Vec::new());
+    let liar = Liar::start(&server, &[&ayşe], move |passing, line| match passing {
+        Passing::Up(Request { number, verb: Verb::PutChunk { blob, index: index @ 1.. } }, body)
+            if submissions.load(Ordering::SeqCst) == 0 =>
+        {
+            waiting.push((Request { number, verb: Verb::PutChunk { blob, index } }, body));
+        }
+        Passing::Up(request, body) => {
+            let submission = matches!(request.verb, Verb::Submit { .. });
+            line.ask(request, &body);
+            if submission {
+                submissions.fetch_add(1, Ordering::SeqCst);
+                waiting.drain(..).for_each(|(request, body)| line.ask(request, &body));
+            }
+        }
+        other => line.pass(other),
+    });
+    ayşe.run(["receive", "--server", &liar.name]).ok();
+    assert_eq!(submitted.load(Ordering::SeqCst), 3);
+    assert_eq!(receive(&zoé, &server.name()), [text("hemen")]);
+    let [voice, sonra] = <[_; 2]>::try_from(receive(&burak, &server.name())).unwrap();
+    assert_eq!(voice.0, "voice");
+    assert_eq!(sonra, text("sonra"), "what goes to the same person keeps its order");
 }

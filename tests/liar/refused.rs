@@ -57,3 +57,21 @@ fn a_registration_whose_answer_was_lost_is_not_taken_back_for_a_refusal() {
     assert_eq!(account(&zoé), begun);
     zoé.send("zoé", "buradayım");
 }
+
+#[test]
+fn a_registration_that_is_finished_under_another_address_remembers_that_one() {
+    let server = Server::start();
+    let zoé = Profile::new(&server, "zoé");
+    let liar = Liar::start(&server, &[&zoé], |passing, line| match passing {
+        Passing::Down(Push::Reply { answer: Answer::LoggedIn, .. }, _) => {
+            line.tell(&Push::Goodbye { reason: GoodbyeReason::ShuttingDown, retry_after: None }, b"");
+        }
+        other => line.pass(other),
+    });
+    let lost = register(&zoé, &liar.name);
+    assert!(lost.failure().contains("run the same command again"), "{lost:?}");
+    drop(liar);
+    let finished = register(&zoé, &server.name());
+    assert!(finished.ok().contains(&server.name()), "{finished:?}");
+    zoé.run(["users"]).ok();
+}

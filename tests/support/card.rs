@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::screen::Screen;
-use super::{Finished, Profile, Running, Server, TIMEOUT};
+use super::{Finished, Profile, Running, Server, TIMEOUT, give_way};
 
 /// Samples per second of the loudspeaker's recording.
 pub const RATE: u32 = 44_100;
@@ -314,11 +314,17 @@ impl Heard {
     /// Waits until what there is satisfies a condition. Fails when that takes too long.
     pub fn wait_until(&self, what: &str, condition: impl Fn(&[f32]) -> bool) {
         let deadline = Instant::now() + TIMEOUT;
-        let mut samples = self.shared.0.lock().unwrap();
-        while !condition(&samples) {
+        loop {
+            let begun = Instant::now();
+            let samples = self.so_far();
+            if condition(&samples) {
+                return;
+            }
+            give_way(begun, Duration::ZERO);
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "waited too long until {what}");
-            samples = self.shared.1.wait_timeout(samples, left).unwrap().0;
+            let now = self.shared.0.lock().unwrap();
+            let more = self.shared.1.wait_timeout_while(now, left, |now| now.len() == samples.len());
+            assert!(!more.unwrap().1.timed_out(), "waited too long until {what}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Real processes for tests: a server, profiles, and commands on them.
 //!
-//! Nothing here sleeps: readiness is a line that is read, an end is a pipe that closes. Everything has a time
+//! Nothing here sleeps for readiness: that is a line that is read, an end is a pipe that closes. Everything has a time
 //! limit, every process is killed and every folder removed when its owner is dropped.
 //!
 //! ```ignore
@@ -48,6 +48,12 @@ use tempfile::TempDir;
 
 /// How long anything may take. Generous: machines under load are slow, and only a failure waits so long.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Pauses between two looks at what is under way, the latter of which began then: whoever looked all the time would take
+/// the processors from what is looked at.
+pub fn give_way(looked: Instant, least: Duration) {
+    std::thread::sleep(least.max(4 * looked.elapsed()));
+}
 
 /// A command of the program in an environment of its own: no variable of the tester's reaches it.
 fn tellal() -> Command {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::card::Card;
 use super::screen::Screen;
-use super::{Finished, Profile, Running, Server, TIMEOUT};
+use super::{Finished, Profile, Running, Server, TIMEOUT, give_way};
 
 /// The people, the card, the service.
 pub struct Scene {
@@ -129,12 +129,13 @@ impl Scene {
     pub fn wait_until(&self, what: &str, longest: Duration, wanted: impl Fn(&[Asked]) -> bool) -> Vec<Asked> {
         let deadline = Instant::now() + longest;
         loop {
+            let begun = Instant::now();
             let asked = self.asked();
             if wanted(&asked) {
                 return asked;
             }
             assert!(Instant::now() < deadline, "{what} not read: {asked:#?}");
-            std::thread::sleep(Duration::from_millis(50));
+            give_way(begun, Duration::from_millis(50));
         }
     }
 

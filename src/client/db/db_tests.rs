@@ -66,12 +66,12 @@ fn a_message_waits_for_the_sound_of_the_one_before_it() {
     messages::insert(&db, &incoming(&text("after"), &names, true)).unwrap();
     assert!(messages::release_ready(&db, &PHONE).unwrap().is_empty());
     assert!(messages::unshown(&db).unwrap().is_empty());
-    messages::attach_piece(&db, note, 0, b"wav").unwrap();
+    attachments::put(&db, note, 0, b"wav").unwrap();
     fetches::end(&db, note).unwrap();
     let released = messages::release_ready(&db, &PHONE).unwrap();
     assert_eq!(released.iter().map(|message| message.number).collect::<Vec<_>>(), [1, 2]);
     assert!(matches!(released[0].body, Body::Voice { .. }));
-    assert_eq!(messages::sound(&db, note).unwrap(), b"wav");
+    assert_eq!(attachments::all(&db, note).unwrap(), b"wav");
 }
 
 #[test]

@@ -106,6 +106,10 @@ pub(in crate::client) fn add(
         .map(drop)
 }
 
+/// Ends of notes whose openings are not here yet, that are kept: of one device, and of all.
+const EARLY_OF_ONE: i64 = 16;
+const EARLY: i64 = 1000;
+
 /// Its sender has said how it ended. Where the opening is not here yet, that is kept for it. The note's row.
 pub(in crate::client) fn close(
     db: &Connection,
@@ -125,9 +129,17 @@ pub(in crate::client) fn close(
         Some(arrival) => db
             .prepare_cached("UPDATE listening SET closing = ?2, epoch = ?3, seq = ?4 WHERE message = ?1")?
             .execute(params![arrival, to_cbor(closing), epoch, seq])?,
-        None => db
-            .prepare_cached("INSERT OR IGNORE INTO closings (device, id, closing) VALUES (?1, ?2, ?3)")?
-            .execute(params![device.as_bytes(), closing.opening.as_bytes(), to_cbor(closing)])?,
+        None => {
+            db.prepare_cached("INSERT OR IGNORE INTO closings (device, id, closing) VALUES (?1, ?2, ?3)")?
+                .execute(params![device.as_bytes(), closing.opening.as_bytes(), to_cbor(closing)])?;
+            // Nobody sees them: the newest are kept.
+            db.prepare_cached(
+                "DELETE FROM closings WHERE rowid IN
+                     (SELECT rowid FROM closings WHERE device = ?1 ORDER BY rowid DESC LIMIT -1 OFFSET ?2)
+                     OR rowid IN (SELECT rowid FROM closings ORDER BY rowid DESC LIMIT -1 OFFSET ?3)",
+            )?
+            .execute(params![device.as_bytes(), EARLY_OF_ONE, EARLY])?
+        }
     };
     Ok(found)
 }

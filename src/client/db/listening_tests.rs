@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::db::{memory, messages};
+use crate::client::db::{attachments, memory, messages};
 use crate::client::{Body, Message};
 use crate::model::{Nickname, limits};
 
@@ -72,7 +72,7 @@ fn a_note_is_whole_when_all_that_was_signed_is_what_was_heard() {
         panic!("{:?}", stored(&db, arrival))
     };
     assert_eq!((size, peaks.as_slice()), (44 + samples.len() as u64, &[1, 2][..]));
-    assert_eq!(messages::sound(&db, arrival).unwrap()[44..], samples);
+    assert_eq!(attachments::all(&db, arrival).unwrap()[44..], samples);
     assert!(of(&db, arrival).unwrap().is_none() && !any_over(&db).unwrap());
 }
 
@@ -88,7 +88,7 @@ fn a_note_that_was_another_when_it_was_heard_is_thrown_away_loudly() {
     }
     let Body::Notice { text } = stored(&db, arrival).body else { panic!("{:?}", stored(&db, arrival)) };
     assert!(text.contains("burak's device") && text.contains("do not rely"), "{text}");
-    assert!(messages::sound(&db, arrival).unwrap().is_empty());
+    assert!(attachments::all(&db, arrival).unwrap().is_empty());
 }
 
 #[test]
@@ -185,4 +185,17 @@ fn what_was_heard_as_far_as_it_had_come_was_heard_to_its_end_if_no_more_comes() 
     give_up(&db, arrival).unwrap();
     let Body::Voice { listened, position_ms, .. } = stored(&db, arrival).body else { panic!("no note") };
     assert_eq!((listened, position_ms), (true, 0));
+}
+
+#[test]
+fn ends_of_notes_that_never_come_are_not_kept_without_bound() {
+    let db = memory();
+    let ids: Vec<MessageId> = std::iter::repeat_with(MessageId::generate).take(20).collect();
+    for id in &ids {
+        close(&db, &PHONE, &LiveClosing { opening: *id, end: LiveEnd::Withdrawn }, PLACE).unwrap();
+    }
+    let other = LiveClosing { opening: ids[0], end: LiveEnd::Withdrawn };
+    close(&db, &LAPTOP, &other, PLACE).unwrap();
+    let kept = |device| ids.iter().filter(|id| early_closing(&db, device, id).unwrap().is_some()).count();
+    assert_eq!((kept(&PHONE), kept(&LAPTOP)), (16, 1));
 }

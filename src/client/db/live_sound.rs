@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use crate::crypto::envelope::duration_ms;
 use crate::model::limits;
 
-use super::{Sql, messages, signed};
+use super::{Sql, attachments, signed};
 
 /// Where a note that may be under way stands, as stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,11 +40,11 @@ pub(in crate::client) fn count(db: &Connection, arrival: i64) -> Sql<u32> {
 }
 
 pub(in crate::client) fn put(db: &Connection, arrival: i64, index: u32, samples: &[u8]) -> Sql<()> {
-    messages::attach_piece(db, arrival, index.saturating_add(1), samples)
+    attachments::put(db, arrival, index.saturating_add(1), samples)
 }
 
 pub(in crate::client) fn group(db: &Connection, arrival: i64, index: u32) -> Sql<Option<Vec<u8>>> {
-    messages::sound_piece(db, arrival, index.saturating_add(1))
+    attachments::piece(db, arrival, index.saturating_add(1))
 }
 
 /// The samples of all groups behind the first so many.
@@ -67,7 +67,7 @@ pub(in crate::client) fn digest(db: &Connection, arrival: i64) -> Sql<Digest> {
 
 /// The note is what it is now: from here on it has a header, a length and peaks.
 pub(in crate::client) fn settle(db: &Connection, arrival: i64, digest: &Digest, stage: Stage) -> Sql<()> {
-    messages::attach_piece(db, arrival, 0, &wav_header(digest.size))?;
+    attachments::put(db, arrival, 0, &wav_header(digest.size))?;
     db.prepare_cached(
         "UPDATE messages SET live = ?2, duration_ms = ?3, size = ?4, peaks = ?5 WHERE arrival = ?1",
     )?

@@ -2,10 +2,9 @@
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use sha2::{Digest as _, Sha256};
 
 use crate::client::{Body, Delivery, Message, MessageRef};
-use crate::model::{AccountId, Color, DeviceId, KeyId, MessageId, Millis, Nickname, limits};
+use crate::model::{AccountId, Color, DeviceId, KeyId, MessageId, Millis, Nickname};
 
 use super::live_sound::Stage;
 use super::{Sql, signed, unsigned};
@@ -53,6 +52,37 @@ pub(in crate::client) struct New<'a> {
     pub key_changed: bool,
     /// Whether its sound is here too.
     pub complete: bool,
+}
+
+impl<'a> New<'a> {
+    /// What is told here: nobody's mail.
+    pub(in crate::client) fn told(
+        device: DeviceId,
+        color: Color,
+        (from, to): (&'a Nickname, &'a Nickname),
+        body: &'a Body,
+    ) -> Self {
+        let now = Millis::now();
+        Self {
+            id: MessageId::generate(),
+            device,
+            own: false,
+            peer: from,
+            from,
+            to,
+            color,
+            body,
+            sent_at: now,
+            received_at: Some(now),
+            seq: None,
+            counter: None,
+            delivery: None,
+            late: false,
+            signer: None,
+            key_changed: false,
+            complete: true,
+        }
+    }
 }
 
 /// Stores a message; its row. It has no number yet.
@@ -388,64 +418,6 @@ pub(in crate::client) fn unread(db: &Connection) -> Sql<Vec<(Nickname, u64)>> {
     )?
     .query_map([], |row| Ok((parsed(row, 0)?, unsigned(row.get(1)?))))?
     .collect()
-}
-
-/// Stores sound, in pieces of a chunk's size.
-pub(in crate::client) fn attach(db: &Connection, arrival: i64, sound: &[u8]) -> Sql<()> {
-    for (place, data) in sound.chunks(limits::CHUNK).enumerate() {
-        attach_piece(db, arrival, u32::try_from(place).unwrap_or(u32::MAX), data)?;
-    }
-    Ok(())
-}
-
-pub(in crate::client) fn attach_piece(db: &Connection, arrival: i64, place: u32, data: &[u8]) -> Sql<()> {
-    db.prepare_cached("INSERT OR REPLACE INTO attachments (message, place, data) VALUES (?1, ?2, ?3)")?
-        .execute(params![arrival, place, data])
-        .map(drop)
-}
-
-/// All of a message's sound.
-pub(in crate::client) fn sound(db: &Connection, arrival: i64) -> Sql<Vec<u8>> {
-    let mut statement =
-        db.prepare_cached("SELECT data FROM attachments WHERE message = ?1 ORDER BY place")?;
-    let mut rows = statement.query([arrival])?;
-    let mut sound = Vec::new();
-    while let Some(row) = rows.next()? {
-        sound.extend_from_slice(row.get_ref(0)?.as_blob()?);
-    }
-    Ok(sound)
-}
-
-/// A message's sound as its manifest tells of it.
-#[derive(Default)]
-pub(in crate::client) struct Measured {
-    pub size: u64,
-    pub sha256: [u8; 32],
-    /// All of it, where it fits into the envelope itself; otherwise nothing.
-    pub inline: Option<Vec<u8>>,
-}
-
-/// Measures a message's sound piece by piece: it may be large.
-pub(in crate::client) fn measure(db: &Connection, arrival: i64) -> Sql<Measured> {
-    let mut statement =
-        db.prepare_cached("SELECT data FROM attachments WHERE message = ?1 ORDER BY place")?;
-    let mut rows = statement.query([arrival])?;
-    let (mut size, mut hash, mut inline) = (0, Sha256::new(), Some(Vec::new()));
-    while let Some(row) = rows.next()? {
-        let piece = row.get_ref(0)?.as_blob()?;
-        size += piece.len() as u64;
-        hash.update(piece);
-        inline = inline.filter(|_| size <= limits::INLINE_CONTENT as u64);
-        inline.iter_mut().for_each(|all: &mut Vec<u8>| all.extend_from_slice(piece));
-    }
-    Ok(Measured { size, sha256: hash.finalize().into(), inline })
-}
-
-/// One piece of a message's sound.
-pub(in crate::client) fn sound_piece(db: &Connection, arrival: i64, place: u32) -> Sql<Option<Vec<u8>>> {
-    db.prepare_cached("SELECT data FROM attachments WHERE message = ?1 AND place = ?2")?
-        .query_row(params![arrival, place], |row| row.get(0))
-        .optional()
 }
 
 /// Where a message of one's own stands now.

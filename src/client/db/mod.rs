@@ -6,6 +6,7 @@
 //!
 //! - [`schema`]: tables, and how older files become newer ones
 //! - [`messages`]: the history
+//! - [`attachments`]: the sound of voice notes
 //! - [`blocks`]: whose mail is not wanted
 //! - [`contacts`]: who people are, and which key is theirs
 //! - [`log`]: the transparency log as it was verified, and what was found wrong with it
@@ -16,6 +17,7 @@
 //! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken; [`live_sound`]: their sound
 //! - [`threads`]: the databases' threads, none of which may outlive the process's end
 
+pub(super) mod attachments;
 pub(super) mod blocks;
 pub(super) mod contacts;
 pub(super) mod disowned;

@@ -85,6 +85,11 @@ pub(in crate::client) fn count(db: &Connection) -> Sql<u64> {
         .query_row([], |row| Ok(unsigned(row.get(0)?)))
 }
 
+/// Whether anything was ever sealed for an account.
+pub(in crate::client) fn has_written_to(db: &Connection, account: AccountId) -> Sql<bool> {
+    db.prepare_cached("SELECT 1 FROM own_chains WHERE recipient = ?1")?.exists([account.as_bytes()])
+}
+
 /// The place in the chain to a recipient that the next envelope takes.
 pub(in crate::client) fn next_link(db: &Connection, account: AccountId) -> Sql<Link> {
     let found = db

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::time::timeout;
 
+use crate::client::db::attachments;
 use crate::client::db::messages::{self, Kind};
 use crate::client::db::{contacts, fetches, inbox, live_sound, outbox, speaking};
 use crate::client::{
@@ -233,7 +234,7 @@ impl Engine {
             Some(Some(change)) => return Err(ClientError::KeyChanged { nickname: to, change }),
             Some(None) => {}
             // Someone new: if the server can be asked, it is better to know at once.
-            None => match self.session().await {
+            None => match self.session_soon().await {
                 Ok(session) => match timeout(PATIENCE, self.look_up_name(&session, &to)).await {
                     // What was written is not lost because the server takes its time.
                     Err(_)
@@ -278,7 +279,7 @@ impl Engine {
                 if let Body::Voice { live: true, .. } = body {
                     speaking::begin(db, arrival, Millis::now())?;
                 }
-                messages::attach(db, arrival, &sound)?;
+                attachments::put_all(db, arrival, &sound)?;
                 outbox::append(db, Some(arrival), &id, &to)?;
                 let message = messages::release(db, arrival)?;
                 events.push(Event::Queued(message.clone()));
@@ -341,7 +342,7 @@ impl Engine {
                         let samples = live_sound::samples(db, row, 0)?;
                         Some([live_sound::wav_header(samples.len() as u64), samples].concat())
                     }
-                    Body::Voice { .. } => Some(messages::sound(db, row)?),
+                    Body::Voice { .. } => Some(attachments::all(db, row)?),
                     _ => None,
                 };
                 Ok(Some((message, sound)))

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Event;
 use crate::client::db::fetches::{self, Fetch};
-use crate::client::db::{inbox, messages};
+use crate::client::db::{attachments, inbox, messages};
 use crate::client::link::Denied;
 use crate::client::link::wire::Reply;
 use crate::crypto::chunk::open_chunk;
@@ -81,7 +81,7 @@ impl Engine {
             match opened {
                 // Every chunk but the last is full; the last one's length shows in the hash.
                 Ok(chunk) if chunk.last == last && (last || chunk.data.len() == limits::CHUNK) => {
-                    self.db.write(move |db| messages::attach_piece(db, arrival, place, &chunk.data)).await?;
+                    self.db.write(move |db| attachments::put(db, arrival, place, &chunk.data)).await?;
                 }
                 _ => return self.give_up(session, &fetch, "is damaged").await,
             }
@@ -90,7 +90,7 @@ impl Engine {
         let whole = self
             .db
             .run(move |db| {
-                let found = messages::measure(db, arrival)?;
+                let found = attachments::measure(db, arrival)?;
                 Ok((found.size, found.sha256) == (expected.size, expected.sha256))
             })
             .await?;

@@ -71,9 +71,12 @@ impl Engine {
         let mut news = self.live_news.subscribe();
         let sender = self.sender(session, note.account, note.device).await?.filter(|person| !person.unlogged);
         let Some(sender) = sender else { return self.stop_listening(session, &note, None).await };
-        let Some(key) = sender.account.device(&note.device).map(|device| device.key.clone()) else {
+        // Its opening was taken, by its date: a device that was removed since has signed the sound before.
+        let removed = || sender.account.removed_device(&note.device).map(|(device, _)| device);
+        let Some(device) = sender.account.device(&note.device).or_else(removed) else {
             return self.stop_listening(session, &note, None).await;
         };
+        let key = device.key.clone();
         let name = sender.account.nickname.to_string();
         let mut asked: VecDeque<(u32, oneshot::Receiver<Reply>)> = VecDeque::new();
         let mut ended = note.last;

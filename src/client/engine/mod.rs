@@ -51,7 +51,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::crypto::PrivateKey;
-use crate::model::{AccountId, Color, DeviceId, Head, KeyId, MessageId, Millis, Nickname};
+use crate::model::{AccountId, Color, DeviceId, Head, KeyId, Nickname};
 
 use self::allowance::Allowance;
 use self::directory::Person;
@@ -290,6 +290,21 @@ impl Engine {
         self.locked.cancelled().await;
     }
 
+    /// The same where nobody is kept waiting again for what has just failed.
+    async fn session_soon(&self) -> Result<Session, ClientError> {
+        match &*self.link.borrow() {
+            Link::Down { error, .. } => {
+                self.kick.notify_one();
+                return Err(error.clone());
+            }
+            Link::Connecting { attempt } if *attempt > 1 => {
+                return Err(self.unreachable("it is being tried again".to_owned()));
+            }
+            _ => {}
+        }
+        self.session().await
+    }
+
     /// The connection: the one there is, or the one that the next attempt makes. An attempt begins at once.
     async fn session(&self) -> Result<Session, ClientError> {
         let mut link = self.link.subscribe();
@@ -299,9 +314,9 @@ impl Engine {
             Link::Down { error, not_before: Some(time), .. } if Instant::now() < *time => {
                 return Err(error.clone());
             }
-            Link::Down { attempt, .. } => attempt + 1,
+            Link::Down { attempt, .. } => attempt.saturating_add(1),
             // It has ended, which is about to be noticed.
-            Link::Up(session) => session.attempt + 1,
+            Link::Up(session) => session.attempt.saturating_add(1),
         };
         self.kick.notify_one();
         loop {
@@ -369,29 +384,9 @@ impl Engine {
 
 /// Stores something that the client itself has to say about a conversation.
 fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<Message> {
-    let now = Millis::now();
-    let arrival = messages::insert(
-        db,
-        &messages::New {
-            id: MessageId::generate(),
-            device: me.device,
-            own: false,
-            peer,
-            from: peer,
-            to: &me.nickname,
-            color: me.color,
-            body: &Body::Notice { text },
-            sent_at: now,
-            received_at: Some(now),
-            seq: None,
-            counter: None,
-            delivery: None,
-            late: false,
-            signer: None,
-            key_changed: false,
-            complete: true,
-        },
-    )?;
+    let body = Body::Notice { text };
+    let told = messages::New::told(me.device, me.color, (peer, &me.nickname), &body);
+    let arrival = messages::insert(db, &told)?;
     messages::release(db, arrival)
 }
 

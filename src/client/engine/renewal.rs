@@ -49,12 +49,15 @@ impl Engine {
             let age = self.message_key_age();
             let due = {
                 let profile = lock(&self.profile);
-                let old = Millis::now().since(profile.message_key_from) > age;
+                let now = Millis::now();
+                let old = now.since(profile.message_key_from) > age;
+                // Made while this clock was far ahead: nobody writes to it before its time.
+                let ahead = profile.message_key_from > now.plus(CLOCKS);
                 match profile.pending {
                     Some(Pending::MessageKey { .. }) => true,
                     // Its key would hang beneath a device that is about to go.
                     Some(Pending::Rekey { .. }) => false,
-                    _ => old,
+                    _ => old || ahead,
                 }
             };
             if due {

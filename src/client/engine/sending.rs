@@ -1,9 +1,9 @@
 //! The outbox: sealed, stored, sent in order, several under way at a time, until the server's word has come.
 //!
 //! - [`sealing`]: an envelope out of what was written
-//! - [`uploading`]: the sound of a long voice note, ahead of its envelope
+//! - [`sender`]: what leaves when
+//! - [`uploading`]: the sound of a long voice note, ahead of its envelope and beside what goes to others
 
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -22,13 +22,13 @@ use crate::protocol::message::{Answer, RefusalCode, Verb};
 use super::directory::believed_now;
 use super::{Engine, Session, Trouble, compute, delayed, is_final, refusal};
 
-use self::uploading::{Stopped, stopped};
+use self::sender::Sender;
+use self::uploading::{Sound, Stopped, stopped};
 
 mod sealing;
+mod sender;
 mod uploading;
 
-/// Submissions under way at a time.
-const WINDOW: usize = 16;
 /// How long what is held waits before it is looked at again.
 const HELD: Duration = Duration::from_secs(60);
 /// The pause after a failure of the server's that is none of the message's.
@@ -43,12 +43,6 @@ struct Submission {
     to: Nickname,
 }
 
-/// One under way.
-struct UnderWay {
-    submission: Submission,
-    reply: oneshot::Receiver<Reply>,
-}
-
 /// What became of an attempt to send something.
 enum Attempt {
     Sent(oneshot::Receiver<Reply>),
@@ -56,6 +50,8 @@ enum Attempt {
     Held(Hold),
     /// It never can be sent.
     Refused(String),
+    /// Its sound has to be at the server first.
+    Uploads(Sound),
     /// Another item is in its place now.
     Replaced,
 }
@@ -93,99 +89,18 @@ impl Hold {
 impl Engine {
     /// Sends what there is to send, for as long as the connection lasts.
     pub(super) async fn send_outbox(&self, session: &Session) -> Result<(), Trouble> {
-        let mut under_way: VecDeque<UnderWay> = VecDeque::new();
-        let mut after = 0;
-        // Conversations that wait: what comes later in them waits too, so that order is kept.
-        let mut held: HashMap<Nickname, Hold> = HashMap::new();
-        // Directory answers older than this don't count: a key has been replaced.
-        let mut at_least = Millis(0);
-        // Times in a row that the order was begun anew.
-        let mut again = 0_u32;
-        loop {
-            while under_way.len() < WINDOW {
-                let Some(item) = self.db.run(move |db| outbox::next(db, after)).await? else { break };
-                after = item.place;
-                let (place, arrival, id, to) = (item.place, item.arrival, item.id, item.to.clone());
-                if let Some(hold) = held.get(&to) {
-                    self.say_held(id, &to, hold);
-                    continue;
-                }
-                let closes = item.closes;
-                let attempt = match self.attempt(session, item, at_least).await {
-                    // Of this conversation: the others go on.
-                    Err(Trouble::Refused { code, retry_after }) => {
-                        Attempt::Held(Hold::refused(code, retry_after.unwrap_or(HELD)))
-                    }
-                    attempt => attempt?,
-                };
-                match attempt {
-                    Attempt::Sent(reply) => {
-                        let submission = Submission { place, arrival, closes, id, to };
-                        under_way.push_back(UnderWay { submission, reply });
-                    }
-                    Attempt::Held(hold) => {
-                        self.say_held(id, &to, &hold);
-                        held.insert(to, hold);
-                    }
-                    Attempt::Replaced => after = place - 1,
-                    Attempt::Refused(reason) => self.refuse(place, arrival, false, reason).await?,
-                }
-            }
-            let has_room = under_way.len() < WINDOW;
-            let Some(first) = under_way.front_mut() else {
-                tokio::select! {
-                    () = session.wire.ended() => return Err(Trouble::Lost),
-                    () = self.outbox.notified() => {}
-                    () = self.decided.notified() => {
-                        held.clear();
-                        after = 0;
-                    }
-                    () = release(&held) => {
-                        held.retain(|_, hold| Instant::now() < hold.until);
-                        after = 0;
-                    }
-                }
-                continue;
-            };
-            let reply = tokio::select! {
-                reply = &mut first.reply => reply,
-                () = self.outbox.notified(), if has_room => continue,
-            };
-            let Some(done) = under_way.pop_front() else { continue };
-            let mut next = self.settle(session, done.submission, reply).await?;
-            if let Next::Again(pause) = &mut next {
-                // The rest of the window has been decided on already: heard out before the order begins anew.
-                for UnderWay { submission, reply } in std::mem::take(&mut under_way) {
-                    match self.settle(session, submission, reply.await).await? {
-                        Next::Again(longer) => *pause = longer.max(*pause),
-                        Next::Hold(to, hold) => drop(held.insert(to, hold)),
-                        Next::Go => {}
-                    }
-                }
-            }
-            again = if let Next::Again(_) = next { again.saturating_add(1) } else { 0 };
-            let next = match next {
-                Next::Hold(to, hold) => {
-                    held.insert(to, hold);
-                    Next::Go
-                }
-                next => next,
-            };
-            if let Next::Again(pause) = next {
-                // What does not help once may help later, but not by being repeated as fast as it goes.
-                let pause = if again > 1 { pause.max(RETRY) } else { pause };
-                at_least = Millis::now();
-                after = 0;
-                tokio::select! {
-                    () = session.wire.ended() => return Err(Trouble::Lost),
-                    () = tokio::time::sleep(pause) => {}
-                }
-            }
-        }
+        Sender::new(self, session).run().await
     }
 
-    /// Seals an item if it is not, uploads its sound if it has any, and hands it to the connection.
-    async fn attempt(&self, session: &Session, item: Item, at_least: Millis) -> Result<Attempt, Trouble> {
+    /// Seals an item if it is not, and hands it to the connection, unless its sound has to be brought to the server before.
+    /// `brought`: it has been, if not all of it is known to be there.
+    async fn attempt(
+        &self,
+        session: &Session,
+        item: Item,
+        at_least: Millis,
+        brought: bool,
+    ) -> Result<Attempt, Trouble> {
         if self.is_rekeying() {
             let reason = "new keys are about to take the old ones' places".to_owned();
             return Ok(Attempt::Held(Hold::new(HELD, reason)));
@@ -233,14 +148,15 @@ impl Engine {
                 Err(reason) => return Ok(Attempt::Refused(reason)),
             },
         };
-        if let (Some((blob, chunks)), Some(arrival), false) = (sealed.blob, arrival, sealed.uploaded)
-            && let Err(stopped) =
-                self.upload(session, (place, arrival, id), &sealed.secret, blob, chunks).await?
-        {
-            return self.stop(place, arrival, stopped).await;
+        if let (Some((blob, chunks)), Some(arrival), false) = (sealed.blob, arrival, sealed.uploaded) {
+            let secret = sealed.secret;
+            return Ok(Attempt::Uploads(Sound::Note { place, arrival, id, secret, blob, chunks }));
         }
         let mut blobs: Vec<BlobId> = sealed.blob.iter().map(|(id, _)| *id).collect();
         if let (true, Some(closed)) = (closes, arrival) {
+            if !brought {
+                return Ok(Attempt::Uploads(Sound::Live { arrival: closed }));
+            }
             match self.finish_upload(session, closed).await {
                 Ok(of_note) => blobs = of_note,
                 Err(trouble) => return self.stop(place, closed, stopped(trouble)?).await,
@@ -378,14 +294,6 @@ impl Engine {
             Some(change) => ClientError::KeyChanged { nickname, change }.to_string(),
             None => format!("the key of {nickname} has changed"),
         })
-    }
-}
-
-/// Waits until the first of what is held may be tried again.
-async fn release(held: &HashMap<Nickname, Hold>) {
-    match held.values().map(|hold| hold.until).min() {
-        Some(until) => tokio::time::sleep_until(until).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -251,7 +251,15 @@ impl Engine {
         sealing.await?.map_err(|error| ClientError::Internal(error.to_string()))
     }
 
-    /// Brings to the server what has to be there before a note's closing: its blobs.
+    /// Brings to the server what it does not have yet of a note that is over.
+    pub(super) async fn bring_live(&self, session: &Session, arrival: i64) -> Result<(), Trouble> {
+        match self.db.run(move |db| speaking::of(db, arrival)).await? {
+            Some(note) if note.ended != Ended::Withdrawn => self.upload_groups(session, arrival).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Does what has to be done before a note's closing, once its sound is at the server; its blobs.
     pub(super) async fn finish_upload(
         &self,
         session: &Session,

@@ -172,7 +172,7 @@ async fn serve(
                 Ok(Signal::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => {
                     written(&mut writer, FromOwner::Resync).await?;
                 }
-                Err(broadcast::error::RecvError::Closed) => break,
+                Ok(Signal::Closed) | Err(broadcast::error::RecvError::Closed) => break,
             },
         }
     }

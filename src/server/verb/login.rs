@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::computed;
-use crate::crypto::record::verify_account;
+use crate::crypto::record::read_verified_account;
 use crate::crypto::{Purpose, session};
 use crate::protocol::message::{RefusalCode, SessionProof};
 use crate::server::Shared;
@@ -28,7 +28,7 @@ pub fn login<S: Store>(
         };
         let records = stored.chain.len();
         let checked = computed(move || {
-            let account = verify_account(&stored.chain).ok()?;
+            let account = read_verified_account(&stored.chain).ok()?;
             let device = account.device(&proof.device)?;
             session::verify(&device.key, Purpose::Login, &proof, &signature).ok()
         });
@@ -54,7 +54,8 @@ pub fn confirm<S: Store>(shared: &Arc<Shared<S>>, who: Who, number: u32, records
             return Done::Confirmed(number);
         }
         let is_its =
-            computed(move || verify_account(&stored.chain).ok()?.device(&who.device).map(|_| ())).await;
+            computed(move || read_verified_account(&stored.chain).ok()?.device(&who.device).map(|_| ()))
+                .await;
         match is_its {
             Some(()) => Done::Confirmed(number),
             None => Done::Refused(number, RefusalCode::LoginRefused),

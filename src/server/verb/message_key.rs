@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::computed;
-use crate::crypto::record::{verify_account, verify_message_key};
+use crate::crypto::record::{read_verified_account, verify_message_key};
 use crate::model::Signed;
 use crate::protocol::message::{Answer, RefusalCode};
 use crate::server::Shared;
@@ -21,7 +21,7 @@ pub fn publish<S: Store>(shared: &Arc<Shared<S>>, who: Who, number: u32, record:
             Err(error) => return Done::Refusal(number, error),
         };
         let checked = computed(move || {
-            let account = verify_account(&stored.chain).ok()?;
+            let account = read_verified_account(&stored.chain).ok()?;
             let key = verify_message_key(&account, &record).ok()?;
             let new = NewMessageKey {
                 device: key.device,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Person;
-use crate::model::BlobId;
+use super::{Person, friends, submission};
+use crate::model::{BlobId, Submission};
 use crate::store::{Awaited, BlobState, Store, StoreError};
 
 pub async fn blobs<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
@@ -50,7 +50,8 @@ pub async fn blobs<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
 
 pub async fn blobs_of_others<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
     let store = open(folder);
-    let (mine, other, blob) = (Person::new(10).device, Person::new(20).device, BlobId::new([5; 32]));
+    let (ayşe, burak) = friends(&store).await;
+    let (mine, other, blob) = (ayşe.device, burak.device, BlobId::new([5; 32]));
     store.put_chunk(mine, blob, 0, Bytes::from_static(b"mine")).await.unwrap();
     assert_eq!(store.stat_blob(other, blob).await, Ok(BlobState { chunks: 0, sealed: false }));
     store.put_chunk(other, blob, 0, Bytes::from_static(b"other")).await.unwrap();
@@ -59,6 +60,11 @@ pub async fn blobs_of_others<S: Store>(folder: &Path, open: impl Fn(&Path) -> S)
     assert!(store.put_chunk(other, blob, 1, Bytes::from_static(b"other")).await.is_err());
     assert!(store.seal_blob(other, blob, 1).await.is_err(), "the name is taken");
     assert_eq!(store.fetch_chunk(blob, 0).await, Ok(Bytes::from_static(b"mine")));
+    // Nobody keeps another's here by naming it.
+    let with_blob = |submission| Submission { blobs: vec![blob], ..submission };
+    let named = store.submit(with_blob(submission(&burak, &ayşe, 1, b"x"))).await;
+    assert_eq!(named, Err(StoreError::BlobMissing));
+    store.submit(with_blob(submission(&ayşe, &burak, 1, b"x"))).await.unwrap();
 }
 
 pub async fn blobs_under_way<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {

@@ -1,5 +1,6 @@
 use super::tests::{before_shares, files};
 use super::*;
+use crate::model::limits;
 use crate::store::conformance::{self, Person, submission};
 
 #[tokio::test]
@@ -193,4 +194,31 @@ async fn an_account_has_a_few_blobs_under_way_and_each_counts_however_small_it_i
         assert_eq!(put.is_ok(), taken, "{put:?}");
         store.close().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_account_has_so_many_others_blocked_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let zoé = Person::new(40);
+    store.register(zoé.registration("zoé")).await.unwrap();
+    store.set_blocked(burak.account, ayşe.account, true).await.unwrap();
+    let others = limits::BLOCKS - 1;
+    rusqlite::Connection::open(folder.path().join("server.db"))
+        .unwrap()
+        .execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+             INSERT INTO block (account, other) SELECT ?1, randomblob(32) FROM n",
+            (burak.account.as_bytes(), i64::try_from(others).unwrap()),
+        )
+        .unwrap();
+    assert_eq!(store.set_blocked(burak.account, zoé.account, true).await, Err(StoreError::TooLarge));
+    assert_eq!(
+        store.set_blocked(burak.account, ayşe.account, true).await,
+        Ok(()),
+        "that it is blocked stays"
+    );
+    store.set_blocked(burak.account, ayşe.account, false).await.unwrap();
+    assert_eq!(store.set_blocked(burak.account, zoé.account, true).await, Ok(()));
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::db::Sql;
 use crate::client::db::log::{self, Known};
+use crate::client::db::outbox;
 use crate::client::engine::directory::believed_now;
 use crate::client::engine::{Engine, Me, Session, Trouble, compute, is_final, lock};
 use crate::client::{AlarmKind, ClientError};
@@ -132,9 +133,11 @@ impl Engine {
         // Not signed by the log's key, or not by one that a server's key has signed for: it says nothing.
         let Ok(theirs) = certificate::verify(&word.certificate) else { return Ok(None) };
         let Ok(head) = theirs.verify(&word.checkpoint) else { return Ok(None) };
+        // What there is to ask about came beside a message: an answer would tell others only that mail is taken here.
+        let asks = word.asks && self.db.run(move |db| outbox::has_written_to(db, account)).await?;
         if theirs != *key {
             self.hear_of_another_log(account, &word).await?;
-            let known = self.db.run(|db| log::newest(db)).await?.filter(|_| word.asks);
+            let known = self.db.run(|db| log::newest(db)).await?.filter(|_| asks);
             return Ok(known.and_then(|known| self.word(known.note, None, false)));
         }
         let proven = word.evidence.filter(|evidence| evidence.check(key).is_some());
@@ -165,7 +168,7 @@ impl Engine {
             self.forked(evidence).await?;
         }
         // Who has a proof needs none: two who could go on proving it to each other would never end.
-        let answers = word.asks || found.is_some() && !knows;
+        let answers = asks || found.is_some() && !knows;
         Ok(self.word(known.note, found, false).filter(|_| answers))
     }
 

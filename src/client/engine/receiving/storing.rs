@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Transaction;
 
 use crate::client::db::inbox::{self, Fit, Noticed, Place};
-use crate::client::db::{Sql, blocks, contacts, fetches, listening, messages};
+use crate::client::db::{Sql, attachments, blocks, contacts, fetches, listening, messages};
 use crate::client::engine::{Me, notice};
 use crate::client::{Body, Delivery, Event};
 use crate::crypto::envelope::{Content, Conversation, Delivered, LiveClosing, LiveEnd, VoiceData};
@@ -142,7 +142,7 @@ fn store_opened(
     )?;
     match &opened.content {
         Content::Voice(manifest) => match (&manifest.data, blob) {
-            (VoiceData::Inline(wav), _) => messages::attach(db, arrival, wav)?,
+            (VoiceData::Inline(wav), _) => attachments::put_all(db, arrival, wav)?,
             (VoiceData::Blob { .. }, Some(blob)) => {
                 fetches::begin(db, arrival, blob, &opened.secret, arrived.position)?;
             }
@@ -180,29 +180,10 @@ fn close_live(
 fn store_own_copy(db: &Transaction<'_>, me: &Me, arrived: &Arrived, events: &mut Vec<Event>) -> Sql<()> {
     let Some(original) = messages::own(db, &arrived.delivered.message)? else { return Ok(()) };
     let message = messages::by_arrival(db, original)?;
-    let arrival = messages::insert(
-        db,
-        &messages::New {
-            id: message.id,
-            device: me.device,
-            own: false,
-            peer: &me.nickname,
-            from: &me.nickname,
-            to: &me.nickname,
-            color: me.color,
-            body: &message.body,
-            sent_at: message.sent_at,
-            received_at: Some(Millis::now()),
-            seq: Some(arrived.position.seq),
-            counter: None,
-            delivery: None,
-            late: false,
-            signer: None,
-            key_changed: false,
-            complete: true,
-        },
-    )?;
-    messages::attach(db, arrival, &messages::sound(db, original)?)?;
+    let own = messages::New::told(me.device, me.color, (&me.nickname, &me.nickname), &message.body);
+    let (id, sent_at, seq) = (message.id, message.sent_at, Some(arrived.position.seq));
+    let arrival = messages::insert(db, &messages::New { id, sent_at, seq, ..own })?;
+    attachments::put_all(db, arrival, &attachments::all(db, original)?)?;
     events.push(Event::Message(messages::release(db, arrival)?));
     Ok(())
 }

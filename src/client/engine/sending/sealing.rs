@@ -1,7 +1,7 @@
 //! From what was written to its envelope, which is stored together with its counter: whatever ends the process, no
 //! counter is used twice.
 
-use crate::client::db::messages::Measured;
+use crate::client::db::attachments::{self, Measured};
 use crate::client::db::outbox::{Item, Sealed};
 use crate::client::db::speaking::{self, Speaking};
 use crate::client::db::{messages, outbox};
@@ -37,7 +37,7 @@ impl Engine {
                 return Ok((link, What::Opening(note, message.sent_at)));
             }
             let sound = match message.body {
-                Body::Voice { .. } => messages::measure(db, arrival)?,
+                Body::Voice { .. } => attachments::measure(db, arrival)?,
                 _ => Measured::default(),
             };
             Ok((link, What::Message(message, sound)))

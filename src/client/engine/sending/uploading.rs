@@ -1,23 +1,30 @@
-//! The sound of a voice note that is too long for its envelope: sealed chunks, several under way at a time.
+//! The sound of a voice note that is too long for its envelope: sealed chunks, several under way at a time. What goes to
+//! others leaves beside it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::future::pending;
+use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use crate::client::db::{messages, outbox};
+use crate::client::db::{attachments, outbox};
 use crate::client::engine::{Engine, Session, Trouble, compute, is_final};
 use crate::client::link::Denied;
 use crate::client::link::wire::Reply;
 use crate::client::{ClientError, Event};
 use crate::crypto::MessageSecret;
 use crate::crypto::chunk::seal_chunk;
-use crate::model::{BlobId, MessageId};
+use crate::model::{BlobId, MessageId, Nickname};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::Hold;
 
-/// Chunks under way at a time.
+/// Chunks under way at a time, at most.
 const CHUNKS: usize = 8;
+/// What is sent beside an upload waits behind its chunks: where they take longer than this, fewer are under way.
+const BRISK: Duration = Duration::from_millis(500);
 
 /// Why an upload stopped.
 pub(super) enum Stopped {
@@ -27,40 +34,128 @@ pub(super) enum Stopped {
     For(Hold),
 }
 
+/// How an upload ended.
+pub(super) type Uploaded = Result<Result<(), Stopped>, Trouble>;
+
+/// What has to be at the server.
+pub(super) enum Sound {
+    /// Of a recorded note.
+    Note { place: i64, arrival: i64, id: MessageId, secret: MessageSecret, blob: BlobId, chunks: u32 },
+    /// Of a note that was heard while it was spoken: what is left of it.
+    Live { arrival: i64 },
+}
+
+impl Sound {
+    /// The row of its message.
+    pub(super) fn arrival(&self) -> i64 {
+        match self {
+            Self::Note { arrival, .. } | Self::Live { arrival } => *arrival,
+        }
+    }
+}
+
+/// The item of the outbox that an upload is for.
+pub(super) struct Upload {
+    pub place: i64,
+    pub arrival: i64,
+    pub id: MessageId,
+    pub to: Nickname,
+}
+
+/// An upload at work.
+type Bringing<'a> = Pin<Box<dyn Future<Output = Uploaded> + Send + 'a>>;
+
+/// Uploads, one after the other.
+#[derive(Default)]
+pub(super) struct Uploads<'a> {
+    under_way: Option<(Upload, Bringing<'a>)>,
+    /// Conversations that wait for its end: the one it is for, and those that have one to begin then.
+    waiting: HashSet<Nickname>,
+    /// Places in the outbox whose sound was brought on this connection.
+    brought: HashSet<i64>,
+}
+
+impl<'a> Uploads<'a> {
+    /// Whether a conversation waits for an upload.
+    pub(super) fn holds(&self, to: &Nickname) -> bool {
+        self.waiting.contains(to)
+    }
+
+    /// Whether an upload for this place has ended well.
+    pub(super) fn has_brought(&self, place: i64) -> bool {
+        self.brought.contains(&place)
+    }
+
+    /// Begins one, or has its conversation wait for the end of the one that is under way.
+    pub(super) fn begin(&mut self, engine: &'a Engine, session: &'a Session, of: Upload, sound: Sound) {
+        self.waiting.insert(of.to.clone());
+        if self.under_way.is_none() {
+            self.under_way = Some((of, Box::pin(engine.bring(session, sound))));
+        }
+    }
+
+    /// Waits for the end of the one under way; for ever where none is. From then on nobody waits for it.
+    pub(super) async fn ended(&mut self) -> (Upload, Uploaded) {
+        let Some((_, upload)) = &mut self.under_way else { return pending().await };
+        let ended = upload.await;
+        let Some((of, _)) = self.under_way.take() else { return pending().await };
+        self.waiting.clear();
+        if let Ok(Ok(())) = ended {
+            self.brought.insert(of.place);
+        }
+        (of, ended)
+    }
+}
+
 impl Engine {
+    async fn bring(&self, session: &Session, sound: Sound) -> Uploaded {
+        match sound {
+            Sound::Note { place, arrival, id, secret, blob, chunks } => {
+                self.upload(session, (place, arrival, id), &secret, blob, chunks).await
+            }
+            Sound::Live { arrival } => match self.bring_live(session, arrival).await {
+                Ok(()) => Ok(Ok(())),
+                Err(trouble) => stopped(trouble).map(Err),
+            },
+        }
+    }
+
     /// Brings a blob to the server, from where it broke off. `Err`: the server does not take it.
-    pub(super) async fn upload(
+    async fn upload(
         &self,
         session: &Session,
         (place, arrival, id): (i64, i64, MessageId),
         secret: &MessageSecret,
         blob: BlobId,
         chunks: u32,
-    ) -> Result<Result<(), Stopped>, Trouble> {
+    ) -> Uploaded {
         let (answer, _) = session.wire.ask(Verb::StatBlob { blob }).await?;
         let Answer::Blob { chunks: there, sealed } = answer else { return Err(Trouble::Strange) };
-        let mut under_way: VecDeque<oneshot::Receiver<Reply>> = VecDeque::new();
+        let mut under_way: VecDeque<(Instant, oneshot::Receiver<Reply>)> = VecDeque::new();
+        let mut window = 1;
         let mut index = there;
         let mut done = there;
         while !sealed && done < chunks {
-            if index < chunks && under_way.len() < CHUNKS {
-                let data = self.db.run(move |db| messages::sound_piece(db, arrival, index)).await?;
+            if index < chunks && under_way.len() < window {
+                let data = self.db.run(move |db| attachments::piece(db, arrival, index)).await?;
                 let data =
                     data.ok_or_else(|| ClientError::Internal("a voice note without sound".to_owned()))?;
                 let secret = secret.clone();
                 let last = index + 1 == chunks;
                 let token = compute(move || seal_chunk(&secret, &id, index, last, &data)).await?;
                 let token = token.map_err(|error| ClientError::Internal(error.to_string()))?;
-                under_way.push_back(session.wire.send(Verb::PutChunk { blob, index }, token.into()).await);
+                let reply = session.wire.send(Verb::PutChunk { blob, index }, token.into()).await;
+                under_way.push_back((Instant::now(), reply));
                 index += 1;
                 continue;
             }
-            let Some(reply) = under_way.pop_front() else { break };
+            let Some((sent, reply)) = under_way.pop_front() else { break };
             match reply.await.unwrap_or(Err(Denied::Lost)).map_err(Trouble::from) {
-                Ok(_) => {}
+                Ok(_) if sent.elapsed() < BRISK => window = CHUNKS.min(window + 1),
+                Ok(_) => window = 1.max(window / 2),
                 Err(trouble) => {
                     // Chunks behind one that was refused are out of order, and refused for that alone.
-                    for rest in under_way {
+                    for (_, rest) in under_way {
                         let _ = rest.await;
                     }
                     return stopped(trouble).map(Err);

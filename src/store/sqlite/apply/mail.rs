@@ -6,7 +6,7 @@ use rusqlite::{CachedStatement, OptionalExtension as _, Transaction};
 
 use super::super::prune::{self, Prune, Pruned};
 use super::{ENTRY, Group, NOBODY, Prepared};
-use crate::model::{AccountId, DeviceId, Entry, Millis, Recipient, Submission};
+use crate::model::{AccountId, DeviceId, Entry, Millis, Recipient, Submission, limits};
 use crate::store::StoreError;
 
 /// What every submission is written with, looked up once for a group.
@@ -119,10 +119,13 @@ impl<'a> Group<'a> {
             self.check_recipient(recipient, now)?;
         }
         for blob in &submission.blobs {
+            // One's own: whoever could name another's would keep it on its owner's quota.
             let here = self
                 .transaction
-                .prepare_cached("SELECT 1 FROM blob WHERE id = ?")?
-                .exists([blob.as_bytes()])?;
+                .prepare_cached(
+                    "SELECT 1 FROM blob JOIN device ON device.id = blob.device WHERE blob.id = ? AND device.account = ?",
+                )?
+                .exists((blob.as_bytes(), submission.sender.as_bytes()))?;
             if !here {
                 return Err(StoreError::BlobMissing);
             }
@@ -182,6 +185,16 @@ impl<'a> Group<'a> {
             return Err(StoreError::UnknownAccount);
         }
         self.memory.mailbox(self.transaction, &other)?;
+        if blocked {
+            let count: u64 = self
+                .transaction
+                .prepare_cached("SELECT count(*) FROM block WHERE account = ?1 AND other <> ?2")?
+                .query_row((account.as_bytes(), other.as_bytes()), |row| row.get::<_, i64>(0))?
+                .cast_unsigned();
+            if count >= limits::BLOCKS {
+                return Err(StoreError::TooLarge);
+            }
+        }
         let statement = if blocked {
             "INSERT OR IGNORE INTO block (account, other) VALUES (?, ?)"
         } else {

@@ -1,0 +1,214 @@
+//! What leaves when: several submissions under way at a time, each conversation in its order, no conversation held up by
+//! another's upload.
+
+use std::collections::{HashMap, VecDeque};
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::client::db::outbox;
+use crate::client::engine::{Engine, Session, Trouble};
+use crate::client::link::wire::Reply;
+use crate::model::{MessageId, Millis, Nickname};
+
+use super::uploading::{Stopped, Upload, Uploaded, Uploads};
+use super::{Attempt, HELD, Hold, Next, RETRY, Submission};
+
+/// Submissions under way at a time.
+const WINDOW: usize = 16;
+
+/// One under way.
+struct UnderWay {
+    submission: Submission,
+    reply: oneshot::Receiver<Reply>,
+}
+
+/// The order in which the outbox leaves, for as long as a connection lasts.
+pub(super) struct Sender<'a> {
+    engine: &'a Engine,
+    session: &'a Session,
+    under_way: VecDeque<UnderWay>,
+    /// How far the outbox was gone through.
+    after: i64,
+    /// Conversations that wait: what comes later in them waits too, so that order is kept.
+    held: HashMap<Nickname, Hold>,
+    uploads: Uploads<'a>,
+    /// Once nothing is under way any more, the order begins anew from the front.
+    anew: bool,
+    /// Directory answers older than this don't count: a key has been replaced.
+    at_least: Millis,
+    /// Times in a row that the server's word has made the order begin anew.
+    again: u32,
+}
+
+impl<'a> Sender<'a> {
+    pub(super) fn new(engine: &'a Engine, session: &'a Session) -> Self {
+        Self {
+            engine,
+            session,
+            under_way: VecDeque::new(),
+            after: 0,
+            held: HashMap::new(),
+            uploads: Uploads::default(),
+            anew: false,
+            at_least: Millis(0),
+            again: 0,
+        }
+    }
+
+    /// Never ends well.
+    pub(super) async fn run(mut self) -> Result<(), Trouble> {
+        loop {
+            self.fill().await?;
+            if !self.under_way.is_empty() {
+                self.hear().await?;
+            } else if self.anew {
+                (self.anew, self.after) = (false, 0);
+            } else {
+                self.wait().await?;
+            }
+        }
+    }
+
+    /// Hands as much to the connection as may be under way.
+    async fn fill(&mut self) -> Result<(), Trouble> {
+        while self.has_room() {
+            let after = self.after;
+            let Some(item) = self.engine.db.run(move |db| outbox::next(db, after)).await? else { break };
+            self.after = item.place;
+            let (place, arrival, id, to) = (item.place, item.arrival, item.id, item.to.clone());
+            if self.uploads.holds(&to) {
+                continue;
+            }
+            if let Some(hold) = self.held.get(&to) {
+                self.engine.say_held(id, &to, hold);
+                continue;
+            }
+            let closes = item.closes;
+            let brought = self.uploads.has_brought(place);
+            let attempt = match self.engine.attempt(self.session, item, self.at_least, brought).await {
+                // Of this conversation: the others go on.
+                Err(Trouble::Refused { code, retry_after }) => {
+                    Attempt::Held(Hold::refused(code, retry_after.unwrap_or(HELD)))
+                }
+                attempt => attempt?,
+            };
+            match attempt {
+                Attempt::Sent(reply) => {
+                    let submission = Submission { place, arrival, closes, id, to };
+                    self.under_way.push_back(UnderWay { submission, reply });
+                }
+                Attempt::Uploads(sound) => {
+                    let of = Upload { place, arrival: sound.arrival(), id, to };
+                    self.uploads.begin(self.engine, self.session, of, sound);
+                }
+                Attempt::Held(hold) => self.hold(id, to, hold),
+                Attempt::Replaced => self.after = place - 1,
+                Attempt::Refused(reason) => self.engine.refuse(place, arrival, false, reason).await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        !self.anew && self.under_way.len() < WINDOW
+    }
+
+    fn hold(&mut self, id: MessageId, to: Nickname, hold: Hold) {
+        self.engine.say_held(id, &to, &hold);
+        self.held.insert(to, hold);
+    }
+
+    /// Waits until there may be something to send.
+    async fn wait(&mut self) -> Result<(), Trouble> {
+        tokio::select! {
+            () = self.session.wire.ended() => return Err(Trouble::Lost),
+            () = self.engine.outbox.notified() => {}
+            () = self.engine.decided.notified() => {
+                self.held.clear();
+                self.after = 0;
+            }
+            () = release(&self.held) => {
+                self.held.retain(|_, hold| Instant::now() < hold.until);
+                self.after = 0;
+            }
+            ended = self.uploads.ended() => self.uploaded(ended).await?,
+        }
+        Ok(())
+    }
+
+    /// Waits for the server's word about the first that is under way, and acts on it.
+    async fn hear(&mut self) -> Result<(), Trouble> {
+        let has_room = self.has_room();
+        let Some(first) = self.under_way.front_mut() else { return Ok(()) };
+        let reply = tokio::select! {
+            reply = &mut first.reply => reply,
+            () = self.engine.outbox.notified(), if has_room => return Ok(()),
+            () = self.engine.decided.notified() => {
+                self.held.clear();
+                self.anew = true;
+                return Ok(());
+            }
+            () = release(&self.held) => {
+                self.held.retain(|_, hold| Instant::now() < hold.until);
+                self.anew = true;
+                return Ok(());
+            }
+            ended = self.uploads.ended() => return self.uploaded(ended).await,
+        };
+        let Some(done) = self.under_way.pop_front() else { return Ok(()) };
+        let mut next = self.engine.settle(self.session, done.submission, reply).await?;
+        if let Next::Again(pause) = &mut next {
+            // The rest of the window has been decided on already: heard out before the order begins anew.
+            for UnderWay { submission, reply } in std::mem::take(&mut self.under_way) {
+                match self.engine.settle(self.session, submission, reply.await).await? {
+                    Next::Again(longer) => *pause = longer.max(*pause),
+                    Next::Hold(to, hold) => drop(self.held.insert(to, hold)),
+                    Next::Go => {}
+                }
+            }
+        }
+        self.again = if let Next::Again(_) = next { self.again.saturating_add(1) } else { 0 };
+        match next {
+            Next::Go => {}
+            Next::Hold(to, hold) => drop(self.held.insert(to, hold)),
+            Next::Again(pause) => {
+                // What does not help once may help later, but not by being repeated as fast as it goes.
+                let pause = if self.again > 1 { pause.max(RETRY) } else { pause };
+                self.at_least = Millis::now();
+                (self.anew, self.after) = (false, 0);
+                tokio::select! {
+                    () = self.session.wire.ended() => return Err(Trouble::Lost),
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Acts on the end of an upload. Whoever waited for it has their turn again.
+    async fn uploaded(&mut self, (of, ended): (Upload, Uploaded)) -> Result<(), Trouble> {
+        self.anew = true;
+        let Upload { place, arrival, id, to } = of;
+        let stopped = match ended {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(stopped)) => stopped,
+            Err(Trouble::Refused { code, retry_after }) => {
+                Stopped::For(Hold::refused(code, retry_after.unwrap_or(HELD)))
+            }
+            Err(trouble) => return Err(trouble),
+        };
+        if let Attempt::Held(hold) = self.engine.stop(place, arrival, stopped).await? {
+            self.hold(id, to, hold);
+        }
+        Ok(())
+    }
+}
+
+/// Waits until the first of what is held may be tried again.
+async fn release(held: &HashMap<Nickname, Hold>) {
+    match held.values().map(|hold| hold.until).min() {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
