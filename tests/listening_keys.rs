@@ -68,6 +68,30 @@ fn keys_stop_repeat_skip_go_on_and_change_the_pace() {
 }
 
 #[test]
+fn what_ends_by_itself_repeats_and_reads_what_was_not_heard_before_it_does() {
+    let scene = Scene::new();
+    let [first, second] =
+        ["This is the text that is asked for by its id.", "This is one that was not heard."];
+    scene.ayşe.send("burak", second);
+    // There is nothing to read it with.
+    let mut deaf = scene.command(&["receive", "--speak", "--mute"]);
+    Running::start(deaf.env("SPEECHD_ADDRESS", "unix_socket:/nonexistent")).wait().ok();
+    scene.ayşe.send("burak", first);
+    scene.run(&["receive", "--mute"]).ok();
+    let mut speak = scene.screen(&["speak", "last", "--mute"]);
+    speak.wait_for("(keys:");
+    scene.wait_for_asked(1);
+    speak.type_keys("r");
+    scene.wait_for_asked(2);
+    speak.type_keys("u");
+    speak.wait_for("(one that was not heard)");
+    assert_eq!(speak.finish(), 0);
+    let asked = scene.asked();
+    let read: Vec<&str> = asked.iter().map(|asked| asked.text.trim_start_matches("ayşe: ")).collect();
+    assert_eq!(read, [first, first, second]);
+}
+
+#[test]
 fn in_a_conversation_commands_do_what_keys_do() {
     let scene = Scene::new();
     let zoé = Profile::register(&scene.server, "zoé");

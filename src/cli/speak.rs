@@ -52,7 +52,8 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         match turn {
             Some(turn) => {
                 let outcome = turn.done().await;
-                hearing.replied().await;
+                // Keys may have asked for more.
+                hearing.idle().await;
                 outcome
             }
             None => Outcome::Stopped,

@@ -267,8 +267,9 @@ impl Aloud {
     /// Hears what is heard now, or was last, once more from its beginning; whether there is such.
     pub fn repeat(&self) -> bool {
         let mut state = self.inner.shared.state();
-        let Some(what) = state.last.clone() else { return false };
-        state.queue.push_front(Job { what, named: true, anew: true, done: None });
+        if !state.repeat() {
+            return false;
+        }
         self.inner.shared.hush(&state);
         self.inner.shared.tell(&state);
         self.inner.shared.wake.notify_one();
@@ -278,19 +279,9 @@ impl Aloud {
     /// Goes on with the long text that was cut last; whether there is one. What is heard now is heard afterwards.
     pub fn more(&self) -> bool {
         let mut state = self.inner.shared.state();
-        let Some((message, rest)) = state.rest.take() else { return false };
-        // The text itself, once more: its rest was asked for.
-        let now = state.now.clone().filter(|now| now.number() != Some(message.number));
-        if let Some(what) = now {
-            // Another turn: whoever waits for the one that is over is told so.
-            state.queue.push_front(Job { what, named: false, anew: false, done: None });
+        if !state.more() {
+            return false;
         }
-        state.queue.push_front(Job {
-            what: What::More(message, rest),
-            named: false,
-            anew: false,
-            done: None,
-        });
         self.inner.shared.hush(&state);
         self.inner.shared.wake.notify_one();
         true
