@@ -10,6 +10,7 @@ use super::app::App;
 use super::deliver;
 use super::hearing::Hearing;
 use super::output::LiveEnded;
+use super::reply;
 use crate::client::settings::Quiet;
 use crate::client::{Client, ClientError, Event, Events, Message, Role};
 use crate::model::Nickname;
@@ -60,6 +61,7 @@ pub struct Which {
 /// As for [`run`]; when the profile has no place for another front end of this role.
 pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()> {
     let client = app.open_as(role).await?;
+    let left = reply::Left;
     let mut events = client.events();
     let cues = app.cues_with(which.quiet);
     let mut hearing = Hearing::new(&app, &client, cues.speaker(), args.play, args.speak);
@@ -70,9 +72,9 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
     let from = which.from.as_ref();
     let asked = args.play || args.speak;
     if args.follow && asked {
-        let left = client.to_hear(None).await?.len();
-        if left > 0 {
-            app.out.note(&format!("({left} from before not heard yet: `tellal listen --unread`, or u here)"));
+        let before = client.to_hear(None).await?.len();
+        if before > 0 {
+            app.out.note(&format!("({before} from before not heard yet: `tellal listen --unread`, or u here)"));
         }
     }
     let unheard = which.unheard;
@@ -102,6 +104,7 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
     let speaker = cues.speaker();
     let heard = async { if asked { app.heard(speaker).await } else { speaker.idle().await } };
     tokio::join!(deliver::close(client, events), heard);
+    left.told().await;
     done
 }
 
