@@ -13,7 +13,7 @@ use crate::client::{Body, Message};
 use crate::model::Nickname;
 use crate::speech::{Rest, Speech};
 
-use super::Outcome;
+use super::{Outcome, Pace};
 
 /// Something to be heard.
 #[derive(Clone)]
@@ -89,10 +89,7 @@ pub(super) struct State {
     pub rest: Option<(Message, Rest)>,
     /// Who was named last, and when they were last heard.
     pub named: Option<(Nickname, Instant)>,
-    /// How fast everybody speaks.
-    pub rate: i32,
-    /// How fast notes are played; none for as they are.
-    pub speed: Option<f32>,
+    pub pace: Pace,
     /// Whether long texts are cut.
     pub cut: bool,
     /// Whether it is drawn how far a note is.

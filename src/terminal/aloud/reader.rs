@@ -308,7 +308,7 @@ impl Reader {
             if state.one.is_cancelled() {
                 return Outcome::Stopped;
             }
-            let speed = state.speed.unwrap_or(1.0);
+            let speed = state.pace.speed();
             state.playing.insert(begin(&self.speaker, speed)).clone()
         };
         let draw = self.shared.state().draw;
