@@ -74,7 +74,8 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
     if args.follow && asked {
         let before = client.to_hear(None).await?.len();
         if before > 0 {
-            app.out.note(&format!("({before} from before not heard yet: `tellal listen --unread`, or u here)"));
+            app.out
+                .note(&format!("({before} from before not heard yet: `tellal listen --unread`, or u here)"));
         }
     }
     let unheard = which.unheard;
@@ -134,7 +135,13 @@ impl Reader<'_> {
             }
             let shown = self.show().await?;
             if shown == 0 && Instant::now() < deadline {
-                let pause = if trouble.is_some() { Instant::now() + PAUSE } else { deadline };
+                let pause = match &trouble {
+                    Some(ClientError::Limited { retry_in_ms, .. }) => {
+                        Instant::now() + PAUSE.max(Duration::from_millis(*retry_in_ms))
+                    }
+                    Some(_) => Instant::now() + PAUSE,
+                    None => deadline,
+                };
                 // That the time is over is seen above.
                 let _ = timeout_at(pause.min(deadline), arrival(events)).await;
                 continue;
@@ -155,7 +162,8 @@ impl Reader<'_> {
             Ok(()) => false,
             Err(error) if passes(&error) => {
                 self.app.out.note(&format!("tellal: {error}; trying again"));
-                true
+                // What was asked too often may be so on a connection that holds.
+                !self.client.status().await.is_ok_and(|status| status.connected)
             }
             Err(error) => return Err(error.into()),
         };
@@ -259,7 +267,7 @@ async fn arrival(events: &mut Events) {
 
 /// Whether an error may pass by itself.
 fn passes(error: &ClientError) -> bool {
-    matches!(error, ClientError::Unreachable { .. })
+    matches!(error, ClientError::Unreachable { .. } | ClientError::Limited { .. })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
