@@ -167,8 +167,7 @@ impl Reader<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        // Who comes and goes is only heard. Where the server can't be asked now, it is once it can be.
-        let mut watching = !self.app.mute && !lost && self.client.watch_presence().await.is_ok();
+        self.watch_presence();
         while let Some(event) = events.next().await {
             match event {
                 Event::Message(_) | Event::Drained => {
@@ -190,9 +189,7 @@ impl Reader<'_> {
                     return Ok(());
                 }
                 Event::Connected => {
-                    if !watching && !self.app.mute {
-                        watching = self.client.watch_presence().await.is_ok();
-                    }
+                    self.watch_presence();
                     if std::mem::take(&mut lost) {
                         self.app.out.note("tellal: connected again");
                     }
@@ -207,6 +204,15 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Begins to hear who comes and goes, beside what is shown. Asked on each connection: it may be another process's than
+    /// the one before, which nobody has asked yet. Where the server can't be asked now, it is on the next.
+    fn watch_presence(&self) {
+        if !self.app.mute {
+            let client = self.client.clone();
+            tokio::spawn(async move { drop(client.watch_presence().await) });
+        }
     }
 
     /// Shows what no front end has shown, and puts it in the queue of what is heard; how many.
