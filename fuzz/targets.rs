@@ -209,7 +209,7 @@ fn spoken(text: &str) {
                 }
             }
             Stretch::Link(host) => assert!(is_speakable(&host) && !host.is_empty()),
-            Stretch::Code(_) => {}
+            Stretch::Code(_) | Stretch::Symbols => {}
         }
     }
 }

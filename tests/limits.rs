@@ -23,7 +23,7 @@ use std::time::Duration;
 use raw::{Person, Raw, Served};
 use support::people::error_code;
 use support::wav;
-use support::{Profile, Server, TIMEOUT};
+use support::{Profile, Running, Server, TIMEOUT};
 use tellal::model::{BlobId, MessageId, limits};
 use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Verb};
 use tellal::server::Limits;
@@ -180,6 +180,26 @@ fn logins_are_limited_by_address_and_minute() {
     let said = finished.one_line();
     assert!(said.contains("too often") && said.contains("waits in the outbox"), "{said}");
     listening.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_messages_waits_for_a_busy_server() {
+    let server = Server::start_limited("[connections]\nper_address = 2\nlogin_seconds = 600\n");
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    ayşe.send("burak", "merhaba");
+    let mut held = Vec::new();
+    while held.len() < 2 {
+        // The server may still be about to notice that ayşe has gone.
+        held.extend(Raw::try_connect(server.address).await);
+    }
+    assert_eq!(error_code(&burak.run(["receive", "--wait", "0.1", "--json"])), "limited");
+    let mut follow = burak.command(["receive", "--follow", "--mute", "--json"]);
+    let (mut following, said) = Running::start_with_stderr(&mut follow);
+    let busy = said.recv_timeout(TIMEOUT).unwrap();
+    assert!(busy.contains("as many connections as it takes") && busy.contains("trying again"), "{busy}");
+    drop(held);
+    assert!(following.line().unwrap().contains("merhaba"));
+    following.kill();
 }
 
 #[tokio::test(flavor = "multi_thread")]

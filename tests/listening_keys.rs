@@ -68,6 +68,30 @@ fn keys_stop_repeat_skip_go_on_and_change_the_pace() {
 }
 
 #[test]
+fn what_ends_by_itself_repeats_and_reads_what_was_not_heard_before_it_does() {
+    let scene = Scene::new();
+    let [first, second] =
+        ["This is the text that is asked for by its id.", "This is one that was not heard."];
+    scene.ayşe.send("burak", second);
+    // There is nothing to read it with.
+    let mut deaf = scene.command(&["receive", "--speak", "--mute"]);
+    Running::start(deaf.env("SPEECHD_ADDRESS", "unix_socket:/nonexistent")).wait().ok();
+    scene.ayşe.send("burak", first);
+    scene.run(&["receive", "--mute"]).ok();
+    let mut speak = scene.screen(&["speak", "last", "--mute"]);
+    speak.wait_for("(keys:");
+    scene.wait_for_asked(1);
+    speak.type_keys("r");
+    scene.wait_for_asked(2);
+    speak.type_keys("u");
+    speak.wait_for("(one that was not heard)");
+    assert_eq!(speak.finish(), 0);
+    let asked = scene.asked();
+    let read: Vec<&str> = asked.iter().map(|asked| asked.text.trim_start_matches("ayşe: ")).collect();
+    assert_eq!(read, [first, first, second]);
+}
+
+#[test]
 fn in_a_conversation_commands_do_what_keys_do() {
     let scene = Scene::new();
     let zoé = Profile::register(&scene.server, "zoé");
@@ -229,15 +253,36 @@ fn a_reply_in_which_nobody_is_heard_is_asked_about_and_one_that_cant_leave_is_ke
     scene.card.speak_into_microphone(&said);
     listen.type_keys("v");
     listen.wait_for("(a voice note for ayşe, 0:0");
+    listen.wait_for("waits for the server, and leaves by itself once connected)");
     assert!(scene.ayşe.run(["receive"]).failure().contains("can't reach"));
     scene.server.restart_on_same_port();
+    listen.wait_for("(sent now: the voice note for ayşe that waited)");
     let received = scene.ayşe.run(["receive", "--wait", "60", "--json"]).json();
     assert_eq!(received.len(), 1, "what was silent was not sent: {received:?}");
     assert_eq!(received[0]["kind"], "voice");
 
-    // With another key in the place of hers it can't be sent at all.
+    // One that still waits at the end is told of.
+    scene.server.kill();
     listen.type_keys("v");
     begun(&listen, 3);
+    scene.card.speak_into_microphone(&said);
+    listen.type_keys("v");
+    listen.wait("another voice note", |parser| {
+        parser.screen().contents().matches("(a voice note for ayşe, 0:0").count() == 2
+    });
+    listen.type_keys("q");
+    listen.wait_for("(1 voice note still waits for the server, to leave when tellal next runs)");
+    assert_eq!(listen.finish(), 0);
+    scene.server.restart_on_same_port();
+    let mut listen = scene.screen(&["listen", "--mute"]);
+    listen.wait_for("(keys:");
+    let count = scene.asked().len();
+    scene.ayşe.send("burak", "Say something else.");
+    scene.wait_for_asked(count + 1);
+
+    // With another key in the place of hers it can't be sent at all.
+    listen.type_keys("v");
+    begun(&listen, 1);
     let impostor = swap(&mut scene.server, "ayşe");
     impostor.send("burak", "I am ayşe, of course");
     listen.wait_for("I am ayşe, of course");

@@ -238,6 +238,7 @@ fn a_speaker_whose_only_microphone_goes_is_kept_as_far_as_they_came() {
     let sent = speaking.wait().json();
     let said: Vec<String> = stderr.iter().collect();
     assert!(said.iter().any(|line| line.contains("what was said is kept and marked")), "{said:?}");
+    assert!(!said.iter().any(|line| line.contains("recording from")), "{said:?}");
     assert_eq!((&sent[0]["id"], &sent[0]["cut_off"]), (&announced["id"], &true.into()));
     let ended = json(following.line());
     assert_eq!((&ended["id"], &ended["cut_off"]), (&announced["id"], &true.into()));

@@ -477,6 +477,20 @@ fn in_a_conversation_each_note_is_played_once_and_the_next_is_the_one_that_waits
 }
 
 #[test]
+fn in_a_conversation_the_next_note_follows_one_that_was_repeated() {
+    let (card, _server, _ayşe, burak) = friends(&[wav::rising(5), wav::voice(104.0, 1)]);
+    let mut chat = card.screen(&burak, &["chat", "ayşe", "--mute"]);
+    chat.wait_for("connected; ayşe is");
+    let heard = card.record_loudspeaker();
+    chat.type_keys("/play 1\r");
+    wait_for_sound(&heard, 1.0);
+    chat.type_keys("/again\r");
+    chat.wait_for("* playing voice note 2 from ayşe");
+    chat.type_keys("/quit\r");
+    assert_eq!(chat.finish(), 0);
+}
+
+#[test]
 fn what_listens_has_the_keys_for_notes() {
     let (card, _server, ayşe, burak) = friends(&[]);
     let (note, next) = (wav::rising(30), wav::siren());

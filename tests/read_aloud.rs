@@ -111,12 +111,16 @@ fn a_short_text_is_in_the_language_its_sender_writes_and_a_strangers_in_the_read
     scene.ayşe.send("burak", "ok");
     scene.run(&["receive", "--speak", "--mute"]).ok();
     assert_eq!(spoken(&scene.asked()), [("tr", "ayşe: ok")]);
+    // In which nothing has a sound: it is not passed over.
+    scene.ayşe.send("burak", ":)");
+    scene.run(&["receive", "--speak", "--mute"]).ok();
+    assert_eq!(spoken(&scene.asked())[1..], [("tr", "ayşe: yalnızca simgeler")]);
     let zoé = Profile::register(&scene.server, "zoé");
     zoé.send("burak", "ok");
     let mut french = scene.command(&["receive", "--speak", "--mute"]);
     french.env_remove("LC_ALL").env("LANG", "fr_FR.UTF-8");
     Running::start(&mut french).wait().ok();
-    assert_eq!(spoken(&scene.asked())[1..], [("fr", "zoé: ok")]);
+    assert_eq!(spoken(&scene.asked())[2..], [("fr", "zoé: ok")]);
 }
 
 #[test]

@@ -216,6 +216,30 @@ fn what_comes_and_who_comes_and_goes_is_heard() {
 }
 
 #[test]
+fn who_comes_is_heard_also_when_another_process_that_had_the_profile_open_has_ended() {
+    let (card, _server, ayşe, burak) = Card::with_friends();
+    let mut first = burak.start(["receive", "--follow", "--mute"]);
+    ayşe.send("burak", "one");
+    assert!(first.line().unwrap().ends_with("one"));
+    let mut following = card.start_on(&burak, ["listen"]);
+    ayşe.send("burak", "two");
+    assert!(following.line().unwrap().ends_with("two"));
+    first.kill();
+    ayşe.send("burak", "three");
+    assert!(following.line().unwrap().ends_with("three"));
+    let heard = card.record_loudspeaker();
+    heard.listen(Duration::from_secs(1));
+    drop(heard);
+
+    let heard = card.record_loudspeaker();
+    let mut there = ayşe.start(["receive", "--follow", "--mute"]);
+    wait_for_sound(&heard);
+    only(&heard.stop(), "joined");
+    there.kill();
+    following.kill();
+}
+
+#[test]
 fn a_note_is_played_and_so_are_new_ones_in_order() {
     let (card, _server, ayşe, burak) = Card::with_friends();
     for note in [speech_wav(), support::wav::float_tone(24_000)] {

@@ -367,9 +367,10 @@ impl Work<'_> {
         if !self.state.pause.load(Ordering::Relaxed) {
             lasted += looked.elapsed();
         }
-        let mut device = self.state.device();
-        device.away = false;
+        // Where none is found it stays away, until it is told that this is the end.
         if let Some(microphone) = &found {
+            let mut device = self.state.device();
+            device.away = false;
             device.name.clone_from(&microphone.name);
             if !lasted.is_zero() {
                 device.gaps.push(Gap { at, lasted });

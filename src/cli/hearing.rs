@@ -31,8 +31,8 @@ pub struct Hearing {
     asked: bool,
     /// What is done once it is known that something can't be heard.
     told: TaskTracker,
-    /// Held while somebody replies.
-    replying: Mutex<()>,
+    /// Held while what a key asks for takes its time: a reply, looking for what was not heard.
+    obeying: Mutex<()>,
 }
 
 impl Hearing {
@@ -48,7 +48,7 @@ impl Hearing {
             }
             aloud
         });
-        Self { aloud, play, speak, asked: true, told: TaskTracker::new(), replying: Mutex::default() }
+        Self { aloud, play, speak, asked: true, told: TaskTracker::new(), obeying: Mutex::default() }
     }
 
     /// With texts read aloud. What goes wrong is not said: it is the outcome.
@@ -60,7 +60,7 @@ impl Hearing {
             speak: true,
             asked: true,
             told: TaskTracker::new(),
-            replying: Mutex::default(),
+            obeying: Mutex::default(),
         }
     }
 
@@ -135,19 +135,20 @@ impl Hearing {
         }
     }
 
-    /// Waits until everything has been heard.
+    /// Waits until everything has been heard, what keys ask for meanwhile too: what is said after the last of it is not
+    /// lost.
     pub async fn idle(&self) {
-        if let Some(aloud) = &self.aloud {
-            aloud.idle().await;
+        loop {
+            if let Some(aloud) = &self.aloud {
+                aloud.idle().await;
+            }
+            drop(self.obeying.lock().await);
+            if self.aloud.as_ref().is_none_or(Aloud::is_empty) {
+                break;
+            }
         }
         self.told.close();
         self.told.wait().await;
-        self.replied().await;
-    }
-
-    /// Waits until nobody replies: what is said after the last text has been read is not lost.
-    pub async fn replied(&self) {
-        drop(self.replying.lock().await);
     }
 
     /// Does what the keys say, until one says to end.
@@ -179,14 +180,17 @@ impl Hearing {
                 Press::Char('m') => app.out.note("(there is no more)"),
                 Press::Char('-' | '_') => aloud.slower(),
                 Press::Char('+' | '=') => aloud.faster(),
-                Press::Char('u') => match aloud.unheard(None).await {
-                    Ok(count) => app.out.note(&unheard(count)),
-                    Err(error) => app.out.note(&format!("tellal: {error}")),
-                },
+                Press::Char('u') => {
+                    let _obeying = self.obeying.lock().await;
+                    match aloud.unheard(None).await {
+                        Ok(count) => app.out.note(&unheard(count)),
+                        Err(error) => app.out.note(&format!("tellal: {error}")),
+                    }
+                }
                 Press::Char('h' | '?') => app.out.note(&help),
                 Press::Char('v') => match aloud.last_from() {
                     Some(to) => {
-                        let _replying = self.replying.lock().await;
+                        let _obeying = self.obeying.lock().await;
                         reply::record(app, client, cues, &mut keys, &to).await;
                     }
                     None => app.out.note("(nobody has been heard yet, so there is nobody to reply to)"),

@@ -49,8 +49,13 @@ impl Output {
 
     /// Something worth saying beside the result, to people. A closed stderr is ignored.
     pub fn note(&self, text: &str) {
-        let _ = progress::beside(|| writeln!(io::stderr(), "{}", sanitize::line(text)));
+        note(text);
     }
+}
+
+/// The same, for whoever has no output of their own.
+pub fn note(text: &str) {
+    let _ = progress::beside(|| writeln!(io::stderr(), "{}", sanitize::line(text)));
 }
 
 /// A failure, as the last line of stdout.

@@ -10,6 +10,7 @@ use super::app::App;
 use super::deliver;
 use super::hearing::Hearing;
 use super::output::LiveEnded;
+use super::reply;
 use crate::client::settings::Quiet;
 use crate::client::{Client, ClientError, Event, Events, Message, Role};
 use crate::model::Nickname;
@@ -60,6 +61,7 @@ pub struct Which {
 /// As for [`run`]; when the profile has no place for another front end of this role.
 pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()> {
     let client = app.open_as(role).await?;
+    let left = reply::Left;
     let mut events = client.events();
     let cues = app.cues_with(which.quiet);
     let mut hearing = Hearing::new(&app, &client, cues.speaker(), args.play, args.speak);
@@ -70,9 +72,10 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
     let from = which.from.as_ref();
     let asked = args.play || args.speak;
     if args.follow && asked {
-        let left = client.to_hear(None).await?.len();
-        if left > 0 {
-            app.out.note(&format!("({left} from before not heard yet: `tellal listen --unread`, or u here)"));
+        let before = client.to_hear(None).await?.len();
+        if before > 0 {
+            app.out
+                .note(&format!("({before} from before not heard yet: `tellal listen --unread`, or u here)"));
         }
     }
     let unheard = which.unheard;
@@ -102,6 +105,7 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
     let speaker = cues.speaker();
     let heard = async { if asked { app.heard(speaker).await } else { speaker.idle().await } };
     tokio::join!(deliver::close(client, events), heard);
+    left.told().await;
     done
 }
 
@@ -131,7 +135,13 @@ impl Reader<'_> {
             }
             let shown = self.show().await?;
             if shown == 0 && Instant::now() < deadline {
-                let pause = if trouble.is_some() { Instant::now() + PAUSE } else { deadline };
+                let pause = match &trouble {
+                    Some(ClientError::Limited { retry_in_ms, .. }) => {
+                        Instant::now() + PAUSE.max(Duration::from_millis(*retry_in_ms))
+                    }
+                    Some(_) => Instant::now() + PAUSE,
+                    None => deadline,
+                };
                 // That the time is over is seen above.
                 let _ = timeout_at(pause.min(deadline), arrival(events)).await;
                 continue;
@@ -152,12 +162,12 @@ impl Reader<'_> {
             Ok(()) => false,
             Err(error) if passes(&error) => {
                 self.app.out.note(&format!("tellal: {error}; trying again"));
-                true
+                // What was asked too often may be so on a connection that holds.
+                !self.client.status().await.is_ok_and(|status| status.connected)
             }
             Err(error) => return Err(error.into()),
         };
-        // Who comes and goes is only heard. Where the server can't be asked now, it is once it can be.
-        let mut watching = !self.app.mute && !lost && self.client.watch_presence().await.is_ok();
+        self.watch_presence();
         while let Some(event) = events.next().await {
             match event {
                 Event::Message(_) | Event::Drained => {
@@ -179,9 +189,7 @@ impl Reader<'_> {
                     return Ok(());
                 }
                 Event::Connected => {
-                    if !watching && !self.app.mute {
-                        watching = self.client.watch_presence().await.is_ok();
-                    }
+                    self.watch_presence();
                     if std::mem::take(&mut lost) {
                         self.app.out.note("tellal: connected again");
                     }
@@ -196,6 +204,15 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Begins to hear who comes and goes, beside what is shown. Asked on each connection: it may be another process's than
+    /// the one before, which nobody has asked yet. Where the server can't be asked now, it is on the next.
+    fn watch_presence(&self) {
+        if !self.app.mute {
+            let client = self.client.clone();
+            tokio::spawn(async move { drop(client.watch_presence().await) });
+        }
     }
 
     /// Shows what no front end has shown, and puts it in the queue of what is heard; how many.
@@ -256,7 +273,7 @@ async fn arrival(events: &mut Events) {
 
 /// Whether an error may pass by itself.
 fn passes(error: &ClientError) -> bool {
-    matches!(error, ClientError::Unreachable { .. })
+    matches!(error, ClientError::Unreachable { .. } | ClientError::Limited { .. })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -1,13 +1,19 @@
 //! A reply by voice while listening: to whoever was heard last, with single keys. Where the program is told to end
 //! meanwhile, by another signal than Ctrl-C, what was recorded is kept as a file.
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use tokio::sync::Mutex;
+use tokio_util::task::TaskTracker;
 
 use super::app::App;
 use super::failure::Interrupted;
+use super::output;
 use super::stop::Stop;
 use crate::audio::{Cue, Note};
-use crate::client::{Client, VoiceNote};
+use crate::client::{Client, Event, Events, Message, VoiceNote};
 use crate::model::Nickname;
 use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::Floor;
@@ -21,6 +27,36 @@ static UNDER_WAY: Mutex<()> = Mutex::const_new(());
 /// Waits until nobody replies. Once a signal has come that is as soon as it is known what becomes of the recording.
 pub async fn over() {
     drop(UNDER_WAY.lock().await);
+}
+
+/// Replies that the server does not have yet.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+/// What tells of what becomes of each.
+static FOLLOWED: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
+/// How long that may take once the profile is closed.
+const TELLING: Duration = Duration::from_secs(1);
+
+/// Says how many replies wait for the server, when it is dropped: at the end of what takes replies, however that comes.
+pub struct Left;
+
+impl Left {
+    /// The profile is closed: waits until it is told what became of each.
+    pub async fn told(self) {
+        FOLLOWED.close();
+        // Then they count as waiting, and nothing is lost.
+        let _ = tokio::time::timeout(TELLING, FOLLOWED.wait()).await;
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        let waits = match WAITING.load(Ordering::Relaxed) {
+            0 => return,
+            1 => "1 voice note still waits".to_owned(),
+            count => format!("{count} voice notes still wait"),
+        };
+        output::note(&format!("({waits} for the server, to leave when tellal next runs)"));
+    }
 }
 
 /// Records until a key, and sends it, or does not. What goes wrong is said, and listening goes on.
@@ -85,6 +121,7 @@ pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to
         }
     }
     let Note { wav, duration_ms, sample_rate, peaks, .. } = note;
+    let mut events = client.events();
     let sent = client.send_voice(to, VoiceNote { wav: wav.clone(), duration_ms, sample_rate, peaks });
     let sent = tokio::select! {
         sent = sent => sent.map_err(|error| error.to_string()),
@@ -92,18 +129,54 @@ pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to
     };
     match sent {
         Ok(message) => {
-            app.out.note(&format!("(a voice note for {to}, {})", line::duration(duration_ms)));
-            let (client, cues, to) = (client.clone(), cues.clone(), to.clone());
-            tokio::spawn(async move {
-                let accepted = client.accepted(message.id).await.is_ok();
-                cues.play(if accepted { Cue::Sent } else { Cue::Error }, Some(&to));
-            });
+            events.follow(message.id);
+            let waits = !client.status().await.is_ok_and(|status| status.connected);
+            let words =
+                if waits { "; it waits for the server, and leaves by itself once connected" } else { "" };
+            app.out.note(&format!("(a voice note for {to}, {}{words})", line::duration(duration_ms)));
+            WAITING.fetch_add(1, Ordering::Relaxed);
+            FOLLOWED.spawn(tell_outcome(events, message, waits, cues.clone()));
         }
         Err(error) => {
             let kept = unsent::kept(&app.home, &wav);
             app.out.note(&format!("tellal: not sent: {error}; {kept}"));
         }
     }
+}
+
+/// Tells what becomes of a reply: that it waits, unless that was told, and that it has left then, or never will.
+async fn tell_outcome(mut events: Events, message: Message, mut waits: bool, cues: Cues) {
+    let to = &message.to;
+    let cue = loop {
+        match events.next().await {
+            Some(Event::Accepted { id, .. }) if id == message.id => {
+                if waits {
+                    output::note(&format!("(sent now: the voice note for {to} that waited)"));
+                }
+                break Cue::Sent;
+            }
+            Some(Event::Refused { id, reason }) if id == message.id => {
+                output::note(&format!(
+                    "tellal: the voice note for {to} is not sent: the server refused it: {reason}"
+                ));
+                break Cue::Error;
+            }
+            Some(Event::Delayed { id, reason, .. }) if id == message.id && !waits => {
+                waits = true;
+                output::note(&format!("(the voice note for {to} waits: {reason})"));
+            }
+            Some(Event::Disconnected { .. }) if !waits => {
+                waits = true;
+                output::note(&format!(
+                    "(the voice note for {to} waits for the server, and leaves by itself once connected)"
+                ));
+            }
+            Some(_) => {}
+            None => return,
+        }
+    };
+    WAITING.fetch_sub(1, Ordering::Relaxed);
+    cues.play(cue, Some(to));
 }
 
 /// What is said of one that is not sent.

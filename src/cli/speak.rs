@@ -4,8 +4,10 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::app::App;
+use super::deliver;
 use super::failure::Failure;
 use super::hearing::Hearing;
+use super::reply;
 use crate::client::{Body, MessageRef};
 use crate::model::MessageId;
 use crate::terminal::aloud::Outcome;
@@ -36,6 +38,7 @@ pub struct Spoken {
 pub async fn run(args: Args, app: App) -> Result<()> {
     let which: MessageRef = args.which.parse()?;
     let client = app.open().await?;
+    let (left, events) = (reply::Left, client.events());
     let message = client.message(which).await?;
     if matches!(message.body, Body::Voice { .. }) {
         let what = "that message is a voice note: `tellal play` plays it";
@@ -52,7 +55,8 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         match turn {
             Some(turn) => {
                 let outcome = turn.done().await;
-                hearing.replied().await;
+                // Keys may have asked for more.
+                hearing.idle().await;
                 outcome
             }
             None => Outcome::Stopped,
@@ -64,7 +68,8 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         () = hearing.keys(&app, &client, &cues) => Outcome::Stopped,
     };
     drop(hearing);
-    client.close().await;
+    deliver::close(client, events).await;
+    left.told().await;
     if let Outcome::Unavailable(why) = outcome {
         return Err(Failure { code: "no_speech", message: why, id: Some(message.id) }.into());
     }

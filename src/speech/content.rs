@@ -18,16 +18,18 @@ pub enum Stretch {
     Link(String),
     /// A block of code, fenced as in Markdown: so many lines.
     Code(usize),
+    /// All of a text in which nothing has a sound, such as `:)`.
+    Symbols,
 }
 
 /// What a fence of a block of code begins with.
 const FENCE: &str = "```";
 
-/// Takes a text apart, as it came.
-pub fn stretches(text: &str) -> Vec<Stretch> {
+/// Takes a text apart, as it came. Only of an empty one nothing is left.
+pub fn stretches(message: &str) -> Vec<Stretch> {
     let mut found = Vec::new();
     let mut words = String::new();
-    let mut lines = text.lines();
+    let mut lines = message.lines();
     while let Some(line) = lines.next() {
         // A fence of one line is words: `` ```x``` ``.
         let opens = line.trim_start().strip_prefix(FENCE).is_some_and(|rest| !rest.contains(FENCE));
@@ -41,6 +43,10 @@ pub fn stretches(text: &str) -> Vec<Stretch> {
         }
     }
     links(&words, &mut found);
+    let is_silent = |stretch: &Stretch| matches!(stretch, Stretch::Words(words) if !text::has_words(words));
+    if !message.is_empty() && found.iter().all(is_silent) {
+        return vec![Stretch::Symbols];
+    }
     found
 }
 
@@ -292,6 +298,16 @@ mod tests {
     }
 
     #[test]
+    fn of_a_text_without_a_sound_it_is_left_that_there_is_one() {
+        for text in [":)", "???", "…", "？！", "<>", "\u{200b}", " \n", "-- !!"] {
+            assert_eq!(stretches(text), [Stretch::Symbols], "{text}");
+        }
+        assert_eq!(stretches(""), []);
+        assert_eq!(stretches("🙂"), [words("🙂")]);
+        assert_eq!(stretches(":) https://example.org"), [words(":)"), host("example.org")]);
+    }
+
+    #[test]
     fn signs_that_repeat_are_said_once() {
         assert_eq!(stretches("😂😂 😂 haha 😂"), [words("😂 haha 😂")]);
         assert_eq!(stretches("👍🏽👍🏿❤️❤️"), [words("👍❤")]);
@@ -304,7 +320,7 @@ mod tests {
             let of = |text: &str| text.chars().filter(|c| matches!(c, '가' | '好')).collect::<String>();
             let kept = stretches(&text).into_iter().map(|stretch| match stretch {
                 Stretch::Words(words) | Stretch::Link(words) => of(&words),
-                Stretch::Code(_) => String::new(),
+                Stretch::Code(_) | Stretch::Symbols => String::new(),
             });
             prop_assert_eq!(kept.collect::<String>(), of(&text));
         }
@@ -315,7 +331,7 @@ mod tests {
                 match stretch {
                     Stretch::Words(words) => prop_assert!(!words.is_empty()),
                     Stretch::Link(host) => prop_assert!(!host.is_empty() && !host.contains(char::is_whitespace)),
-                    Stretch::Code(_) => {}
+                    Stretch::Code(_) | Stretch::Symbols => {}
                 }
             }
         }

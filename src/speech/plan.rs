@@ -9,7 +9,7 @@ use super::manner::Manner;
 use super::parts::{self, Part};
 use super::service::Piece;
 use super::text;
-use super::words::{CHANGED_KEY, Words};
+use super::words::Words;
 
 /// Texts that take longer are cut, if they may be.
 const LONG: f32 = 45.0;
@@ -17,7 +17,7 @@ const LONG: f32 = 45.0;
 const SHARE: f32 = 30.0;
 
 /// What has not been said yet of a text that was cut.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Rest {
     pub(super) pieces: VecDeque<Piece>,
     /// Says that there is more.
@@ -52,35 +52,31 @@ impl Planner<'_> {
         name: Option<Name<'_>>,
         manner: Manner,
     ) -> VecDeque<Piece> {
-        let words = Words::beside(language, self.own, self.catalogue.languages());
+        let (beside, words) = self.words(language);
         let mut parts: Vec<Part> = Vec::new();
         // The name begins the first sentence, where the voice is the same.
         let end = if stretches.is_empty() { "" } else { ":" };
         match name {
             Some(Name { name, changed_key: true }) => {
-                // Said in whatever voice there is, before it is left out.
                 if !name.is_empty() {
                     self.split(&format!("{name},"), language, &mut parts);
                 }
-                let (language, remark) =
-                    words.map_or((language, CHANGED_KEY), |words| (words.language(), words.changed_key()));
-                join(&mut parts, (language, format!("{remark}{end}")));
+                join(&mut parts, (beside, format!("{}{end}", words.changed_key())));
             }
             Some(Name { name, .. }) => self.split(&format!("{name}{end}"), language, &mut parts),
             None => {}
         }
         for stretch in stretches {
-            match (stretch, words) {
-                (Stretch::Words(words), _) => self.split(words, language, &mut parts),
-                (Stretch::Link(host), Some(words)) => {
-                    join(&mut parts, (words.language(), words.link(&text::clean(host))))
+            let remark = match stretch {
+                Stretch::Words(words) => {
+                    self.split(words, language, &mut parts);
+                    continue;
                 }
-                (Stretch::Code(lines), Some(words)) => {
-                    join(&mut parts, (words.language(), format!("{}.", words.code(*lines))))
-                }
-                (Stretch::Link(host), None) => join(&mut parts, (language, text::clean(host))),
-                (Stretch::Code(_), None) => {}
-            }
+                Stretch::Link(host) => words.link(&text::clean(host)),
+                Stretch::Code(lines) => format!("{}.", words.code(*lines)),
+                Stretch::Symbols => words.symbols().to_owned(),
+            };
+            join(&mut parts, (beside, remark));
         }
         let parts = parts.into_iter().map(|(language, words)| {
             let said = Words::of(language).map(|said| text::clean(&said.signs(&words)));
@@ -94,10 +90,16 @@ impl Planner<'_> {
 
     /// The rest of a text, all of which may be said piece by piece.
     pub(super) fn rest(&self, pieces: VecDeque<Piece>, language: Language) -> Rest {
-        let words = Words::beside(language, self.own, self.catalogue.languages());
+        let (beside, words) = self.words(language);
         // The number is put in when it is known.
-        let end = words.and_then(|words| self.piece(words.more(MARK), words.language(), Manner::default()));
+        let end = self.piece(words.more(MARK), beside, Manner::default());
         Rest { pieces, end }
+    }
+
+    /// The program's own words beside a text, and by which voice: where there is none for any of them, English in the text's.
+    fn words(&self, language: Language) -> (Language, Words) {
+        let words = Words::beside(language, self.own, self.catalogue.languages());
+        words.map_or((language, Words::ENGLISH), |words| (words.language(), words))
     }
 
     fn split(&self, words: &str, language: Language, parts: &mut Vec<Part>) {

@@ -68,7 +68,25 @@ fn the_name_comes_first_and_links_and_code_are_announced_in_the_texts_language()
     );
     assert_eq!(plan("```\nx\n```", Language::KOREAN, None), said(&[("Korean", "코드 한 줄.")]));
     assert_eq!(plan("", Language::KOREAN, Some("지민")), said(&[("Korean", "지민")]));
-    assert_eq!(plan("... !!", Language::KOREAN, None), said(&[]));
+}
+
+#[test]
+fn a_text_in_which_nothing_has_a_sound_is_announced_as_such() {
+    let german = Language::from_tag("de").unwrap();
+    for text in [":)", "???", "…", "？！", "<>", "... !!", "\u{200b}"] {
+        assert_eq!(plan(text, Language::KOREAN, None), said(&[("Korean", "기호뿐")]), "{text}");
+        let named = said(&[("English", "zoé: only symbols")]);
+        assert_eq!(plan(text, Language::ENGLISH, Some("zoé")), named, "{text}");
+        assert_eq!(plan(text, german, None), said(&[("Turkish", "yalnızca simgeler")]), "{text}");
+    }
+    // There are no words that a voice can say: English ones are better than silence.
+    let offers = vec![Offer { name: "German".to_owned(), tag: "de".to_owned() }];
+    let catalogue = Catalogue::new(offers);
+    let planner = Planner { catalogue: &catalogue, locale: None, own: None, habit: None };
+    for (text, words) in [(":)", "only symbols"), ("```\nx\n```", "code, one line.")] {
+        let pieces = planner.pieces(&content::stretches(text), german, None, Manner::default());
+        assert_eq!(pieces.iter().map(|piece| piece.text.as_str()).collect::<Vec<_>>(), [words]);
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What of a text is spoken. Texts come from others: they are data, never markup, commands or control characters.
 
+use super::content::{AND, GREATER, LESS};
+
 /// Characters of the longest piece that is handed to the speech service at once.
 pub const PIECE: usize = 200;
 
@@ -30,7 +32,16 @@ pub fn clean(text: &str) -> String {
 
 /// Whether there is anything in a text that has a sound.
 pub fn has_words(clean: &str) -> bool {
-    clean.chars().any(|c| c.is_alphanumeric() || !c.is_ascii() && !c.is_whitespace())
+    clean.chars().any(|c| c.is_alphanumeric() || !c.is_ascii() && !c.is_whitespace() && !is_punctuation(c))
+}
+
+/// Punctuation that is not ASCII; not what stands for signs that are read as words.
+fn is_punctuation(c: char) -> bool {
+    let fullwidth = matches!(c,
+        '\u{ff01}'..='\u{ff0f}' | '\u{ff1a}'..='\u{ff20}' | '\u{ff3b}'..='\u{ff40}' | '\u{ff5b}'..='\u{ff65}');
+    matches!(c, '¡' | '«' | '·' | '»' | '¿' | '\u{2010}'..='\u{2027}' | '\u{2032}'..='\u{205e}')
+        || matches!(c, '\u{3001}'..='\u{3003}' | '\u{3008}'..='\u{3011}' | '\u{3014}'..='\u{301f}')
+        || fullwidth && !matches!(c, LESS | GREATER | AND)
 }
 
 /// Cuts a clean text into pieces of at most [`PIECE`] characters, at the ends of sentences if there are any,
@@ -129,7 +140,8 @@ mod tests {
         assert_eq!(clean("\u{1b}]0;title\u{7}one\0two"), "]0;title one two");
         assert_eq!(clean("...well"), "well");
         assert!(!has_words(&clean("... <<>> !!")));
-        assert!(has_words("네") && has_words("7") && has_words("🙂"));
+        assert!(!has_words("？！…") && !has_words("«—»"));
+        assert!(has_words("네") && has_words("7") && has_words("🙂") && has_words("￡") && has_words("＜"));
     }
 
     #[test]

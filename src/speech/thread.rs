@@ -427,7 +427,7 @@ impl Thread {
 fn words(stretches: &[Stretch]) -> String {
     let words = stretches.iter().filter_map(|stretch| match stretch {
         Stretch::Words(words) => Some(words.as_str()),
-        Stretch::Link(_) | Stretch::Code(_) => None,
+        Stretch::Link(_) | Stretch::Code(_) | Stretch::Symbols => None,
     });
     words.collect::<Vec<_>>().join(" ")
 }

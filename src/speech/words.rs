@@ -19,23 +19,24 @@ struct Phrases {
     greater: &'static str,
     and: &'static str,
     changed_key: &'static str,
+    symbols: &'static str,
 }
 
-/// After the name of somebody whose message came under a changed key, in English.
-pub(super) const CHANGED_KEY: &str = "under a changed key";
+const ENGLISH: Phrases = Phrases {
+    language: Language::ENGLISH,
+    link: "link to {}",
+    code_line: "code, one line",
+    code_lines: "code, {} lines",
+    more: "and {} more seconds, press more",
+    less: "less than",
+    greater: "greater than",
+    and: "and",
+    changed_key: "under a changed key",
+    symbols: "only symbols",
+};
 
 const ALL: [Phrases; 5] = [
-    Phrases {
-        language: Language::ENGLISH,
-        link: "link to {}",
-        code_line: "code, one line",
-        code_lines: "code, {} lines",
-        more: "and {} more seconds, press more",
-        less: "less than",
-        greater: "greater than",
-        and: "and",
-        changed_key: CHANGED_KEY,
-    },
+    ENGLISH,
     Phrases {
         language: Language::TURKISH,
         link: "{} bağlantısı",
@@ -46,6 +47,7 @@ const ALL: [Phrases; 5] = [
         greater: "büyüktür",
         and: "ve",
         changed_key: "değişmiş bir anahtarla",
+        symbols: "yalnızca simgeler",
     },
     Phrases {
         language: Language::KOREAN,
@@ -57,6 +59,7 @@ const ALL: [Phrases; 5] = [
         greater: "보다 큼",
         and: "앤드",
         changed_key: "바뀐 키로",
+        symbols: "기호뿐",
     },
     Phrases {
         language: Language::CHINESE,
@@ -68,6 +71,7 @@ const ALL: [Phrases; 5] = [
         greater: "大于",
         and: "和",
         changed_key: "密钥已更改",
+        symbols: "只有符号",
     },
     Phrases {
         language: Language::FRENCH,
@@ -79,10 +83,14 @@ const ALL: [Phrases; 5] = [
         greater: "supérieur à",
         and: "et",
         changed_key: "avec une clé changée",
+        symbols: "seulement des symboles",
     },
 ];
 
 impl Words {
+    /// In English.
+    pub const ENGLISH: Self = Self(&ENGLISH);
+
     /// The words for a text in this language: in the same one where there are any, so that no sentence is broken,
     /// else in the reader's own, else in English; all among those that have a voice.
     pub fn beside(text: Language, own: Option<Language>, allowed: &[Language]) -> Option<Self> {
@@ -135,6 +143,11 @@ impl Words {
     /// After the name of somebody whose message came under a changed key.
     pub fn changed_key(self) -> &'static str {
         self.0.changed_key
+    }
+
+    /// In place of a text in which nothing has a sound.
+    pub fn symbols(self) -> &'static str {
+        self.0.symbols
     }
 
     /// After the beginning of a long text.

@@ -11,16 +11,19 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio_util::task::TaskTracker;
 
-use crate::audio::{Playback, SPEEDS, Speaker};
+use crate::audio::{Playback, Speaker};
 use crate::client::settings::{Quiet, Settings};
 use crate::client::{Body, Client, ClientError, Message, PersonVoice};
 use crate::model::Nickname;
 use crate::speech::{Manner, Speech};
 use crate::terminal::floor::Floor;
 
+mod pace;
 mod queue;
 mod reader;
 
+pub use pace::Pace;
+use pace::STEP;
 use queue::{Job, Shared, State, What};
 use reader::Reader;
 
@@ -30,10 +33,6 @@ const KEEPING: Duration = Duration::from_secs(2);
 const GOES_ON: Duration = Duration::from_secs(30);
 /// More than these don't wait here: how much others write has an end in memory, if not in the profile.
 const WAITING: usize = 1000;
-/// One step faster or slower, of 100.
-const STEP: i32 = 10;
-/// What each of that is to the speed of notes.
-const NOTES: f32 = 0.0125;
 
 /// The queue. Clones are the same one; when the last is gone, everything falls silent.
 #[derive(Clone)]
@@ -95,20 +94,6 @@ pub async fn all_kept() {
     let _ = tokio::time::timeout(KEEPING, READERS.wait()).await;
 }
 
-/// How fast a queue is, for the one that takes its place.
-#[derive(Default)]
-pub struct Pace {
-    rate: i32,
-    speed: Option<f32>,
-}
-
-impl Pace {
-    /// How fast notes are to be played.
-    pub fn set_speed(&mut self, speed: f32) {
-        self.speed = Some(speed);
-    }
-}
-
 impl Aloud {
     /// A queue on this loudspeaker, with a voice or without; without one notes are played and nobody is named. What
     /// goes wrong is told as a line, each line once. Within a tokio runtime.
@@ -133,7 +118,7 @@ impl Aloud {
     /// From now on there is a voice, if there was none. What is heard now goes on.
     pub fn give_voice(&self) {
         let Inner { shared, tell, .. } = &*self.inner;
-        let rate = shared.state().rate;
+        let rate = shared.state().pace.rate();
         shared.speech.get_or_init(|| {
             let tell = tell.clone();
             let speech = Speech::new(move |line| tell(line));
@@ -272,8 +257,9 @@ impl Aloud {
     /// Hears what is heard now, or was last, once more from its beginning; whether there is such.
     pub fn repeat(&self) -> bool {
         let mut state = self.inner.shared.state();
-        let Some(what) = state.last.clone() else { return false };
-        state.queue.push_front(Job { what, named: true, anew: true, done: None });
+        if !state.repeat() {
+            return false;
+        }
         self.inner.shared.hush(&state);
         self.inner.shared.tell(&state);
         self.inner.shared.wake.notify_one();
@@ -283,19 +269,9 @@ impl Aloud {
     /// Goes on with the long text that was cut last; whether there is one. What is heard now is heard afterwards.
     pub fn more(&self) -> bool {
         let mut state = self.inner.shared.state();
-        let Some((message, rest)) = state.rest.take() else { return false };
-        // The text itself, once more: its rest was asked for.
-        let now = state.now.clone().filter(|now| now.number() != Some(message.number));
-        if let Some(what) = now {
-            // Another turn: whoever waits for the one that is over is told so.
-            state.queue.push_front(Job { what, named: false, anew: false, done: None });
+        if !state.more() {
+            return false;
         }
-        state.queue.push_front(Job {
-            what: What::More(message, rest),
-            named: false,
-            anew: false,
-            done: None,
-        });
         self.inner.shared.hush(&state);
         self.inner.shared.wake.notify_one();
         true
@@ -347,15 +323,13 @@ impl Aloud {
     /// Falls silent at once, for good; how fast it was.
     pub fn end(&self) -> Pace {
         self.stop();
-        let state = self.inner.shared.state();
-        Pace { rate: state.rate, speed: state.speed }
+        self.inner.shared.state().pace
     }
 
     /// Goes on as fast as another queue was.
     pub fn take_up(&self, pace: Pace) {
-        let mut state = self.inner.shared.state();
-        (state.rate, state.speed) = (pace.rate, pace.speed);
-        self.inner.shared.speech().into_iter().for_each(|speech| speech.set_rate(pace.rate));
+        self.inner.shared.state().pace = pace;
+        self.inner.shared.speech().into_iter().for_each(|speech| speech.set_rate(pace.rate()));
     }
 
     /// Whether texts can be read.
@@ -390,18 +364,18 @@ impl Aloud {
 
     /// How fast notes are played from the next one on.
     pub fn set_speed(&self, speed: f32) {
-        self.inner.shared.state().speed = Some(speed);
+        self.inner.shared.state().pace.set_speed(speed);
     }
 
     fn change_rate(&self, step: i32) {
         let mut state = self.inner.shared.state();
-        let speed = state.speed.unwrap_or(1.0) + NOTES * step as f32;
-        state.speed = Some(speed.clamp(*SPEEDS.start(), *SPEEDS.end()));
-        if let (Some(playing), Some(speed)) = (&state.playing, state.speed) {
-            playing.set_speed(speed);
+        // What is said would begin its sentence again.
+        if !state.pace.change(step) {
+            return;
         }
-        state.rate = (state.rate + step).clamp(-100, 100);
-        self.inner.shared.speech().into_iter().for_each(|speech| speech.set_rate(state.rate));
+        let pace = state.pace;
+        state.playing.iter().for_each(|playing| playing.set_speed(pace.speed()));
+        self.inner.shared.speech().into_iter().for_each(|speech| speech.set_rate(pace.rate()));
     }
 
     fn push(&self, what: What) -> Turn {

@@ -13,7 +13,7 @@ use crate::client::{Body, Message};
 use crate::model::Nickname;
 use crate::speech::{Rest, Speech};
 
-use super::Outcome;
+use super::{Outcome, Pace};
 
 /// Something to be heard.
 #[derive(Clone)]
@@ -73,8 +73,9 @@ pub(super) struct State {
     pub one: CancellationToken,
     /// There are as many in the queue as may wait.
     pub full: bool,
-    /// What is being heard, or is about to be.
+    /// What is being heard, or is about to be, and who waits for it.
     pub now: Option<What>,
+    pub done: Option<oneshot::Sender<Outcome>>,
     pub playing: Option<Playback>,
     /// What is heard now, or was heard last.
     pub last: Option<What>,
@@ -88,10 +89,7 @@ pub(super) struct State {
     pub rest: Option<(Message, Rest)>,
     /// Who was named last, and when they were last heard.
     pub named: Option<(Nickname, Instant)>,
-    /// How fast everybody speaks.
-    pub rate: i32,
-    /// How fast notes are played; none for as they are.
-    pub speed: Option<f32>,
+    pub pace: Pace,
     /// Whether long texts are cut.
     pub cut: bool,
     /// Whether it is drawn how far a note is.
@@ -129,10 +127,11 @@ impl Shared {
 impl State {
     /// Whose turn it is, with what ends it.
     pub(super) fn next(&mut self) -> Option<(Job, CancellationToken)> {
-        let job = self.queue.pop_front()?;
+        let mut job = self.queue.pop_front()?;
         self.one = CancellationToken::new();
         self.skipped = false;
         self.now = (!matches!(job.what, What::Mark)).then(|| job.what.clone());
+        self.done = job.done.take();
         if job.what.is_note() {
             self.last_note = job.what.number();
         }
@@ -142,8 +141,36 @@ impl State {
         Some((job, self.one.clone()))
     }
 
+    /// Hears what is heard now, or was last, once more from its beginning; whether there is such.
+    pub(super) fn repeat(&mut self) -> bool {
+        let Some(what) = self.last.clone() else { return false };
+        // Of what is heard now this is the same turn: whoever waits for it waits on.
+        let is_now = matches!(self.now, Some(What::Message(..) | What::More(..)));
+        let done = self.done.take_if(|_| is_now);
+        self.queue.push_front(Job { what, named: true, anew: true, done });
+        true
+    }
+
+    /// Goes on with the text that was cut last, and then with what is heard now; whether there is such.
+    pub(super) fn more(&mut self) -> bool {
+        let Some((message, rest)) = self.rest.take() else { return false };
+        // The text itself, once more: its rest was asked for.
+        let now = self.now.clone().filter(|now| now.number() != Some(message.number));
+        if let Some(what) = now {
+            // Whoever waits for it waits on.
+            let done = self.done.take();
+            self.queue.push_front(Job { what, named: false, anew: false, done });
+        }
+        self.queue.push_front(Job { what: What::More(message, rest), named: false, anew: false, done: None });
+        true
+    }
+
     /// The messages that are heard now or wait, by their numbers.
     pub(super) fn numbers(&self) -> HashSet<u64> {
         self.now.iter().chain(self.queue.iter().map(|job| &job.what)).filter_map(What::number).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

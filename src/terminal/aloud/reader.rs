@@ -72,7 +72,7 @@ impl Reader {
     }
 
     async fn take(&mut self, job: Job, one: CancellationToken) {
-        let Job { what, named, anew, done } = job;
+        let Job { what, named, anew, .. } = job;
         let (floor, shared) = (self.floor.clone(), self.shared.clone());
         let taken = async {
             let seen = async {
@@ -106,11 +106,12 @@ impl Reader {
             }
         }
         // Not before that is kept: otherwise it seems to have been forgotten.
-        {
+        let done = {
             let mut state = self.shared.state();
             state.now = None;
             self.shared.tell(&state);
-        }
+            state.done.take()
+        };
         match end {
             End::Over(outcome) => {
                 let means = if what.is_note() { Means::Loudspeaker } else { Means::Voice };
@@ -307,7 +308,7 @@ impl Reader {
             if state.one.is_cancelled() {
                 return Outcome::Stopped;
             }
-            let speed = state.speed.unwrap_or(1.0);
+            let speed = state.pace.speed();
             state.playing.insert(begin(&self.speaker, speed)).clone()
         };
         let draw = self.shared.state().draw;
