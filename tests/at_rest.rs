@@ -276,17 +276,15 @@ fn who_waits_for_the_server_is_told_what_becomes_of_the_message_when_the_profile
 fn who_can_not_go_on_when_the_one_who_has_the_profile_open_ends_says_why() {
     let server = Server::start();
     let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
-    let start = || ayşe.start(["receive", "--follow", "--mute"]);
-    let mut first = start();
+    let mut following = ayşe.start(["receive", "--follow", "--mute"]);
     burak.send("ayşe", "bir");
-    first.line().unwrap();
-    let mut second = start();
-    burak.send("ayşe", "iki");
-    second.line().unwrap();
+    following.line().unwrap();
+    let mut chat = Screen::start(&ayşe, &["chat", "burak", "--mute"], &[]);
+    chat.wait_for_cursor("you → burak> ");
     std::fs::rename(ayşe.file("history.key"), ayşe.file("elsewhere")).unwrap();
-    first.kill();
-    let ended = second.wait();
-    assert!(ended.code() == 1 && ended.stderr.contains("history.key"), "{ended:?}");
+    following.kill();
+    chat.wait_for("history.key");
+    assert_eq!(chat.finish(), 1);
 }
 
 /// How often each of these stands in a process's memory.

@@ -1,6 +1,7 @@
 //! `tellal receive`: what is new. A message counts as shown once it has left this process.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -155,20 +156,33 @@ impl Reader<'_> {
 
     /// Until interrupted. A lost connection is said, and waited for.
     async fn follow(&self, events: &mut Events) -> Result<()> {
-        let drained = self.client.drain().await;
         self.show().await?;
-        // The event that told of it may have come before anybody listened.
-        let mut lost = match drained {
-            Ok(()) => false,
-            Err(error) if passes(&error) => {
-                self.app.out.note(&format!("tellal: {error}; trying again"));
-                // What was asked too often may be so on a connection that holds.
-                !self.client.status().await.is_ok_and(|status| status.connected)
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.watch_presence();
-        while let Some(event) = events.next().await {
+        // What is here is shown meanwhile: sound may take its time.
+        let mut drained = pin!(self.client.drain());
+        let (mut draining, mut lost) = (true, false);
+        loop {
+            let event = tokio::select! {
+                drained = &mut drained, if draining => {
+                    draining = false;
+                    self.show().await?;
+                    match drained {
+                        // The event that told of it may have come before anybody listened.
+                        Err(error) if passes(&error) && !lost => {
+                            self.app.out.note(&format!("tellal: {error}; trying again"));
+                            // What was asked too often may be so on a connection that holds.
+                            lost = !self.client.status().await.is_ok_and(|status| status.connected);
+                        }
+                        // That is told as an event.
+                        Err(ClientError::Locked { .. }) => {}
+                        Err(error) if !passes(&error) => return Err(error.into()),
+                        _ => {}
+                    }
+                    self.watch_presence();
+                    continue;
+                }
+                event = events.next() => event,
+            };
+            let Some(event) = event else { break };
             match event {
                 Event::Message(_) | Event::Drained => {
                     self.show().await?;
@@ -203,6 +217,8 @@ impl Reader<'_> {
                 self.app.out.note(&format!("tellal: {trouble}"));
             }
         }
+        // Why nothing happens any more.
+        self.client.status().await?;
         Ok(())
     }
 
@@ -263,12 +279,11 @@ impl Reader<'_> {
 /// Waits for something that makes another look worth while.
 async fn arrival(events: &mut Events) {
     while let Some(event) = events.next().await {
-        if matches!(event, Event::Message(_) | Event::Connected) {
+        // Why nothing happens any more is told when it is asked for again.
+        if matches!(event, Event::Message(_) | Event::Connected | Event::Locked) {
             return;
         }
     }
-    // Closed: nothing will come any more.
-    std::future::pending().await
 }
 
 /// Whether an error may pass by itself.

@@ -269,7 +269,11 @@ impl Talk {
                 }
                 event = self.events.next() => match event {
                     Some(event) => self.happened(event).await?,
-                    None => Flow::End,
+                    None => {
+                        // Why nothing happens any more.
+                        self.client.status().await?;
+                        Flow::End
+                    }
                 },
                 Some(done) = self.finished.recv() => self.done(done)?,
                 Some(numbers) = self.face.printed.recv() => {
@@ -353,7 +357,12 @@ impl Talk {
         }
         self.settle_shown().await?;
         shown?;
-        let count = self.unsent.len();
+        let count = self.unsent.values().filter(|pending| pending.stored).count();
+        let dropped = self.unsent.len() - count;
+        if dropped > 0 {
+            let (messages, _) = counted(dropped);
+            self.words(&format!("{messages} could not be put into the outbox in time: not sent"));
+        }
         if self.face.is_terminal() {
             if count > 0 && self.link != Link::Up {
                 let (messages, leave) = counted(count);
