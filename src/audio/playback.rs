@@ -12,6 +12,9 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long a sound may wait for its device: longer than the speaker tries to get one back.
 const STALL: Duration = Duration::from_secs(20);
 
+/// Who looks again only after so long was halted meanwhile, as by Ctrl-Z: nothing could move.
+const HALTED: Duration = Duration::from_secs(1);
+
 /// How a sound is to be played.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Start {
@@ -127,22 +130,42 @@ pub(super) fn in_bounds(speed: f32) -> f32 {
     if speed.is_finite() { speed.clamp(*SPEEDS.start(), *SPEEDS.end()) } else { 1.0 }
 }
 
-/// Waits for something that ought to move.
+/// Waits for something that ought to move. To be asked again and again.
 pub(super) struct Patience {
     last: u64,
     since: Instant,
+    looked: Instant,
 }
 
 impl Patience {
     pub fn new() -> Self {
-        Self { last: 0, since: Instant::now() }
+        let now = Instant::now();
+        Self { last: 0, since: now, looked: now }
     }
 
-    /// How long it has not moved.
-    pub fn since(&mut self, now: u64) -> Duration {
-        if now != self.last {
-            (self.last, self.since) = (now, Instant::now());
+    /// How long it has not moved, although it could.
+    pub fn since(&mut self, at: u64) -> Duration {
+        let now = Instant::now();
+        let looked = std::mem::replace(&mut self.looked, now);
+        if at != self.last || now.duration_since(looked) > HALTED {
+            (self.last, self.since) = (at, now);
         }
-        self.since.elapsed()
+        now.duration_since(self.since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_move_while_the_process_was_halted_is_waited_for_anew() {
+        let now = Instant::now();
+        let long = now.checked_sub(STALL).unwrap();
+        let mut waiting = Patience { last: 5, since: long, looked: now };
+        assert!(waiting.since(5) >= STALL);
+        assert!(waiting.since(6) < STALL);
+        let mut halted = Patience { last: 5, since: long, looked: long };
+        assert!(halted.since(5) < STALL);
     }
 }

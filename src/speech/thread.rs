@@ -39,6 +39,9 @@ const STOPPING: Duration = Duration::from_secs(1);
 const BEGINNING: Duration = Duration::from_secs(20);
 /// For each character of it: five times what a slow voice takes.
 const CHARACTER: Duration = Duration::from_millis(500);
+/// Who looks so long after a deadline was halted meanwhile, as by Ctrl-Z; and what came by then is seen within the other.
+const HALTED: Duration = Duration::from_secs(1);
+const SEEN: Duration = Duration::from_secs(3);
 /// After a failure, before another attempt is worth the time.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -351,6 +354,9 @@ impl Thread {
     }
 
     fn expire(&mut self, now: Instant) {
+        if self.deadline().is_some_and(|until| now.saturating_duration_since(until) > HALTED) {
+            return self.look_again(now + SEEN);
+        }
         if matches!(self.link, Link::Opening(until) if until <= now) {
             return self.give_up(if self.listing { STUCK } else { ABSENT });
         }
@@ -364,6 +370,15 @@ impl Thread {
             self.current = None;
             self.open();
         }
+    }
+
+    /// What should have happened by now may have happened, unseen.
+    fn look_again(&mut self, at: Instant) {
+        if let Link::Opening(until) = &mut self.link {
+            *until = at.max(*until);
+        }
+        let until = self.current.as_mut().and_then(|current| current.until.as_mut());
+        until.into_iter().for_each(|until| *until = at.max(*until));
     }
 
     /// Nothing more is expected of the service for a while.
@@ -436,3 +451,7 @@ fn tell(done: Option<oneshot::Sender<Outcome>>, outcome: Outcome) {
     // Nobody has to wait for it.
     let _ = done.map(|done| done.send(outcome));
 }
+
+#[cfg(test)]
+#[path = "thread_tests.rs"]
+mod tests;
