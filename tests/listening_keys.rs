@@ -136,7 +136,10 @@ fn in_a_conversation_commands_do_what_keys_do() {
     let first = asked.iter().find(|asked| asked.text.contains("sentence number 1 ")).unwrap();
     assert_eq!(first.pitch, before + 15);
     let heard = scene.card.record_loudspeaker();
-    heard.wait_until("it has said that there is more", has_ended);
+    // Between two sentences there may be half a second, too.
+    heard.wait_until("it has said that there is more", |samples| {
+        has_ended(samples) && signal::is_silent(samples, 1.5)
+    });
     chat.type_keys("/more\r");
     let asked = scene.wait_for_asked(asked.len() + 1);
     let next = asked.last().unwrap().text.clone();
