@@ -75,8 +75,21 @@ impl Thief {
         let verb = Verb::PublishRecord { record, message_key: Some(message_key) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let online = runtime.block_on(async {
-            let mut raw = Raw::login(server.address, &old).await;
-            assert_eq!(raw.ask(verb, b"").await, Ok(Answer::Done));
+            // Whose device it is comes back, and ends this connection then.
+            let is_there = || {
+                let chain = directory_entry(server, account(victim)).chain;
+                verify_account(&chain).unwrap().device(&device.device()).is_some()
+            };
+            while !is_there() {
+                let mut raw = Raw::login(server.address, &old).await;
+                raw.send(verb.clone(), b"").await;
+                while let Some((push, _)) = raw.pushed().await {
+                    if let Push::Reply { answer, .. } = push {
+                        assert_eq!(answer, Answer::Done);
+                        break;
+                    }
+                }
+            }
             Raw::login(server.address, &device).await
         });
         Self { device, online, runtime }
@@ -302,7 +315,7 @@ fn a_device_of_a_thief_is_not_ones_own_whatever_is_accepted_and_whenever_the_log
 fn a_device_is_removed_beside_a_conversation_that_shows_the_alarm_as_it_comes() {
     let (server, ayşe, burak) = friends();
     let screen = Screen::start(&ayşe, &["chat", "burak", "--mute", "--color", "never"], &[]);
-    screen.wait_for("burak");
+    screen.wait_for("connected; burak is");
     // The keys alone: whoever logs in as ayşe's device ends her connection, which comes back.
     let mut thief = Thief::break_in(&server, &ayşe);
     screen.wait_for("ALARM: ");
