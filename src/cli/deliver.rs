@@ -19,6 +19,9 @@ use crate::terminal::{Cues, sanitize};
 /// How long an outbox that does not get shorter holds up the end. Messages to somebody whose key changed stay in it.
 const STILL: Duration = Duration::from_secs(2);
 
+/// How long the profile may take to be closed: longer than others who ask through this process have to finish.
+const LEAVE: Duration = Duration::from_secs(15);
+
 /// Stores a message in the outbox. Where that is given up, it is said.
 ///
 /// # Errors
@@ -94,6 +97,7 @@ pub async fn close(client: Client, mut events: Events) {
     while let Ok(status) = client.status().await
         && status.connected
         && status.queued > 0
+        && Instant::now() < deadline
     {
         if status.queued < fewest {
             fewest = status.queued;
@@ -106,7 +110,8 @@ pub async fn close(client: Client, mut events: Events) {
             Ok(Some(_)) => {}
         }
     }
-    client.close().await;
+    // What is stored is safe: nobody waits for ever for a polite end.
+    let _ = timeout_at(Instant::now() + LEAVE, client.close()).await;
 }
 
 /// Waits until the core has done what it was asked, and says what that waits for.
