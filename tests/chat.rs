@@ -275,12 +275,8 @@ fn a_server_that_falls_silent_holds_nothing_up() {
     let server = Server::start();
     let [ayşe, _burak] = ["ayşe", "burak"].map(|name| Profile::register(&server, name));
     let mut screen = chat(&ayşe, &[]);
-    let signal = |name: &str| {
-        let id = server.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
-    };
     // It is there, and answers nobody.
-    signal("STOP");
+    server.signal("STOP");
     screen.type_keys("/voice-of stranger\r");
     screen.wait_for("* the server does not answer");
     screen.type_keys("/to stranger\r");
@@ -288,7 +284,7 @@ fn a_server_that_falls_silent_holds_nothing_up() {
     screen.wait_for_cursor("you → stranger> ");
     screen.signal("TERM");
     screen.finish();
-    signal("CONT");
+    server.signal("CONT");
 }
 
 #[test]

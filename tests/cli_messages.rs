@@ -131,12 +131,8 @@ fn who_stops_waiting_for_the_server_is_told_that_the_message_leaves_later() {
     ayşe.send("burak", "first");
     let note = ayşe.file("note.wav");
     std::fs::write(&note, wav::tone(8_000)).unwrap();
-    let signal = |name: &str| {
-        let sent = std::process::Command::new("kill").args(["-s", name, &server.id().to_string()]).status();
-        assert!(sent.unwrap().success());
-    };
     // It is there, and answers nobody.
-    signal("STOP");
+    server.signal("STOP");
     for (number, (args, name, code)) in [
         (vec!["send", "burak", "I changed my mind"], "INT", 130),
         (vec!["voice", "burak", "--mute", "--file", note.to_str().unwrap()], "INT", 130),
@@ -159,7 +155,7 @@ fn who_stops_waiting_for_the_server_is_told_that_the_message_leaves_later() {
             "{args:?}: {ended:?}"
         );
     }
-    signal("CONT");
+    server.signal("CONT");
     ayşe.send("burak", "last");
     let received = burak.receive();
     let texts: Vec<Option<&str>> = received.iter().map(|message| message["text"].as_str()).collect();

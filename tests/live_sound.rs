@@ -300,17 +300,13 @@ fn the_wait_for_a_server_that_does_not_answer_can_be_interrupted() {
     let (card, server, ayşe, _burak) = Card::with_friends();
     let mut speaking = card.screen(&ayşe, &["voice", "burak", "--live", "--mute"]);
     speaking.wait_for("speaking to burak");
-    let signal = |name| {
-        let sent = std::process::Command::new("kill").args(["-s", name, &server.id().to_string()]).status();
-        assert!(sent.unwrap().success());
-    };
-    signal("STOP");
+    server.signal("STOP");
     speaking.type_keys("\r");
     speaking.wait_for("nobody is heard in these");
     speaking.signal("INT");
     speaking.wait_for("tellal: not at the server yet: it waits in the outbox");
     assert_eq!(speaking.finish(), 130);
-    signal("CONT");
+    server.signal("CONT");
 }
 
 #[test]

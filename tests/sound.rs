@@ -7,7 +7,6 @@
 mod support;
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use support::card::{Card, Heard, RATE};
@@ -83,11 +82,6 @@ fn wait_for_sound(heard: &Heard) {
 }
 
 /// Stops or continues the server, so that it answers nothing in between.
-fn signal_to(server: &Server, name: &str) {
-    let sent = Command::new("kill").args(["-s", name, &server.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-}
-
 #[test]
 fn what_is_spoken_into_the_microphone_arrives_sample_for_sample() {
     let (card, _server, ayşe, burak) = Card::with_friends();
@@ -132,14 +126,14 @@ fn sent_is_heard_when_the_server_has_accepted_and_not_before() {
     let mut following = ayşe.start(["receive", "--follow", "--mute"]);
     ayşe.send("burak", "first, so that keys are known");
     let heard = card.record_loudspeaker();
-    signal_to(&server, "STOP");
+    server.signal("STOP");
     let sending = card.start_on(&ayşe, ["send", "burak", "merhaba"]);
     let before = heard.listen(Duration::from_secs(2));
     assert!(
         signal::peak(&heard.so_far()[..before]) < 1e-4,
         "something is heard before the server has accepted"
     );
-    signal_to(&server, "CONT");
+    server.signal("CONT");
     sending.wait().ok();
     let sound = heard.stop();
     let found = only(&sound, "sent");
@@ -163,13 +157,13 @@ fn in_a_conversation_sent_is_heard_when_the_server_has_accepted_and_not_before()
     chat.wait_for("connected; burak is");
     chat.wait_for_cursor("you → burak> ");
     let heard = card.record_loudspeaker();
-    signal_to(&server, "STOP");
+    server.signal("STOP");
     chat.type_keys("merhaba\r");
     chat.wait_for("merhaba");
     chat.wait_for_cursor("you → burak> ");
     let before = heard.listen(Duration::from_secs(2));
     assert!(signal::peak(&heard.so_far()[..before]) < 1e-4, "heard before the server has accepted");
-    signal_to(&server, "CONT");
+    server.signal("CONT");
     wait_for_sound(&heard);
     assert!(only(&heard.stop(), "sent").at >= before);
     chat.type_keys("/quit\r");

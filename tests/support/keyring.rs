@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::screen::Screen;
-use super::{Finished, Profile, Running, TIMEOUT};
+use super::{Finished, Profile, Running, TIMEOUT, send_signal};
 
 /// Of the bus: nothing is started on it by itself, nobody but its owner may connect.
 const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -81,8 +81,7 @@ impl Keyring {
 
     /// Has it stand still (`STOP`) and go on (`CONT`).
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.daemon.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        send_signal(self.daemon.id(), name);
     }
 
     /// Locks it, as a person would.

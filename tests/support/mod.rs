@@ -55,6 +55,23 @@ pub fn give_way(looked: Instant, least: Duration) {
     std::thread::sleep(least.max(4 * looked.elapsed()));
 }
 
+/// Sends a process a signal by its name (INT, TERM, …). After STOP it stands still when this returns: until its first
+/// thread has been stopped, the others go on.
+pub fn send_signal(id: u32, name: &str) {
+    assert!(Command::new("kill").args(["-s", name, &id.to_string()]).status().unwrap().success());
+    let threads = || std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten();
+    // In `/proc/…/stat`, behind the name in brackets. A thread that has ended meanwhile goes on with nothing.
+    let stands = |thread: std::fs::DirEntry| match std::fs::read_to_string(thread.path().join("stat")) {
+        Ok(stat) => stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')),
+        Err(_) => true,
+    };
+    let deadline = Instant::now() + TIMEOUT;
+    while name == "STOP" && !threads().all(|thread| stands(thread.unwrap())) {
+        assert!(Instant::now() < deadline, "{id} goes on");
+        give_way(Instant::now(), Duration::from_millis(1));
+    }
+}
+
 /// A command of the program in an environment of its own: no variable of the tester's reaches it.
 fn tellal() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tellal"));
@@ -153,10 +170,9 @@ impl Running {
         self.child.wait().unwrap()
     }
 
-    /// Asks it to end (SIGINT, SIGTERM, …, by their names), without waiting.
+    /// Sends it a signal, as [`send_signal`] does.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        send_signal(self.id(), name);
     }
 
     /// Waits for its end, reading what it still prints. Fails when it does not end in time.
@@ -338,6 +354,11 @@ impl Server {
     /// The process's id.
     pub fn id(&self) -> u32 {
         self.running.id()
+    }
+
+    /// Sends it a signal, as [`send_signal`] does.
+    pub fn signal(&self, name: &str) {
+        self.running.signal(name);
     }
 
     /// Ends it at once, as a power cut would (SIGKILL).

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-use super::{Profile, TIMEOUT};
+use super::{Profile, TIMEOUT, send_signal};
 
 /// A terminal with a command on it. The command is killed when this is dropped.
 pub struct Screen {
@@ -126,10 +126,9 @@ impl Screen {
         }
     }
 
-    /// Sends a signal by its name.
+    /// Sends it a signal, as [`send_signal`] does.
     pub fn signal(&self, name: &str) {
-        let id = self.child.process_id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+        send_signal(self.child.process_id().unwrap(), name);
     }
 
     /// Waits for the command's end; its exit code.
