@@ -154,8 +154,19 @@ impl Reader<'_> {
         }
     }
 
-    /// Until interrupted. A lost connection is said, and waited for.
+    /// Until interrupted, or locked from outside. A lost connection is said, and waited for.
     async fn follow(&self, events: &mut Events) -> Result<()> {
+        match self.read_on(events).await {
+            // Told as an event, unless something asked of the profile shows it before.
+            Err(error) if error.downcast_ref().is_some_and(ClientError::is_of_a_locked_profile) => {
+                self.app.out.note("tellal: the profile is locked now");
+                Ok(())
+            }
+            followed => followed,
+        }
+    }
+
+    async fn read_on(&self, events: &mut Events) -> Result<()> {
         self.show().await?;
         // What is here is shown meanwhile: sound may take its time.
         let mut drained = pin!(self.client.drain());
@@ -172,8 +183,6 @@ impl Reader<'_> {
                             // What was asked too often may be so on a connection that holds.
                             lost = !self.client.status().await.is_ok_and(|status| status.connected);
                         }
-                        // That is told as an event.
-                        Err(ClientError::Locked { .. }) => {}
                         Err(error) if !passes(&error) => return Err(error.into()),
                         _ => {}
                     }
@@ -198,10 +207,7 @@ impl Reader<'_> {
                     lost = true;
                     self.app.out.note(&format!("tellal: {reason}; trying again"));
                 }
-                Event::Locked => {
-                    self.app.out.note("tellal: the profile is locked now");
-                    return Ok(());
-                }
+                Event::Locked => break,
                 Event::Connected => {
                     self.watch_presence();
                     if std::mem::take(&mut lost) {

@@ -61,7 +61,8 @@ impl Talk {
             }
             Event::LiveEnded(message) => self.live_ended(&message).await?,
             Event::Locked => {
-                self.words("the profile is locked now");
+                // Why nothing happens any more.
+                self.client.status().await?;
                 return Ok(Flow::End);
             }
             Event::Presence { nickname, online } => self.presence(&nickname, online),

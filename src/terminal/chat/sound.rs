@@ -145,20 +145,12 @@ impl Talk {
     }
 
     async fn kept(&self, from: Option<&Nickname>) -> Result<Vec<Message>, ChatError> {
-        match self.client.to_hear(from).await {
-            // Locked from outside: that is told as an event.
-            Err(ClientError::Locked { .. }) => Ok(Vec::new()),
-            kept => Ok(kept?),
-        }
+        Ok(self.client.to_hear(from).await?)
     }
 
     /// These are to be heard, and not forgotten until they have been, however this ends.
     pub(super) async fn to_hear(&self, numbers: &[u64]) -> Result<(), ChatError> {
-        match self.client.mark_to_hear(numbers, true).await {
-            // Locked from outside: that is told as an event, and nothing is heard any more.
-            Err(ClientError::Locked { .. }) => Ok(()),
-            marked => Ok(marked?),
-        }
+        Ok(self.client.mark_to_hear(numbers, true).await?)
     }
 
     /// How fast notes are played from the next one on.

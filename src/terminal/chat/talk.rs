@@ -256,7 +256,14 @@ impl Talk {
 
     /// Until there is no more to say. However that comes, what was typed until then is in the outbox first.
     pub(super) async fn run(mut self) -> Result<(), ChatError> {
-        let talked = self.talk().await;
+        let talked = match self.talk().await {
+            // From outside: told as an event, unless something asked of the profile shows it before.
+            Err(ChatError::Client(error)) if error.is_of_a_locked_profile() => {
+                self.words("the profile is locked now");
+                Ok(())
+            }
+            talked => talked,
+        };
         let ended = self.end().await;
         talked.and(ended)
     }
@@ -397,7 +404,7 @@ impl Talk {
             return Ok(());
         }
         match self.client.mark_shown(&numbers).await {
-            // Locked from outside: that is told as an event, and these are new when it is opened again.
+            // Locked from outside: these are new when it is opened again.
             Err(ClientError::Locked { .. }) => Ok(()),
             settled => Ok(settled?),
         }
