@@ -23,7 +23,7 @@ use super::directory::believed_now;
 use super::{Engine, Session, Trouble, compute, delayed, is_final, refusal};
 
 use self::sender::Sender;
-use self::uploading::{Sound, Stopped, stopped};
+use self::uploading::{Sound, Stopped, Uploads, stopped};
 
 mod sealing;
 mod sender;
@@ -89,7 +89,12 @@ impl Hold {
 impl Engine {
     /// Sends what there is to send, for as long as the connection lasts.
     pub(super) async fn send_outbox(&self, session: &Session) -> Result<(), Trouble> {
-        Sender::new(self, session).run().await
+        let (uploads, wishes) = Uploads::new();
+        // Side by side: who sends may wait for what an upload holds.
+        tokio::select! {
+            ended = Sender::new(self, session, uploads).run() => ended,
+            () = self.bring_all(session, wishes) => Err(Trouble::Lost),
+        }
     }
 
     /// Seals an item if it is not, and hands it to the connection, unless its sound has to be brought to the server before.

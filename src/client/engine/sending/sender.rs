@@ -32,7 +32,7 @@ pub(super) struct Sender<'a> {
     after: i64,
     /// Conversations that wait: what comes later in them waits too, so that order is kept.
     held: HashMap<Nickname, Hold>,
-    uploads: Uploads<'a>,
+    uploads: Uploads,
     /// Once nothing is under way any more, the order begins anew from the front.
     anew: bool,
     /// Directory answers older than this don't count: a key has been replaced.
@@ -42,14 +42,14 @@ pub(super) struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    pub(super) fn new(engine: &'a Engine, session: &'a Session) -> Self {
+    pub(super) fn new(engine: &'a Engine, session: &'a Session, uploads: Uploads) -> Self {
         Self {
             engine,
             session,
             under_way: VecDeque::new(),
             after: 0,
             held: HashMap::new(),
-            uploads: Uploads::default(),
+            uploads,
             anew: false,
             at_least: Millis(0),
             again: 0,
@@ -100,7 +100,7 @@ impl<'a> Sender<'a> {
                 }
                 Attempt::Uploads(sound) => {
                     let of = Upload { place, arrival: sound.arrival(), id, to };
-                    self.uploads.begin(self.engine, self.session, of, sound);
+                    self.uploads.begin(of, sound);
                 }
                 Attempt::Held(hold) => self.hold(id, to, hold),
                 Attempt::Replaced => self.after = place - 1,

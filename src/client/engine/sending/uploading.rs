@@ -3,10 +3,9 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::future::pending;
-use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::client::db::{attachments, outbox};
@@ -62,20 +61,31 @@ pub(super) struct Upload {
     pub to: Nickname,
 }
 
-/// An upload at work.
-type Bringing<'a> = Pin<Box<dyn Future<Output = Uploaded> + Send + 'a>>;
-
-/// Uploads, one after the other.
-#[derive(Default)]
-pub(super) struct Uploads<'a> {
-    under_way: Option<(Upload, Bringing<'a>)>,
-    /// Conversations that wait for its end: the one it is for, and those that have one to begin then.
+/// Uploads, one after the other, as who sends sees them. They are at work in [`Engine::bring_all`], whatever that waits for.
+pub(super) struct Uploads {
+    wanted: mpsc::Sender<(Upload, Sound)>,
+    ended: mpsc::Receiver<(Upload, Uploaded)>,
+    is_under_way: bool,
+    /// Conversations that wait for the end of the one under way: the one it is for, and those that have one to begin then.
     waiting: HashSet<Nickname>,
     /// Places in the outbox whose sound was brought on this connection.
     brought: HashSet<i64>,
 }
 
-impl<'a> Uploads<'a> {
+/// What is to be brought, and where its end is told.
+pub(super) struct Wishes {
+    wanted: mpsc::Receiver<(Upload, Sound)>,
+    ended: mpsc::Sender<(Upload, Uploaded)>,
+}
+
+impl Uploads {
+    pub(super) fn new() -> (Self, Wishes) {
+        let ((wanted, wishes), (tell, ended)) = (mpsc::channel(1), mpsc::channel(1));
+        let (waiting, brought) = (HashSet::new(), HashSet::new());
+        let uploads = Self { wanted, ended, is_under_way: false, waiting, brought };
+        (uploads, Wishes { wanted: wishes, ended: tell })
+    }
+
     /// Whether a conversation waits for an upload.
     pub(super) fn holds(&self, to: &Nickname) -> bool {
         self.waiting.contains(to)
@@ -87,18 +97,15 @@ impl<'a> Uploads<'a> {
     }
 
     /// Begins one, or has its conversation wait for the end of the one that is under way.
-    pub(super) fn begin(&mut self, engine: &'a Engine, session: &'a Session, of: Upload, sound: Sound) {
+    pub(super) fn begin(&mut self, of: Upload, sound: Sound) {
         self.waiting.insert(of.to.clone());
-        if self.under_way.is_none() {
-            self.under_way = Some((of, Box::pin(engine.bring(session, sound))));
-        }
+        self.is_under_way = self.is_under_way || self.wanted.try_send((of, sound)).is_ok();
     }
 
     /// Waits for the end of the one under way; for ever where none is. From then on nobody waits for it.
     pub(super) async fn ended(&mut self) -> (Upload, Uploaded) {
-        let Some((_, upload)) = &mut self.under_way else { return pending().await };
-        let ended = upload.await;
-        let Some((of, _)) = self.under_way.take() else { return pending().await };
+        let Some((of, ended)) = self.ended.recv().await else { return pending().await };
+        self.is_under_way = false;
         self.waiting.clear();
         if let Ok(Ok(())) = ended {
             self.brought.insert(of.place);
@@ -108,6 +115,15 @@ impl<'a> Uploads<'a> {
 }
 
 impl Engine {
+    /// Brings what is wished for, until nobody wishes any more.
+    pub(super) async fn bring_all(&self, session: &Session, mut wishes: Wishes) {
+        while let Some((of, sound)) = wishes.wanted.recv().await {
+            let ended = self.bring(session, sound).await;
+            // Who has gone needs no word.
+            let _ = wishes.ended.send((of, ended)).await;
+        }
+    }
+
     async fn bring(&self, session: &Session, sound: Sound) -> Uploaded {
         match sound {
             Sound::Note { place, arrival, id, secret, blob, chunks } => {
