@@ -16,9 +16,10 @@ use std::fs::File;
 use std::io::Write;
 #[cfg(target_os = "linux")]
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
 use support::people::{error_code, files};
 use support::screen::Screen;
 use support::{Finished, Profile, Running, Server, TIMEOUT, openssl};
@@ -356,11 +357,76 @@ fn an_open_profile_has_its_passphrase_once_in_memory_and_nothing_of_the_identity
     assert_eq!(in_memory(&following, &private_parts(&pem)), [0; 9], "nor is anything left of it");
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn an_open_profile_has_nothing_in_memory_of_what_its_keys_are_sealed_under() {
+    let server = Server::start();
+    let ayşe = Profile::register(&server, "ayşe");
+    let history_key = std::fs::read_to_string(ayşe.file("history.key")).unwrap().trim_end().to_owned();
+    set(&ayşe, WORDS);
+    let sealed = files(&ayşe.file("keys")).into_iter().chain([ayşe.file("history.key")]);
+    let sealing: Vec<Vec<u8>> = sealed.map(|path| derived(&path)).collect();
+    assert_eq!(sealing.len(), 4, "identity, device, message key, history");
+    assert_eq!(
+        opened(&ayşe.file("history.key"), &sealing[3]),
+        history_key,
+        "this is what it is sealed under"
+    );
+    let mut following = follow(&ayşe);
+    Profile::register(&server, "burak").send("ayşe", "selam");
+    assert!(following.line().unwrap().contains("selam"));
+    // Made of the passphrase and each file's salt; and the words in which the history is told its key.
+    assert_eq!(in_memory(&following, &sealing), [0; 4]);
+    assert_eq!(in_memory(&following, &[history_key.into()]), [0]);
+}
+
+/// What a sealed PEM holds.
+#[cfg(target_os = "linux")]
+fn der(path: &Path) -> Vec<u8> {
+    let pem = std::fs::read_to_string(path).unwrap();
+    let base64: String = pem.lines().filter(|line| !line.contains("-----")).collect();
+    base64::engine::general_purpose::STANDARD.decode(base64).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The text of 64 bytes that was sealed under a key, by openssl.
+#[cfg(target_os = "linux")]
+fn opened(path: &Path, key: &[u8]) -> String {
+    // At the end there are the IV and, with its padding, the text; each is an OCTET STRING.
+    let der = der(path);
+    let (head, sealed) = der.split_at(der.len() - 80);
+    let iv = &head[head.len() - 18..head.len() - 2];
+    let mut openssl = Command::new("openssl");
+    openssl.args(["enc", "-d", "-aes-256-cbc", "-K", &hex(key), "-iv", &hex(iv)]);
+    let mut child = openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(sealed).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+/// The key that a file is sealed under: scrypt of the passphrase and the salt that it begins with.
+#[cfg(target_os = "linux")]
+fn derived(path: &Path) -> Vec<u8> {
+    let der = der(path);
+    // An OCTET STRING of 16 bytes in front of N = 2^14.
+    let place = der.windows(6).position(|bytes| bytes == [0x02, 0x02, 0x40, 0x00, 0x02, 0x01]).unwrap();
+    assert_eq!(der[place - 18..place - 16], [0x04, 0x10]);
+    let salt = hex(&der[place - 16..place]);
+    let mut openssl = Command::new("openssl");
+    openssl.args(["kdf", "-keylen", "32", "-kdfopt", &format!("pass:{WORDS}"), "-kdfopt"]);
+    openssl.arg(format!("hexsalt:{salt}")).args(["-kdfopt", "n:16384", "-kdfopt", "r:8", "-kdfopt", "p:5"]);
+    let said = openssl.arg("SCRYPT").output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    said.trim().split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
 /// What tells an RSA key of 2048 bits: bytes of its private exponent and of both its primes, each as a PEM has them, in
 /// its DER, and in words of little end.
 #[cfg(target_os = "linux")]
 fn private_parts(pem: &str) -> Vec<Vec<u8>> {
-    use base64::Engine as _;
     // Lines of 48 bytes: the modulus begins at 37, the exponent at 303, the primes at 563 and 695, give or take three.
     let lines = [8, 12, 15].map(|line| pem.lines().nth(1 + line).unwrap());
     let forms = lines.map(|line| {
