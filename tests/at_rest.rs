@@ -13,9 +13,11 @@ mod support;
 
 #[cfg(target_os = "linux")]
 use std::fs::File;
+use std::fs::Permissions;
 use std::io::Write;
 #[cfg(target_os = "linux")]
 use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -78,6 +80,40 @@ fn keys_under_a_passphrase_are_what_openssl_opens_with_it_and_nobody_without() {
         let text: String = String::from_utf8_lossy(&bytes).chars().rev().collect();
         assert!(secrets.iter().all(|secret| !text.contains(secret)), "{file:?} holds a secret");
     }
+}
+
+#[test]
+fn what_protects_the_keys_is_said_once_and_what_others_may_read_by_each_command() {
+    let server = Server::start();
+    let ayşe = Profile::new(&server, "ayşe");
+    // A folder that somebody has made as folders are made.
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    mode(ayşe.home(), 0o755);
+    let args = ["register", "ayşe", "--key-bits", "2048", "--server", &ayşe.server];
+    let registered = ayşe.run(args);
+    assert!(!registered.ok().contains("lock"), "it is said beside the result");
+    let said = registered.one_line();
+    assert!(said.contains("files that only you can read") && said.contains("`tellal lock --set`"), "{said}");
+    let json = Profile::register(&server, "burak").run(["users", "--json"]);
+    assert_eq!((json.json().len(), json.stderr.as_str()), (2, ""), "nor is it said again");
+    assert_eq!(ayşe.run(["users"]).stderr, "", "the folder is its owner's now");
+
+    let key = ayşe.file("keys/identity.pem");
+    mode(&key, 0o644);
+    for command in [&["history", "--json"][..], &["send", "burak", "selam", "--mute"], &["lock"]] {
+        let said = ayşe.run(command).stderr.lines().next().unwrap().to_owned();
+        let expected = format!("tellal: others on this machine may read {}; to do: chmod ", key.display());
+        assert!(said.starts_with(&expected), "{command:?}: {said}");
+    }
+    assert_eq!(ayşe.run(["history", "--json"]).json().len(), 1, "that is no failure");
+    let said = ayşe.run(["history"]).stderr;
+    let to_do = said.trim_end().split("; to do: ").nth(1).unwrap();
+    assert!(Command::new("sh").args(["-c", to_do]).status().unwrap().success());
+    assert_eq!(ayşe.run(["history"]).stderr, "");
+    set(&ayşe, WORDS);
+    mode(ayşe.home(), 0o711);
+    let said = with(&ayşe, WORDS, &["history"]).stderr;
+    assert!(said.contains("others on this machine may read ") && said.lines().count() == 1, "{said}");
 }
 
 #[test]
