@@ -90,15 +90,16 @@ pub async fn tell(
     Ok(())
 }
 
-/// Gives what waits in the outbox from earlier the time to leave, as long as it moves; then closes the profile.
-pub async fn close(client: Client, mut events: Events) {
+/// Gives what waits in the outbox from earlier the time to leave, as long as it moves; then closes the profile. How many
+/// messages wait still.
+pub async fn close(client: Client, mut events: Events) -> u64 {
     let mut deadline = Instant::now() + STILL;
-    let mut fewest = u64::MAX;
-    while let Ok(status) = client.status().await
-        && status.connected
-        && status.queued > 0
-        && Instant::now() < deadline
-    {
+    let (mut fewest, mut queued) = (u64::MAX, 0);
+    while let Ok(status) = client.status().await {
+        queued = status.queued;
+        if !status.connected || queued == 0 || Instant::now() >= deadline {
+            break;
+        }
         if status.queued < fewest {
             fewest = status.queued;
             deadline = Instant::now() + STILL;
@@ -112,6 +113,7 @@ pub async fn close(client: Client, mut events: Events) {
     }
     // What is stored is safe: nobody waits for ever for a polite end.
     let _ = timeout_at(Instant::now() + LEAVE, client.close()).await;
+    queued
 }
 
 /// Waits until the core has done what it was asked, and says what that waits for.

@@ -46,6 +46,7 @@ use crate::client::{Client, ClientError};
 use crate::model::Nickname;
 
 pub use face::Plain;
+pub use talk::counted;
 use render::View;
 
 /// How a conversation is to be.
