@@ -46,8 +46,8 @@ use crate::client::{Client, ClientError};
 use crate::model::Nickname;
 
 pub use face::Plain;
-pub use talk::counted;
 use render::View;
+pub use talk::counted;
 
 /// How a conversation is to be.
 pub struct Settings {
