@@ -322,9 +322,7 @@ fn what_was_changed_is_said_later_where_the_server_goes_before_it_can_be_asked()
         }
         other => line.pass(other),
     });
-    let broken = ayşe.run(["receive", "--json", "--server", &liar.name]);
-    assert_eq!(broken.code(), 1);
-    assert!(broken.stdout.contains("ALARM: someone registered a key in your name"), "{broken:?}");
+    assert_eq!(ayşe.run(["receive", "--server", &liar.name]).code(), 1);
     let later = ayşe.receive();
     assert!(alarms(&later).iter().any(|alarm| alarm.contains(&thief.short())), "{later:?}");
     assert_eq!(alarms(&ayşe.receive()), [""; 0]);
