@@ -83,7 +83,7 @@ const PLACE: u32 = 2;
 static SPOKEN: LazyLock<Option<Spoken>> = LazyLock::new(|| {
     let note = Note { opening: [0x0c; 32], message: MessageId::from_bytes([0x0d; 16]) };
     let device = PrivateKey::generate(2048).ok()?;
-    Some(Spoken { device, secret: MessageSecret::from_bytes([0x5c; 32]), note })
+    Some(Spoken { device, secret: MessageSecret::from_bytes(&[0x5c; 32]), note })
 });
 
 /// A chunk or a group of sound: as it comes, and as what is inside a token that its sender has sealed and signed.

@@ -24,7 +24,11 @@ use std::process::{Command, Stdio};
 use base64::Engine as _;
 use support::people::{error_code, files};
 use support::screen::Screen;
+use support::swap::database;
 use support::{Finished, Profile, Running, Server, TIMEOUT, openssl};
+use tellal::crypto::PrivateKey;
+use tellal::crypto::envelope::parse;
+use tellal::model::Wrap;
 
 const WORDS: &str = "çok gizli sözler";
 
@@ -414,6 +418,50 @@ fn an_open_profile_has_nothing_in_memory_of_what_its_keys_are_sealed_under() {
     // Made of the passphrase and each file's salt; and the words in which the history is told its key.
     assert_eq!(in_memory(&following, &sealing), [0; 4]);
     assert_eq!(in_memory(&following, &[history_key.into()]), [0]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_open_profile_has_no_fernet_key_in_memory_of_messages_that_it_has_opened() {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let key = message_key(&ayşe);
+    set(&ayşe, WORDS);
+    let mut following = follow(&ayşe);
+    burak.send("ayşe", "selam");
+    assert!(following.line().unwrap().contains("selam"));
+    burak.send("ayşe", "nasılsın");
+    assert!(following.line().unwrap().contains("nasılsın"));
+    let fernet = fernet_keys(&server, &key);
+    assert_eq!(fernet.len(), 2);
+    assert_eq!(in_memory(&following, &fernet), [0; 2]);
+}
+
+/// The private message key of a profile without a passphrase.
+#[cfg(target_os = "linux")]
+fn message_key(profile: &Profile) -> PrivateKey {
+    let all = files(&profile.file("keys"));
+    let file = all.iter().find(|path| path.file_name().unwrap().to_string_lossy().starts_with("message-"));
+    PrivateKey::from_pem(&std::fs::read_to_string(file.unwrap()).unwrap()).unwrap()
+}
+
+/// The Fernet keys of the messages that a server has, out of the wraps that this key opens.
+#[cfg(target_os = "linux")]
+fn fernet_keys(server: &Server, key: &PrivateKey) -> Vec<Vec<u8>> {
+    let database = database(server.data());
+    let query = "SELECT body, wraps FROM envelope JOIN mailbox ON mailbox.envelope = envelope.id";
+    let mut envelopes = database.prepare(query).unwrap();
+    let rows =
+        envelopes.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?))).unwrap();
+    let mut found = Vec::new();
+    for (body, wraps) in rows.map(Result::unwrap) {
+        let header_hash = parse(&body.into()).unwrap().header_hash();
+        for wrap in minicbor::decode::<Vec<Wrap>>(&wraps).unwrap() {
+            let opened = key.unwrap_key(&header_hash, &wrap.ciphertext).unwrap();
+            found.push(opened.expose_key_bytes().to_vec());
+        }
+    }
+    found
 }
 
 /// What a sealed PEM holds.

@@ -283,7 +283,7 @@ fn what_an_honest_client_would_never_seal_is_refused() {
     let second = std::iter::repeat_with(|| {
         let mut key = *secret.expose_key_bytes();
         key[16..].copy_from_slice(&MessageSecret::generate().expose_key_bytes()[16..]);
-        MessageSecret::from_bytes(key)
+        MessageSecret::from_bytes(&key)
     })
     .find(|key| key.open(&ambiguous).is_ok())
     .unwrap();

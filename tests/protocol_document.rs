@@ -189,7 +189,7 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         recipient: Conversation::Account(BURAK),
         counter: Some(300),
         previous: EnvelopeHash::new([0x0f; 32]),
-        commit: MessageSecret::from_bytes([0x5c; 32]).commitment(),
+        commit: MessageSecret::from_bytes(&[0x5c; 32]).commitment(),
         sent_at: TIME,
         log: None,
     };
@@ -367,7 +367,7 @@ const LIVE_GROUP: &str = include_str!("vectors/live_group.json");
 fn the_documents_group_of_live_sound_opens() {
     let vector: serde_json::Value = serde_json::from_str(LIVE_GROUP).unwrap();
     let bytes = |name: &str| unhex(vector[name].as_str().unwrap());
-    let secret = MessageSecret::from_bytes(bytes("fernet_key").try_into().unwrap());
+    let secret = MessageSecret::from_bytes(&bytes("fernet_key").try_into().unwrap());
     let device = PublicKey::from_spki(&bytes("device_key")).unwrap();
     let note = live::Note {
         opening: bytes("opening_header_hash").try_into().unwrap(),

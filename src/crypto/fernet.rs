@@ -12,6 +12,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -22,20 +23,24 @@ use super::{CannotOpen, Purpose, SealError};
 const SKEW: u64 = 60;
 
 /// The Fernet key of one message: 16 bytes for HMAC, 16 for AES. Wiped when it goes; `Debug` hides it.
+///
+/// It stays in one place: what is moved as bytes leaves a copy wherever it has been.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct MessageSecret([u8; 32]);
+pub struct MessageSecret(Box<[u8; 32]>);
 
 impl MessageSecret {
     /// A fresh key from the system's generator.
     pub fn generate() -> Self {
-        let mut key = Self([0; 32]);
-        rand::fill(&mut key.0);
+        let mut key = Self(Box::new([0; 32]));
+        rand::fill(key.0.as_mut_slice());
         key
     }
 
     /// The key made of these bytes: out of a wrap, or out of one's own store.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let mut key = Self(Box::new([0; 32]));
+        key.0.copy_from_slice(bytes);
+        key
     }
 
     /// The key itself. Only for wrapping it and for a store that is encrypted.
@@ -45,7 +50,11 @@ impl MessageSecret {
 
     /// What a header says of its key: SHA-256 over `tag || 0x00 || key`.
     pub fn commitment(&self) -> [u8; 32] {
-        Purpose::Commitment.hash(&[&self.0])
+        // All at once: what is hashed piece by piece is copied with each step.
+        let input = Zeroizing::new(Purpose::Commitment.input(&[self.0.as_slice()]));
+        let mut commitment = [0; 32];
+        commitment.copy_from_slice(digest::digest(&digest::SHA256, &input).as_ref());
+        commitment
     }
 
     /// A token of these bytes.
@@ -53,8 +62,14 @@ impl MessageSecret {
     /// # Errors
     /// [`SealError::Token`] when the library refuses.
     pub fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        let fernet = self.fernet().ok_or(SealError::Token)?;
-        URL_SAFE.decode(fernet.encrypt(plain)).map_err(|_| SealError::Token)
+        let token = self.seal_by_library(plain).ok_or(SealError::Token);
+        wipe_stack();
+        URL_SAFE.decode(token?).map_err(|_| SealError::Token)
+    }
+
+    #[inline(never)]
+    fn seal_by_library(&self, plain: &[u8]) -> Option<String> {
+        Some(self.fernet()?.encrypt(plain))
     }
 
     /// The bytes in a token, whatever time it was made at.
@@ -72,14 +87,27 @@ impl MessageSecret {
 
     /// Opens a token as the specification has it: not from the future, and not older than `ttl` seconds.
     fn open_at(&self, token: &[u8], ttl: Option<u64>, now: u64) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
-        let fernet = self.fernet().ok_or(CannotOpen)?;
-        let plain = fernet.decrypt_at_time(&URL_SAFE.encode(token), ttl, now).map_err(|_| CannotOpen)?;
-        Ok(Zeroizing::new(plain))
+        let plain = self.open_by_library(&URL_SAFE.encode(token), ttl, now).ok_or(CannotOpen);
+        wipe_stack();
+        plain
+    }
+
+    #[inline(never)]
+    fn open_by_library(&self, token: &str, ttl: Option<u64>, now: u64) -> Option<Zeroizing<Vec<u8>>> {
+        self.fernet()?.decrypt_at_time(token, ttl, now).ok().map(Zeroizing::new)
     }
 
     fn fernet(&self) -> Option<::fernet::Fernet> {
-        ::fernet::Fernet::new(&Zeroizing::new(URL_SAFE.encode(self.0)))
+        ::fernet::Fernet::new(&Zeroizing::new(URL_SAFE.encode(self.0.as_slice())))
     }
+}
+
+/// Overwrites what calls before this one have left below it on the stack. The library has the key there, moves it, and
+/// wipes it only where it was last.
+#[inline(never)]
+fn wipe_stack() {
+    let mut below = [0u8; 16 * 1024];
+    std::hint::black_box(&mut below);
 }
 
 impl fmt::Debug for MessageSecret {

@@ -19,7 +19,7 @@ struct Vector {
 
 impl Vector {
     fn secret(&self) -> MessageSecret {
-        MessageSecret::from_bytes(URL_SAFE.decode(&self.secret).unwrap().try_into().unwrap())
+        MessageSecret::from_bytes(&URL_SAFE.decode(&self.secret).unwrap().try_into().unwrap())
     }
 
     fn now(&self) -> u64 {
@@ -93,18 +93,18 @@ fn the_end_of_time_does_not_overflow() {
 
 #[test]
 fn debug_hides_the_key() {
-    let secret = MessageSecret::from_bytes([0x41; 32]);
+    let secret = MessageSecret::from_bytes(&[0x41; 32]);
     assert_eq!(format!("{secret:?} {secret:#?}"), "MessageSecret(hidden) MessageSecret(hidden)");
 }
 
 #[test]
 fn a_key_is_committed_to_as_a_whole() {
-    let one = MessageSecret::from_bytes([1; 32]);
+    let one = MessageSecret::from_bytes(&[1; 32]);
     assert_eq!(one.commitment(), one.clone().commitment());
     let mut bytes = [1; 32];
     for at in 0..32 {
         bytes[at] ^= 1;
-        assert_ne!(MessageSecret::from_bytes(bytes).commitment(), one.commitment());
+        assert_ne!(MessageSecret::from_bytes(&bytes).commitment(), one.commitment());
         bytes[at] ^= 1;
     }
 }
@@ -120,6 +120,6 @@ proptest! {
 
     #[test]
     fn no_bytes_make_opening_panic(token in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(MessageSecret::from_bytes([1; 32]).open(&token).is_err());
+        prop_assert!(MessageSecret::from_bytes(&[1; 32]).open(&token).is_err());
     }
 }

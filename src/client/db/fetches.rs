@@ -59,7 +59,7 @@ pub(in crate::client) fn next(db: &Connection) -> Sql<Option<Fetch>> {
             message: MessageId::from_bytes(row.get(1)?),
             device: DeviceId::new(row.get(2)?),
             blob: BlobId::new(row.get(3)?),
-            secret: MessageSecret::from_bytes(row.get(4)?),
+            secret: row.get(4)?,
             expected: Expected { size: unsigned(row.get(5)?), chunks: row.get(6)?, sha256: row.get(7)? },
             done: row.get(8)?,
         })

@@ -245,7 +245,7 @@ fn read(row: &Row<'_>) -> Sql<Listening> {
         device: DeviceId::new(row.get(2)?),
         note: Note { opening: row.get(3)?, message: MessageId::from_bytes(row.get(4)?) },
         blob: BlobId::new(row.get(5)?),
-        secret: MessageSecret::from_bytes(row.get(6)?),
+        secret: row.get(6)?,
         last: row.get(7)?,
         closing: closing.and_then(|bytes| from_canonical_cbor(&bytes).ok()),
         here: unsigned(row.get(9)?).try_into().unwrap_or(u32::MAX),

@@ -34,11 +34,13 @@ mod threads;
 
 use std::sync::mpsc;
 
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::ClientError;
 use super::profile::{Home, damaged};
+use crate::crypto::MessageSecret;
 
 pub(super) use rusqlite::Result as Sql;
 pub use threads::all_closed;
@@ -206,6 +208,15 @@ fn kind(error: &rusqlite::Error) -> &'static str {
         rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::IntegralValueOutOfRange(..) => "a type",
         rusqlite::Error::QueryReturnedNoRows => "a missing row",
         _ => "a statement",
+    }
+}
+
+/// Out of the row at once into the place where it stays.
+impl FromSql for MessageSecret {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let bytes = value.as_blob()?;
+        let length = |_| FromSqlError::InvalidBlobSize { expected_size: 32, blob_size: bytes.len() };
+        bytes.try_into().map(Self::from_bytes).map_err(length)
     }
 }
 

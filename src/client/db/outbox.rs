@@ -206,7 +206,7 @@ fn read(row: &Row<'_>) -> Sql<Item> {
             Some(Sealed {
                 body: body.into(),
                 header_hash,
-                secret: MessageSecret::from_bytes(secret),
+                secret,
                 blob: blob.map(|id| (BlobId::new(id), chunks)),
                 uploaded: row.get(12)?,
             })

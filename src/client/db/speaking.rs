@@ -143,7 +143,7 @@ fn read(row: &Row<'_>) -> Sql<Speaking> {
         arrival: row.get(0)?,
         message: MessageId::from_bytes(row.get(1)?),
         blob: BlobId::new(row.get(2)?),
-        secret: MessageSecret::from_bytes(row.get(3)?),
+        secret: row.get(3)?,
         opening: row.get(4)?,
         ended: match row.get::<_, i64>(5)? {
             0 => Ended::No,

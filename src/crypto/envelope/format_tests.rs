@@ -132,7 +132,7 @@ fn contents() {
 #[test]
 fn commitments_and_hashes() {
     let commitment = "95ff401cc4cc3c7e622338339e55fe068f3bf3f0fcc0851819a45ee3210a85ce";
-    assert_eq!(MessageSecret::from_bytes([1; 32]).commitment().as_slice(), unhex(commitment));
+    assert_eq!(MessageSecret::from_bytes(&[1; 32]).commitment().as_slice(), unhex(commitment));
     let hashes: [[u8; 32]; 2] = [Sha256::digest(to_cbor(&header())).into(), Sha256::digest(b"token").into()];
     let hash = "2db948c0c11327239a81d2ccff293a29f199d338111f8620adce32c24782ae75";
     assert_eq!(Purpose::Envelope.hash(&[&hashes[0], &hashes[1]]).as_slice(), unhex(hash));

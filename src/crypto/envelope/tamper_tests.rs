@@ -86,7 +86,7 @@ fn a_token_that_opens_under_two_keys_opens_under_one() {
     let second = std::iter::repeat_with(|| {
         let mut key = *first.expose_key_bytes();
         rand::fill(&mut key[16..]);
-        MessageSecret::from_bytes(key)
+        MessageSecret::from_bytes(&key)
     })
     .find(|key| key.open(&token).is_ok())
     .unwrap();

@@ -119,7 +119,7 @@ impl PrivateKey {
     /// [`CannotOpen`], whatever the reason.
     pub fn unwrap_key(&self, header_hash: &[u8; 32], wrapped: &[u8]) -> Result<MessageSecret, CannotOpen> {
         let plain = self.unwrap_raw(&Purpose::Wrap.input(&[header_hash]), wrapped)?;
-        <[u8; 32]>::try_from(plain.as_slice()).map(MessageSecret::from_bytes).map_err(|_| CannotOpen)
+        <&[u8; 32]>::try_from(plain.as_slice()).map(MessageSecret::from_bytes).map_err(|_| CannotOpen)
     }
 
     /// RSAES-OAEP-DECRYPT (RFC 8017, section 7.1.2) with SHA-256 and MGF1-SHA-256.
