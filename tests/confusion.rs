@@ -304,17 +304,7 @@ fn what_an_honest_client_would_never_seal_is_refused() {
     refused("a token under its second key", &two_keys);
 
     // Signed by the right key, for another purpose.
-    for purpose in [
-        Purpose::Wrap,
-        Purpose::Commitment,
-        Purpose::LiveSound,
-        Purpose::Login,
-        Purpose::Registration,
-        Purpose::AccountRecord,
-        Purpose::MessageKey,
-        Purpose::Consent,
-        Purpose::SafetyNumber,
-    ] {
+    for &purpose in Purpose::ALL.iter().filter(|purpose| **purpose != Purpose::Envelope) {
         let forged = forger.assemble(&draft(), &token(&secret), secret.commitment(), &secret, purpose);
         refused(&format!("a signature for {purpose:?}"), &forged);
     }

@@ -95,7 +95,7 @@ pub struct Requests {
 pub struct Storage {
     /// Mail that waits for it, in MiB.
     pub mailbox_mib: NonZeroU32,
-    /// Voice notes that it has sent and not everybody has fetched, in MiB.
+    /// Voice notes that it has sent in the last day, and older ones that somebody has not fetched, in MiB.
     pub blobs_mib: NonZeroU32,
 }
 
