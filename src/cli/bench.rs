@@ -322,6 +322,7 @@ struct Own {
 const EVERYTHING: &str = "[connections]
 total = 100000
 per_address = 100000
+per_address_and_minute = 100000000
 login_seconds = 60
 
 [logins]

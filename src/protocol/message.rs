@@ -537,7 +537,7 @@ pub enum GoodbyeReason {
     /// The same device has logged in again.
     #[n(4)]
     Replaced,
-    /// There are too many connections, in all or from this address.
+    /// There are too many connections, in all or from this address, or that one has begun too many of late.
     #[n(5)]
     Limited,
     /// A request came where it could not: before login, or to log in once more.

@@ -35,6 +35,8 @@ pub struct Connections {
     pub total: NonZeroU32,
     /// At once, from one IPv4 address or one IPv6 network of 64 bits.
     pub per_address: NonZeroU32,
+    /// Begun in a minute, from one of those.
+    pub per_address_and_minute: NonZeroU32,
     /// TLS handshake and login together.
     pub login_seconds: NonZeroU32,
     /// Silence after which a connection is ended. Clients say something every 30 seconds.
@@ -109,6 +111,7 @@ impl Default for Connections {
         Self {
             total: nonzero(10_000),
             per_address: nonzero(256),
+            per_address_and_minute: nonzero(1_200),
             login_seconds: nonzero(10),
             idle_seconds: nonzero(90),
         }
@@ -213,6 +216,7 @@ impl Config {
             limits: Limits {
                 connections: self.connections.total.get(),
                 connections_per_address: self.connections.per_address.get(),
+                begun: self.connections.per_address_and_minute.get(),
                 logins: self.logins.per_address_and_minute.get(),
                 registrations: self.registration.per_address_and_hour.get(),
                 invited: self.registration.who == Who::Invited,

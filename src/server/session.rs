@@ -452,8 +452,8 @@ fn refuse(number: u32, code: RefusalCode) -> (Option<Push>, Option<Pending>) {
 
 /// Too much for now; how long that lasts.
 fn limited(number: u32, wait: Duration) -> (Option<Push>, Option<Pending>) {
-    let retry_after = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).saturating_add(1);
-    let push = Push::Refusal { number, code: RefusalCode::Limited, retry_after: Some(retry_after) };
+    let retry_after = Some(super::retry_after(wait));
+    let push = Push::Refusal { number, code: RefusalCode::Limited, retry_after };
     (Some(push), None)
 }
 
