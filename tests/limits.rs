@@ -31,7 +31,7 @@ use tellal::store::Quotas;
 use tempfile::TempDir;
 
 /// The keys of the configuration file, in the order in which they are shown.
-const EVERY_LIMIT: [&str; 14] = [
+const EVERY_LIMIT: [&str; 15] = [
     "total",
     "per_address",
     "per_address_and_minute",
@@ -45,6 +45,7 @@ const EVERY_LIMIT: [&str; 14] = [
     "per_minute",
     "changes_per_minute",
     "mailbox_mib",
+    "sender_percent",
     "blobs_mib",
 ];
 
@@ -464,6 +465,48 @@ async fn a_full_mailbox_holds_up_its_own_conversation_alone() {
         assert_eq!(zoé.receive_texts(), [("ayşe".to_owned(), "bonjour".to_owned())]);
         assert_eq!(burak.receive().len(), sent);
         // What was fetched is removed; what waited leaves with the next command that reaches the server.
+        let deadline = std::time::Instant::now() + TIMEOUT;
+        loop {
+            ayşe.run(["users"]).ok();
+            let texts = burak.receive_texts();
+            if !texts.is_empty() {
+                assert_eq!(texts, [("ayşe".to_owned(), long.clone())], "the one that waited, and no gap");
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "it never left");
+        }
+    });
+    done.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_sender_fills_a_share_of_a_mailbox_and_others_go_on() {
+    let quotas = Quotas { sender: 50 * 1024, ..Quotas::default() };
+    let served =
+        Served::start_holding(TempDir::new().unwrap(), Served::limited(Limits::default()), quotas).await;
+    let address = served.address.to_string();
+    let done = tokio::task::spawn_blocking(move || {
+        let people = ["ayşe", "burak", "zoé"].map(|name| Profile::register_at(&address, name));
+        let [ayşe, burak, zoé] = &people;
+        let long = "ü".repeat(16 * 1024);
+        let mut sent = 0;
+        let refused = loop {
+            let finished = ayşe.run_with_stdin(["--mute", "send", "burak", "-"], long.as_bytes());
+            if finished.code() != 0 {
+                break finished;
+            }
+            sent += 1;
+            assert!(sent < 10, "her share never fills");
+        };
+        let said = refused.one_line();
+        assert!(said.contains("your share of the recipient's mailbox is full"), "{said}");
+        assert!(said.contains("waits in the outbox"), "{said}");
+        // Burak is away still.
+        zoé.send("burak", "bonjour");
+        ayşe.send("zoé", "merhaba");
+        let texts = burak.receive_texts();
+        assert_eq!(texts.len(), sent + 1);
+        assert_eq!(texts.last(), Some(&("zoé".to_owned(), "bonjour".to_owned())));
         let deadline = std::time::Instant::now() + TIMEOUT;
         loop {
             ayşe.run(["users"]).ok();

@@ -341,6 +341,7 @@ changes_per_minute = 100000000
 
 [storage]
 mailbox_mib = 100000
+sender_percent = 100
 blobs_mib = 100000
 ";
 

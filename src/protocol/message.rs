@@ -516,6 +516,9 @@ pub enum RefusalCode {
     /// The account's blobs take as much room as they may.
     #[n(15)]
     BlobQuota,
+    /// A recipient's mailbox holds as much of this account's as it may.
+    #[n(16)]
+    ShareFull,
 }
 
 /// Why a connection ends.

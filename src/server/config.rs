@@ -97,6 +97,8 @@ pub struct Requests {
 pub struct Storage {
     /// Mail that waits for it, in MiB.
     pub mailbox_mib: NonZeroU32,
+    /// How much of that one sender may fill, in percent.
+    pub sender_percent: NonZeroU32,
     /// Voice notes that it has sent and not everybody has fetched, in MiB.
     pub blobs_mib: NonZeroU32,
 }
@@ -144,7 +146,7 @@ impl Default for Requests {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { mailbox_mib: nonzero(256), blobs_mib: nonzero(1_024) }
+        Self { mailbox_mib: nonzero(256), sender_percent: nonzero(25), blobs_mib: nonzero(1_024) }
     }
 }
 
@@ -191,12 +193,16 @@ impl Config {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             (before.matches('\n').count() + 1, error.message().replace('\n', " "))
         })?;
-        let idle = config.connections.idle_seconds;
+        let wrong = |key: &str, value: NonZeroU32, why: &str| {
+            let line = text.lines().position(|line| line.trim_start().starts_with(key));
+            Err((line.map_or(1, |line| line + 1), format!("{key} = {value}: {why}")))
+        };
+        let (idle, percent) = (config.connections.idle_seconds, config.storage.sender_percent);
         if idle < nonzero(40) {
-            let line = text.lines().position(|line| line.trim_start().starts_with("idle_seconds"));
-            let what =
-                format!("idle_seconds = {idle}: clients say something every 30 seconds, take 40 or more");
-            return Err((line.map_or(1, |line| line + 1), what));
+            return wrong("idle_seconds", idle, "clients say something every 30 seconds, take 40 or more");
+        }
+        if percent > nonzero(100) {
+            return wrong("sender_percent", percent, "take 100 or less");
         }
         Ok(config)
     }
@@ -232,7 +238,9 @@ impl Config {
 
     /// What the store is held to.
     pub fn quotas(&self) -> Quotas {
-        Quotas { mailbox: mib(self.storage.mailbox_mib), blobs: mib(self.storage.blobs_mib) }
+        let mailbox = mib(self.storage.mailbox_mib);
+        let sender = mailbox * u64::from(self.storage.sender_percent.get()) / 100;
+        Quotas { mailbox, sender, blobs: mib(self.storage.blobs_mib) }
     }
 }
 
@@ -264,6 +272,7 @@ mod tests {
         let (line, what) = wrong("[storage]\nblobs_mib = 0\n");
         assert!(line == 2 && what.contains('0'), "{line}: {what}");
         assert_eq!(wrong("[connections]\n\nidle_seconds = 5\n").0, 3);
+        assert_eq!(wrong("[storage]\nsender_percent = 101\n").0, 2);
         assert_eq!(wrong("[registration]\nwho = \"friends\"\n").0, 2);
     }
 

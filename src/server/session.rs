@@ -462,7 +462,7 @@ fn refusal(number: u32, code: RefusalCode) -> Push {
         RefusalCode::StorageFailed => Some(5_000),
         RefusalCode::ShuttingDown => Some(1_000),
         // When there is room again is up to others: these are times after which asking is no nuisance.
-        RefusalCode::MailboxFull => Some(60_000),
+        RefusalCode::MailboxFull | RefusalCode::ShareFull => Some(60_000),
         RefusalCode::BlobQuota => Some(600_000),
         _ => None,
     };
