@@ -277,12 +277,14 @@ fn a_server_that_falls_silent_holds_nothing_up() {
     let mut screen = chat(&ayşe, &[]);
     // It is there, and answers nobody.
     server.signal("STOP");
+    screen.type_keys("selam\r");
     screen.type_keys("/voice-of stranger\r");
     screen.wait_for("* the server does not answer");
     screen.type_keys("/to stranger\r");
     screen.wait_for("* you talk to stranger now");
     screen.wait_for_cursor("you → stranger> ");
     screen.signal("TERM");
+    screen.wait_for("tellal: 1 message still waits in the outbox, to leave when tellal next runs");
     screen.finish();
     server.signal("CONT");
 }

@@ -35,7 +35,7 @@ use tellal::crypto::record::{
 };
 use tellal::crypto::{PrivateKey, Purpose};
 use tellal::model::{AccountRecord, AccountRecordKind, DeviceId, Millis, Signed, Wrap};
-use tellal::protocol::message::{Answer, Push, RefusalCode, Verb};
+use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Verb};
 use tokio::runtime::Runtime;
 
 const ADDED: &str = "was added to your account, and not by this profile";
@@ -309,6 +309,23 @@ fn a_device_of_a_thief_is_not_ones_own_whatever_is_accepted_and_whenever_the_log
     drop(thief);
     Thief::break_in(&server, &ayşe);
     assert_eq!(alarms(&ayşe.receive()).len(), 1);
+}
+
+#[test]
+fn what_was_changed_is_said_later_where_the_server_goes_before_it_can_be_asked() {
+    let (server, ayşe, _burak) = friends();
+    let thief = Thief::break_in(&server, &ayşe);
+    let own = account(&ayşe);
+    let liar = Liar::start(&server, &[&ayşe], move |passing, line| match passing {
+        Passing::Up(request, _) if request.verb == (Verb::LookUpAccount { account: own }) => {
+            line.tell(&Push::Goodbye { reason: GoodbyeReason::ShuttingDown, retry_after: None }, b"");
+        }
+        other => line.pass(other),
+    });
+    assert_eq!(ayşe.run(["receive", "--server", &liar.name]).code(), 1);
+    let later = ayşe.receive();
+    assert!(alarms(&later).iter().any(|alarm| alarm.contains(&thief.short())), "{later:?}");
+    assert_eq!(alarms(&ayşe.receive()), [""; 0]);
 }
 
 #[test]

@@ -148,6 +148,7 @@ fn send_messages(profile: &Profile, command_kills: u32, killing: &AtomicUsize, m
         };
         if command_kills > 0 && random.random_ratio(1, command_kills) {
             let mut running = profile.start(args);
+            // Not for readiness: the fault comes at a random time.
             thread::sleep(Duration::from_millis(random.random_range(0..120)));
             running.kill();
             continue;
@@ -173,6 +174,7 @@ fn keep_killing(
     let start = || -> Running { profile.start(["receive", "--follow", "--json"]) };
     for left in (0..kills).rev() {
         let mut owner = start();
+        // As above.
         thread::sleep(Duration::from_millis(random.random_range(50..700)));
         assert!(sending.load(Ordering::Acquire), "nobody was sending");
         owner.kill();

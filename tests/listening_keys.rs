@@ -70,8 +70,10 @@ fn keys_stop_repeat_skip_go_on_and_change_the_pace() {
 #[test]
 fn what_ends_by_itself_repeats_and_reads_what_was_not_heard_before_it_does() {
     let scene = Scene::new();
-    let [first, second] =
-        ["This is the text that is asked for by its id.", "This is one that was not heard."];
+    // One piece, and long enough for two keys to be obeyed while it is read.
+    let first = "This is the text that is asked for by its id, and it goes on for a good while without coming to an end, \
+                 so that whoever has something to press while it is read has the time for that.";
+    let second = "This is one that was not heard.";
     scene.ayşe.send("burak", second);
     // There is nothing to read it with.
     let mut deaf = scene.command(&["receive", "--speak", "--mute"]);

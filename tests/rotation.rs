@@ -146,6 +146,25 @@ fn a_key_made_by_a_clock_far_ahead_is_replaced_once_the_clock_is_right() {
     assert_eq!(texts(&burak), ["saatin doğru mu?"]);
 }
 
+#[test]
+fn a_clock_that_is_behind_throws_no_good_key_away() {
+    move_to_day(60);
+    let (_server, ayşe, burak) = friends();
+    let first = key(&burak);
+    // burak's clock alone, as of a machine that has none of its own and was just started. Each time there is time to
+    // replace a key.
+    move_to_day(0);
+    let mut following = burak.start(["receive", "--follow", "--mute"]);
+    for text in ["bir", "iki", "üç"] {
+        move_to_day(60);
+        ayşe.send("burak", text);
+        assert!(following.line().unwrap().contains(text));
+        move_to_day(0);
+        burak.run(["users"]).ok();
+        assert_eq!(key(&burak), first);
+    }
+}
+
 /// An envelope as somebody who watched the server has it.
 struct Recorded {
     body: bytes::Bytes,

@@ -75,13 +75,25 @@ fn only(recording: &[f32], name: &str) -> Found {
     found.into_iter().find(|(other, _)| *other == name).unwrap().1
 }
 
+/// Waits until one of the built-in sounds is heard, whatever else is.
+fn wait_for_cue(heard: &Heard, name: &str) {
+    heard.wait_until(name, |samples| signal::find(samples, &cue(name)).correlation > SURE);
+}
+
+/// Somebody comes, which is heard.
+fn joins(card: &Card, who: &Profile) -> Running {
+    let heard = card.record_loudspeaker();
+    let there = who.start(["receive", "--follow", "--mute"]);
+    wait_for_cue(&heard, "joined");
+    there
+}
+
 /// Waits until a sound has begun, and lets it end.
 fn wait_for_sound(heard: &Heard) {
     heard.wait_until("something is heard", |samples| signal::peak(samples) > 0.01);
     heard.listen(Duration::from_millis(500));
 }
 
-/// Stops or continues the server, so that it answers nothing in between.
 #[test]
 fn what_is_spoken_into_the_microphone_arrives_sample_for_sample() {
     let (card, _server, ayşe, burak) = Card::with_friends();
@@ -193,18 +205,10 @@ fn what_comes_and_who_comes_and_goes_is_heard() {
     let mut following = card.start_on(&burak, ["receive", "--follow"]);
     ayşe.send("burak", "are you there?");
     assert!(following.line().unwrap().ends_with("are you there?"));
-    let heard = card.record_loudspeaker();
-    heard.listen(Duration::from_secs(1));
-    drop(heard);
-
-    let heard = card.record_loudspeaker();
-    let mut there = ayşe.start(["receive", "--follow", "--mute"]);
-    wait_for_sound(&heard);
-    only(&heard.stop(), "joined");
+    let mut there = joins(&card, &ayşe);
     let heard = card.record_loudspeaker();
     there.signal("INT");
-    wait_for_sound(&heard);
-    only(&heard.stop(), "left");
+    wait_for_cue(&heard, "left");
     there.kill();
     following.kill();
 }
@@ -228,15 +232,7 @@ fn who_comes_is_heard_also_when_another_process_that_had_the_profile_open_has_en
     first.kill();
     ayşe.send("burak", "two");
     assert!(following.line().unwrap().ends_with("two"));
-    let heard = card.record_loudspeaker();
-    heard.listen(Duration::from_secs(2));
-    drop(heard);
-
-    let heard = card.record_loudspeaker();
-    let mut there = ayşe.start(["receive", "--follow", "--mute"]);
-    wait_for_sound(&heard);
-    only(&heard.stop(), "joined");
-    there.kill();
+    joins(&card, &ayşe).kill();
     following.kill();
 }
 

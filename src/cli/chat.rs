@@ -52,7 +52,12 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     stop::take_over();
     let done = chat::run(&client, settings).await;
     // What was sent last is heard, too.
-    tokio::join!(deliver::close(client, events), cues.speaker().idle());
+    let (waiting, ()) = tokio::join!(deliver::close(client, events), cues.speaker().idle());
+    if waiting > 0 && done.is_ok() {
+        let (messages, wait) = chat::counted(usize::try_from(waiting).unwrap_or(usize::MAX));
+        app.out
+            .note(&format!("tellal: {messages} still {wait} in the outbox, to leave when tellal next runs"));
+    }
     done.map_err(|error| match error {
         ChatError::Client(error) => error.into(),
         ChatError::NotUtf8 { .. } => Failure::new("not_utf8", error.to_string()).into(),

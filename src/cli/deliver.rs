@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::app::App;
 use super::failure::Failure;
 use crate::audio::Cue;
-use crate::client::{Client, ClientError, Event, Events, Message, MessageRef};
+use crate::client::{Client, ClientError, Delivery, Event, Events, Message, MessageRef};
 use crate::model::Nickname;
 use crate::terminal::{Cues, sanitize};
 
@@ -42,20 +42,25 @@ pub async fn stored(
 /// When the server refuses it, or can't be reached: then the message waits in the outbox.
 pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -> Result<Message> {
     let answer = async {
-        tokio::select! {
+        let reason = tokio::select! {
             biased;
-            reason = unreachable(client, events, message) => {
-                let message = Failure {
-                    code: "queued",
-                    message: format!(
-                        "{reason}; the message waits in the outbox, and leaves when a command next reaches the server"
-                    ),
-                    id: Some(message.id),
-                };
-                Err(anyhow::Error::from(message))
-            }
-            accepted = client.accepted(message.id) => Ok(accepted?),
+            reason = unreachable(client, events, message) => reason,
+            accepted = client.accepted(message.id) => return Ok(accepted?),
+        };
+        // The server's last word may have been about this message.
+        if let Ok(Message { delivery: Some(Delivery::Accepted | Delivery::Refused { .. }), .. }) =
+            client.message(MessageRef::Id(message.id)).await
+        {
+            return Ok(client.accepted(message.id).await?);
         }
+        let message = Failure {
+            code: "queued",
+            message: format!(
+                "{reason}; the message waits in the outbox, and leaves when a command next reaches the server"
+            ),
+            id: Some(message.id),
+        };
+        Err(anyhow::Error::from(message))
     };
     or_say(
         "not at the server yet: it waits in the outbox, and leaves when a command next reaches it",
@@ -90,18 +95,20 @@ pub async fn tell(
     Ok(())
 }
 
-/// Gives what waits in the outbox from earlier the time to leave, as long as it moves; then closes the profile.
-pub async fn close(client: Client, mut events: Events) {
+/// Gives what waits in the outbox from earlier the time to leave, as long as it moves; then closes the profile. How many
+/// messages wait still.
+pub async fn close(client: Client, mut events: Events) -> u64 {
     let mut deadline = Instant::now() + STILL;
-    let mut fewest = u64::MAX;
-    while let Ok(status) = client.status().await
-        && status.connected
-        && status.queued > 0
-        && Instant::now() < deadline
-    {
-        if status.queued < fewest {
-            fewest = status.queued;
+    let (mut fewest, mut queued) = (u64::MAX, 0);
+    while let Ok(status) = client.status().await {
+        queued = status.queued;
+        // Looked at before the time: the answer itself may take its own.
+        if queued < fewest {
+            fewest = queued;
             deadline = Instant::now() + STILL;
+        }
+        if !status.connected || queued == 0 || Instant::now() >= deadline {
+            break;
         }
         match timeout_at(deadline, events.next()).await {
             Ok(Some(Event::Uploading { .. })) => deadline = Instant::now() + STILL,
@@ -112,6 +119,7 @@ pub async fn close(client: Client, mut events: Events) {
     }
     // What is stored is safe: nobody waits for ever for a polite end.
     let _ = timeout_at(Instant::now() + LEAVE, client.close()).await;
+    queued
 }
 
 /// Waits until the core has done what it was asked, and says what that waits for.

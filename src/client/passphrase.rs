@@ -156,7 +156,7 @@ pub async fn lock(home: impl Into<PathBuf>) -> Result<bool, ClientError> {
             None => home.not_registered(),
         });
     }
-    let (mut stopped, begun) = (false, Instant::now());
+    let (mut stopped, mut begun) = (false, Instant::now());
     loop {
         // Whoever has it open holds this until its keys are forgotten.
         if home.try_lock()?.is_some() {
@@ -167,7 +167,8 @@ pub async fn lock(home: impl Into<PathBuf>) -> Result<bool, ClientError> {
         {
             done?;
             guest.gone().await;
-            stopped = true;
+            // It takes its leave of others first, and then its own time.
+            (stopped, begun) = (true, Instant::now());
         }
         if begun.elapsed() > super::standing::PATIENCE {
             return Err(ClientError::Busy {

@@ -98,6 +98,8 @@ pub async fn register(registration: Registration) -> Result<Status, ClientError>
     };
     let trust = match (registration.fingerprint, &same) {
         (Some(pin), _) => Some(Trust::Pinned(pin)),
+        // The roots vouch for a name: for the one that it is to be reached under from now on.
+        (None, Some(begun)) if begun.roots => Some(Trust::Roots(address.host.clone())),
         (None, Some(begun)) => Some(begun.trust()?),
         (None, None) => None,
     };

@@ -113,7 +113,10 @@ pub(super) async fn supervise(
                         backend.send_replace(Backend::Between);
                         engine.close().await;
                         drop(standing);
-                        let next = opening.stand().await;
+                        let next = tokio::select! {
+                            () = stop.cancelled() => Err(closed()),
+                            next = opening.stand() => next,
+                        };
                         let Some(next) = resume(&opening, next, &backend) else { return };
                         standing = next;
                         continue;

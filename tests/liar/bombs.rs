@@ -185,11 +185,13 @@ fn reads_no_more_than_it_can_keep(what: &str, flood: &[u8]) {
     let mut flooded =
         Flooded::from(|push| matches!(push, Push::Reply { answer: Answer::LoggedIn, .. }), flood);
     let (mut moved, mut writes) = (Instant::now(), 0);
+    let begun = moved;
     while writes == 0 || moved.elapsed() < STALLED {
         let now = flooded.writes.load(Ordering::SeqCst);
         if now != writes {
             (moved, writes) = (Instant::now(), now);
         }
+        assert!(writes > 0 || begun.elapsed() < TIMEOUT, "{what}: nobody comes");
         assert!(flooded.client.is_running(), "{what}: {}", flooded.client.stderr());
         assert!(flooded.bytes() < 4 * FLOOD, "{what}: it reads on and on");
         std::thread::sleep(Duration::from_millis(10));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tellal::crypto::Purpose;
@@ -11,7 +12,7 @@ use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Reques
 use crate::liar::{Liar, Passing};
 use crate::raw::Person;
 use crate::support::forge::{account, join, parts};
-use crate::support::{Profile, wav};
+use crate::support::{Profile, TIMEOUT, give_way, wav};
 use crate::{friends, notice, receive, text, with_mail};
 
 #[test]
@@ -358,8 +359,14 @@ fn what_goes_to_one_person_does_not_wait_for_sound_that_goes_to_another() {
         }
         other => line.pass(other),
     });
-    ayşe.run(["receive", "--server", &liar.name]).ok();
-    assert_eq!(submitted.load(Ordering::SeqCst), 3);
+    let leaving = ayşe.start(["receive", "--follow", "--server", &liar.name]);
+    let deadline = Instant::now() + TIMEOUT;
+    while submitted.load(Ordering::SeqCst) < 3 {
+        assert!(Instant::now() < deadline, "one waits for another: {submitted:?}");
+        give_way(Instant::now(), Duration::from_millis(10));
+    }
+    leaving.signal("INT");
+    assert_eq!(leaving.wait().code(), 0);
     assert_eq!(receive(&zoé, &server.name()), [text("hemen")]);
     let [voice, sonra] = <[_; 2]>::try_from(receive(&burak, &server.name())).unwrap();
     assert_eq!(voice.0, "voice");

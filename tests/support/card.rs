@@ -322,6 +322,8 @@ impl Heard {
             }
             give_way(begun, Duration::ZERO);
             let left = deadline.saturating_duration_since(Instant::now());
+            // Of sound there always is more.
+            assert!(!left.is_zero(), "waited too long until {what}");
             let now = self.shared.0.lock().unwrap();
             let more = self.shared.1.wait_timeout_while(now, left, |now| now.len() == samples.len());
             assert!(!more.unwrap().1.timed_out(), "waited too long until {what}");

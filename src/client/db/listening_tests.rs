@@ -14,22 +14,10 @@ fn begun(db: &Connection, device: DeviceId, id: MessageId) -> i64 {
     let body = Body::live(limits::LIVE_RATE);
     let new = messages::New {
         id,
-        device,
-        own: false,
-        peer: &from,
-        from: &from,
-        to: &to,
-        color: "teal".parse().unwrap(),
-        body: &body,
         sent_at: Millis(1),
         received_at: Some(Millis(2)),
         seq: Some(1),
-        counter: None,
-        delivery: None,
-        late: false,
-        signer: None,
-        key_changed: false,
-        complete: true,
+        ..messages::New::told(device, "teal".parse().unwrap(), (&from, &to), &body)
     };
     let arrival = messages::insert(db, &new).unwrap();
     messages::release(db, arrival).unwrap();

@@ -85,9 +85,15 @@ pub(in crate::client) fn count(db: &Connection) -> Sql<u64> {
         .query_row([], |row| Ok(unsigned(row.get(0)?)))
 }
 
-/// Whether anything was ever sealed for an account.
+/// Whether anything was ever sealed for an account: by this device, or by one whose place it has taken.
 pub(in crate::client) fn has_written_to(db: &Connection, account: AccountId) -> Sql<bool> {
-    db.prepare_cached("SELECT 1 FROM own_chains WHERE recipient = ?1")?.exists([account.as_bytes()])
+    db.prepare_cached(
+        "SELECT 1 FROM own_chains WHERE recipient = ?1
+         UNION ALL
+         SELECT 1 FROM messages JOIN contacts ON contacts.folded = messages.peer AND contacts.pinned = 1
+         WHERE contacts.account = ?1 AND messages.own = 1 AND messages.kind <> 3",
+    )?
+    .exists([account.as_bytes()])
 }
 
 /// The place in the chain to a recipient that the next envelope takes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::client::db::{blocks, contacts};
 use crate::client::{ClientError, Reply};
 use crate::model::Nickname;
-use crate::protocol::message::Verb;
+use crate::protocol::message::{RefusalCode, Verb};
 
 use super::{Engine, Session, Trouble};
 
@@ -25,13 +25,16 @@ impl Engine {
             let person = person.ok_or(ClientError::UnknownNickname { nickname })?;
             accounts.push(person.account.id);
         }
+        let decided = accounts.clone();
         self.db
-            .write(move |db| accounts.iter().try_for_each(|account| blocks::set(db, account, blocked)))
+            .write(move |db| decided.iter().try_for_each(|account| blocks::set(db, account, blocked)))
             .await?;
-        let told = match self.session().await {
-            Ok(session) => matches!(self.tell_blocks(&session).await, Ok(None)),
-            Err(_) => false,
-        };
+        if let Ok(session) = self.session().await {
+            // What does not work now is told on another connection.
+            let _ = self.tell_blocks(&session).await;
+        }
+        let untold = self.db.run(|db| blocks::untold(db)).await?;
+        let told = !untold.iter().any(|(account, _)| accounts.contains(account));
         if !told {
             self.blocks.notify_one();
         }
@@ -63,6 +66,8 @@ impl Engine {
             let verb = if blocked { Verb::Block { account } } else { Verb::Unblock { account } };
             match session.wire.ask(verb).await.map_err(Trouble::from) {
                 Ok(_) => {}
+                // It has as many as it takes: perhaps not any more on another connection.
+                Err(Trouble::Refused { code: RefusalCode::TooLarge, .. }) => continue,
                 // An account that the server does not know can't write either. Anything else is asked again.
                 Err(Trouble::Refused { retry_after: None, .. }) => {}
                 Err(Trouble::Refused { retry_after: Some(wait), .. }) => {

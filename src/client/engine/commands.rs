@@ -298,21 +298,30 @@ impl Engine {
     }
 
     /// Waits for the mailbox's end, as it is now or later, and for all sound.
-    pub(super) async fn drain(&self) -> Result<(), ClientError> {
+    async fn drain(&self) -> Result<(), ClientError> {
         let asked = Instant::now();
         let session = self.session().await?;
+        self.drain_since(&session, asked).await
+    }
+
+    /// The same on one connection, whose end is not waited for: who works on it is what a next one waits for.
+    pub(super) async fn drain_on(&self, session: &Session) -> Result<(), ClientError> {
+        self.drain_since(session, Instant::now()).await
+    }
+
+    async fn drain_since(&self, session: &Session, asked: Instant) -> Result<(), ClientError> {
         let _alone = self.draining.lock().await;
-        self.reach_end(&session, 1).await?;
+        self.reach_end(session, 1).await?;
         if session.since <= asked {
             // That end may be one of the past: the mailbox is read on from there.
             let begun = session.progress.borrow().subscribed;
             let after = self.db.run(|db| inbox::cursor(db)).await?;
             let answer = session.wire.ask(Verb::Subscribe { after }).await;
-            answer.map_err(|denied| self.explain(&session, denied.into()))?;
-            self.reach_end(&session, begun + 1).await?;
+            answer.map_err(|denied| self.explain(session, denied.into()))?;
+            self.reach_end(session, begun + 1).await?;
         }
         // What came may say something of the transparency log: what there is to be alarmed about comes with it.
-        self.audit_soon(&session).await.map_err(|trouble| self.explain(&session, trouble))
+        self.audit_soon(session).await.map_err(|trouble| self.explain(session, trouble))
     }
 
     /// Waits until so many subscriptions have begun and the last of them has reached the mailbox's end.

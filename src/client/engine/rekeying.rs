@@ -117,7 +117,7 @@ impl Engine {
         let Pending::Rekey { record, message_key, .. } = pending.clone() else { return Ok(()) };
         let published = record.clone();
         // What was wrapped for this device, nobody else can open: as much of it as there is comes before.
-        self.drain().await?;
+        self.drain_on(session).await?;
         let refused = match self.publish_record(session, record, Some(message_key)).await {
             Ok(()) => false,
             Err(Trouble::Refused { code: RefusalCode::Invalid, .. }) => true,
@@ -135,7 +135,7 @@ impl Engine {
             return Err(ClientError::Refused { reason: reason.to_owned() });
         }
         // And what came meanwhile, behind. From here on nothing more is wrapped for it.
-        self.drain().await?;
+        self.drain_on(session).await?;
         self.finish_rekey(pending).await
     }
 
@@ -147,7 +147,7 @@ impl Engine {
             let Pending::Rekey { record, .. } = &pending else { continue };
             let taken = self.has_taken(session, record).await;
             if taken.map_err(|trouble| self.explain(session, trouble))? {
-                self.drain().await?;
+                self.drain_on(session).await?;
                 self.finish_rekey(pending).await?;
                 return Ok(true);
             }

@@ -51,8 +51,10 @@ impl Engine {
                 let profile = lock(&self.profile);
                 let now = Millis::now();
                 let old = now.since(profile.message_key_from) > age;
-                // Made while this clock was far ahead: nobody writes to it before its time.
-                let ahead = profile.message_key_from > now.plus(CLOCKS);
+                // Made while this clock was far ahead: nobody writes to it before its time. That it is not this clock
+                // that is behind now is seen by the server's.
+                let servers_now = Millis(now.0.saturating_add_signed(session.clock_ahead_ms));
+                let ahead = profile.message_key_from > now.max(servers_now).plus(CLOCKS);
                 match profile.pending {
                     Some(Pending::MessageKey { .. }) => true,
                     // Its key would hang beneath a device that is about to go.

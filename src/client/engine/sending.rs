@@ -23,7 +23,7 @@ use super::directory::believed_now;
 use super::{Engine, Session, Trouble, compute, delayed, is_final, refusal};
 
 use self::sender::Sender;
-use self::uploading::{Sound, Stopped, Uploads, stopped};
+use self::uploading::{Sound, Stopped, Uploads};
 
 mod sealing;
 mod sender;
@@ -162,10 +162,7 @@ impl Engine {
             if !brought {
                 return Ok(Attempt::Uploads(Sound::Live { arrival: closed }));
             }
-            match self.finish_upload(session, closed).await {
-                Ok(of_note) => blobs = of_note,
-                Err(trouble) => return self.stop(place, closed, stopped(trouble)?).await,
-            }
+            blobs = self.blobs_of_closing(closed).await?;
         }
         let (secret, header_hash) = (sealed.secret, sealed.header_hash);
         let wraps = compute(move || {

@@ -251,33 +251,27 @@ impl Engine {
         sealing.await?.map_err(|error| ClientError::Internal(error.to_string()))
     }
 
-    /// Brings to the server what it does not have yet of a note that is over.
+    /// Brings to the server what it does not have yet of a note that is over, and ends its blob: before its closing.
     pub(super) async fn bring_live(&self, session: &Session, arrival: i64) -> Result<(), Trouble> {
-        match self.db.run(move |db| speaking::of(db, arrival)).await? {
-            Some(note) if note.ended != Ended::Withdrawn => self.upload_groups(session, arrival).await,
-            _ => Ok(()),
-        }
+        let Some(note) = self.db.run(move |db| speaking::of(db, arrival)).await? else { return Ok(()) };
+        let blob = note.blob;
+        let end = if note.ended == Ended::Withdrawn {
+            Verb::DropBlob { blob }
+        } else {
+            self.upload_groups(session, arrival).await?;
+            // Asked for anew if it has to be done again.
+            session.uploads.lock().await.remove(&arrival);
+            Verb::SealBlob { blob, chunks: note.groups }
+        };
+        session.wire.ask(end).await?;
+        Ok(())
     }
 
-    /// Does what has to be done before a note's closing, once its sound is at the server; its blobs.
-    pub(super) async fn finish_upload(
-        &self,
-        session: &Session,
-        arrival: i64,
-    ) -> Result<Vec<BlobId>, Trouble> {
-        let Some(note) = self.db.run(move |db| speaking::of(db, arrival)).await? else {
-            return Ok(Vec::new());
-        };
-        let blob = note.blob;
-        if note.ended == Ended::Withdrawn {
-            session.wire.ask(Verb::DropBlob { blob }).await?;
-            return Ok(Vec::new());
-        }
-        self.upload_groups(session, arrival).await?;
-        // Asked for anew if it has to be done again.
-        session.uploads.lock().await.remove(&arrival);
-        session.wire.ask(Verb::SealBlob { blob, chunks: note.groups }).await?;
-        Ok(vec![blob])
+    /// The blobs that a closing names.
+    pub(super) async fn blobs_of_closing(&self, arrival: i64) -> Result<Vec<BlobId>, ClientError> {
+        let note = self.db.run(move |db| speaking::of(db, arrival)).await?;
+        let heard = note.filter(|note| note.ended != Ended::Withdrawn);
+        Ok(heard.map(|note| note.blob).into_iter().collect())
     }
 }
 

@@ -172,11 +172,15 @@ where
     let told = wire.reason.clone();
     let run = async move {
         // Cancelled also when the task itself is dropped.
-        let _ended = closed.clone().drop_guard();
+        let ended = closed.clone().drop_guard();
         let reason = pump.run(closed).await;
         // Known before those who wait learn that there is no answer.
         let reason = told.get_or_init(|| reason).clone();
-        drop(pump);
+        let Pump { io, mut requests, pushes, pending, .. } = pump;
+        drop((io, pushes, pending, ended));
+        // Who has a place in the queue by now still puts a request there: it would stay, and its reply be waited for.
+        requests.close();
+        while requests.recv().await.is_some() {}
         reason
     };
     (wire, Pushes { queue, backlog }, run)

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 use std::io::Cursor;
 
@@ -179,4 +179,17 @@ fn a_server_has_its_clients_wait_neither_nothing_nor_for_ever() {
     assert_eq!(wait(0), Duration::from_secs(1));
     assert_eq!(wait(5_000), Duration::from_secs(5));
     assert_eq!(wait(u32::MAX), Duration::from_secs(3600));
+}
+
+#[tokio::test]
+async fn what_is_asked_while_the_connection_ends_is_told_so() {
+    let (wire, mut pushes, _run, _far) = connected();
+    // Just before it is put into the queue.
+    let place = wire.requests.reserve().await.unwrap();
+    wire.close();
+    assert!(pushes.next().await.is_none());
+    let (reply, answer) = oneshot::channel();
+    place.send(Outgoing { verb: ASKED, body: Bytes::new(), reply: Some(reply) });
+    let told = tokio::time::timeout(Duration::from_secs(10), answer).await.expect("nobody is told anything");
+    assert!(told.is_err());
 }

@@ -90,7 +90,7 @@ async fn run(
     gone: CancellationToken,
     locked: CancellationToken,
 ) {
-    let _gone = gone.drop_guard();
+    let gone = gone.drop_guard();
     let pending: Arc<Mutex<HashMap<u64, oneshot::Sender<Answer>>>> = Arc::default();
     let (mut reader, mut writer) = stream.into_split();
     let reading = async {
@@ -129,4 +129,13 @@ async fn run(
         () = reading => {}
         () = writing => {}
     }
+    drop(gone);
+    pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    // Who has a place in the queue by now still puts a call there: it would stay, and its answer be waited for.
+    queue.close();
+    while queue.recv().await.is_some() {}
 }
+
+#[cfg(test)]
+#[path = "guest_tests.rs"]
+mod tests;

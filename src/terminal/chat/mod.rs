@@ -47,6 +47,7 @@ use crate::model::Nickname;
 
 pub use face::Plain;
 use render::View;
+pub use talk::counted;
 
 /// How a conversation is to be.
 pub struct Settings {

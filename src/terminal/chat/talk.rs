@@ -371,12 +371,6 @@ impl Talk {
             self.words(&format!("{messages} could not be put into the outbox in time: not sent"));
         }
         if self.face.is_terminal() {
-            if count > 0 && self.link != Link::Up {
-                let (messages, leave) = counted(count);
-                self.words(&format!(
-                    "{messages} still {leave} for the server, to leave when tellal next runs"
-                ));
-            }
             self.face.close();
             return Ok(());
         }
@@ -512,7 +506,7 @@ async fn send(
 }
 
 /// `n messages`, and the verb that goes with them.
-pub(super) fn counted(count: usize) -> (String, &'static str) {
+pub fn counted(count: usize) -> (String, &'static str) {
     if count == 1 { ("1 message".to_owned(), "waits") } else { (format!("{count} messages"), "wait") }
 }
 

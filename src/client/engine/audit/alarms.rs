@@ -62,9 +62,16 @@ impl Engine {
         let findings: Vec<Finding> = findings.into_iter().map(|(_, finding)| finding).collect();
         let me = self.me.nickname.clone();
         let foreign = findings.iter().any(|finding| matches!(finding, Finding::OwnName(_)));
-        // None where it can't be asked: that a leaf is not of one's own making has to be said all the same.
-        let chain = if foreign { self.ask_for_own_chain(session).await } else { Ok(Vec::new()) };
-        let chain = chain.unwrap_or_default();
+        // That a leaf is not of one's own making has to be said also where nobody answers what it is. Then it is asked
+        // again, and what it is said as well.
+        let (chain, is_known) = match foreign {
+            true => match self.ask_for_own_chain(session).await {
+                Ok(chain) => (chain, true),
+                Err(Trouble::Local(error)) => return Err(error.into()),
+                Err(_) => (Vec::new(), false),
+            },
+            false => (Vec::new(), true),
+        };
         let names = self.db.run(|db| crate::client::db::contacts::names(db)).await?;
         let raised = findings.into_iter().map(|finding| match finding {
             Finding::OwnName(record) if chain.iter().any(|own| record_hash(own) == record) => Raise {
@@ -94,7 +101,9 @@ impl Engine {
         });
         let raised = raised.collect();
         self.raise(raised).await?;
-        self.db.write(move |db| log::said(db, last)).await?;
+        if is_known {
+            self.db.write(move |db| log::said(db, last)).await?;
+        }
         Ok(())
     }
 

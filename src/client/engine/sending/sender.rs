@@ -157,11 +157,11 @@ impl<'a> Sender<'a> {
             ended = self.uploads.ended() => return self.uploaded(ended).await,
         };
         let Some(done) = self.under_way.pop_front() else { return Ok(()) };
-        let mut next = self.engine.settle(self.session, done.submission, reply).await?;
+        let mut next = self.settle(done.submission, reply).await?;
         if let Next::Again(pause) = &mut next {
             // The rest of the window has been decided on already: heard out before the order begins anew.
             for UnderWay { submission, reply } in std::mem::take(&mut self.under_way) {
-                match self.engine.settle(self.session, submission, reply.await).await? {
+                match self.settle(submission, reply.await).await? {
                     Next::Again(longer) => *pause = longer.max(*pause),
                     Next::Hold(to, hold) => drop(self.held.insert(to, hold)),
                     Next::Go => {}
@@ -184,6 +184,20 @@ impl<'a> Sender<'a> {
             }
         }
         Ok(())
+    }
+
+    async fn settle(
+        &mut self,
+        submission: Submission,
+        reply: Result<Reply, oneshot::error::RecvError>,
+    ) -> Result<Next, Trouble> {
+        let place = submission.place;
+        let next = self.engine.settle(self.session, submission, reply).await?;
+        if let Next::Again(_) = next {
+            // The server may have lost its sound.
+            self.uploads.forget(place);
+        }
+        Ok(next)
     }
 
     /// Acts on the end of an upload. Whoever waited for it has their turn again.

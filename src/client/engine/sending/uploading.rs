@@ -96,6 +96,11 @@ impl Uploads {
         self.brought.contains(&place)
     }
 
+    /// What was brought for this place is not all there: it is brought again.
+    pub(super) fn forget(&mut self, place: i64) {
+        self.brought.remove(&place);
+    }
+
     /// Begins one, or has its conversation wait for the end of the one that is under way.
     pub(super) fn begin(&mut self, of: Upload, sound: Sound) {
         self.waiting.insert(of.to.clone());
@@ -192,7 +197,7 @@ impl Engine {
 }
 
 /// What a refused chunk means for its blob.
-pub(super) fn stopped(trouble: Trouble) -> Result<Stopped, Trouble> {
+fn stopped(trouble: Trouble) -> Result<Stopped, Trouble> {
     match trouble {
         Trouble::Refused { code, .. } if is_final(code) => Ok(Stopped::ForGood(code)),
         Trouble::Refused { code, retry_after: Some(wait) }
