@@ -16,7 +16,7 @@ mod support;
 #[path = "support/raw.rs"]
 mod raw;
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -31,9 +31,10 @@ use tellal::store::Quotas;
 use tempfile::TempDir;
 
 /// The keys of the configuration file, in the order in which they are shown.
-const EVERY_LIMIT: [&str; 13] = [
+const EVERY_LIMIT: [&str; 15] = [
     "total",
     "per_address",
+    "per_address_and_minute",
     "login_seconds",
     "idle_seconds",
     "per_address_and_minute",
@@ -44,6 +45,7 @@ const EVERY_LIMIT: [&str; 13] = [
     "per_minute",
     "changes_per_minute",
     "mailbox_mib",
+    "sender_percent",
     "blobs_mib",
 ];
 
@@ -55,6 +57,7 @@ fn check_config_shows_every_limit_and_names_the_line_of_what_is_wrong() {
     assert!(shown.contains("server.toml"), "{shown}");
     for line in [
         "total = 10000",
+        "per_address_and_minute = 1200",
         "per_address_and_hour = 7",
         "who = \"anyone\"",
         "mailbox_mib = 256",
@@ -115,12 +118,13 @@ async fn connections_over_the_limit_are_told_when_to_come_again_and_others_go_on
     assert_eq!(error_code(&ayşe.run(["users", "--json"])), "limited");
     let finished = ayşe.run(["--mute", "send", "burak", "not now"]);
     assert_eq!(finished.code(), 1);
-    assert!(finished.one_line().contains("as many connections as it takes"), "{finished:?}");
+    assert!(finished.one_line().contains("takes no more connections for now"), "{finished:?}");
     assert!(finished.one_line().contains("waits in the outbox"), "{finished:?}");
 
     // A flood of those that are told so is not told so any more.
-    let flood: Vec<TcpStream> = (0..60).map(|_| TcpStream::connect(server.address).unwrap()).collect();
-    let closed = flood.iter().filter(|socket| is_closed(socket)).count();
+    let flood: Vec<_> = (0..60).map(|_| TcpStream::connect(server.address)).collect();
+    let is_closed = |socket: &TcpStream| is_closed(socket, Duration::from_millis(300));
+    let closed = flood.iter().filter(|socket| socket.as_ref().map_or(true, is_closed)).count();
     assert!(closed >= 20, "{closed}");
     drop(flood);
 
@@ -146,9 +150,113 @@ async fn connections_in_all_are_limited_too() {
     }
 }
 
-fn is_closed(mut socket: &TcpStream) -> bool {
-    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    matches!(socket.read(&mut [0]), Ok(0)) || socket.take_error().is_ok_and(|error| error.is_some())
+/// Connects from another address than everybody else on this machine.
+async fn connect_from_elsewhere(server: std::net::SocketAddr) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    socket.connect(server).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_too_many_connections_is_told_so_then_closed_unread_and_others_go_on() {
+    let server = Server::start_limited("[connections]\nper_address_and_minute = 20\n");
+    let profile = Profile::new(&server, "zoé");
+    let (ayşe, burak) = (Person::new("ayşe"), Person::new("burak"));
+    let mut writing = Raw::register(server.address, &ayşe).await;
+    let mut reading = Raw::register(server.address, &burak).await;
+    assert_eq!(reading.read_mailbox(None).await, []);
+    let (mut let_in, mut told, mut closed) = (2, 0, 0);
+    for _ in 0..100 {
+        let Ok(socket) = tokio::net::TcpStream::connect(server.address).await else {
+            closed += 1;
+            continue;
+        };
+        match Raw::try_on(socket).await {
+            Ok(Ok(_)) => let_in += 1,
+            Ok(Err(Push::Goodbye { reason: GoodbyeReason::Limited, retry_after: Some(wait) })) => {
+                assert!((1..=60_001).contains(&wait), "{wait}");
+                told += 1;
+            }
+            Ok(Err(other)) => panic!("{other:?}"),
+            Err(_) => closed += 1,
+        }
+    }
+    assert_eq!((let_in, told, closed), (20, 60, 22));
+
+    // Not a byte of a handshake comes back, whatever is sent.
+    if let Ok(mut socket) = TcpStream::connect(server.address) {
+        let _ = socket.write_all(&[22, 3, 1, 0, 5, 1, 0, 0, 1, 3]);
+        assert!(is_closed(&socket, TIMEOUT));
+    }
+    let finished =
+        profile.run(["register", "zoé", "--key-bits", "2048", "--server", &profile.server, "--json"]);
+    assert_eq!(error_code(&finished), "unreachable");
+    assert!(finished.stdout.contains("may have had too many from here"), "{finished:?}");
+
+    // Whoever is connected, and whoever comes from elsewhere, notices nothing.
+    let sent = writing.ask(burak.submit(MessageId::generate()), b"merhaba").await;
+    assert!(matches!(sent, Ok(Answer::Accepted { .. })), "{sent:?}");
+    assert!(matches!(reading.pushed().await, Some((Push::Delivery { .. }, body)) if body == "merhaba"));
+    let elsewhere = Raw::try_on(connect_from_elsewhere(server.address).await).await;
+    assert!(matches!(elsewhere, Ok(Ok(_))), "not let in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_waits_until_its_address_may_begin_connections_again_and_says_so() {
+    let limits = Limits { begun: 12, minute: Duration::from_secs(15), ..Limits::default() };
+    let served = Served::start_limited(limits).await;
+    let name = served.address.to_string();
+    let people = tokio::task::spawn_blocking(move || {
+        let (ayşe, burak) = (Profile::register_at(&name, "ayşe"), Profile::register_at(&name, "burak"));
+        ayşe.send("burak", "merhaba");
+        burak
+    });
+    let burak = people.await.unwrap();
+    while Raw::try_connect(served.address).await.is_ok() {}
+    let mut follow = burak.command(["receive", "--follow", "--mute", "--json"]);
+    let (mut following, said) = Running::start_with_stderr(&mut follow);
+    let waits = tokio::task::spawn_blocking(move || said.recv_timeout(TIMEOUT).unwrap()).await.unwrap();
+    assert!(waits.contains("takes no more connections for now") && waits.contains("trying again"), "{waits}");
+    let came = tokio::task::spawn_blocking(move || {
+        let line = following.line().unwrap();
+        following.kill();
+        line
+    });
+    assert!(came.await.unwrap().contains("merhaba"));
+}
+
+#[test]
+fn a_family_behind_one_address_is_let_in_again_when_its_server_has_been_away() {
+    // 5 for a family of 30, and a quarter of what 30 have by default.
+    let mut server = Server::start_limited("[connections]\nper_address_and_minute = 50\n");
+    let ayşe = Profile::register(&server, "ayşe");
+    let family = ["burak", "지민", "小明", "zoé"].map(|name| Profile::register(&server, name));
+    let mut following: Vec<_> = family
+        .iter()
+        .map(|who| Running::start_with_stderr(&mut who.command(["receive", "--follow", "--mute"])))
+        .collect();
+    for time in 0..3 {
+        server.kill();
+        server.restart_on_same_port();
+        for (who, (running, _)) in family.iter().zip(&mut following) {
+            ayşe.send(&who.name, &format!("geldim {time}"));
+            assert!(running.line().unwrap().contains(&format!("geldim {time}")));
+        }
+    }
+    for (mut running, said) in following {
+        running.kill();
+        let said: Vec<String> = said.iter().collect();
+        assert!(!said.iter().any(|line| line.contains("no more connections")), "{said:?}");
+    }
+}
+
+/// Closed in time, without a byte.
+fn is_closed(mut socket: &TcpStream, patience: Duration) -> bool {
+    socket.set_read_timeout(Some(patience)).unwrap();
+    match socket.read(&mut [0]) {
+        Ok(read) => read == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
 }
 
 #[test]
@@ -197,7 +305,7 @@ async fn what_waits_for_messages_waits_for_a_busy_server() {
     let mut follow = burak.command(["receive", "--follow", "--mute", "--json"]);
     let (mut following, said) = Running::start_with_stderr(&mut follow);
     let busy = said.recv_timeout(TIMEOUT).unwrap();
-    assert!(busy.contains("as many connections as it takes") && busy.contains("trying again"), "{busy}");
+    assert!(busy.contains("takes no more connections for now") && busy.contains("trying again"), "{busy}");
     drop(held);
     assert!(following.line().unwrap().contains("merhaba"));
     following.kill();
@@ -358,6 +466,48 @@ async fn a_full_mailbox_holds_up_its_own_conversation_alone() {
         assert_eq!(zoé.receive_texts(), [("ayşe".to_owned(), "bonjour".to_owned())]);
         assert_eq!(burak.receive().len(), sent);
         // What was fetched is removed; what waited leaves with the next command that reaches the server.
+        let deadline = std::time::Instant::now() + TIMEOUT;
+        loop {
+            ayşe.run(["users"]).ok();
+            let texts = burak.receive_texts();
+            if !texts.is_empty() {
+                assert_eq!(texts, [("ayşe".to_owned(), long.clone())], "the one that waited, and no gap");
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "it never left");
+        }
+    });
+    done.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_sender_fills_a_share_of_a_mailbox_and_others_go_on() {
+    let quotas = Quotas { sender: 50 * 1024, ..Quotas::default() };
+    let served =
+        Served::start_holding(TempDir::new().unwrap(), Served::limited(Limits::default()), quotas).await;
+    let address = served.address.to_string();
+    let done = tokio::task::spawn_blocking(move || {
+        let people = ["ayşe", "burak", "zoé"].map(|name| Profile::register_at(&address, name));
+        let [ayşe, burak, zoé] = &people;
+        let long = "ü".repeat(16 * 1024);
+        let mut sent = 0;
+        let refused = loop {
+            let finished = ayşe.run_with_stdin(["--mute", "send", "burak", "-"], long.as_bytes());
+            if finished.code() != 0 {
+                break finished;
+            }
+            sent += 1;
+            assert!(sent < 10, "her share never fills");
+        };
+        let said = refused.one_line();
+        assert!(said.contains("your share of the recipient's mailbox is full"), "{said}");
+        assert!(said.contains("waits in the outbox"), "{said}");
+        // Burak is away still.
+        zoé.send("burak", "bonjour");
+        ayşe.send("zoé", "merhaba");
+        let texts = burak.receive_texts();
+        assert_eq!(texts.len(), sent + 1);
+        assert_eq!(texts.last(), Some(&("zoé".to_owned(), "bonjour".to_owned())));
         let deadline = std::time::Instant::now() + TIMEOUT;
         loop {
             ayşe.run(["users"]).ok();

@@ -24,11 +24,11 @@ const RATE: u64 = 1_000;
 const SECONDS: u64 = 5;
 
 /// Nobody's way is barred: it is the server that is measured, not its limits.
-const LIMITS: &str = "connections = { per_address = 10000 }
+const LIMITS: &str = "connections = { per_address = 10000, per_address_and_minute = 1000000 }
 logins = { per_address_and_minute = 1000000 }
 registration = { per_address_and_hour = 1000000 }
 sending = { messages_per_minute = 100000000, mib_per_minute = 1000000 }
-storage = { mailbox_mib = 100000 }
+storage = { mailbox_mib = 100000, sender_percent = 100 }
 ";
 
 /// A server process. Ends with this.

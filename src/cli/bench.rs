@@ -322,6 +322,7 @@ struct Own {
 const EVERYTHING: &str = "[connections]
 total = 100000
 per_address = 100000
+per_address_and_minute = 100000000
 login_seconds = 60
 
 [logins]
@@ -340,6 +341,7 @@ changes_per_minute = 100000000
 
 [storage]
 mailbox_mib = 100000
+sender_percent = 100
 blobs_mib = 100000
 ";
 

@@ -516,6 +516,9 @@ pub enum RefusalCode {
     /// The account's blobs take as much room as they may.
     #[n(15)]
     BlobQuota,
+    /// A recipient's mailbox holds as much of this account's as it may.
+    #[n(16)]
+    ShareFull,
 }
 
 /// Why a connection ends.
@@ -537,7 +540,7 @@ pub enum GoodbyeReason {
     /// The same device has logged in again.
     #[n(4)]
     Replaced,
-    /// There are too many connections, in all or from this address.
+    /// There are too many connections, in all or from this address, or that one has begun too many of late.
     #[n(5)]
     Limited,
     /// A request came where it could not: before login, or to log in once more.

@@ -35,6 +35,8 @@ pub struct Connections {
     pub total: NonZeroU32,
     /// At once, from one IPv4 address or one IPv6 network of 64 bits.
     pub per_address: NonZeroU32,
+    /// Begun in a minute, from one of those.
+    pub per_address_and_minute: NonZeroU32,
     /// TLS handshake and login together.
     pub login_seconds: NonZeroU32,
     /// Silence after which a connection is ended. Clients say something every 30 seconds.
@@ -95,6 +97,8 @@ pub struct Requests {
 pub struct Storage {
     /// Mail that waits for it, in MiB.
     pub mailbox_mib: NonZeroU32,
+    /// How much of that one sender may fill, in percent.
+    pub sender_percent: NonZeroU32,
     /// Voice notes that it has sent in the last day, and older ones that somebody has not fetched, in MiB.
     pub blobs_mib: NonZeroU32,
 }
@@ -109,6 +113,7 @@ impl Default for Connections {
         Self {
             total: nonzero(10_000),
             per_address: nonzero(256),
+            per_address_and_minute: nonzero(1_200),
             login_seconds: nonzero(10),
             idle_seconds: nonzero(90),
         }
@@ -141,7 +146,7 @@ impl Default for Requests {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { mailbox_mib: nonzero(256), blobs_mib: nonzero(1_024) }
+        Self { mailbox_mib: nonzero(256), sender_percent: nonzero(25), blobs_mib: nonzero(1_024) }
     }
 }
 
@@ -188,12 +193,16 @@ impl Config {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             (before.matches('\n').count() + 1, error.message().replace('\n', " "))
         })?;
-        let idle = config.connections.idle_seconds;
+        let wrong = |key: &str, value: NonZeroU32, why: &str| {
+            let line = text.lines().position(|line| line.trim_start().starts_with(key));
+            Err((line.map_or(1, |line| line + 1), format!("{key} = {value}: {why}")))
+        };
+        let (idle, percent) = (config.connections.idle_seconds, config.storage.sender_percent);
         if idle < nonzero(40) {
-            let line = text.lines().position(|line| line.trim_start().starts_with("idle_seconds"));
-            let what =
-                format!("idle_seconds = {idle}: clients say something every 30 seconds, take 40 or more");
-            return Err((line.map_or(1, |line| line + 1), what));
+            return wrong("idle_seconds", idle, "clients say something every 30 seconds, take 40 or more");
+        }
+        if percent > nonzero(100) {
+            return wrong("sender_percent", percent, "take 100 or less");
         }
         Ok(config)
     }
@@ -213,6 +222,7 @@ impl Config {
             limits: Limits {
                 connections: self.connections.total.get(),
                 connections_per_address: self.connections.per_address.get(),
+                begun: self.connections.per_address_and_minute.get(),
                 logins: self.logins.per_address_and_minute.get(),
                 registrations: self.registration.per_address_and_hour.get(),
                 invited: self.registration.who == Who::Invited,
@@ -228,7 +238,9 @@ impl Config {
 
     /// What the store is held to.
     pub fn quotas(&self) -> Quotas {
-        Quotas { mailbox: mib(self.storage.mailbox_mib), blobs: mib(self.storage.blobs_mib) }
+        let mailbox = mib(self.storage.mailbox_mib);
+        let sender = mailbox * u64::from(self.storage.sender_percent.get()) / 100;
+        Quotas { mailbox, sender, blobs: mib(self.storage.blobs_mib) }
     }
 }
 
@@ -260,6 +272,7 @@ mod tests {
         let (line, what) = wrong("[storage]\nblobs_mib = 0\n");
         assert!(line == 2 && what.contains('0'), "{line}: {what}");
         assert_eq!(wrong("[connections]\n\nidle_seconds = 5\n").0, 3);
+        assert_eq!(wrong("[storage]\nsender_percent = 101\n").0, 2);
         assert_eq!(wrong("[registration]\nwho = \"friends\"\n").0, 2);
     }
 

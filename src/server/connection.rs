@@ -23,7 +23,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Shared;
-use super::limits::Place;
+use super::gate::Place;
+use super::handshake::shake_hands;
 use super::session::{Done, Pending, Session};
 use super::socket::Socket;
 use crate::protocol::frame::{self, FrameError, Limit};
@@ -46,9 +47,6 @@ const TLS_BEFORE_LOGIN: usize = 16 * 1024;
 
 /// Encrypted bytes that wait to be written.
 const TLS_WAITING: usize = 64 * 1024;
-
-/// When a connection that was one too many may be tried again.
-const FULL: Duration = Duration::from_secs(10);
 
 /// Requests of one connection under way at once.
 const UNDER_WAY: usize = 128;
@@ -319,33 +317,16 @@ impl<S: Store> Connection<S> {
     }
 }
 
-/// The TLS handshake, in time.
-async fn shake_hands<S>(
-    shared: &Shared<S>,
-    acceptor: TlsAcceptor,
-    socket: TcpStream,
-    deadline: Instant,
-) -> Option<TlsStream<Socket>> {
-    // Only latency is at stake.
-    let _ = socket.set_nodelay(true);
-    let mut tls = tokio::select! {
-        () = shared.shutdown.cancelled() => return None,
-        shaken = tokio::time::timeout_at(deadline, acceptor.accept(Socket::new(socket))) => shaken.ok()?.ok()?,
-    };
-    tls.get_mut().0.trust();
-    Some(tls)
-}
-
 /// Tells a connection that there are too many already, and when to come again.
 pub async fn turn_away<S: Store>(
     shared: Arc<Shared<S>>,
     acceptor: TlsAcceptor,
     socket: TcpStream,
-    _place: Place,
+    (_place, wait): (Place, Duration),
 ) {
     let deadline = Instant::now() + GOODBYE;
     let Some(mut tls) = shake_hands(&shared, acceptor, socket, deadline).await else { return };
-    let retry_after = u32::try_from(FULL.as_millis()).ok();
+    let retry_after = Some(super::retry_after(wait));
     let goodbye = Push::Goodbye { reason: GoodbyeReason::Limited, retry_after };
     let mut outbox = BytesMut::new();
     frame::put_encoded(&mut outbox, &goodbye, &[]);

@@ -1,4 +1,4 @@
-//! Who is let in, and how often things may be done: counters in windows of time, and a gate for connections.
+//! How much is allowed, and how often things may be done: counters in windows of time.
 //!
 //! A window begins with its first use and ends a fixed time later. Once something is refused it stays refused
 //! until then, so that what is asked in order is also accepted in order.
@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How much is allowed.
@@ -16,6 +16,8 @@ pub struct Limits {
     pub connections: u32,
     /// Connections at once from one source: an IPv4 address, or an IPv6 network of 64 bits.
     pub connections_per_address: u32,
+    /// Connections that a source may begin in a minute.
+    pub begun: u32,
     /// Logins that a source may try in a minute.
     pub logins: u32,
     /// Registrations that a source may try in an hour.
@@ -41,6 +43,8 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             connections_per_address: 256,
+            // Twice the logins: who logs in too often is told so by those, with an answer of their own.
+            begun: 1_200,
             logins: 600,
             registrations: 60,
             invited: false,
@@ -134,85 +138,7 @@ impl<K: Copy + Eq + Hash> Windows<K> {
     }
 }
 
-/// Connections that are over a limit, but are told so, at once.
-const TOLD: u32 = 32;
-
-/// Counts connections.
-#[derive(Debug)]
-pub struct Gate {
-    total: u32,
-    per_source: u32,
-    open: Mutex<Open>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    total: u32,
-    told: u32,
-    by_source: HashMap<Source, u32>,
-}
-
-/// What becomes of a connection.
-#[derive(Debug)]
-pub enum Admission {
-    /// It is served.
-    Welcome(Place),
-    /// There are too many: it is told so.
-    Full(Place),
-    /// There are too many even of those that are told so.
-    TurnedAway,
-}
-
-/// A connection that counts, until it is dropped.
-#[derive(Debug)]
-pub struct Place {
-    gate: Arc<Gate>,
-    source: Option<Source>,
-}
-
-impl Gate {
-    /// A gate for so many connections at once.
-    pub fn new(limits: &Limits) -> Arc<Self> {
-        Arc::new(Self {
-            total: limits.connections,
-            per_source: limits.connections_per_address,
-            open: Mutex::default(),
-        })
-    }
-
-    /// Counts a connection in.
-    pub fn enter(self: &Arc<Self>, source: Source) -> Admission {
-        let mut open = lock(&self.open);
-        let of_source = open.by_source.get(&source).copied().unwrap_or(0);
-        if open.total < self.total && of_source < self.per_source {
-            open.total += 1;
-            open.by_source.insert(source, of_source + 1);
-            return Admission::Welcome(Place { gate: Arc::clone(self), source: Some(source) });
-        }
-        if open.told < TOLD {
-            open.told += 1;
-            return Admission::Full(Place { gate: Arc::clone(self), source: None });
-        }
-        Admission::TurnedAway
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = lock(&self.gate.open);
-        let Some(source) = self.source else {
-            open.told -= 1;
-            return;
-        };
-        open.total -= 1;
-        match open.by_source.get_mut(&source) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(open.by_source.remove(&source)),
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -258,31 +184,5 @@ mod tests {
             }
         }
         assert!(lock(&windows.used).windows.len() < 8_000);
-    }
-
-    #[test]
-    fn the_gate_counts_in_and_out() {
-        let gate = Gate::new(&Limits { connections: 3, connections_per_address: 2, ..Limits::default() });
-        let (one, other) = (source("192.0.2.1"), source("192.0.2.2"));
-        let first = gate.enter(one);
-        assert!(matches!(first, Admission::Welcome(_)));
-        let _second = gate.enter(one);
-        let told = gate.enter(one);
-        assert!(matches!(told, Admission::Full(_)), "two from an address");
-        let _third = gate.enter(other);
-        assert!(matches!(gate.enter(other), Admission::Full(_)), "three in all");
-        drop(first);
-        assert!(matches!(gate.enter(one), Admission::Welcome(_)));
-        let mut telling = vec![told];
-        while let Admission::Full(place) = gate.enter(one) {
-            telling.push(Admission::Full(place));
-            assert!(telling.len() <= 33);
-            if telling.len() == 32 {
-                break;
-            }
-        }
-        drop(telling);
-        let open = lock(&gate.open);
-        assert_eq!((open.total, open.told), (2, 0));
     }
 }

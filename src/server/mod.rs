@@ -7,6 +7,8 @@
 //! - [`log`]: the transparency log's key, and its checkpoints
 //! - [`config`]: what its operator allows, from a file
 //! - `limits`: counting what is done, against what is allowed
+//! - `gate`: who is let in
+//! - `handshake`: the TLS handshake
 //! - `socket`: a socket that bounds a handshake
 //! - `hub`: who is connected
 //! - `watching`: telling who asked who is connected
@@ -19,6 +21,8 @@
 mod acknowledging;
 pub mod config;
 mod connection;
+mod gate;
+mod handshake;
 mod hub;
 mod limits;
 pub mod log;
@@ -34,6 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -42,9 +47,10 @@ use crate::model::{AccountId, LogCertificate, Millis};
 use crate::store::{Store, StoreError};
 pub use config::Config;
 use connection::Connection;
+use gate::{Admission, Gate};
 use hub::Hub;
 pub use limits::Limits;
-use limits::{Admission, Gate, Source, Windows};
+use limits::{Source, Windows};
 pub use log::LogSigner;
 
 /// How long things may take, and how much is allowed.
@@ -83,6 +89,8 @@ struct Shared<S> {
     hub: Hub,
     options: Options,
     shutdown: CancellationToken,
+    /// Turns to compute a TLS handshake.
+    handshakes: Semaphore,
     logins: Windows<Source>,
     registrations: Windows<Source>,
     sending: Windows<AccountId>,
@@ -129,6 +137,7 @@ pub async fn run<S: Store>(
         hub: Hub::default(),
         options,
         shutdown: shutdown.clone(),
+        handshakes: handshake::turns(),
         logins: Windows::new(limits.minute),
         registrations: Windows::new(limits.hour),
         sending: Windows::new(limits.minute),
@@ -160,11 +169,15 @@ pub async fn run<S: Store>(
                     Admission::Welcome(place) => {
                         drop(connections.spawn(Connection::serve(shared, acceptor, socket, peer, place)));
                     }
-                    Admission::Full(place) => {
-                        drop(connections.spawn(connection::turn_away(shared, acceptor, socket, place)));
+                    Admission::Full(place, wait) => {
+                        let told = (place, wait);
+                        drop(connections.spawn(connection::turn_away(shared, acceptor, socket, told)));
                     }
-                    // Closed without a word: a flood must not cost a handshake each.
-                    Admission::TurnedAway => drop(socket),
+                    // Closed without a word: a flood must not cost a handshake each, nor be remembered by the system
+                    // for a minute as what was closed in good order is.
+                    Admission::TurnedAway => {
+                        let _ = socket.set_zero_linger();
+                    }
                 }
             }
             Err(error) => {
@@ -187,6 +200,11 @@ pub async fn run<S: Store>(
     let closed = shared.store.close().await;
     tracing::info!("stopped");
     ended.and(closed.map_err(ServeError::from))
+}
+
+/// The milliseconds after which something may be tried again.
+fn retry_after(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 /// Whether the error speaks of this process's or machine's limits, not of the one connection.

@@ -452,8 +452,8 @@ fn refuse(number: u32, code: RefusalCode) -> (Option<Push>, Option<Pending>) {
 
 /// Too much for now; how long that lasts.
 fn limited(number: u32, wait: Duration) -> (Option<Push>, Option<Pending>) {
-    let retry_after = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).saturating_add(1);
-    let push = Push::Refusal { number, code: RefusalCode::Limited, retry_after: Some(retry_after) };
+    let retry_after = Some(super::retry_after(wait));
+    let push = Push::Refusal { number, code: RefusalCode::Limited, retry_after };
     (Some(push), None)
 }
 
@@ -462,7 +462,7 @@ fn refusal(number: u32, code: RefusalCode) -> Push {
         RefusalCode::StorageFailed => Some(5_000),
         RefusalCode::ShuttingDown => Some(1_000),
         // When there is room again is up to others: these are times after which asking is no nuisance.
-        RefusalCode::MailboxFull => Some(60_000),
+        RefusalCode::MailboxFull | RefusalCode::ShareFull => Some(60_000),
         RefusalCode::BlobQuota => Some(600_000),
         _ => None,
     };

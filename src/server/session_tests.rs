@@ -43,6 +43,7 @@ impl Scene {
             hub: Hub::default(),
             options,
             shutdown: CancellationToken::new(),
+            handshakes: crate::server::handshake::turns(),
             logins: Windows::new(options.limits.minute),
             registrations: Windows::new(options.limits.hour),
             sending: Windows::new(options.limits.minute),

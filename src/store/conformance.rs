@@ -22,7 +22,8 @@ macro_rules! suite {
     ($store:ty, $open:expr) => {
         crate::store::conformance::suite!(@ $store, $open,
             accounts: registering, finding, message_keys, account_records, inviting, log;
-            mail: accepting, refusing, order, reading, waking, falling_behind, pruning, retention, blocking, reopening;
+            mail: accepting, refusing, order, reading, waking, falling_behind, pruning, retention, sharing, blocking,
+                reopening;
             blobs: blobs, blobs_of_others, blobs_under_way, dropping_blobs);
     };
     (@ $store:ty, $open:expr, $($subject:ident: $($promise:ident),*);*) => {

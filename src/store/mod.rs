@@ -63,13 +63,16 @@ pub struct NewInvite {
 pub struct Quotas {
     /// Mail that waits for it.
     pub mailbox: u64,
+    /// Of that, from one sender other than itself.
+    pub sender: u64,
     /// Blobs of its devices' making, sealed or under way.
     pub blobs: u64,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
-        Self { mailbox: 256 * 1024 * 1024, blobs: 1024 * 1024 * 1024 }
+        const MIB: u64 = 1024 * 1024;
+        Self { mailbox: 256 * MIB, sender: 64 * MIB, blobs: 1024 * MIB }
     }
 }
 
@@ -187,6 +190,9 @@ pub enum StoreError {
     /// A recipient's mailbox is full.
     #[error("the mailbox is full")]
     MailboxFull,
+    /// A recipient's mailbox holds as much of this sender's as it may.
+    #[error("the sender's share of the mailbox is full")]
+    ShareFull,
     /// The owner's blobs take as much room as they may.
     #[error("the quota of blobs is used up")]
     BlobQuota,

@@ -93,7 +93,7 @@ fn a_time_to_come_again_is_at_least_a_second_and_at_most_an_hour() {
             other => line.pass(other),
         });
         let refused = ayşe.run(["users", "--server", &liar.name]);
-        let says = format!("as many connections as it takes, in all or from here: try again in {says}");
+        let says = format!("takes no more connections for now, in all or from here: try again in {says}");
         assert!(refused.failure().ends_with(&says), "{refused:?}");
         // The same in the answer to a login.
         let liar = Liar::start(&server, &[&ayşe], move |passing, line| match passing {
@@ -105,7 +105,7 @@ fn a_time_to_come_again_is_at_least_a_second_and_at_most_an_hour() {
         });
         let refused = ayşe.run(["users", "--server", &liar.name]);
         let says = says.replace(
-            "as many connections as it takes, in all or from here",
+            "takes no more connections for now, in all or from here",
             "asked too often by you or from your address",
         );
         assert!(refused.failure().ends_with(&says), "{refused:?}");

@@ -1,6 +1,7 @@
 //! A client that speaks the protocol and nothing above it: for what a well-behaved one never sends.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,6 +148,13 @@ impl Raw {
 
     /// Connects, and reads the server's first frame: `Err` when it is no greeting.
     pub async fn try_connect(address: SocketAddr) -> Result<Self, Push> {
+        let socket = TcpStream::connect(address).await.unwrap();
+        Self::try_on(socket).await.expect("a TLS connection")
+    }
+
+    /// The same over a TCP connection that is there already. The outer `Err`: it was closed before the handshake
+    /// was done.
+    pub async fn try_on(socket: TcpStream) -> io::Result<Result<Self, Push>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -155,9 +163,8 @@ impl Raw {
             .with_custom_certificate_verifier(Arc::new(Anybody))
             .with_no_client_auth();
         config.alpn_protocols = vec![ALPN.to_vec()];
-        let socket = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from("tellal").unwrap();
-        let tls = TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap();
+        let tls = TlsConnector::from(Arc::new(config)).connect(name, socket).await?;
         let exporter = tls.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, None).unwrap();
         let mut raw = Self {
             tls,
@@ -172,9 +179,9 @@ impl Raw {
         raw.hello = raw.next().await.expect("the connection ended").0;
         match &raw.hello {
             Push::Hello { server, nonce, .. } => (raw.server, raw.nonce) = (*server, **nonce),
-            other => return Err(other.clone()),
+            other => return Ok(Err(other.clone())),
         }
-        Ok(raw)
+        Ok(Ok(raw))
     }
 
     /// Connects and registers.

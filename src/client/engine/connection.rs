@@ -55,7 +55,7 @@ pub(in crate::client) async fn greet(
     let hello = timeout(PATIENCE, pushes.next()).await.map_err(|_| unreachable("no greeting"))?;
     if let Some(Pushed { push: Push::Goodbye { reason: GoodbyeReason::Limited, retry_after }, .. }) = hello {
         let wait = retry_after.map(wait);
-        return Err(limited("the server has as many connections as it takes, in all or from here", wait));
+        return Err(limited("the server takes no more connections for now, in all or from here", wait));
     }
     let Some(Pushed { push: Push::Hello { versions, server, nonce, time, log }, .. }) = hello else {
         if let None | Some(Pushed { push: Push::Goodbye { .. }, .. }) = hello {

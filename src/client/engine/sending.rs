@@ -241,7 +241,7 @@ impl Engine {
             }
             Err(Trouble::Refused { code, retry_after, .. }) => {
                 let wait = retry_after.unwrap_or(RETRY);
-                if code == RefusalCode::MailboxFull {
+                if matches!(code, RefusalCode::MailboxFull | RefusalCode::ShareFull) {
                     let hold = Hold::refused(code, wait);
                     self.say_held(id, &to, &hold);
                     return Ok(Next::Hold(to, hold));

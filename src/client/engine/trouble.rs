@@ -100,6 +100,7 @@ pub(super) fn refusal(code: RefusalCode) -> &'static str {
         RefusalCode::Limited => "it takes only so much from one account in a minute",
         RefusalCode::InviteNeeded => "it takes new accounts by invitation only",
         RefusalCode::MailboxFull => "the recipient's mailbox is full until they fetch their mail",
+        RefusalCode::ShareFull => "your share of the recipient's mailbox is full until they fetch their mail",
         RefusalCode::BlobQuota => {
             "your voice notes of the last day, and older ones that were not fetched yet, take all the room that it has for \
              them"

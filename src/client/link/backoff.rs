@@ -66,6 +66,21 @@ mod tests {
     }
 
     #[test]
+    fn a_family_behind_one_address_connects_anew_far_less_often_than_a_server_lets_it() {
+        const DEVICES: usize = 30;
+        // `per_address_and_minute` of a server's connections, by default.
+        const LET_IN: usize = 1_200;
+        for _ in 0..1_000 {
+            let (mut backoff, mut passed, mut attempts) = (Backoff::default(), Duration::ZERO, 0);
+            while passed < Duration::from_secs(60) {
+                attempts += 1;
+                passed += backoff.pause();
+            }
+            assert!(DEVICES * attempts <= LET_IN / 4, "{attempts} attempts in a minute");
+        }
+    }
+
+    #[test]
     fn no_two_clients_come_again_together() {
         let pauses = || {
             let mut backoff = Backoff::default();

@@ -5,6 +5,7 @@
 //! certificate: then they have to from then on, and otherwise the key that is met is pinned. Neither ever takes the
 //! other's place.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,8 +57,16 @@ pub(crate) async fn connect(address: &Address, trust: Option<&Trust>) -> Result<
     let target = (address.host.as_str(), address.port);
     let tcp = timeout(PATIENCE, TcpStream::connect(target)).await;
     let tcp = tcp.map_err(|_| unreachable("no answer".to_owned()))?;
-    let tcp = tcp.map_err(|error| unreachable(error.to_string()))?;
-    tcp.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
+    let lost = |error: std::io::Error| match error.kind() {
+        // So ends what was one too many before it had begun.
+        ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof => unreachable(format!(
+            "it closed the connection unread; it may have had too many from here ({error})"
+        )),
+        ErrorKind::InvalidData => unreachable(format!("no TLS connection ({error})")),
+        _ => unreachable(error.to_string()),
+    };
+    let tcp = tcp.map_err(lost)?;
+    tcp.set_nodelay(true).map_err(lost)?;
 
     let (pin, host) = match trust {
         Some(Trust::Pinned(pin)) => (Some(*pin), &address.host),
@@ -83,7 +92,7 @@ pub(crate) async fn connect(address: &Address, trust: Option<&Trust>) -> Result<
         (Some(Met { vouched: Err(cause), .. }), None) if must_vouch => {
             ClientError::WrongCertificate { server: host.clone(), cause: cause.clone() }
         }
-        _ => unreachable(format!("no TLS connection ({error})")),
+        _ => lost(error),
     })?;
     let (_, connection) = stream.get_ref();
     if connection.alpn_protocol() != Some(ALPN) {

@@ -35,6 +35,7 @@ pub fn code(error: &StoreError) -> RefusalCode {
         StoreError::TooLarge => RefusalCode::TooLarge,
         StoreError::InviteInvalid => RefusalCode::InviteNeeded,
         StoreError::MailboxFull => RefusalCode::MailboxFull,
+        StoreError::ShareFull => RefusalCode::ShareFull,
         StoreError::BlobQuota => RefusalCode::BlobQuota,
         StoreError::Failed(_) => RefusalCode::StorageFailed,
     }

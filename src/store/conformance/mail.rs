@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Person, friends, held, submission};
 use crate::model::{AccountId, BlobId, KeyId, Millis, Position, Submission, limits};
-use crate::store::{BlobState, Bounds, Store, StoreError};
+use crate::store::{BlobState, Bounds, Quotas, Store, StoreError};
 
 pub async fn accepting<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
     let store = open(folder);
@@ -185,6 +185,40 @@ pub async fn retention<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
     assert_eq!(store.bounds(burak.account).await.unwrap().pruned, 1, "what expired is seen to have been");
     assert_eq!(store.fetch_chunk(blob, 0).await, Err(StoreError::BlobMissing));
     assert_eq!(store.submit(asked).await, Err(StoreError::BlobMissing), "its name is forgotten too");
+}
+
+pub async fn sharing<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
+    let store = open(folder);
+    let (ayşe, burak) = friends(&store).await;
+    let zoé = Person::new(40);
+    store.register(zoé.registration("zoé")).await.unwrap();
+    // Four of them are a sender's share of a mailbox.
+    let large = vec![7; usize::try_from(Quotas::default().sender / 4).unwrap()];
+    for number in 1..=4 {
+        store.submit(submission(&ayşe, &burak, number, &large)).await.unwrap();
+    }
+    let one_more = submission(&ayşe, &burak, 5, b"x");
+    assert_eq!(store.submit(one_more.clone()).await, Err(StoreError::ShareFull), "however small");
+    let with_a_copy =
+        Submission { recipients: vec![ayşe.recipient(), burak.recipient()], ..one_more.clone() };
+    assert_eq!(store.submit(with_a_copy).await, Err(StoreError::ShareFull), "into both mailboxes or none");
+    assert!(store.submit(submission(&ayşe, &burak, 4, &large)).await.is_ok(), "what is there needs no room");
+    store.submit(submission(&zoé, &burak, 6, b"x")).await.unwrap();
+    store.submit(submission(&ayşe, &zoé, 7, b"x")).await.unwrap();
+    assert_eq!(held(&store, &burak).await, [(1, 1), (2, 2), (3, 3), (4, 4), (5, 6)]);
+    store.close().await.unwrap();
+    drop(store);
+
+    let store = open(folder);
+    assert_eq!(store.submit(one_more.clone()).await, Err(StoreError::ShareFull), "also after a restart");
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    store.acknowledge(burak.device, Position { epoch, seq: 1 }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    store.submit(one_more).await.unwrap();
+    for number in 10..=15 {
+        let own = submission(&burak, &burak, number, &large);
+        assert!(store.submit(own).await.is_ok(), "one's own mailbox has no shares");
+    }
 }
 
 pub async fn blocking<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {

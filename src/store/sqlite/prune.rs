@@ -93,23 +93,26 @@ fn aged(connection: &Connection, horizon: i64) -> Result<Vec<AccountId>, StoreEr
     Ok(aged)
 }
 
-/// One step in a mailbox that has come so far. Whether there may be more to do, and the bytes that it holds less.
+/// One step in a mailbox that has come so far. Whether there may be more to do, and the bytes that it holds less of
+/// which senders.
 pub fn mailbox(
     transaction: &Transaction<'_>,
     account: &AccountId,
     up_to: u64,
     newest: u64,
-) -> Result<(bool, u64), StoreError> {
+) -> Result<(bool, Vec<(AccountId, u64)>), StoreError> {
     let up_to = i64::try_from(up_to.min(newest)).unwrap_or(i64::MAX);
-    let entries: Vec<(i64, i64, i64)> = transaction
+    let entries: Vec<(i64, i64, i64, AccountId)> = transaction
         .prepare_cached(
-            "SELECT seq, envelope, coalesce(length(body), 0) + length(wraps)
+            "SELECT seq, envelope, coalesce(length(body), 0) + length(wraps), sender
              FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope
              WHERE account = ? AND seq <= ? ORDER BY seq LIMIT ?",
         )?
-        .query_map((account.as_bytes(), up_to, STEP), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map((account.as_bytes(), up_to, STEP), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, AccountId::new(row.get(3)?)))
+        })?
         .collect::<Result<_, _>>()?;
-    for (seq, envelope, _) in &entries {
+    for (seq, envelope, ..) in &entries {
         transaction
             .prepare_cached("DELETE FROM mailbox WHERE account = ? AND seq = ?")?
             .execute((account.as_bytes(), seq))?;
@@ -124,8 +127,8 @@ pub fn mailbox(
     transaction
         .prepare_cached("UPDATE account SET pruned = max(pruned, ?) WHERE id = ?")?
         .execute((pruned, account.as_bytes()))?;
-    let freed: u64 = entries.iter().map(|(.., bytes)| ENTRY + bytes.cast_unsigned()).sum();
-    Ok((more, freed))
+    let freed = entries.iter().map(|(.., bytes, sender)| (*sender, ENTRY + bytes.cast_unsigned()));
+    Ok((more, freed.collect()))
 }
 
 /// Whether an envelope that has gone from a mailbox is in another one still.

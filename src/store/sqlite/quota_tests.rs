@@ -123,6 +123,58 @@ async fn a_mailbox_whose_row_is_behind_is_as_full_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_sender_whose_row_is_behind_has_used_as_much_of_a_share_as_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let quotas = Quotas { sender: 3_000, ..Quotas::default() };
+    let open = || SqliteStore::open_with(folder.path(), quotas).unwrap();
+    let connect = || schema::open_writer(&folder.path().join("server.db")).unwrap();
+    let rows = || {
+        let connection = connect();
+        let mut query = connection.prepare("SELECT bytes FROM mailbox_sender ORDER BY bytes").unwrap();
+        let rows = query.query_map([], |row| row.get::<_, i64>(0)).unwrap();
+        rows.collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let store = open();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let zoé = Person::new(40);
+    store.register(zoé.registration("zoé")).await.unwrap();
+    let put = async |store: &SqliteStore, from: &Person, number: u8| {
+        store.submit(submission(from, &burak, number, &[number; 1_000])).await.map(drop)
+    };
+    put(&store, &zoé, 1).await.unwrap();
+    for number in 2..=3 {
+        put(&store, &ayşe, number).await.unwrap();
+    }
+    assert_eq!(put(&store, &ayşe, 4).await, Err(StoreError::ShareFull));
+    store.close().await.unwrap();
+    drop(store);
+    let [one, two] = rows().try_into().unwrap();
+    assert!(one > 1_500 && two == 2 * one, "{one} {two}");
+
+    // As after a power cut behind the first two; and as a store was before senders were counted.
+    let behind = "UPDATE account SET newest = 2, bytes = bytes * 2 / 3 WHERE newest = 3;
+        UPDATE mailbox_sender SET bytes = bytes / 2 WHERE bytes > 3000";
+    for before in [behind, "DROP TABLE mailbox_sender; PRAGMA user_version = 6"] {
+        connect().execute_batch(before).unwrap();
+        let store = open();
+        assert_eq!(put(&store, &ayşe, 4).await, Err(StoreError::ShareFull), "both count: {before}");
+        store.close().await.unwrap();
+        assert_eq!(rows(), [one, two], "{before}");
+    }
+    let store = open();
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    store.acknowledge(burak.device, Position { epoch, seq: 2 }).await.unwrap();
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(rows(), [one], "who has nothing there has no row");
+    for number in [5, 6] {
+        put(&store, &zoé, number).await.unwrap();
+    }
+    assert_eq!(put(&store, &zoé, 7).await, Err(StoreError::ShareFull));
+    put(&store, &ayşe, 8).await.unwrap();
+    assert_eq!(put(&store, &ayşe, 9).await, Err(StoreError::ShareFull));
+}
+
+#[tokio::test]
 async fn a_quota_of_blobs_counts_what_is_under_way_and_is_given_back() {
     let folder = tempfile::tempdir().unwrap();
     let open =

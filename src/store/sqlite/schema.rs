@@ -151,6 +151,19 @@ INSERT INTO envelope_share (envelope, mailboxes)
     SELECT envelope, count(*) FROM mailbox GROUP BY envelope HAVING count(*) > 1;
 DROP INDEX mailbox_envelope;
 ",
+    "
+-- What account.bytes has of one sender. No row: nothing.
+CREATE TABLE mailbox_sender (
+    account BLOB NOT NULL,
+    sender BLOB NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (account, sender)
+) STRICT, WITHOUT ROWID;
+INSERT INTO mailbox_sender (account, sender, bytes)
+    SELECT account.id, envelope.sender, sum(512 + coalesce(length(envelope.body), 0) + length(mailbox.wraps))
+    FROM account JOIN mailbox ON mailbox.account = account.id AND mailbox.seq <= account.newest
+    JOIN envelope ON envelope.id = mailbox.envelope GROUP BY account.id, envelope.sender;
+",
 ];
 
 /// Opens the database for its one writer, making or migrating it.

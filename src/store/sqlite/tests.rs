@@ -280,8 +280,13 @@ fn beginnings(folder: &Path) -> u32 {
 #[tokio::test]
 async fn the_write_ahead_log_begins_anew_again_and_again_while_writing_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let open =
-        || SqliteStore::open_with(folder.path(), Quotas { mailbox: u64::MAX, ..Quotas::default() }).unwrap();
+    let open = || {
+        SqliteStore::open_with(
+            folder.path(),
+            Quotas { mailbox: u64::MAX, sender: u64::MAX, ..Quotas::default() },
+        )
+        .unwrap()
+    };
     let store = open();
     let (ayşe, burak) = conformance::friends(&store).await;
     let body = vec![7; 60_000];
@@ -327,7 +332,8 @@ async fn the_write_ahead_log_begins_anew_again_and_again_while_writing_goes_on()
 pub(super) fn before_shares(connection: &Connection) {
     connection
         .execute_batch(
-            "DROP TABLE envelope_share;
+            "DROP TABLE mailbox_sender;
+             DROP TABLE envelope_share;
              CREATE INDEX mailbox_envelope ON mailbox (envelope);
              DROP INDEX envelope_name;
              CREATE UNIQUE INDEX envelope_name ON envelope (device, message);

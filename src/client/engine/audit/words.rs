@@ -226,7 +226,9 @@ impl Engine {
             return match session.wire.ask_with(verb, envelope.body.clone()).await.map_err(Trouble::from) {
                 Ok(_) => Ok(Said::Settled),
                 Err(Trouble::Refused { code: RefusalCode::KeySuperseded, .. }) => continue,
-                Err(Trouble::Refused { code: RefusalCode::MailboxFull, .. }) => Ok(Said::Later),
+                Err(Trouble::Refused { code: RefusalCode::MailboxFull | RefusalCode::ShareFull, .. }) => {
+                    Ok(Said::Later)
+                }
                 Err(Trouble::Refused { code, .. }) if is_final(code) => Ok(Said::Settled),
                 Err(Trouble::Refused { retry_after, .. }) => Ok(Said::Stopped(retry_after.unwrap_or(RETRY))),
                 Err(trouble) => Err(trouble),

@@ -66,11 +66,8 @@ impl<'a> Group<'a> {
         for (Recipient { account, wraps }, encoded) in submission.recipients.into_iter().zip(encoded) {
             let blocked = self.memory.blocks(self.transaction)?.contains(&(account, submission.sender));
             let account = if blocked { NOBODY } else { account };
-            let mailbox = self.memory.mailbox(self.transaction, &account)?;
-            let seq = mailbox.newest + 1;
-            mailbox.newest = seq;
-            mailbox.bytes += ENTRY + (submission.body.len() + encoded.len()) as u64;
-            self.memory.changed(account);
+            let bytes = ENTRY + (submission.body.len() + encoded.len()) as u64;
+            let seq = self.memory.put(self.transaction, account, submission.sender, bytes)?;
             self.inserts()?.entry.execute((account.as_bytes(), seq.cast_signed(), envelope, &encoded))?;
             let entry = Entry {
                 seq,
@@ -116,7 +113,7 @@ impl<'a> Group<'a> {
     /// Whether it can be put into its mailboxes.
     fn check(&mut self, submission: &Submission, now: Millis) -> Result<(), StoreError> {
         for recipient in &submission.recipients {
-            self.check_recipient(recipient, now)?;
+            self.check_recipient(recipient, submission.sender, now)?;
         }
         for blob in &submission.blobs {
             // One's own: whoever could name another's would keep it on its owner's quota.
@@ -134,7 +131,12 @@ impl<'a> Group<'a> {
     }
 
     /// Refuses wraps for devices that are not the recipient's, and for keys that are not in use.
-    fn check_recipient(&mut self, recipient: &Recipient, now: Millis) -> Result<(), StoreError> {
+    fn check_recipient(
+        &mut self,
+        recipient: &Recipient,
+        sender: AccountId,
+        now: Millis,
+    ) -> Result<(), StoreError> {
         if recipient.account == NOBODY {
             return Err(StoreError::UnknownAccount);
         }
@@ -158,6 +160,13 @@ impl<'a> Group<'a> {
         if held >= self.memory.quotas.mailbox {
             return Err(StoreError::MailboxFull);
         }
+        // What one's own devices write to each other has all of the room.
+        if recipient.account != sender
+            && *self.memory.of_sender(self.transaction, recipient.account, sender)?
+                >= self.memory.quotas.sender
+        {
+            return Err(StoreError::ShareFull);
+        }
         Ok(())
     }
 
@@ -168,8 +177,9 @@ impl<'a> Group<'a> {
         };
         let mailbox = self.memory.mailbox(self.transaction, &account)?;
         let (more, freed) = prune::mailbox(self.transaction, &account, up_to, mailbox.newest)?;
-        mailbox.bytes = mailbox.bytes.saturating_sub(freed);
-        self.memory.changed(account);
+        for (sender, bytes) in freed {
+            self.memory.take(self.transaction, account, sender, bytes)?;
+        }
         // What is gone is in no mailbox to be counted again.
         self.write_counts()?;
         Ok(Pruned { more, removed: Vec::new() })

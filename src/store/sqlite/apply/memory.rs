@@ -16,8 +16,12 @@ const REMEMBERED: usize = 100_000;
 #[derive(Default)]
 pub struct Memory {
     mailboxes: HashMap<AccountId, Mailbox>,
+    /// Bytes in a mailbox above, of one sender.
+    senders: HashMap<(AccountId, AccountId), u64>,
     /// Mailboxes whose accounts' rows do not say yet how they stand.
     uncounted: HashSet<AccountId>,
+    /// The same for senders in one of those.
+    uncounted_senders: HashSet<(AccountId, AccountId)>,
     keys: HashMap<DeviceId, (AccountId, KeyId, Millis)>,
     /// All there are: who wants no mail, and whose. Looking for one takes as long whether it is there or not.
     blocks: Option<HashSet<(AccountId, AccountId)>>,
@@ -51,7 +55,7 @@ impl Memory {
 
     /// Forgets everything once it is too much.
     pub fn bound(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        if self.mailboxes.len() + self.keys.len() > REMEMBERED {
+        if self.mailboxes.len() + self.senders.len() + self.keys.len() > REMEMBERED {
             self.write_counts(connection)?;
             self.forget();
         }
@@ -80,24 +84,86 @@ impl Memory {
             None if *account == NOBODY => (0, 0),
             None => return Err(StoreError::UnknownAccount),
         };
-        let (newest, more): (i64, i64) = connection
-            .prepare_cached(
-                "SELECT coalesce(max(seq), ?2), coalesce(sum(?3 + coalesce(length(body), 0) + length(wraps)), 0)
-                 FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope WHERE account = ?1 AND seq > ?2",
-            )?
-            .query_row((account.as_bytes(), newest, ENTRY.cast_signed()), |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
-        let bytes = bytes.saturating_add(more);
-        Ok(known.insert(Mailbox { newest: newest.cast_unsigned(), bytes: bytes.cast_unsigned() }))
+        let mut mailbox = Mailbox { newest: newest.cast_unsigned(), bytes: bytes.cast_unsigned() };
+        let mut behind = connection.prepare_cached(
+            "SELECT sender, max(seq), sum(?3 + coalesce(length(body), 0) + length(wraps))
+             FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope
+             WHERE account = ?1 AND seq > ?2 GROUP BY sender",
+        )?;
+        let mut rows = behind.query((account.as_bytes(), newest, ENTRY.cast_signed()))?;
+        while let Some(row) = rows.next()? {
+            let sender = AccountId::new(row.get(0)?);
+            let (newest, more): (i64, i64) = (row.get(1)?, row.get(2)?);
+            mailbox.newest = mailbox.newest.max(newest.cast_unsigned());
+            mailbox.bytes += more.cast_unsigned();
+            // Nobody has no rows.
+            if *account != NOBODY {
+                let counted = counted(connection, account, &sender)?;
+                self.senders.insert((*account, sender), counted + more.cast_unsigned());
+                // Both rows are written together, or what is behind would be counted twice.
+                self.uncounted_senders.insert((*account, sender));
+                self.uncounted.insert(*account);
+            }
+        }
+        Ok(known.insert(mailbox))
     }
 
-    /// How a mailbox stands has changed.
-    pub fn changed(&mut self, account: AccountId) {
-        // Nobody has no row.
-        if account != NOBODY {
-            self.uncounted.insert(account);
+    /// Bytes in an account's mailbox of one sender.
+    pub fn of_sender(
+        &mut self,
+        connection: &Connection,
+        account: AccountId,
+        sender: AccountId,
+    ) -> Result<&mut u64, StoreError> {
+        // Whose row is behind is known from then on.
+        self.mailbox(connection, &account)?;
+        match self.senders.entry((account, sender)) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(unknown) => Ok(unknown.insert(counted(connection, &account, &sender)?)),
         }
+    }
+
+    /// An entry of so many bytes comes into a mailbox; its place.
+    pub fn put(
+        &mut self,
+        connection: &Connection,
+        account: AccountId,
+        sender: AccountId,
+        bytes: u64,
+    ) -> Result<u64, StoreError> {
+        let mailbox = self.mailbox(connection, &account)?;
+        mailbox.newest += 1;
+        mailbox.bytes += bytes;
+        let seq = mailbox.newest;
+        if account != NOBODY {
+            *self.of_sender(connection, account, sender)? += bytes;
+            self.changed(account, sender);
+        }
+        Ok(seq)
+    }
+
+    /// An entry of so many bytes has gone from a mailbox.
+    pub fn take(
+        &mut self,
+        connection: &Connection,
+        account: AccountId,
+        sender: AccountId,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
+        let mailbox = self.mailbox(connection, &account)?;
+        mailbox.bytes = mailbox.bytes.saturating_sub(bytes);
+        if account != NOBODY {
+            let held = self.of_sender(connection, account, sender)?;
+            *held = held.saturating_sub(bytes);
+            self.changed(account, sender);
+        }
+        Ok(())
+    }
+
+    /// How a mailbox stands has changed, and what a sender has in it.
+    fn changed(&mut self, account: AccountId, sender: AccountId) {
+        self.uncounted.insert(account);
+        self.uncounted_senders.insert((account, sender));
     }
 
     /// Whether accounts' rows are behind.
@@ -112,6 +178,21 @@ impl Memory {
         for account in self.uncounted.drain() {
             if let Some(Mailbox { newest, bytes }) = self.mailboxes.get(&account) {
                 update.execute((newest.cast_signed(), bytes.cast_signed(), account.as_bytes()))?;
+            }
+        }
+        let mut update = connection.prepare_cached(
+            "INSERT INTO mailbox_sender (account, sender, bytes) VALUES (?, ?, ?)
+             ON CONFLICT (account, sender) DO UPDATE SET bytes = excluded.bytes",
+        )?;
+        let mut remove =
+            connection.prepare_cached("DELETE FROM mailbox_sender WHERE account = ? AND sender = ?")?;
+        for who @ (account, sender) in self.uncounted_senders.drain() {
+            match self.senders.get(&who) {
+                None => {}
+                Some(0) => drop(remove.execute((account.as_bytes(), sender.as_bytes()))?),
+                Some(bytes) => {
+                    update.execute((account.as_bytes(), sender.as_bytes(), bytes.cast_signed()))?;
+                }
             }
         }
         Ok(())
@@ -182,4 +263,13 @@ impl Memory {
         }
         Ok(self.blocks.get_or_insert_default())
     }
+}
+
+/// What its row says that an account's mailbox has of a sender.
+fn counted(connection: &Connection, account: &AccountId, sender: &AccountId) -> Result<u64, StoreError> {
+    let bytes: Option<i64> = connection
+        .prepare_cached("SELECT bytes FROM mailbox_sender WHERE account = ? AND sender = ?")?
+        .query_row((account.as_bytes(), sender.as_bytes()), |row| row.get(0))
+        .optional()?;
+    Ok(bytes.unwrap_or(0).cast_unsigned())
 }
