@@ -116,7 +116,7 @@ fn a_damaged_profile_is_told_and_never_a_panic_and_loses_nothing() {
     let mut told = BTreeSet::new();
     for path in files(ayşe.home()) {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let whole = fs::read(&path).unwrap();
+        let (whole, mode) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().permissions());
         let half = whole.get(..whole.len() / 2).unwrap_or_default();
         for damaged in [Some(b"".as_slice()), Some(b"\xff garbage \0"), Some(half), None] {
             match damaged {
@@ -136,6 +136,7 @@ fn a_damaged_profile_is_told_and_never_a_panic_and_loses_nothing() {
             }
             assert!(!matters || damaged.is_some() || !path.exists(), "{name} was made anew");
             fs::write(&path, &whole).unwrap();
+            fs::set_permissions(&path, mode.clone()).unwrap();
         }
     }
     assert_eq!(told.len(), MATTER.len(), "{told:?}");
