@@ -13,12 +13,15 @@ mod support;
 
 #[cfg(target_os = "linux")]
 use std::fs::File;
+use std::fs::Permissions;
 use std::io::Write;
 #[cfg(target_os = "linux")]
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
 use support::people::{error_code, files};
 use support::screen::Screen;
 use support::{Finished, Profile, Running, Server, TIMEOUT, openssl};
@@ -77,6 +80,40 @@ fn keys_under_a_passphrase_are_what_openssl_opens_with_it_and_nobody_without() {
         let text: String = String::from_utf8_lossy(&bytes).chars().rev().collect();
         assert!(secrets.iter().all(|secret| !text.contains(secret)), "{file:?} holds a secret");
     }
+}
+
+#[test]
+fn what_protects_the_keys_is_said_once_and_what_others_may_read_by_each_command() {
+    let server = Server::start();
+    let ayşe = Profile::new(&server, "ayşe");
+    // A folder that somebody has made as folders are made.
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    mode(ayşe.home(), 0o755);
+    let args = ["register", "ayşe", "--key-bits", "2048", "--server", &ayşe.server];
+    let registered = ayşe.run(args);
+    assert!(!registered.ok().contains("lock"), "it is said beside the result");
+    let said = registered.one_line();
+    assert!(said.contains("files that only you can read") && said.contains("`tellal lock --set`"), "{said}");
+    let json = Profile::register(&server, "burak").run(["users", "--json"]);
+    assert_eq!((json.json().len(), json.stderr.as_str()), (2, ""), "nor is it said again");
+    assert_eq!(ayşe.run(["users"]).stderr, "", "the folder is its owner's now");
+
+    let key = ayşe.file("keys/identity.pem");
+    mode(&key, 0o644);
+    for command in [&["history", "--json"][..], &["send", "burak", "selam", "--mute"], &["lock"]] {
+        let said = ayşe.run(command).stderr.lines().next().unwrap().to_owned();
+        let expected = format!("tellal: others on this machine may read {}; to do: chmod ", key.display());
+        assert!(said.starts_with(&expected), "{command:?}: {said}");
+    }
+    assert_eq!(ayşe.run(["history", "--json"]).json().len(), 1, "that is no failure");
+    let said = ayşe.run(["history"]).stderr;
+    let to_do = said.trim_end().split("; to do: ").nth(1).unwrap();
+    assert!(Command::new("sh").args(["-c", to_do]).status().unwrap().success());
+    assert_eq!(ayşe.run(["history"]).stderr, "");
+    set(&ayşe, WORDS);
+    mode(ayşe.home(), 0o711);
+    let said = with(&ayşe, WORDS, &["history"]).stderr;
+    assert!(said.contains("others on this machine may read ") && said.lines().count() == 1, "{said}");
 }
 
 #[test]
@@ -356,11 +393,76 @@ fn an_open_profile_has_its_passphrase_once_in_memory_and_nothing_of_the_identity
     assert_eq!(in_memory(&following, &private_parts(&pem)), [0; 9], "nor is anything left of it");
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn an_open_profile_has_nothing_in_memory_of_what_its_keys_are_sealed_under() {
+    let server = Server::start();
+    let ayşe = Profile::register(&server, "ayşe");
+    let history_key = std::fs::read_to_string(ayşe.file("history.key")).unwrap().trim_end().to_owned();
+    set(&ayşe, WORDS);
+    let sealed = files(&ayşe.file("keys")).into_iter().chain([ayşe.file("history.key")]);
+    let sealing: Vec<Vec<u8>> = sealed.map(|path| derived(&path)).collect();
+    assert_eq!(sealing.len(), 4, "identity, device, message key, history");
+    assert_eq!(
+        opened(&ayşe.file("history.key"), &sealing[3]),
+        history_key,
+        "this is what it is sealed under"
+    );
+    let mut following = follow(&ayşe);
+    Profile::register(&server, "burak").send("ayşe", "selam");
+    assert!(following.line().unwrap().contains("selam"));
+    // Made of the passphrase and each file's salt; and the words in which the history is told its key.
+    assert_eq!(in_memory(&following, &sealing), [0; 4]);
+    assert_eq!(in_memory(&following, &[history_key.into()]), [0]);
+}
+
+/// What a sealed PEM holds.
+#[cfg(target_os = "linux")]
+fn der(path: &Path) -> Vec<u8> {
+    let pem = std::fs::read_to_string(path).unwrap();
+    let base64: String = pem.lines().filter(|line| !line.contains("-----")).collect();
+    base64::engine::general_purpose::STANDARD.decode(base64).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The text of 64 bytes that was sealed under a key, by openssl.
+#[cfg(target_os = "linux")]
+fn opened(path: &Path, key: &[u8]) -> String {
+    // At the end there are the IV and, with its padding, the text; each is an OCTET STRING.
+    let der = der(path);
+    let (head, sealed) = der.split_at(der.len() - 80);
+    let iv = &head[head.len() - 18..head.len() - 2];
+    let mut openssl = Command::new("openssl");
+    openssl.args(["enc", "-d", "-aes-256-cbc", "-K", &hex(key), "-iv", &hex(iv)]);
+    let mut child = openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(sealed).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+/// The key that a file is sealed under: scrypt of the passphrase and the salt that it begins with.
+#[cfg(target_os = "linux")]
+fn derived(path: &Path) -> Vec<u8> {
+    let der = der(path);
+    // An OCTET STRING of 16 bytes in front of N = 2^14.
+    let place = der.windows(6).position(|bytes| bytes == [0x02, 0x02, 0x40, 0x00, 0x02, 0x01]).unwrap();
+    assert_eq!(der[place - 18..place - 16], [0x04, 0x10]);
+    let salt = hex(&der[place - 16..place]);
+    let mut openssl = Command::new("openssl");
+    openssl.args(["kdf", "-keylen", "32", "-kdfopt", &format!("pass:{WORDS}"), "-kdfopt"]);
+    openssl.arg(format!("hexsalt:{salt}")).args(["-kdfopt", "n:16384", "-kdfopt", "r:8", "-kdfopt", "p:5"]);
+    let said = openssl.arg("SCRYPT").output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    said.trim().split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
 /// What tells an RSA key of 2048 bits: bytes of its private exponent and of both its primes, each as a PEM has them, in
 /// its DER, and in words of little end.
 #[cfg(target_os = "linux")]
 fn private_parts(pem: &str) -> Vec<Vec<u8>> {
-    use base64::Engine as _;
     // Lines of 48 bytes: the modulus begins at 37, the exponent at 303, the primes at 563 and 695, give or take three.
     let lines = [8, 12, 15].map(|line| pem.lines().nth(1 + line).unwrap());
     let forms = lines.map(|line| {

@@ -140,18 +140,31 @@ fn a_note_to_oneself_is_what_this_device_has_signed_for_itself() {
 #[test]
 fn what_can_not_be_opened_is_not_said_without_end() {
     let (server, ayşe, burak) = strangers();
-    ayşe.send("burak", "tanışalım");
+    let others = ["zoé", "지민", "小明", "مريم"].map(|name| Profile::register(&server, name));
+    for sender in others.iter().chain([&ayşe]) {
+        sender.send("burak", "tanışalım");
+    }
     burak.receive();
-    let forger = Forger::new(&server, &ayşe, &burak);
-    let broken: Vec<(Push, Bytes)> = (0..200)
-        .map(|_| {
+    let broken_of = |sender: &Profile, count: usize| -> Vec<(Push, Bytes)> {
+        let forger = Forger::new(&server, sender, &burak);
+        let broken = |_| {
             let mut forged = forger.seal(&forger.draft(Millis::now()), "bozuk");
             forged.body = forged.body.slice(..40);
             forger.delivery(&forged)
-        })
-        .collect();
-    let new = deliver(&server, &burak, &broken);
-    assert!(new.len() < 100, "{} of 200 are said", new.len());
+        };
+        (0..count).map(broken).collect()
+    };
+    // Nobody uses up what there is to be said of others.
+    let flood = broken_of(&ayşe, 200).into_iter().chain(broken_of(&others[0], 1)).collect::<Vec<_>>();
+    let new = deliver(&server, &burak, &flood);
+    let new = said(&new);
+    assert_eq!(new.len(), 17, "{new:?}");
+    assert!(new[15].1.ends_with("No more of this kind is told of ayşe for an hour"), "{new:?}");
+    assert!(new[16].1.contains("zoé"), "{new:?}");
+    // Nor is it without end for the server, which can name anybody.
+    let flood: Vec<_> = others.iter().chain([&ayşe]).flat_map(|sender| broken_of(sender, 40)).collect();
+    let new = deliver(&server, &burak, &flood);
+    assert_eq!(new.len(), 64);
     let last = said(&new).last().unwrap().1;
     assert!(last.ends_with("No more of this kind is told for an hour"), "{last}");
     ayşe.send("burak", "hâlâ buradayım");
@@ -291,17 +304,7 @@ fn what_an_honest_client_would_never_seal_is_refused() {
     refused("a token under its second key", &two_keys);
 
     // Signed by the right key, for another purpose.
-    for purpose in [
-        Purpose::Wrap,
-        Purpose::Commitment,
-        Purpose::LiveSound,
-        Purpose::Login,
-        Purpose::Registration,
-        Purpose::AccountRecord,
-        Purpose::MessageKey,
-        Purpose::Consent,
-        Purpose::SafetyNumber,
-    ] {
+    for &purpose in Purpose::ALL.iter().filter(|purpose| **purpose != Purpose::Envelope) {
         let forged = forger.assemble(&draft(), &token(&secret), secret.commitment(), &secret, purpose);
         refused(&format!("a signature for {purpose:?}"), &forged);
     }

@@ -546,7 +546,11 @@ async fn blobs_over_the_quota_wait_and_others_do_not() {
         let finished = burak.run(["voice", "zoé", "--mute", "--file", note.to_str().unwrap()]);
         assert_eq!(finished.code(), 1, "{finished:?}");
         let said = finished.stderr.lines().last().unwrap();
-        assert!(said.contains("not fetched yet") && said.contains("waits in the outbox"), "{said}");
+        assert!(
+            said.contains("of the last day, and older ones that were not fetched yet")
+                && said.contains("waits in the outbox"),
+            "{said}"
+        );
         burak.send("지민", "안녕");
         assert_eq!(지민.receive_texts(), [("burak".to_owned(), "안녕".to_owned())]);
         zoé.send("지민", "bonjour");

@@ -16,6 +16,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
+use support::disk::Disk;
 use support::{Profile, Server, wav};
 
 #[test]
@@ -117,6 +118,44 @@ fn it_ends_when_nothing_can_be_written_any_more_and_says_so() {
     server.restart_on_same_port();
     assert_eq!(burak.wait_for_texts(), [("ayşe".to_owned(), "merhaba".to_owned())]);
     following.kill();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn nothing_is_answered_signed_or_delivered_before_the_disk_has_it_for_good() {
+    let disk = Disk::new();
+    let server = Server::start_on(&disk);
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let holds = |what: &str| {
+        let written = std::fs::read(server.data().join("server.db-wal")).unwrap();
+        written.windows(what.len()).any(|bytes| bytes == what.as_bytes())
+    };
+    // What the server has signed of its log, and what is in its directory.
+    let size = || burak.run(["audit", "--json"]).json()[0]["size"].clone();
+    let names = || {
+        let users = burak.run(["users", "--json"]).json();
+        users.iter().map(|user| user["nickname"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    disk.hold();
+    let zoé = Profile::new(&server, "zoé");
+    let mut registering = zoé.start(["register", "zoé", "--key-bits", "2048", "--server", &server.name()]);
+    disk.wait_until_held();
+    assert!(holds("zoé"), "it is written");
+    assert_eq!((size(), names()), (2.into(), vec!["ayşe".to_owned(), "burak".to_owned()]));
+    assert!(registering.is_running(), "nobody has answered");
+    disk.release();
+    assert!(registering.line().is_some());
+    registering.wait().ok();
+    assert_eq!((size(), names().len()), (3.into(), 3));
+
+    burak.receive();
+    disk.hold();
+    let mut sending = ayşe.start(["send", "burak", "merhaba"]);
+    disk.wait_until_held();
+    assert!(burak.receive().is_empty() && sending.is_running(), "neither delivered nor accepted");
+    disk.release();
+    sending.wait().ok();
+    assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "merhaba".to_owned())]);
 }
 
 #[test]

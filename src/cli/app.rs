@@ -13,7 +13,7 @@ use clap::{CommandFactory, ValueEnum};
 use super::Root;
 use super::failure::Failure;
 use super::output::Output;
-use super::passphrase;
+use super::{modes, passphrase};
 use crate::audio::Speaker;
 use crate::client::settings::Quiet;
 use crate::client::{Client, Options, Passphrase, Role, Settings};
@@ -146,6 +146,13 @@ impl App {
     /// Says what is wrong with files of sounds, each thing once. It is no failure.
     pub fn warn(&self, cues: &Cues) {
         cues.take_warnings().iter().for_each(|warning| self.out.note(&format!("tellal: {warning}")));
+    }
+
+    /// Says once if others may read the profile's files. It is no failure.
+    pub fn warn_of_modes(&self) {
+        if let Some(warning) = modes::warning(&self.home) {
+            self.out.note(&format!("tellal: {warning}"));
+        }
     }
 
     /// Waits until the sounds of a command that was to be heard are over, so that its end does not cut them off.

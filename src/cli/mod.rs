@@ -12,6 +12,7 @@
 //! - [`record`]: recording a voice note, with time and level
 //! - [`reply`]: recording one while listening
 //! - [`passphrase`]: where a passphrase comes from
+//! - [`modes`]: who else may read a profile's files
 //! - [`stop`]: the signals that ask for the end
 //! - [`mod@file`]: new files that never overwrite
 //! - the verbs: `register`, `users`, `verify`, `audit`, `block`, `chat`, `send`, `voice`, `receive`, `listen`, `history`,
@@ -51,6 +52,8 @@ pub mod listen;
 mod live;
 #[cfg(feature = "client")]
 pub mod lock;
+#[cfg(feature = "client")]
+pub mod modes;
 #[cfg(feature = "client")]
 pub mod output;
 #[cfg(feature = "client")]
@@ -237,6 +240,10 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
     };
     let work = async {
         let app = app::App::new(globals)?;
+        // The one makes them its owner's, the other tells of them among what it looks at.
+        if !matches!(verb, ClientVerb::Register(_) | ClientVerb::Doctor(_)) {
+            app.warn_of_modes();
+        }
         match verb {
             ClientVerb::Register(args) => register::run(args, app, own_color).await,
             ClientVerb::Users(args) => users::run(args, app).await,

@@ -116,3 +116,70 @@ impl Drop for Unseen {
         let _ = tcsetattr(&self.terminal, SetArg::TCSANOW, &self.before);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::any::TypeId;
+
+    use clap::{Arg, Command, CommandFactory as _};
+
+    use crate::cli::Root;
+
+    /// What an option or operand says of itself.
+    fn words(arg: &Arg) -> String {
+        let help = [arg.get_help(), arg.get_long_help()].into_iter().flatten().map(ToString::to_string);
+        let names =
+            [arg.get_long(), arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str())];
+        let names = names.into_iter().flatten().map(str::to_owned);
+        let env = arg.get_env().map(|name| name.to_string_lossy().into_owned());
+        let all = help.chain(names).chain(env).chain([arg.get_id().to_string()]);
+        all.collect::<Vec<_>>().join(" ").to_lowercase()
+    }
+
+    fn look(command: &Command, path: &str, descriptors: &mut Vec<String>) {
+        for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+            let words = words(arg);
+            if !["passphrase", "password", "secret", "keyring", "pin code"]
+                .iter()
+                .any(|word| words.contains(word))
+            {
+                continue;
+            }
+            let long = arg.get_long().unwrap_or_else(|| panic!("{path} takes one as an operand: {words}"));
+            let number = arg.get_value_parser().type_id() == TypeId::of::<u32>();
+            assert!(
+                long.ends_with("passphrase-fd") && number,
+                "{path} --{long} takes more than a number: {words}"
+            );
+            assert!(arg.get_env().is_none() && arg.get_short().is_none(), "{path} --{long}");
+            descriptors.push(format!("{path} --{long}"));
+        }
+        for below in command.get_subcommands() {
+            look(below, &format!("{path} {}", below.get_name()), descriptors);
+        }
+    }
+
+    #[test]
+    fn no_command_takes_a_passphrase_but_by_the_number_of_a_descriptor() {
+        let mut root = Root::command();
+        root.build();
+        let mut descriptors = Vec::new();
+        look(&root, "tellal", &mut descriptors);
+        for (verb, name) in
+            [("", "passphrase-fd"), (" send", "passphrase-fd"), (" lock", "new-passphrase-fd")]
+        {
+            let descriptor = format!("tellal{verb} --{name}");
+            assert!(descriptors.contains(&descriptor), "{descriptor}: {descriptors:?}");
+        }
+        let given = ["tellal", "lock", "--set", "geheim"];
+        assert!(
+            Root::command().try_get_matches_from(given).is_err(),
+            "nor does one slip through as an operand"
+        );
+        for fd in ["geheim", "-1", "3x"] {
+            assert!(
+                Root::command().try_get_matches_from(["tellal", "users", "--passphrase-fd", fd]).is_err()
+            );
+        }
+    }
+}

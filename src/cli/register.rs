@@ -7,9 +7,15 @@ use clap::error::ErrorKind;
 
 use super::app::{App, nickname, usage};
 use super::output::Registered;
-use crate::client::{ClientError, DEFAULT_KEY_BITS, Registration, Status, register, registered};
+use crate::client::{
+    ClientError, DEFAULT_KEY_BITS, Registration, Sealing, Status, register, registered, sealing,
+};
 use crate::model::{Color, KeyId, limits};
 use crate::terminal::{Lines, sanitize};
+
+/// What protects the keys of a profile that has just been made.
+const UNSEALED: &str = "tellal: your keys lie in files that only you can read, and whoever gets at the disk or a backup of it; \
+                        `tellal lock --set` seals them under a passphrase";
 
 /// Options of `register`. The person's own colour comes with the global `--color`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +51,7 @@ pub async fn run(args: Args, app: App, color: Option<Color>) -> Result<()> {
         Some("-") => Some(tokio::task::spawn_blocking(read_invite).await??),
         _ => args.invite,
     };
+    let home = app.home.clone();
     let registration = Registration {
         home: app.home,
         server,
@@ -55,8 +62,13 @@ pub async fn run(args: Args, app: App, color: Option<Color>) -> Result<()> {
         invite,
     };
     let status = register(registration).await?;
+    let sealing = sealing(&home)?;
     app.out.put(&Registered::from(status.clone()), || told(&status, &app.out.lines, trusted))?;
-    Ok(app.out.flush()?)
+    app.out.flush()?;
+    if sealing == Sealing::Open {
+        app.out.note(UNSEALED);
+    }
+    Ok(())
 }
 
 fn told(status: &Status, lines: &Lines, trusted: bool) -> String {

@@ -4,54 +4,58 @@
 #[cfg(any(test, feature = "client"))]
 use sha2::{Digest as _, Sha256};
 
-/// What a signature, a hash or a label is for.
-///
-/// The input is always `tag || 0x00 || parts`. Tags contain no zero byte, and of the parts only the last may
-/// vary in length, so that no two inputs coincide.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Purpose {
+/// Tags and purposes in one list, so that none is without the other, and none is missing in [`Purpose::ALL`].
+macro_rules! purposes {
+    ($($(#[$doc:meta])* $name:ident = $tag:literal,)*) => {
+        /// What a signature, a hash or a label is for.
+        ///
+        /// The input is always `tag || 0x00 || parts`. Tags contain no zero byte, and of the parts only the last may
+        /// vary in length, so that no two inputs coincide.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Purpose {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Purpose {
+            /// Each of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The tag: ASCII, without a zero byte.
+            pub const fn tag(self) -> &'static [u8] {
+                match self {
+                    $(Self::$name => $tag,)*
+                }
+            }
+        }
+    };
+}
+
+purposes! {
     /// SHA-256(header), SHA-256(token): signed by the device key; its SHA-256 is the envelope's hash.
-    Envelope,
+    Envelope = b"tellal envelope v1",
     /// SHA-256(header): the OAEP label of a wrap.
-    Wrap,
+    Wrap = b"tellal wrap v1",
     /// The Fernet key: hashed into the header's `commit`.
-    Commitment,
+    Commitment = b"tellal commitment v1",
     /// SHA-256(opening header), index, SHA-256(token): a group of sound, signed by the device key.
-    LiveSound,
+    LiveSound = b"tellal live sound v1",
     /// A [`SessionProof`](crate::protocol::message::SessionProof) that logs a device in.
-    Login,
+    Login = b"tellal login v1",
     /// A [`SessionProof`](crate::protocol::message::SessionProof) that comes with a registration.
-    Registration,
+    Registration = b"tellal registration v1",
     /// The body of an [`AccountRecord`](crate::model::AccountRecord).
-    AccountRecord,
+    AccountRecord = b"tellal account record v1",
     /// The body of a [`MessageKeyRecord`](crate::model::MessageKeyRecord).
-    MessageKey,
+    MessageKey = b"tellal message key v1",
     /// Account id, hash of the record before, id of the new key: signed by a key that a record brings in.
-    Consent,
+    Consent = b"tellal consent v1",
     /// Id of an identity key, folded nickname: where one side of a safety number begins.
-    SafetyNumber,
+    SafetyNumber = b"tellal safety number v1",
     /// Server id, public key of its log: signed by the server's TLS key.
-    LogKey,
+    LogKey = b"tellal log key v1",
 }
 
 impl Purpose {
-    /// The tag: ASCII, without a zero byte.
-    pub const fn tag(self) -> &'static [u8] {
-        match self {
-            Self::Envelope => b"tellal envelope v1",
-            Self::Wrap => b"tellal wrap v1",
-            Self::Commitment => b"tellal commitment v1",
-            Self::LiveSound => b"tellal live sound v1",
-            Self::Login => b"tellal login v1",
-            Self::Registration => b"tellal registration v1",
-            Self::AccountRecord => b"tellal account record v1",
-            Self::MessageKey => b"tellal message key v1",
-            Self::Consent => b"tellal consent v1",
-            Self::SafetyNumber => b"tellal safety number v1",
-            Self::LogKey => b"tellal log key v1",
-        }
-    }
-
     /// `tag || 0x00 || parts`.
     pub(crate) fn input(self, parts: &[&[u8]]) -> Vec<u8> {
         let mut input = [self.tag(), &[0]].concat();
@@ -71,25 +75,11 @@ impl Purpose {
 mod tests {
     use super::*;
 
-    const ALL: [Purpose; 11] = [
-        Purpose::Envelope,
-        Purpose::Wrap,
-        Purpose::Commitment,
-        Purpose::LiveSound,
-        Purpose::Login,
-        Purpose::Registration,
-        Purpose::AccountRecord,
-        Purpose::MessageKey,
-        Purpose::Consent,
-        Purpose::SafetyNumber,
-        Purpose::LogKey,
-    ];
-
     #[test]
     fn no_tag_is_another_and_none_holds_a_zero_byte() {
-        for (place, purpose) in ALL.iter().enumerate() {
+        for (place, purpose) in Purpose::ALL.iter().enumerate() {
             assert!(!purpose.tag().contains(&0));
-            assert!(ALL[..place].iter().all(|other| other.tag() != purpose.tag()));
+            assert!(Purpose::ALL[..place].iter().all(|other| other.tag() != purpose.tag()));
         }
     }
 

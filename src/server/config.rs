@@ -99,7 +99,7 @@ pub struct Storage {
     pub mailbox_mib: NonZeroU32,
     /// How much of that one sender may fill, in percent.
     pub sender_percent: NonZeroU32,
-    /// Voice notes that it has sent and not everybody has fetched, in MiB.
+    /// Voice notes that it has sent in the last day, and older ones that somebody has not fetched, in MiB.
     pub blobs_mib: NonZeroU32,
 }
 

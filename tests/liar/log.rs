@@ -1,7 +1,8 @@
 //! Lies about the transparency log.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -14,7 +15,7 @@ use tellal::protocol::message::{Answer, Push, Verb};
 use crate::liar::{self, Liar, Passing};
 use crate::support::forge::account;
 use crate::support::swap::database;
-use crate::support::{Profile, Server};
+use crate::support::{Profile, Server, TIMEOUT, give_way};
 use crate::{alarm, friends, receive, text};
 
 #[test]
@@ -57,6 +58,89 @@ fn a_log_that_is_shown_as_it_was_is_rolled_back() {
     assert_eq!(audit.code(), 1, "{audit:?}");
     let report: Value = serde_json::from_str(audit.stdout.lines().next().unwrap()).unwrap();
     assert_eq!(report["alarms"][0]["alarm"], "withheld", "{report}");
+}
+
+/// What a server does that keeps its answers about the log back.
+#[derive(Default)]
+struct Withholding {
+    withholds: AtomicBool,
+    asked: AtomicUsize,
+    accepted: AtomicUsize,
+    /// The log as it was when it was last shown.
+    shown: Mutex<Option<String>>,
+}
+
+/// Waits until something is so.
+#[track_caller]
+fn wait_until(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came to that");
+        give_way(Instant::now(), Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_message_is_shown_while_the_log_that_its_head_is_compared_with_is_withheld() {
+    let (server, ayşe, burak) = friends();
+    burak.send("ayşe", "önce");
+    assert_eq!(receive(&ayşe, &server.name()), [text("önce")]);
+    let server_does = Arc::new(Withholding::default());
+    let (does, mut held) = (server_does.clone(), Vec::new());
+    let liar = Liar::start(&server, &[&ayşe], move |passing, line| match passing {
+        Passing::Up(request, body) => match request.verb {
+            Verb::ReadLog { .. } if does.withholds.load(Ordering::SeqCst) => {
+                held.push(request.number);
+                does.asked.fetch_add(1, Ordering::SeqCst);
+            }
+            _ => line.ask(request, &body),
+        },
+        // That there is more is not said, either: that comes with the message alone.
+        Passing::Down(Push::LogGrown { .. }, _) => {}
+        Passing::Down(Push::Reply { number, answer: Answer::Log { checkpoint } }, body) => {
+            let shown = does.shown.lock().unwrap().get_or_insert(checkpoint.clone()).clone();
+            let body = if shown == checkpoint { body } else { bytes::Bytes::new() };
+            line.tell(&Push::Reply { number, answer: Answer::Log { checkpoint: shown } }, &body);
+        }
+        Passing::Down(push, body) => {
+            if matches!(push, Push::Reply { answer: Answer::Accepted { .. }, .. }) {
+                does.accepted.fetch_add(1, Ordering::SeqCst);
+            }
+            line.tell(&push, &body);
+            // With the next message after it was told to: what it has had to say all the time.
+            if !does.withholds.load(Ordering::SeqCst) {
+                for number in held.drain(..) {
+                    let checkpoint = does.shown.lock().unwrap().clone().unwrap();
+                    line.answer(number, Answer::Log { checkpoint });
+                }
+            }
+        }
+        other => line.pass(other),
+    });
+    let mut following = ayşe.start(["receive", "--follow", "--mute", "--server", &liar.name]);
+    wait_until(|| server_does.shown.lock().unwrap().is_some());
+    server_does.withholds.store(true, Ordering::SeqCst);
+    Profile::register(&server, "zoé");
+    assert_eq!(receive(&burak, &server.name()), [], "burak has seen a log of three entries, ayşe one of two");
+    burak.send("ayşe", "bir");
+    let shown = following.line().unwrap();
+    assert!(shown.ends_with("burak: bir"), "{shown}");
+    wait_until(|| server_does.asked.load(Ordering::SeqCst) > 0);
+    burak.send("ayşe", "iki");
+    let shown = following.line().unwrap();
+    assert!(shown.ends_with("burak: iki"), "{shown}");
+    assert_eq!(server_does.accepted.load(Ordering::SeqCst), 0, "nobody was asked: nothing was compared yet");
+
+    // The answer comes, and lacks what burak has seen: the head is compared now, and its bearer asked for proof.
+    server_does.withholds.store(false, Ordering::SeqCst);
+    burak.send("ayşe", "üç");
+    let shown = following.line().unwrap();
+    assert!(shown.ends_with("burak: üç"), "{shown}");
+    wait_until(|| server_does.accepted.load(Ordering::SeqCst) > 0);
+    receive(&burak, &server.name());
+    let alarm = following.line().unwrap();
+    let withheld = "has signed a transparency log of 3 entries, which burak has seen";
+    assert!(alarm.contains("ALARM: ") && alarm.contains(withheld), "{alarm}");
 }
 
 #[test]

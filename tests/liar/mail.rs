@@ -1,7 +1,8 @@
 //! Lies about mail: dropped, doubled, delayed, made up; sound that is not what was sent; a success that was none.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -258,6 +259,7 @@ fn sound_that_is_cut_swapped_or_withheld_is_said_to_be_and_never_played() {
         assert!(!burak.file("kept.wav").exists());
     }
     // The server has dropped it.
+    let gone = "The sound of this voice note is no longer on the server: ask for it again";
     ayşe.run(["voice", "burak", "--file", note.to_str().unwrap()]).ok();
     let liar = Liar::start(&server, &[&burak], |passing, line| match passing {
         Passing::Down(Push::Reply { number, answer: Answer::Chunk }, _) => {
@@ -265,9 +267,58 @@ fn sound_that_is_cut_swapped_or_withheld_is_said_to_be_and_never_played() {
         }
         other => line.pass(other),
     });
-    let gone = "The sound of this voice note is no longer on the server: ask for it again";
     assert_eq!(receive(&burak, &liar.name), [notice(gone)]);
 }
+
+#[test]
+fn sound_that_lacks_whole_chunks_is_said_to_be_and_none_of_the_rest_is_played() {
+    let (server, ayşe, burak) = friends();
+    let note = ayşe.file("note.wav");
+    std::fs::write(&note, wav::rising(6)).unwrap();
+    let (damaged, gone) = (
+        "The sound of this voice note is damaged: ask for it again",
+        "The sound of this voice note is no longer on the server: ask for it again",
+    );
+    // What is asked of the server in the place of each chunk; nothing: it has none of that place.
+    type Shift = fn(u32) -> Option<u32>;
+    let lies: [(&str, Shift, &str); 4] = [
+        ("the last one", |index| (index < LAST).then_some(index), gone),
+        ("the first one", |index| Some(index + 1), damaged),
+        ("one in the middle", |index| Some(if index == 1 { LAST } else { index }), damaged),
+        ("all but the last one, said to be the first", |index| (index == 0).then_some(LAST), damaged),
+    ];
+    for (what, shift, says) in lies {
+        let id = ayşe.run(["voice", "burak", "--file", note.to_str().unwrap()]).ok().to_owned();
+        let asked = Arc::new(Mutex::new(BTreeSet::new()));
+        let indices = asked.clone();
+        let liar = Liar::start(&server, &[&burak], move |passing, line| match passing {
+            Passing::Up(Request { number, verb: Verb::FetchChunk { blob, index } }, body) => {
+                indices.lock().unwrap().insert(index);
+                let there = shift(index).filter(|index| *index <= LAST);
+                match there.map(|index| Verb::FetchChunk { blob, index }) {
+                    Some(verb) => line.ask(Request { number, verb }, &body),
+                    None => {
+                        let code = RefusalCode::BlobMissing;
+                        line.tell(&Push::Refusal { number, code, retry_after: None }, b"");
+                    }
+                }
+            }
+            other => line.pass(other),
+        });
+        assert_eq!(receive(&burak, &liar.name), [notice(says)], "{what}");
+        let asked = asked.lock().unwrap();
+        assert!(asked.contains(&0) && asked.iter().all(|index| *index <= LAST), "{what}: {asked:?}");
+        // Nor does the server itself make it whole afterwards: what was said is what there is.
+        let kept = burak.file("kept.wav");
+        let played = burak.run(["play", &id, "--save", kept.to_str().unwrap()]);
+        assert_eq!(played.code(), 1, "{what}: {played:?}");
+        assert!(!kept.exists(), "{what}");
+        assert_eq!(receive(&burak, &server.name()), [], "{what}");
+    }
+}
+
+/// The index of the last of a note's chunks: 6 s at 16 kHz are 192,044 bytes.
+const LAST: u32 = 2;
 
 #[test]
 fn a_success_that_was_none_is_found_out_by_whoever_waits_for_it() {

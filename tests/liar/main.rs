@@ -22,6 +22,7 @@ mod bombs;
 mod connections;
 mod log;
 mod mail;
+mod presence;
 mod refused;
 
 use bytes::Bytes;

@@ -21,6 +21,7 @@
 
 pub mod card;
 pub mod clock;
+pub mod disk;
 pub mod follow;
 pub mod forge;
 pub mod keyring;
@@ -43,6 +44,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use disk::Disk;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -283,6 +285,14 @@ impl Server {
         Self { running, data, options, address, fingerprint }
     }
 
+    /// The same on a disk that a test can hold up. It holds up no longer what is started again.
+    pub fn start_on(disk: &Disk) -> Self {
+        let data = TempDir::new().unwrap();
+        let mut command = Self::command(data.path(), "127.0.0.1:0", &[]);
+        let (running, address, fingerprint) = Self::launched(command.envs(disk.variables()));
+        Self { running, data, options: Vec::new(), address, fingerprint }
+    }
+
     /// The same with limits of its own: the text of a `server.toml`.
     pub fn start_limited(config: &str) -> Self {
         let data = TempDir::new().unwrap();
@@ -331,10 +341,18 @@ impl Server {
         Running::start(&mut command).wait()
     }
 
-    fn launch(data: &Path, listen: &str, options: &[OsString]) -> (Running, SocketAddr, String) {
+    fn command(data: &Path, listen: &str, options: &[OsString]) -> Command {
         let mut command = tellal();
         command.args(["server", "--listen", listen, "--data"]).arg(data).args(options);
-        let mut running = Running::start(&mut command);
+        command
+    }
+
+    fn launch(data: &Path, listen: &str, options: &[OsString]) -> (Running, SocketAddr, String) {
+        Self::launched(&mut Self::command(data, listen, options))
+    }
+
+    fn launched(command: &mut Command) -> (Running, SocketAddr, String) {
+        let mut running = Running::start(command);
         let Some(line) = running.line() else { panic!("the server did not start: {}", running.stderr()) };
         let ready = line.strip_prefix("listening on ").and_then(|line| line.split_once(", fingerprint "));
         let Some((address, fingerprint)) = ready else { panic!("not a ready line: {line}") };

@@ -1,12 +1,10 @@
 //! The profile, and who else could read its files.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Check;
 use crate::cli::app::App;
+use crate::cli::modes;
 use crate::client::{Client, ClientError, Sealing, sealing};
 
 /// Opens the profile, if there is one.
@@ -56,15 +54,14 @@ fn passphrase(home: &Path) -> Check {
 /// The modes of folders and files that hold keys: nobody but their owner may read them.
 pub fn files(home: &Path) -> Check {
     let what = "files";
-    match open_to_others(home) {
+    match modes::open_to_others(home) {
         Ok(open) if open.is_empty() => {
             Check::good(what, "the folder and the keys are readable by their owner alone")
         }
         Ok(open) => {
             let names: Vec<String> = open.iter().map(|path| path.display().to_string()).collect();
             let said = format!("others on this machine may read {}", names.join(", "));
-            let remedy = format!("chmod -R go-rwx {}", quoted(home));
-            Check::bad(what, said, remedy).essential()
+            Check::bad(what, said, modes::remedy(home)).essential()
         }
         Err(error) => {
             let said = format!("the files in {} can't be looked at ({error})", home.display());
@@ -73,50 +70,23 @@ pub fn files(home: &Path) -> Check {
     }
 }
 
-fn open_to_others(home: &Path) -> io::Result<Vec<PathBuf>> {
-    let keys = home.join("keys");
-    let mut paths = vec![home.to_owned(), keys.clone()];
-    paths.extend(["profile.json", "history.key"].map(|name| home.join(name)));
-    if keys.exists() {
-        for entry in fs::read_dir(&keys)? {
-            paths.push(entry?.path());
-        }
-    }
-    let mut open = Vec::new();
-    for path in paths {
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => open.push(path),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(open)
-}
-
-/// As a shell takes it.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
     fn files_that_others_can_read_are_named_with_what_to_do() {
         let home = tempfile::TempDir::new().unwrap();
-        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        fs::create_dir(home.path().join("keys")).unwrap();
-        mode(home.path(), 0o700);
-        mode(&home.path().join("keys"), 0o700);
-        let key = home.path().join("keys/identity.pem");
-        fs::write(&key, "").unwrap();
-        mode(&key, 0o600);
+        let mode = |mode| fs::set_permissions(home.path(), fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o700);
         assert!(files(home.path()).ok);
-        mode(&key, 0o640);
+        mode(0o750);
         let check = files(home.path());
-        assert!(!check.ok && check.essential && check.said.contains("identity.pem"), "{check:?}");
+        assert!(!check.ok && check.essential, "{check:?}");
+        assert!(check.said.contains(home.path().to_str().unwrap()), "{check:?}");
         assert!(check.remedy.unwrap().starts_with("chmod -R go-rwx '"));
-        assert_eq!(quoted(Path::new("/it's")), r"'/it'\''s'");
     }
 }

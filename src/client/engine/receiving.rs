@@ -130,12 +130,12 @@ impl Engine {
             _ => false,
         });
         let who = self.me.clone();
-        let mut left = lock(&self.allowance).left();
-        let (position, keep, fetching, heard, left) = self
+        let mut allowance = lock(&self.allowance).clone();
+        let (position, keep, fetching, heard, allowance) = self
             .commit(move |db, events| {
                 let (mut last, mut heard) = (None, false);
                 for (arrived, outcome) in &opened {
-                    store(db, &who, arrived, outcome, &mut left, events)?;
+                    store(db, &who, arrived, outcome, &mut allowance, events)?;
                     if let Outcome::Opened(sound) = outcome {
                         let Sound { header, opened, .. } = &**sound;
                         heard |= audit::note(db, &who, header.account, header.log.as_ref(), &opened.content)?;
@@ -144,10 +144,10 @@ impl Engine {
                     last = Some(arrived.position);
                 }
                 let epoch = last.map_or(0, |position| position.epoch);
-                Ok((last, fetches::keep_from(db, epoch)?, fetches::any(db)?, heard, left))
+                Ok((last, fetches::keep_from(db, epoch)?, fetches::any(db)?, heard, allowance))
             })
             .await?;
-        lock(&self.allowance).leave(left);
+        *lock(&self.allowance) = allowance;
         if let Some(position) = position {
             self.acknowledge(session, position, keep).await;
         }

@@ -2,7 +2,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::client::db::{contacts, memory};
-use crate::client::engine::allowance::MOST_SAID;
+use crate::client::engine::allowance::Allowance;
 use crate::client::engine::{Keys, Me};
 use crate::client::{Body, Message};
 use crate::crypto::MessageSecret;
@@ -17,6 +17,7 @@ struct Scene {
     burak: Arc<Person>,
     keys: Keys,
     seq: u64,
+    allowance: Allowance,
 }
 
 impl Scene {
@@ -43,7 +44,7 @@ impl Scene {
         };
         let key = crate::crypto::PrivateKey::from_pem(&AYŞE.message.to_pem()).unwrap();
         let keys = Keys::from([(key.public().id(), Arc::new(key))]);
-        Self { db, me, burak: Arc::new(burak), keys, seq: 0 }
+        Self { db, me, burak: Arc::new(burak), keys, seq: 0, allowance: Allowance::default() }
     }
 
     /// An envelope of burak's to ayşe.
@@ -87,9 +88,9 @@ impl Scene {
             })
             .collect();
         let transaction = self.db.transaction().unwrap();
-        let (mut events, mut left) = (Vec::new(), MOST_SAID);
+        let mut events = Vec::new();
         for (arrived, outcome) in batch.iter().zip(&opened) {
-            store(&transaction, &self.me, arrived, outcome, &mut left, &mut events).unwrap();
+            store(&transaction, &self.me, arrived, outcome, &mut self.allowance, &mut events).unwrap();
         }
         transaction.commit().unwrap();
         events

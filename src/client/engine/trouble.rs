@@ -102,7 +102,8 @@ pub(super) fn refusal(code: RefusalCode) -> &'static str {
         RefusalCode::MailboxFull => "the recipient's mailbox is full until they fetch their mail",
         RefusalCode::ShareFull => "your share of the recipient's mailbox is full until they fetch their mail",
         RefusalCode::BlobQuota => {
-            "your voice notes that were not fetched yet take all the room that it has for them"
+            "your voice notes of the last day, and older ones that were not fetched yet, take all the room that it has for \
+             them"
         }
     }
 }

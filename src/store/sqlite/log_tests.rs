@@ -1,5 +1,5 @@
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
-use ct_merkle::{ConsistencyProof, InclusionProof};
+use ct_merkle::{ConsistencyProof, InclusionProof, RootHash};
 use proptest::prelude::*;
 use rusqlite::TransactionBehavior;
 use sha2::Sha256;
@@ -12,40 +12,57 @@ fn record(number: u64) -> Signed {
     Signed { body: number.to_be_bytes().to_vec().into(), signature: vec![1].into() }
 }
 
-/// A log of so many names with a record each, and the same in the other library.
-fn log(folder: &std::path::Path, size: u64) -> (Connection, MemoryBackedTree<Sha256, [u8; Leaf::SIZE]>) {
+/// A log of so many names with a record each.
+fn log(folder: &std::path::Path, size: u64) -> Connection {
     let mut connection = schema::open_writer(&folder.join("server.db")).unwrap();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
-    let mut other = MemoryBackedTree::new();
     for number in 0..size {
         append(&transaction, number, &format!("name{number}"), 0, &record(number)).unwrap();
-        let name = NameHash::of_folded(&format!("name{number}"));
-        other.push(Leaf { name, previous: None, record: record_hash(&record(number)) }.to_bytes());
     }
     transaction.commit().unwrap();
-    (connection, other)
+    connection
+}
+
+/// The leaf of one of them.
+fn leaf_of(number: u64) -> [u8; Leaf::SIZE] {
+    let name = NameHash::of_folded(&format!("name{number}"));
+    Leaf { name, previous: None, record: record_hash(&record(number)) }.to_bytes()
+}
+
+/// That this library's proofs that a leaf is in a log of this size and that it has grown are proofs for the other one.
+fn accepts(connection: &Connection, whole: &RootHash<Sha256>, smaller: &RootHash<Sha256>) {
+    let (size, from) = (whole.num_leaves(), smaller.num_leaves());
+    let place = from - 1;
+    let name = NameHash::of_folded(&format!("name{place}"));
+    let proven = prove_leaf(connection, name, size).unwrap().unwrap();
+    assert_eq!((proven.place, proven.leaf.to_bytes()), (place, leaf_of(place)));
+    let proof = InclusionProof::<Sha256>::try_from_bytes(proven.proof.concat()).unwrap();
+    whole.verify_inclusion(&leaf_of(place), place, &proof).unwrap();
+    if from < size {
+        let proof = prove_growth(connection, from, size).unwrap();
+        let proof = ConsistencyProof::<Sha256>::try_from_bytes(proof.concat()).unwrap();
+        whole.verify_consistency(smaller, &proof).unwrap();
+    }
 }
 
 #[test]
 fn another_implementation_makes_the_same_roots_and_accepts_the_same_proofs() {
+    const SIZE: u64 = 300;
     let folder = tempfile::tempdir().unwrap();
-    let (connection, other) = log(folder.path(), 300);
+    let connection = log(folder.path(), SIZE);
     let (head, leaves) = read(&connection, 0, 1000).unwrap();
-    assert_eq!(leaves.len(), 300);
-    assert_eq!(head.root.as_slice(), other.root().as_bytes().as_slice());
-    let mut smaller = MemoryBackedTree::<Sha256, [u8; Leaf::SIZE]>::new();
-    for (place, leaf) in (0_u64..).zip(&leaves) {
-        let name = NameHash::of_folded(&format!("name{place}"));
-        let proven = prove_leaf(&connection, name, 300).unwrap().unwrap();
-        let proof = InclusionProof::<Sha256>::try_from_bytes(proven.proof.concat()).unwrap();
-        other.root().verify_inclusion(&leaf.to_bytes(), place, &proof).unwrap();
-        smaller.push(leaf.to_bytes());
-        if place + 1 < 300 {
-            let proof = prove_growth(&connection, place + 1, 300).unwrap();
-            let proof = ConsistencyProof::<Sha256>::try_from_bytes(proof.concat()).unwrap();
-            other.root().verify_consistency(&smaller.root(), &proof).unwrap();
-        }
+    let mut other = MemoryBackedTree::<Sha256, [u8; Leaf::SIZE]>::new();
+    let mut roots = Vec::new();
+    for (size, leaf) in (1..).zip(&leaves) {
+        assert_eq!(leaf.to_bytes(), leaf_of(size - 1));
+        other.push(leaf_of(size - 1));
+        let Hash(root) = tlog_tiles::tree_hash(size, &Hashes(&connection)).unwrap();
+        assert_eq!(root.as_slice(), other.root().as_bytes().as_slice(), "{size}");
+        roots.push(other.root());
     }
+    assert_eq!((head.size, roots.len()), (SIZE, 300));
+    assert_eq!(head.root.as_slice(), other.root().as_bytes().as_slice());
+    roots.iter().for_each(|smaller| accepts(&connection, &other.root(), smaller));
 }
 
 proptest! {
@@ -54,7 +71,7 @@ proptest! {
     fn a_proof_proves_one_leaf_at_one_place_of_one_tree(size in 1_u64..70, place in 0_u64..70, bit in any::<u8>()) {
         let place = place % size;
         let folder = tempfile::tempdir().unwrap();
-        let (connection, _) = log(folder.path(), size);
+        let connection = log(folder.path(), size);
         let (head, _) = read(&connection, 0, 0).unwrap();
         let name = NameHash::of_folded(&format!("name{place}"));
         let proven = prove_leaf(&connection, name, size).unwrap().unwrap();
@@ -111,7 +128,7 @@ fn a_store_of_before_the_log_gets_its_leaves_in_the_order_of_registration() {
 #[test]
 fn a_later_record_of_a_name_names_the_one_before_and_a_new_chain_none() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut connection, _) = log(folder.path(), 3);
+    let mut connection = log(folder.path(), 3);
     let transaction = connection.transaction().unwrap();
     append(&transaction, 3, "name1", 1, &record(9)).unwrap();
     append(&transaction, 4, "name1", 2, &record(10)).unwrap();

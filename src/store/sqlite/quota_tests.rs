@@ -211,6 +211,39 @@ async fn a_quota_of_blobs_counts_what_is_under_way_and_is_given_back() {
 }
 
 #[tokio::test]
+async fn a_blob_counts_for_a_day_and_after_that_until_everybody_has_fetched_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let quotas = Quotas { blobs: 10_000, ..Quotas::default() };
+    let store = SqliteStore::open_with(folder.path(), quotas).unwrap();
+    let (ayşe, burak) = conformance::friends(&store).await;
+    let blob = |number: u8| BlobId::new([number; 32]);
+    // Two of them are all that there is room for.
+    let put = async |number| store.put_chunk(ayşe.device, blob(number), 0, vec![7; 1_000].into()).await;
+    for number in [1, 2] {
+        put(number).await.unwrap();
+        store.seal_blob(ayşe.device, blob(number), 1).await.unwrap();
+        let named = submission(&ayşe, &burak, number, b"x");
+        store.submit(Submission { blobs: vec![blob(number)], ..named }).await.unwrap();
+    }
+    assert_eq!(put(3).await, Err(StoreError::BlobQuota));
+    let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
+    let fetch = async |seq| store.acknowledge(burak.device, Position { epoch, seq }).await.unwrap();
+    fetch(1).await;
+    store.prune(Millis::now()).await.unwrap();
+    assert_eq!(put(3).await, Err(StoreError::BlobQuota), "fetched, and of today");
+    assert!(store.fetch_chunk(blob(1), 0).await.is_ok());
+    let tomorrow = Millis::now().plus(Duration::from_secs(25 * 3600));
+    store.prune(tomorrow).await.unwrap();
+    assert_eq!(store.fetch_chunk(blob(1), 0).await, Err(StoreError::BlobMissing));
+    assert_eq!(put(3).await, Ok(()), "of yesterday, and fetched");
+    assert_eq!(put(4).await, Err(StoreError::BlobQuota), "of yesterday, and not fetched");
+    assert!(store.fetch_chunk(blob(2), 0).await.is_ok());
+    fetch(2).await;
+    store.prune(tomorrow).await.unwrap();
+    assert_eq!(put(4).await, Ok(()));
+}
+
+#[tokio::test]
 async fn an_account_has_a_few_blobs_under_way_and_each_counts_however_small_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let open = |blobs| SqliteStore::open_with(folder.path(), Quotas { blobs, ..Quotas::default() }).unwrap();

@@ -66,3 +66,43 @@ impl<'a> Hashes<'a> {
 fn failed(error: tlog_tiles::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use ct_merkle::ConsistencyProof;
+    use ct_merkle::mem_backed_tree::MemoryBackedTree;
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+    use crate::model::NameHash;
+
+    #[test]
+    fn another_implementation_makes_the_same_roots_at_a_hundred_thousand_leaves() {
+        // Around full trees, half-full ones, and the last one.
+        const SIZES: [u64; 11] = [1, 2, 1_023, 1_024, 1_025, 65_535, 65_536, 65_537, 98_304, 99_999, 100_000];
+        let leaf = |number: u64| {
+            let hash: [u8; 32] = Sha256::digest(number.to_be_bytes()).into();
+            Leaf { name: NameHash(hash), previous: number.checked_sub(7), record: hash }
+        };
+        let leaves: Vec<Leaf> = (0..100_000).map(leaf).collect();
+        let mut hashes = Hashes::empty();
+        hashes.append(0, &leaves).unwrap();
+        let mut other = MemoryBackedTree::<Sha256, [u8; Leaf::SIZE]>::new();
+        let mut roots = Vec::new();
+        for (size, leaf) in (1..).zip(&leaves) {
+            other.push(leaf.to_bytes());
+            if SIZES.contains(&size) {
+                let head = hashes.head(size).unwrap();
+                assert_eq!(head.root.as_slice(), other.root().as_bytes().as_slice(), "{size}");
+                roots.push(other.root());
+            }
+        }
+        let whole = roots.pop().unwrap();
+        assert_eq!((whole.num_leaves(), roots.len()), (100_000, 10));
+        for smaller in roots {
+            let proof = hashes.prove(smaller.num_leaves(), whole.num_leaves()).unwrap();
+            let proof = ConsistencyProof::<Sha256>::try_from_bytes(proof.concat()).unwrap();
+            whole.verify_consistency(&smaller, &proof).unwrap();
+        }
+    }
+}

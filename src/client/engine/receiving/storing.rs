@@ -6,6 +6,7 @@ use rusqlite::Transaction;
 
 use crate::client::db::inbox::{self, Fit, Noticed, Place};
 use crate::client::db::{Sql, attachments, blocks, contacts, fetches, listening, messages};
+use crate::client::engine::allowance::Allowance;
 use crate::client::engine::{Me, notice};
 use crate::client::{Body, Delivery, Event};
 use crate::crypto::envelope::{Content, Conversation, Delivered, LiveClosing, LiveEnd, VoiceData};
@@ -22,7 +23,7 @@ pub(super) fn store(
     me: &Me,
     arrived: &Arrived,
     outcome: &Outcome,
-    left: &mut u32,
+    allowance: &mut Allowance,
     events: &mut Vec<Event>,
 ) -> Sql<()> {
     let Delivered { device, message, sender, .. } = arrived.delivered;
@@ -33,11 +34,13 @@ pub(super) fn store(
         Outcome::Duplicate => Ok(()),
         Outcome::HeldBack => {
             inbox::hold_back(db, arrived.position)?;
-            say_once(db, me, (sender, device, message), Noticed::HeldBack, left, events)
+            say_once(db, me, (sender, device, message), Noticed::HeldBack, allowance, events)
         }
-        Outcome::Broken => say_once(db, me, (sender, device, message), Noticed::Broken, left, events),
-        Outcome::Fork => say_once(db, me, (sender, device, message), Noticed::Fork, left, events),
-        Outcome::Reflected => say_once(db, me, (sender, device, message), Noticed::Reflected, left, events),
+        Outcome::Broken => say_once(db, me, (sender, device, message), Noticed::Broken, allowance, events),
+        Outcome::Fork => say_once(db, me, (sender, device, message), Noticed::Fork, allowance, events),
+        Outcome::Reflected => {
+            say_once(db, me, (sender, device, message), Noticed::Reflected, allowance, events)
+        }
         Outcome::OwnCopy { hash } => {
             if inbox::known(db, &device, &message)?.is_none() {
                 inbox::remember(db, &device, &message, hash)?;
@@ -48,7 +51,7 @@ pub(super) fn store(
         Outcome::Opened(sound) => match inbox::known(db, &device, &message)? {
             // Twice in one batch.
             Some(hash) if hash == sound.hash => Ok(()),
-            Some(_) => say_once(db, me, (sender, device, message), Noticed::Fork, left, events),
+            Some(_) => say_once(db, me, (sender, device, message), Noticed::Fork, allowance, events),
             None => store_opened(db, me, arrived, sound, events),
         },
     }
@@ -194,17 +197,17 @@ fn say_once(
     me: &Me,
     (sender, device, message): (AccountId, DeviceId, MessageId),
     what: Noticed,
-    left: &mut u32,
+    allowance: &mut Allowance,
     events: &mut Vec<Event>,
 ) -> Sql<()> {
     if blocks::is_blocked(db, &sender)? {
         return Ok(());
     }
     // Names are anybody's to make up: what can't be opened is not said without end.
-    if *left == 0 || !inbox::notice_once(db, &device, &message, what)? {
+    if allowance.left_of(&sender) == 0 || !inbox::notice_once(db, &device, &message, what)? {
         return Ok(());
     }
-    *left -= 1;
+    allowance.use_up_of(sender);
     let known: Option<Nickname> = contacts::by_account(db, &sender)?.map(|stored| stored.nickname);
     let text = match (what, &known) {
         (Noticed::Reflected, _) => {
@@ -230,7 +233,12 @@ fn say_once(
         }
         (_, None) => "A message from an unknown sender could not be opened".to_owned(),
     };
-    let text = if *left == 0 { format!("{text}. No more of this kind is told for an hour") } else { text };
+    let text = match (allowance.left(), allowance.left_of(&sender), &known) {
+        (0, ..) => format!("{text}. No more of this kind is told for an hour"),
+        (_, 0, Some(name)) => format!("{text}. No more of this kind is told of {name} for an hour"),
+        (_, 0, None) => format!("{text}. No more of this kind is told of the same sender for an hour"),
+        _ => text,
+    };
     let peer = known.as_ref().unwrap_or(&me.nickname);
     events.push(Event::Message(notice(db, me, peer, text)?));
     Ok(())
