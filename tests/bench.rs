@@ -47,7 +47,11 @@ fn everything_is_measured_on_a_server_of_its_own() {
         ("idle", "connections"),
         ("quiet", "p99"),
         ("half-open", "p99"),
+        ("half-open", "held"),
         ("slow", "p99"),
+        ("slow", "held"),
+        ("handshakes", "p99"),
+        ("handshakes", "answered"),
     ] {
         let value = found.iter().find(|(w, f, _)| w == what && f == figure).map(|(.., value)| *value);
         assert!(
@@ -55,6 +59,20 @@ fn everything_is_measured_on_a_server_of_its_own() {
             "{what} {figure}: {found:?}"
         );
     }
+}
+
+#[test]
+fn a_siege_of_a_server_that_limits_connections_says_what_it_refuses() {
+    let server = Server::start();
+    let nobody = Profile::new(&server, "nobody");
+    let found = figures(&nobody, &["siege", "--connection-limits", "--connections", "400", "--seconds", "3"]);
+    let value = |what: &str, figure: &str| {
+        found.iter().find(|(w, f, _)| w == what && f == figure).map(|(.., value)| *value).unwrap()
+    };
+    // 256 from one address, of which the pair has two; 32 more may be being told that they are too many.
+    assert!((1.0..=286.0).contains(&value("half-open", "held")), "{found:?}");
+    assert!(value("half-open", "refused") > 0.0, "{found:?}");
+    assert!(value("half-open", "p99") > 0.0, "{found:?}");
 }
 
 #[test]

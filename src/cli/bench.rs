@@ -14,7 +14,7 @@ use super::app::App;
 use crate::load::peer::{Stream, Target, Tellal};
 use crate::load::people::{self, Person};
 use crate::load::relay::{self, Pace, Pair, relay, subscribe};
-use crate::load::siege::Siege;
+use crate::load::siege::{Means, Siege};
 use crate::load::{Times, logins, process};
 
 /// Options of `bench`.
@@ -50,6 +50,9 @@ pub struct Args {
     /// Where to start a server of one's own, where none is named with --server [default: a folder that is removed]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Leave connections to a server of one's own the limits that they have by default (siege)
+    #[arg(long)]
+    connection_limits: bool,
 }
 
 /// What can be measured.
@@ -100,7 +103,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     let (server, own) = match &app.server {
         Some(server) => (server.clone(), None),
         None => {
-            let own = Own::start(args.data.as_deref())?;
+            let own = Own::start(args.data.as_deref(), args.connection_limits)?;
             (own.address.clone(), Some(own))
         }
     };
@@ -274,13 +277,18 @@ impl Bench<'_> {
         let each = WATCHED * self.args.seconds;
         let pace = Pace::Every(Duration::from_secs_f64(1.0 / WATCHED as f64));
         let before = self.pid.and_then(|pid| process::memory(pid).ok());
-        for (what, besieged) in
-            [("quiet", None), ("half-open", Some(false)), ("slow", Some(true)), ("quiet again", None)]
-        {
-            let siege = match besieged {
-                Some(slowly) => Some(Siege::begin(&self.target, connections, slowly).await?),
+        for (what, means) in [
+            ("quiet", None),
+            ("half-open", Some(Means::Silence)),
+            ("slow", Some(Means::Slowness)),
+            ("handshakes", Some(Means::Handshakes)),
+            ("quiet again", None),
+        ] {
+            let siege = match means {
+                Some(means) => Some(Siege::begin(&self.target, connections, means).await?),
                 None => None,
             };
+            let at_first = siege.as_ref().map(Siege::outcome);
             let (cpu, begun) = (self.cpu(), Instant::now());
             let (report, again) = relay(pairs, each, self.size(), pace).await?;
             pairs = again;
@@ -289,13 +297,22 @@ impl Bench<'_> {
                 let share = cpu.as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0;
                 self.put(what, "server cpu of one core", share, "%")?;
             }
-            if let (Some(siege), Some(pid)) = (siege, self.pid) {
-                if let (Some(before), Ok(now)) = (before, process::memory(pid)) {
+            let (Some(siege), Some(at_first)) = (siege, at_first) else { continue };
+            let (outcome, seconds) = (siege.outcome(), begun.elapsed().as_secs_f64());
+            self.put(what, "refused", (outcome.refused - at_first.refused) as f64 / seconds, "/s")?;
+            if means == Some(Means::Handshakes) {
+                self.put(what, "answered", (outcome.answered - at_first.answered) as f64 / seconds, "/s")?;
+            } else {
+                self.put(what, "held", outcome.held as f64, "")?;
+                // Of some that come and go it would say nothing.
+                if outcome.held == connections
+                    && let (Some(before), Some(Ok(now))) = (before, self.pid.map(process::memory))
+                {
                     let each = now.saturating_sub(before) as f64 / 1024.0 / connections as f64;
                     self.put(what, "server memory for each", each, "KiB")?;
                 }
-                siege.end().await;
             }
+            siege.end().await;
         }
         Ok(())
     }
@@ -310,7 +327,7 @@ fn raise_open_files() {
     }
 }
 
-/// A server of one's own, which allows everything. It ends, and its folder goes, with this.
+/// A server of one's own. It ends, and its folder goes, with this.
 struct Own {
     child: Child,
     address: String,
@@ -319,12 +336,15 @@ struct Own {
 }
 
 /// Limits that are in nobody's way. Who has not logged in may stay for a while, so that it can be measured.
-const EVERYTHING: &str = "[connections]
+const CONNECTIONS: &str = "[connections]
 total = 100000
 per_address = 100000
 per_address_and_minute = 100000000
 login_seconds = 60
+";
 
+/// The same for what is done on connections.
+const EVERYTHING_ELSE: &str = "
 [logins]
 per_address_and_minute = 1000000
 
@@ -346,12 +366,14 @@ blobs_mib = 100000
 ";
 
 impl Own {
-    fn start(data: Option<&Path>) -> Result<Self> {
+    fn start(data: Option<&Path>, connection_limits: bool) -> Result<Self> {
         let temporary = std::env::temp_dir().join(format!("tellal-bench-{}", std::process::id()));
         let (folder, keep) = data.map_or((temporary, false), |data| (data.to_owned(), true));
         fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
         let config = folder.join("bench.toml");
-        fs::write(&config, EVERYTHING).with_context(|| format!("can't write {}", config.display()))?;
+        let limits = if connection_limits { "" } else { CONNECTIONS };
+        fs::write(&config, [limits, EVERYTHING_ELSE].concat())
+            .with_context(|| format!("can't write {}", config.display()))?;
         let mut child = Command::new(std::env::current_exe()?)
             .args(["server", "--listen", "127.0.0.1:0", "--data"])
             .arg(&folder)

@@ -78,9 +78,9 @@ where
             };
             let sending = send(&mut sender, &to, each, size, pace, (begun, offset));
             let receiving = receive(&mut receiver, each, begun);
-            let (sent, received) = tokio::join!(sending, receiving);
-            sent?;
-            Ok::<_, LoadError>((Pair { sender, to, receiver }, received?))
+            // Of what was refused nothing would come.
+            let ((), received) = tokio::try_join!(sending, receiving)?;
+            Ok::<_, LoadError>((Pair { sender, to, receiver }, received))
         });
     }
     let (mut pairs, mut latency) = (Vec::new(), Vec::new());
