@@ -69,8 +69,8 @@ fn a_siege_of_a_server_that_limits_connections_says_what_it_refuses() {
     let value = |what: &str, figure: &str| {
         found.iter().find(|(w, f, _)| w == what && f == figure).map(|(.., value)| *value).unwrap()
     };
-    // 256 from one address, of which the pair has two; 32 more may be being told that they are too many.
-    assert!((1.0..=286.0).contains(&value("half-open", "held")), "{found:?}");
+    // 256 from one address, of which the pair has two; others count until it is noticed that they were turned away.
+    assert!((1.0..400.0).contains(&value("half-open", "held")), "{found:?}");
     assert!(value("half-open", "refused") > 0.0, "{found:?}");
     assert!(value("half-open", "p99") > 0.0, "{found:?}");
 }

@@ -208,7 +208,7 @@ impl Face {
 
     /// Nothing is typed any more: what is said from now on are last words.
     pub(super) fn leave(&mut self) {
-        self.abandoned = std::mem::take(&mut self.asked);
+        self.abandoned |= std::mem::take(&mut self.asked);
     }
 
     /// Prints what is left.

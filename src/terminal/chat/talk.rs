@@ -259,6 +259,8 @@ impl Talk {
         let talked = match self.talk().await {
             // From outside: told as an event, unless something asked of the profile shows it before.
             Err(ChatError::Client(error)) if error.is_of_a_locked_profile() => {
+                // What the editor is given to print may come too late.
+                self.face.leave();
                 self.words("the profile is locked now");
                 Ok(())
             }
