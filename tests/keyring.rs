@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use support::keyring::Keyring;
 use support::people::{error_code, files};
-use support::{Finished, Profile, Running, Server, TIMEOUT, openssl, schema};
+use support::{Finished, Profile, Running, Server, TIMEOUT, give_way, openssl, schema};
 
 fn error(finished: &Finished) -> String {
     finished.one_line();
@@ -190,7 +190,7 @@ fn wait_until(what: &str, reached: impl Fn() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
     while !reached() {
         assert!(Instant::now() < deadline, "waited too long until {what}");
-        std::thread::sleep(Duration::from_millis(1));
+        give_way(Instant::now(), Duration::from_millis(1));
     }
 }
 

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use raw::{Person, Raw, Served};
 use support::people::error_code;
 use support::wav;
-use support::{Profile, Running, Server, TIMEOUT};
+use support::{Finished, Profile, Running, Server, TIMEOUT};
 use tellal::model::{BlobId, MessageId, limits};
 use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Verb};
 use tellal::server::Limits;
@@ -450,6 +450,26 @@ async fn a_voice_note_over_the_bytes_of_a_minute_goes_on_where_it_was_stopped() 
     done.await.unwrap();
 }
 
+/// Sends a text again and again until it is refused; how often it was not, and what was said then.
+fn fill(from: &Profile, to: &str, text: &str) -> (usize, Finished) {
+    let send = |_| from.run_with_stdin(["--mute", "send", to, "-"], text.as_bytes());
+    let refused = (0..10).map(|sent| (sent, send(sent))).find(|(_, finished)| finished.code() != 0);
+    refused.expect("it never fills")
+}
+
+/// What comes once somebody has had the time to send what waited.
+fn arrives_later(from: &Profile, to: &Profile) -> Vec<(String, String)> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        from.run(["users"]).ok();
+        let texts = to.receive_texts();
+        if !texts.is_empty() {
+            return texts;
+        }
+        assert!(Instant::now() < deadline, "it never left");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_mailbox_holds_up_its_own_conversation_alone() {
     let quotas = Quotas { mailbox: 100 * 1024, ..Quotas::default() };
@@ -460,15 +480,7 @@ async fn a_full_mailbox_holds_up_its_own_conversation_alone() {
         let people = ["ayşe", "burak", "zoé"].map(|name| Profile::register_at(&address, name));
         let [ayşe, burak, zoé] = &people;
         let long = "ü".repeat(16 * 1024);
-        let mut sent = 0;
-        let refused = loop {
-            let finished = ayşe.run_with_stdin(["--mute", "send", "burak", "-"], long.as_bytes());
-            if finished.code() != 0 {
-                break finished;
-            }
-            sent += 1;
-            assert!(sent < 10, "the mailbox never fills");
-        };
+        let (sent, refused) = fill(ayşe, "burak", &long);
         let said = refused.one_line();
         assert!(said.contains("mailbox is full") && said.contains("waits in the outbox"), "{said}");
         // Beside what waits, the others are written to.
@@ -476,16 +488,8 @@ async fn a_full_mailbox_holds_up_its_own_conversation_alone() {
         assert_eq!(zoé.receive_texts(), [("ayşe".to_owned(), "bonjour".to_owned())]);
         assert_eq!(burak.receive().len(), sent);
         // What was fetched is removed; what waited leaves with the next command that reaches the server.
-        let deadline = std::time::Instant::now() + TIMEOUT;
-        loop {
-            ayşe.run(["users"]).ok();
-            let texts = burak.receive_texts();
-            if !texts.is_empty() {
-                assert_eq!(texts, [("ayşe".to_owned(), long.clone())], "the one that waited, and no gap");
-                break;
-            }
-            assert!(std::time::Instant::now() < deadline, "it never left");
-        }
+        let waited = arrives_later(ayşe, burak);
+        assert_eq!(waited, [("ayşe".to_owned(), long)], "the one that waited, and no gap");
     });
     done.await.unwrap();
 }
@@ -500,15 +504,7 @@ async fn one_sender_fills_a_share_of_a_mailbox_and_others_go_on() {
         let people = ["ayşe", "burak", "zoé"].map(|name| Profile::register_at(&address, name));
         let [ayşe, burak, zoé] = &people;
         let long = "ü".repeat(16 * 1024);
-        let mut sent = 0;
-        let refused = loop {
-            let finished = ayşe.run_with_stdin(["--mute", "send", "burak", "-"], long.as_bytes());
-            if finished.code() != 0 {
-                break finished;
-            }
-            sent += 1;
-            assert!(sent < 10, "her share never fills");
-        };
+        let (sent, refused) = fill(ayşe, "burak", &long);
         let said = refused.one_line();
         assert!(said.contains("your share of the recipient's mailbox is full"), "{said}");
         assert!(said.contains("waits in the outbox"), "{said}");
@@ -518,16 +514,8 @@ async fn one_sender_fills_a_share_of_a_mailbox_and_others_go_on() {
         let texts = burak.receive_texts();
         assert_eq!(texts.len(), sent + 1);
         assert_eq!(texts.last(), Some(&("zoé".to_owned(), "bonjour".to_owned())));
-        let deadline = std::time::Instant::now() + TIMEOUT;
-        loop {
-            ayşe.run(["users"]).ok();
-            let texts = burak.receive_texts();
-            if !texts.is_empty() {
-                assert_eq!(texts, [("ayşe".to_owned(), long.clone())], "the one that waited, and no gap");
-                break;
-            }
-            assert!(std::time::Instant::now() < deadline, "it never left");
-        }
+        let waited = arrives_later(ayşe, burak);
+        assert_eq!(waited, [("ayşe".to_owned(), long)], "the one that waited, and no gap");
     });
     done.await.unwrap();
 }
