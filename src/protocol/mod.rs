@@ -5,9 +5,11 @@
 //!
 //! - [`frame`]: length prefix, head, body
 //! - [`message`]: what a client asks and what a server says
+//! - `reason`: why it refuses, and why it ends a connection
 
 pub mod frame;
 pub mod message;
+mod reason;
 
 /// The one version of the protocol that is spoken.
 pub const VERSION: u16 = 1;

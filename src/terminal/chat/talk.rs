@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
+pub use self::ending::counted;
 use super::complete::Names;
 use super::face::Face;
 use super::input::{Busy, Typed};
@@ -18,10 +19,12 @@ use super::settling::Settling;
 use super::sound::Sound;
 use super::{ChatError, Settings, View, here};
 use crate::audio::{AudioError, Note};
-use crate::client::{Client, ClientError, Command, Contact, Event, Events, Message, Reply, Safety};
+use crate::client::{Client, ClientError, Command, Contact, Events, Message, Reply, Safety};
 use crate::model::{MessageId, Nickname};
 use crate::terminal::dictation::{Dictation, Recorded};
 use crate::terminal::unsent;
+
+mod ending;
 
 /// Messages of the history shown at the beginning, where nothing more is new.
 const RECENT: usize = 10;
@@ -341,71 +344,6 @@ impl Talk {
             && self.unsent.values().all(|pending| down && pending.stored)
     }
 
-    async fn end(mut self) -> Result<(), ChatError> {
-        self.face.leave();
-        self.finish();
-        self.end_of_sound().await;
-        // What was typed and said is safe in the outbox before the end.
-        let patience = Instant::now() + PATIENCE;
-        // What can't be shown any more is no reason to forget what can be stored.
-        let mut shown = Ok(Flow::On);
-        while (self.under_way > 0 || self.unsent.values().any(|pending| !pending.stored))
-            && let Ok(Some(done)) = timeout_at(patience, self.finished.recv()).await
-        {
-            shown = shown.and(self.done(done));
-        }
-        while let Ok(Some(event)) = timeout_at(Instant::now(), self.events.next()).await {
-            if let Event::Accepted { .. } = event {
-                self.happened(event).await?;
-            }
-        }
-        while let Ok(numbers) = self.face.printed.try_recv() {
-            if !self.face.is_terminal() {
-                self.settle(numbers);
-            }
-        }
-        self.settle_shown().await?;
-        shown?;
-        let count = self.unsent.values().filter(|pending| pending.stored).count();
-        let dropped = self.unsent.len() - count;
-        if dropped > 0 {
-            let (messages, _) = counted(dropped);
-            self.words(&format!("{messages} could not be put into the outbox in time: not sent"));
-        }
-        if self.face.is_terminal() {
-            self.face.close();
-            return Ok(());
-        }
-        let waiting = match &self.link {
-            Link::Down { reason } if count > 0 => Some(ChatError::Waiting { count, reason: reason.clone() }),
-            _ => None,
-        };
-        match (self.failed.take(), waiting) {
-            (Some(error), waiting) => {
-                waiting.into_iter().for_each(|waiting| self.words(&waiting.to_string()));
-                Err(error)
-            }
-            (None, waiting) => waiting.map_or(Ok(()), Err),
-        }
-    }
-
-    /// What stands on the screen counts as shown.
-    pub(super) async fn settle_shown(&mut self) -> Result<(), ChatError> {
-        let shown = self.settling.take_all();
-        self.mark_shown(shown).await
-    }
-
-    async fn mark_shown(&self, numbers: Vec<u64>) -> Result<(), ChatError> {
-        if numbers.is_empty() {
-            return Ok(());
-        }
-        match self.client.mark_shown(&numbers).await {
-            // Locked from outside: these are new when it is opened again.
-            Err(ClientError::Locked { .. }) => Ok(()),
-            settled => Ok(settled?),
-        }
-    }
-
     /// Asks for the next line.
     pub(super) fn ask(&mut self) {
         let (ask, to) = match &self.sound.taking {
@@ -505,11 +443,6 @@ async fn send(
             return;
         }
     }
-}
-
-/// `n messages`, and the verb that goes with them.
-pub fn counted(count: usize) -> (String, &'static str) {
-    if count == 1 { ("1 message".to_owned(), "waits") } else { (format!("{count} messages"), "wait") }
 }
 
 async fn at(time: Option<Instant>) {
