@@ -158,7 +158,7 @@ async fn a_blocked_sender_is_answered_like_any_other() {
         superseded.wraps[0].key = KeyId::new([9; 32]);
         let wrong = Verb::Submit {
             message: MessageId::generate(),
-            conversation: burak.account(),
+            conversation: burak.account().into(),
             recipients: vec![superseded],
             blobs: vec![],
         };

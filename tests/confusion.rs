@@ -189,7 +189,7 @@ fn what_is_for_somebody_else_does_not_open() {
     let mut of_zoé = zoés[0].0.clone();
     let wrap = wrap_of(&mut of_zoé).clone();
     if let Push::Delivery { conversation, .. } = &mut push {
-        *conversation = account(&zoé);
+        *conversation = account(&zoé).into();
     }
     let burak_wrap = wrap_of(&mut push).ciphertext.clone();
     *wrap_of(&mut push) = Wrap { ciphertext: burak_wrap, ..wrap.clone() };

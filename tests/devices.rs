@@ -116,7 +116,7 @@ impl Thief {
                 match self.online.pushed().await.expect("the connection ended") {
                     (Push::Delivery { sender: from, device, message, conversation, wrap, .. }, body) => {
                         let delivered = Delivered { sender: from, device, message, conversation };
-                        let verified = parse(&body).unwrap().check(&delivered, me, &sender).unwrap();
+                        let verified = parse(&body).unwrap().check(&delivered, me, &sender, None).unwrap();
                         match wrap.map(|wrap| verified.open(&self.device.message, &wrap).unwrap().content) {
                             Some(Content::Text(text)) => opened.push(text),
                             // From before it came.

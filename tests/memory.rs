@@ -149,7 +149,7 @@ fn lists() -> Vec<Vec<u8>> {
     let push = |answer| to_cbor(&Push::Reply { number: 1, answer });
     let directory = |entries| push(Answer::Directory { entries, more: false });
     let submit = |recipients, blobs| {
-        let (message, conversation) = (MessageId::from_bytes([1; 16]), AccountId::from(id));
+        let (message, conversation) = (MessageId::from_bytes([1; 16]), AccountId::from(id).into());
         to_cbor(&Request { number: 1, verb: Verb::Submit { message, conversation, recipients, blobs } })
     };
     let recipient = |wraps| Recipient { account: id.into(), wraps };

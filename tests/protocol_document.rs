@@ -5,16 +5,16 @@
 
 use bytes::BytesMut;
 use tellal::crypto::envelope::{
-    Content, Conversation, Delivered, Header, LiveClosing, LiveEnd, LiveManifest, LiveOpening,
-    Recipient as Me, VoiceData, VoiceManifest, parse,
+    Content, Delivered, Header, LiveClosing, LiveEnd, LiveManifest, LiveOpening, Recipient as Me, VoiceData,
+    VoiceManifest, parse,
 };
 use tellal::crypto::record::{verify_account, verify_message_key};
 use tellal::crypto::safety::{SafetyNumber, Side};
 use tellal::crypto::{Evidence, LogWord, MessageSecret, PrivateKey, PublicKey, Purpose, certificate, live};
 use tellal::model::{
-    AccountId, AccountRecord, AccountRecordKind, BlobId, DeviceId, DirectoryEntry, EnvelopeHash, Head, KeyId,
-    Leaf, LogCertificate, MessageId, MessageKeyRecord, Millis, NameHash, Position, Recipient, ServerId,
-    Signed, Wrap, to_cbor,
+    AccountId, AccountRecord, AccountRecordKind, BlobId, Conversation, DeviceId, DirectoryEntry,
+    EnvelopeHash, Head, KeyId, Leaf, LogCertificate, MessageId, MessageKeyRecord, Millis, NameHash, Position,
+    Recipient, ServerId, Signed, Wrap, to_cbor,
 };
 use tellal::protocol::frame;
 use tellal::protocol::message::{
@@ -91,7 +91,7 @@ fn requests() -> Vec<(&'static str, Verb)> {
             "Submit",
             Verb::Submit {
                 message: MESSAGE,
-                conversation: BURAK,
+                conversation: BURAK.into(),
                 recipients: vec![Recipient { account: BURAK, wraps: vec![wrap()] }],
                 blobs: vec![],
             },
@@ -145,7 +145,7 @@ fn pushes() -> Vec<(&'static str, Push)> {
         ("Reply Done", reply(Answer::Done)),
         ("Reply LoggedIn", reply(Answer::LoggedIn)),
         ("Reply Directory", reply(Answer::Directory { entries: vec![entry], more: false })),
-        ("Reply Accepted", reply(Answer::Accepted { at: TIME })),
+        ("Reply Accepted", reply(Answer::Accepted { at: TIME, left_out: vec![] })),
         ("Reply Subscribed", reply(Answer::Subscribed { oldest: Position { epoch: 7, seq: 12 } })),
         ("Reply Blob", reply(Answer::Blob { chunks: 2, sealed: false })),
         ("Reply Chunk", reply(Answer::Chunk)),
@@ -160,7 +160,7 @@ fn pushes() -> Vec<(&'static str, Push)> {
                 sender: AYŞE,
                 device: AYŞES_DEVICE,
                 message: MESSAGE,
-                conversation: BURAK,
+                conversation: BURAK.into(),
                 wrap: Some(wrap()),
                 accepted_at: TIME,
             },
@@ -350,12 +350,12 @@ fn the_documents_envelope_opens() {
         sender: sender.id,
         device: header.device,
         message: header.message,
-        conversation: recipient.id,
+        conversation: recipient.id.into(),
     };
     let me = Me { account: recipient.id, device: key.device };
     let private = PrivateKey::from_pem(&text("recipient_message_key")).unwrap();
     let wrap = Wrap { device: key.device, key: key.key.id(), ciphertext: bytes("wrap").into() };
-    let opened = parsed.check(&delivered, me, &sender).unwrap().open(&private, &wrap).unwrap();
+    let opened = parsed.check(&delivered, me, &sender, None).unwrap().open(&private, &wrap).unwrap();
     assert_eq!(hex(opened.secret.expose_key_bytes()), text("fernet_key"));
     assert_eq!(opened.content, Content::Text(text("text")));
 }

@@ -10,11 +10,11 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use tellal::crypto::envelope::{
-    Content, Conversation, Delivered, Draft, Header, Opened, Recipient, VoiceData, VoiceManifest, parse, seal,
+    Content, Delivered, Draft, Header, Opened, Recipient, VoiceData, VoiceManifest, parse, seal,
 };
 use tellal::crypto::record::{Account, MessageKey};
 use tellal::crypto::{MessageSecret, PrivateKey, record};
-use tellal::model::{BlobId, EnvelopeHash, Head, MessageId, Millis, Signed, Wrap, to_cbor};
+use tellal::model::{BlobId, Conversation, EnvelopeHash, Head, MessageId, Millis, Signed, Wrap, to_cbor};
 use tempfile::TempDir;
 
 const THEN: Millis = Millis(1_795_233_600_000);
@@ -114,7 +114,7 @@ impl Scene {
             sender: self.ayşe.id,
             device: self.ayşe_device.public().id().into(),
             message: header.message,
-            conversation: self.burak.id,
+            conversation: self.burak.id.into(),
         };
         let me = Recipient { account: self.burak.id, device: self.burak_key.device };
         let verified = parsed.check(&delivered, me, &self.ayşe).unwrap();

@@ -33,7 +33,7 @@ use support::{Finished, Profile, Server, TIMEOUT, schema, wav};
 use tellal::crypto::PrivateKey;
 use tellal::crypto::envelope::{Content, Delivered, Opened, Recipient, parse};
 use tellal::crypto::record::verify_account;
-use tellal::model::{AccountId, DeviceId, KeyId, MessageId, Millis, Position, Signed, Wrap};
+use tellal::model::{AccountId, Conversation, DeviceId, KeyId, MessageId, Millis, Position, Signed, Wrap};
 use tellal::protocol::message::{Answer, Push, RefusalCode, Verb};
 
 fn friends() -> (Server, Profile, Profile) {
@@ -199,7 +199,7 @@ impl Recorded {
             sender: AccountId::new(sender),
             device: DeviceId::new(device),
             message: MessageId::from_bytes(message),
-            conversation: AccountId::new(conversation),
+            conversation: AccountId::new(conversation).into(),
         };
         Self { body: body.into(), wrap: wraps[0].clone(), delivered, sender: records }
     }
@@ -214,8 +214,9 @@ impl Recorded {
     /// What it is to whoever has somebody's files.
     fn opened_with(&self, thief: &Profile) -> Option<Opened> {
         let sender = verify_account(&self.sender).unwrap();
-        let me = Recipient { account: self.delivered.conversation, device: self.wrap.device };
-        let verified = parse(&self.body).unwrap().check(&self.delivered, me, &sender).unwrap();
+        let Conversation::Account(account) = self.delivered.conversation else { panic!("for a room") };
+        let me = Recipient { account, device: self.wrap.device };
+        let verified = parse(&self.body).unwrap().check(&self.delivered, me, &sender, None).unwrap();
         std::fs::read_dir(thief.file("keys")).unwrap().find_map(|entry| {
             let pem = std::fs::read_to_string(entry.unwrap().path()).unwrap();
             let key = PrivateKey::from_pem(&pem).ok()?;

@@ -169,7 +169,7 @@ async fn a_submission_that_can_not_be_delivered_is_refused_with_the_reason() {
     assert_eq!(ayşe.ask(wrong_device, b"x").await, Err(RefusalCode::Invalid));
     let elsewhere = change(&|verb| {
         let Verb::Submit { conversation, .. } = verb else { return };
-        *conversation = AYŞE.account();
+        *conversation = AYŞE.account().into();
     });
     assert_eq!(ayşe.ask(elsewhere, b"x").await, Err(RefusalCode::Invalid));
     let nowhere = change(&|verb| {

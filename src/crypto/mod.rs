@@ -25,6 +25,7 @@
 //! - [`evidence`]: two signed heads, or two certificates, that can't both be true
 //! - [`passphrase`]: secrets at rest
 //! - [`record`]: the signed records of the shared directory
+//! - [`room`]: the signed records of who is in a room
 //! - [`safety`]: the digits that two people compare
 //! - [`session`]: proofs that a connection belongs to a device
 //! - [`envelope`]: one sealed message
@@ -50,6 +51,7 @@ pub mod passphrase;
 pub mod proof;
 pub mod purpose;
 pub mod record;
+pub mod room;
 #[cfg(feature = "client")]
 pub mod safety;
 pub mod session;

@@ -1,7 +1,6 @@
 //! The tag in front of everything that is signed, hashed or used as a label, so that no signature or hash
 //! made for one purpose can stand for another.
 
-#[cfg(any(test, feature = "client"))]
 use sha2::{Digest as _, Sha256};
 
 /// Tags and purposes in one list, so that none is without the other, and none is missing in [`Purpose::ALL`].
@@ -47,6 +46,9 @@ purposes! {
     AccountRecord = b"tellal account record v1",
     /// The body of a [`MessageKeyRecord`](crate::model::MessageKeyRecord).
     MessageKey = b"tellal message key v1",
+    /// The body of a [`RoomRecord`](crate::model::RoomRecord): signed by the device key; its SHA-256 is the
+    /// [`RosterId`](crate::model::RosterId).
+    RoomRecord = b"tellal room record v1",
     /// Account id, hash of the record before, id of the new key: signed by a key that a record brings in.
     Consent = b"tellal consent v1",
     /// Id of an identity key, folded nickname: where one side of a safety number begins.
@@ -64,7 +66,6 @@ impl Purpose {
     }
 
     /// SHA-256 of `tag || 0x00 || parts`.
-    #[cfg(any(test, feature = "client"))]
     pub(crate) fn hash(self, parts: &[&[u8]]) -> [u8; 32] {
         let start = Sha256::new_with_prefix(self.tag()).chain_update([0]);
         parts.iter().fold(start, |hash, part| hash.chain_update(part)).finalize().into()

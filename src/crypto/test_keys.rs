@@ -20,6 +20,7 @@ pub(crate) const THEN: Millis = Millis(1_795_233_600_000);
 
 pub(crate) static AYŞE: LazyLock<Person> = LazyLock::new(|| person("ayşe"));
 pub(crate) static BURAK: LazyLock<Person> = LazyLock::new(|| person("burak"));
+pub(crate) static ZOÉ: LazyLock<Person> = LazyLock::new(|| person("zoé"));
 
 fn person(nickname: &str) -> Person {
     let [identity, device, message] = std::array::from_fn(|_| PrivateKey::generate(2048).unwrap());

@@ -242,7 +242,7 @@ impl Language for Tellal {
     fn submit(&mut self, out: &mut BytesMut, to: &Person, body: &[u8]) {
         let verb = Verb::Submit {
             message: MessageId::generate(),
-            conversation: to.account(),
+            conversation: to.account().into(),
             recipients: vec![to.mailbox()],
             blobs: Vec::new(),
         };

@@ -118,6 +118,16 @@ id32!(
     "a blob id (64 hexadecimal digits)"
 );
 id32!(
+    /// A room: the hash of its first record.
+    RoomId,
+    "a room id (64 hexadecimal digits)"
+);
+id32!(
+    /// A room as it was after one of its records: SHA-256 over tag and the record's body.
+    RosterId,
+    "the hash of a room's record (64 hexadecimal digits)"
+);
+id32!(
     /// SHA-256 over tag, SHA-256(header) and SHA-256(token) of an envelope: what chains and forks compare.
     EnvelopeHash,
     "an envelope hash (64 hexadecimal digits)"

@@ -36,6 +36,11 @@ pub const CHAIN: usize = 24;
 /// Records in it with which devices may still come and go. The places behind them are for new keys and for the end of
 /// the account, so that whoever has copied the identity key can't use up what its owner needs to be rid of them.
 pub const CHAIN_OF_DEVICES: usize = 16;
+/// Records in a room's chain with which somebody may still be invited or come in. Those behind them only let people go.
+pub const ROOM_RECORDS: usize = 1000;
+/// How long after somebody is gone from a room, by the clock of whoever has said so, what they have written to it before
+/// still counts as written before: clocks are apart.
+pub const FAREWELL: Duration = Duration::from_secs(24 * 3600);
 /// Accounts that one account may have the server block.
 pub const BLOCKS: u64 = 1000;
 /// How long a message key may be sent to.

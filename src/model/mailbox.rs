@@ -5,7 +5,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, BlobId, DeviceId, KeyId, MessageId, Millis};
+use super::{AccountId, BlobId, Conversation, DeviceId, KeyId, MessageId, Millis};
 
 /// A place in a mailbox. A restored or migrated mailbox has a new epoch; within one, seq counts from 1.
 #[derive(
@@ -57,9 +57,9 @@ pub struct Submission {
     pub device: DeviceId,
     /// Together with `device` the envelope's name.
     pub message: MessageId,
-    /// The account that the sender wrote to, for the receiver's eyes: compared with the sealed header.
-    pub conversation: AccountId,
-    /// The mailboxes it goes to: the conversation's, and the sender's own where it has other devices.
+    /// Whom the sender wrote to, for the receiver's eyes: compared with the sealed header.
+    pub conversation: Conversation,
+    /// The mailboxes it goes to: the conversation's (of a room, those of as many of its members as it is wrapped for), and the sender's own where it has other devices.
     pub recipients: Vec<Recipient>,
     /// Blobs that the content refers to: kept as long as the envelope.
     pub blobs: Vec<BlobId>,
@@ -79,7 +79,7 @@ pub struct Entry {
     /// Together with `device` the envelope's name.
     pub message: MessageId,
     /// As in the [`Submission`].
-    pub conversation: AccountId,
+    pub conversation: Conversation,
     /// The wraps for this mailbox's devices.
     pub wraps: Vec<Wrap>,
     /// When the server accepted it, by the server's clock.

@@ -8,6 +8,7 @@
 //! - [`color`]: a person's colour
 //! - [`record`]: the signed records of the shared directory
 //! - [`log`]: leaves and heads of the transparency log, and whose its key is
+//! - [`room`]: what rooms are called and made of, whom something is written to
 //! - [`mailbox`]: positions in a mailbox, what a mailbox holds, what is put into it
 //! - [`invite`]: invitations to a server
 //! - [`limits`]: sizes that both ends hold each other to
@@ -20,14 +21,16 @@ pub mod log;
 pub mod mailbox;
 pub mod nickname;
 pub mod record;
+pub mod room;
 pub mod time;
 
 pub use color::Color;
-pub use id::{AccountId, BlobId, DeviceId, EnvelopeHash, KeyId, MessageId, ServerId};
+pub use id::{AccountId, BlobId, DeviceId, EnvelopeHash, KeyId, MessageId, RoomId, RosterId, ServerId};
 pub use log::{Head, Leaf, LogCertificate, NameHash};
 pub use mailbox::{Entry, Position, Recipient, Submission, Wrap};
 pub use nickname::{Nickname, NicknameError};
 pub use record::{AccountRecord, AccountRecordKind, DirectoryEntry, MessageKeyRecord, Signed};
+pub use room::{Address, Conversation, RoomName, RoomRecord, RoomRecordKind};
 pub use time::Millis;
 
 /// Encodes a value whose encoding cannot fail, because it is written to memory.

@@ -9,8 +9,8 @@ use minicbor::{Decode, Encode};
 
 pub use super::reason::{GoodbyeReason, RefusalCode};
 use crate::model::{
-    AccountId, BlobId, DeviceId, DirectoryEntry, LogCertificate, MessageId, Millis, Nickname, Position,
-    Recipient, ServerId, Signed, Wrap,
+    AccountId, BlobId, Conversation, DeviceId, DirectoryEntry, LogCertificate, MessageId, Millis, Nickname,
+    Position, Recipient, RoomId, ServerId, Signed, Wrap,
 };
 
 /// The head of a frame from a client.
@@ -93,9 +93,9 @@ pub enum Verb {
         /// Together with the session's device the envelope's name.
         #[n(0)]
         message: MessageId,
-        /// The account written to.
+        /// Whom it is for.
         #[n(1)]
-        conversation: AccountId,
+        conversation: Conversation,
         /// The mailboxes and their wraps.
         #[n(2)]
         recipients: Vec<Recipient>,
@@ -238,6 +238,24 @@ pub enum Verb {
         #[n(0)]
         account: AccountId,
     },
+    /// Begin a room, or append a record to its chain. Reply: [`Answer::Done`]. Repeating the newest is harmless.
+    #[n(24)]
+    PublishRoomRecord {
+        /// A [`RoomRecord`](crate::model::RoomRecord) by the session's device.
+        #[n(0)]
+        record: Signed,
+    },
+    /// Records of a room that the account is in, or invited to; of one that it was, up to the one that it left by.
+    /// Reply: [`Answer::Room`], at most one page; from then on [`Push::RoomChanged`] for each of the account's rooms.
+    #[n(25)]
+    ReadRoom {
+        /// The room.
+        #[n(0)]
+        room: RoomId,
+        /// The place of the first record.
+        #[n(1)]
+        from: u32,
+    },
 }
 
 /// What a device signs to log in or to register, under a purpose tag for each. The server's nonce and the
@@ -323,9 +341,9 @@ pub enum Push {
         /// The message id.
         #[n(3)]
         message: MessageId,
-        /// The account written to.
+        /// Whom it is for.
         #[n(4)]
-        conversation: AccountId,
+        conversation: Conversation,
         /// The wrap for this device, if it was sealed for it.
         #[n(5)]
         wrap: Option<Wrap>,
@@ -360,6 +378,13 @@ pub enum Push {
         #[n(1)]
         retry_after: Option<u32>,
     },
+    /// A room has another record: a hint, which may be lost. Only after [`Verb::ReadRoom`].
+    #[n(9)]
+    RoomChanged {
+        /// The room.
+        #[n(0)]
+        room: RoomId,
+    },
     /// The transparency log has grown. Only after [`Verb::ReadLog`].
     #[n(8)]
     LogGrown {
@@ -388,12 +413,16 @@ pub enum Answer {
         #[n(1)]
         more: bool,
     },
-    /// The envelope is durable for every recipient.
+    /// The envelope is durable for every recipient but those left out.
     #[n(3)]
     Accepted {
         /// When, by the server's clock.
         #[n(0)]
         at: Millis,
+        /// Members of a room whose mailbox, or the sender's share of it, is full: it is in all others.
+        #[n(1)]
+        #[cbor(default)]
+        left_out: Vec<AccountId>,
     },
     /// Deliveries follow.
     #[n(4)]
@@ -440,6 +469,16 @@ pub enum Answer {
         /// The leaf, proven.
         #[n(0)]
         leaf: Option<LeafProof>,
+    },
+    /// Records of a room, in order.
+    #[n(11)]
+    Room {
+        /// The records.
+        #[n(0)]
+        records: Vec<Signed>,
+        /// Whether there are more behind the last one.
+        #[n(1)]
+        more: bool,
     },
     /// A consistency proof (RFC 6962, section 2.1.2).
     #[n(10)]

@@ -3,7 +3,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{KeyId, LogCertificate, from_canonical_cbor, to_cbor};
+use crate::model::{KeyId, LogCertificate, RosterId, from_canonical_cbor, to_cbor};
 
 fn bytes() -> impl Strategy<Value = ByteVec> {
     vec(any::<u8>(), 0..600).prop_map(ByteVec::from)
@@ -15,6 +15,18 @@ fn account() -> impl Strategy<Value = AccountId> {
 
 fn device() -> impl Strategy<Value = DeviceId> {
     any::<[u8; 32]>().prop_map(DeviceId::new)
+}
+
+fn room() -> impl Strategy<Value = RoomId> {
+    any::<[u8; 32]>().prop_map(RoomId::new)
+}
+
+fn conversation() -> impl Strategy<Value = Conversation> {
+    let roster = any::<[u8; 32]>().prop_map(RosterId::new);
+    prop_oneof![
+        account().prop_map(Conversation::Account),
+        (room(), roster).prop_map(|(room, roster)| Conversation::Room { room, roster }),
+    ]
 }
 
 fn blob() -> impl Strategy<Value = BlobId> {
@@ -65,7 +77,7 @@ fn verb() -> impl Strategy<Value = Verb> {
         account().prop_map(|account| Verb::LookUpAccount { account }),
         option::of(nickname()).prop_map(|after| Verb::ListAccounts { after }),
         signed().prop_map(|record| Verb::PublishMessageKey { record }),
-        (message(), account(), vec(recipient(), 0..3), vec(blob(), 0..3)).prop_map(
+        (message(), conversation(), vec(recipient(), 0..3), vec(blob(), 0..3)).prop_map(
             |(message, conversation, recipients, blobs)| Verb::Submit {
                 message,
                 conversation,
@@ -86,6 +98,8 @@ fn verb() -> impl Strategy<Value = Verb> {
         Just(Verb::Ping),
         account().prop_map(|account| Verb::Block { account }),
         account().prop_map(|account| Verb::Unblock { account }),
+        signed().prop_map(|record| Verb::PublishRoomRecord { record }),
+        (room(), any::<u32>()).prop_map(|(room, from)| Verb::ReadRoom { room, from }),
     ]
 }
 
@@ -100,7 +114,9 @@ fn answer() -> impl Strategy<Value = Answer> {
         Just(Answer::Done),
         Just(Answer::LoggedIn),
         (vec(entry, 0..3), any::<bool>()).prop_map(|(entries, more)| Answer::Directory { entries, more }),
-        any::<u64>().prop_map(|at| Answer::Accepted { at: Millis(at) }),
+        (any::<u64>(), vec(account(), 0..3))
+            .prop_map(|(at, left_out)| Answer::Accepted { at: Millis(at), left_out }),
+        (vec(signed(), 0..3), any::<bool>()).prop_map(|(records, more)| Answer::Room { records, more }),
         position().prop_map(|oldest| Answer::Subscribed { oldest }),
         any::<(u32, bool)>().prop_map(|(chunks, sealed)| Answer::Blob { chunks, sealed }),
         Just(Answer::Chunk),
@@ -126,6 +142,7 @@ fn push() -> impl Strategy<Value = Push> {
         RefusalCode::NameReused,
         RefusalCode::KeySuperseded,
         RefusalCode::ShuttingDown,
+        RefusalCode::NotInRoom,
     ]);
     let reason = prop::sample::select(vec![
         GoodbyeReason::ShuttingDown,
@@ -152,14 +169,15 @@ fn push() -> impl Strategy<Value = Push> {
             }
         ),
         any::<u64>().prop_map(|size| Push::LogGrown { size }),
+        room().prop_map(|room| Push::RoomChanged { room }),
         (any::<u32>(), answer()).prop_map(|(number, answer)| Push::Reply { number, answer }),
         (any::<u32>(), code, any::<Option<u32>>()).prop_map(|(number, code, retry_after)| Push::Refusal {
             number,
             code,
             retry_after
         }),
-        (position(), account(), device(), message(), account(), option::of(wrap()), any::<u64>()).prop_map(
-            |(position, sender, device, message, conversation, wrap, at)| Push::Delivery {
+        (position(), account(), device(), message(), conversation(), option::of(wrap()), any::<u64>())
+            .prop_map(|(position, sender, device, message, conversation, wrap, at)| Push::Delivery {
                 position,
                 sender,
                 device,
@@ -167,8 +185,7 @@ fn push() -> impl Strategy<Value = Push> {
                 conversation,
                 wrap,
                 accepted_at: Millis(at)
-            }
-        ),
+            }),
         position().prop_map(|position| Push::Drained { position }),
         (account(), any::<bool>()).prop_map(|(account, online)| Push::Presence { account, online }),
         (reason, any::<Option<u32>>())

@@ -57,6 +57,15 @@ pub enum RefusalCode {
     /// A recipient's mailbox holds as much of this account's as it may.
     #[n(16)]
     ShareFull,
+    /// A room has newer records than the one that was acted on: read them, and act anew.
+    #[n(17)]
+    RoomChanged,
+    /// No more people may be in the room, or the account may not begin more rooms.
+    #[n(18)]
+    RoomFull,
+    /// The account is not in the room, or there is none.
+    #[n(19)]
+    NotInRoom,
 }
 
 /// Why a connection ends.

@@ -231,6 +231,9 @@ impl<S: Store> Session<S> {
             }
             Verb::ProveLeaf { nickname, size } => verb::log::prove_leaf(shared, number, &nickname, size),
             Verb::ProveGrowth { from, to } => verb::log::prove_growth(shared, number, from, to),
+            Verb::PublishRoomRecord { .. } | Verb::ReadRoom { .. } => {
+                return refuse(number, RefusalCode::NotInRoom);
+            }
             Verb::Ping => return answer(number, Answer::Done),
         };
         (None, Some(pending))

@@ -102,7 +102,7 @@ pub fn submission(from: &Person, to: &Person, number: u8, body: &[u8]) -> Submis
         sender: from.account,
         device: from.device,
         message: MessageId::from_bytes([number; 16]),
-        conversation: to.account,
+        conversation: to.account.into(),
         recipients: vec![to.recipient()],
         blobs: Vec::new(),
         body: Bytes::copy_from_slice(body),

@@ -171,7 +171,7 @@ mod tests {
                 sender: account,
                 device: DeviceId::new([2; 32]),
                 message: MessageId::from_bytes([3; 16]),
-                conversation: account,
+                conversation: account.into(),
                 wraps: Vec::new(),
                 accepted_at: Millis(0),
                 body: vec![0; length].into(),

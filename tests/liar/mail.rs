@@ -328,7 +328,7 @@ fn a_success_that_was_none_is_found_out_by_whoever_waits_for_it() {
     // A text: accepted, and thrown away.
     let liar = Liar::start(&server, &[&ayşe], |passing, line| match passing {
         Passing::Up(request, _) if matches!(request.verb, Verb::Submit { .. }) => {
-            line.answer(request.number, Answer::Accepted { at: Millis::now() });
+            line.answer(request.number, Answer::Accepted { at: Millis::now(), left_out: Vec::new() });
         }
         other => line.pass(other),
     });

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use tellal::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
+use tellal::crypto::envelope::{Content, Draft, Header, seal, wrap};
 use tellal::crypto::record::{MessageKey, verify_account, verify_message_key};
 use tellal::crypto::{MessageSecret, PrivateKey, Purpose};
 use tellal::model::{
-    AccountId, DirectoryEntry, EnvelopeHash, MessageId, Millis, Position, Signed, Wrap, to_cbor,
+    AccountId, Conversation, DirectoryEntry, EnvelopeHash, MessageId, Millis, Position, Signed, Wrap, to_cbor,
 };
 use tellal::protocol::message::Push;
 
@@ -141,7 +141,7 @@ impl Forger {
             sender: self.account,
             device: self.device.public().id().into(),
             message: forged.message,
-            conversation: self.to,
+            conversation: self.to.into(),
             wrap: Some(forged.wrap.clone()),
             accepted_at: Millis::now(),
         };

@@ -120,7 +120,7 @@ impl Person {
     pub fn submit(&self, message: MessageId) -> Verb {
         Verb::Submit {
             message,
-            conversation: self.account(),
+            conversation: self.account().into(),
             recipients: vec![self.mailbox()],
             blobs: vec![],
         }

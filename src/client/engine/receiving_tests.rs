@@ -6,9 +6,9 @@ use crate::client::engine::allowance::Allowance;
 use crate::client::engine::{Keys, Me};
 use crate::client::{Body, Message};
 use crate::crypto::MessageSecret;
-use crate::crypto::envelope::{Conversation, Draft, Header, SealedEnvelope, seal};
+use crate::crypto::envelope::{Draft, Header, SealedEnvelope, seal};
 use crate::crypto::test_keys::{AYŞE, BURAK};
-use crate::model::DirectoryEntry;
+use crate::model::{Conversation, DirectoryEntry};
 
 /// burak writes, ayşe receives.
 struct Scene {
@@ -69,7 +69,7 @@ impl Scene {
                 sender: self.burak.account.id,
                 device: self.burak.account.devices[0].id,
                 message: id,
-                conversation: self.me.account,
+                conversation: self.me.account.into(),
             },
             wrap: Some(envelope.wrap_for(&AYŞE.message_key).unwrap()),
             accepted_at: Millis::now(),
@@ -171,7 +171,7 @@ fn nothing_of_another_sender_or_for_another_receiver_is_opened() {
     let id = MessageId::generate();
     let envelope = scene.sealed(id, 0, Header::NONE_BEFORE, "merhaba");
     let mut moved = scene.arrived(id, &envelope);
-    moved.delivered.conversation = scene.burak.account.id;
+    moved.delivered.conversation = scene.burak.account.id.into();
     let mut renamed = scene.arrived(id, &envelope);
     renamed.delivered.message = MessageId::generate();
     let mut mine = scene.arrived(id, &envelope);

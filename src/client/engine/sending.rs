@@ -172,7 +172,7 @@ impl Engine {
         let account = person.account.id;
         let verb = Verb::Submit {
             message: id,
-            conversation: account,
+            conversation: account.into(),
             recipients: vec![Recipient { account, wraps }],
             blobs,
         };
@@ -205,7 +205,7 @@ impl Engine {
     ) -> Result<Next, Trouble> {
         let Submission { place, arrival, closes, id, to } = submission;
         match reply.unwrap_or(Err(Denied::Lost)).map_err(Trouble::from) {
-            Ok((Answer::Accepted { at }, _)) => {
+            Ok((Answer::Accepted { at, .. }, _)) => {
                 self.commit(move |db, events| {
                     outbox::remove(db, place)?;
                     let Some(arrival) = arrival else { return Ok(()) };

@@ -101,6 +101,9 @@ pub(super) fn refusal(code: RefusalCode) -> &'static str {
         RefusalCode::InviteNeeded => "it takes new accounts by invitation only",
         RefusalCode::MailboxFull => "the recipient's mailbox is full until they fetch their mail",
         RefusalCode::ShareFull => "your share of the recipient's mailbox is full until they fetch their mail",
+        RefusalCode::RoomChanged => "the room has changed; send it again",
+        RefusalCode::RoomFull => "no more people may be in the room, or you may not begin more rooms",
+        RefusalCode::NotInRoom => "you are not in the room, or there is none",
         RefusalCode::BlobQuota => {
             "your voice notes of the last day, and older ones that were not fetched yet, take all the room that it has for \
              them"

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::live::{LiveClosing, LiveOpening};
 use crate::crypto::chunk::{self, Expected};
 use crate::crypto::{CannotOpen, LogWord, SealError};
-use crate::model::{BlobId, from_canonical_cbor, limits, to_cbor};
+use crate::model::{BlobId, RoomId, RoomName, from_canonical_cbor, limits, to_cbor};
 
 /// The smallest size class; each further one is twice the one before.
 const SMALLEST: usize = 128;
@@ -23,6 +23,7 @@ const VOICE: u8 = 2;
 const VOID: u8 = 3;
 const LIVE_OPENING: u8 = 4;
 const LIVE_CLOSING: u8 = 5;
+const INVITATION: u8 = 6;
 const LOG: u8 = 32;
 
 /// Names are shown, never used as paths; longer ones are nobody's.
@@ -45,8 +46,22 @@ pub enum Content {
     LiveOpening(LiveOpening),
     /// It has ended.
     LiveClosing(LiveClosing),
+    /// The receiver may come into a room.
+    Invitation(Invitation),
     /// About the transparency log, between two clients that see different ones. Never shown, outside chains.
     Log(Box<LogWord>),
+}
+
+/// The way into a room, which the server is never told: a CBOR map with the integer keys 0 and 1.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Invitation {
+    /// The room, whose records say that the receiver is invited.
+    #[n(0)]
+    pub room: RoomId,
+    /// What its members call it.
+    #[n(1)]
+    pub name: RoomName,
 }
 
 /// A voice note: a CBOR map with the integer keys 0 to 8.
@@ -148,6 +163,7 @@ impl Content {
             Self::Void => (VOID, Zeroizing::new(Vec::new())),
             Self::LiveOpening(opening) => (LIVE_OPENING, Zeroizing::new(to_cbor(opening))),
             Self::LiveClosing(closing) => (LIVE_CLOSING, Zeroizing::new(to_cbor(closing))),
+            Self::Invitation(invitation) => (INVITATION, Zeroizing::new(to_cbor(invitation))),
             Self::Log(word) => (LOG, Zeroizing::new(to_cbor(word))),
         };
         let length = u32::try_from(payload.len()).map_err(|_| SealError::TooLarge)?;
@@ -185,6 +201,7 @@ impl Content {
                 let opening: LiveOpening = from_canonical_cbor(payload).map_err(|_| CannotOpen)?;
                 if opening.is_consistent() { Ok(Self::LiveOpening(opening)) } else { Err(CannotOpen) }
             }
+            INVITATION => Ok(Self::Invitation(from_canonical_cbor(payload).map_err(|_| CannotOpen)?)),
             LOG => Ok(Self::Log(from_canonical_cbor(payload).map_err(|_| CannotOpen)?)),
             LIVE_CLOSING => {
                 let closing: LiveClosing = from_canonical_cbor(payload).map_err(|_| CannotOpen)?;
@@ -208,6 +225,7 @@ impl fmt::Debug for Content {
             Self::Void => f.write_str("Void"),
             Self::LiveOpening(opening) => opening.fmt(f),
             Self::LiveClosing(closing) => closing.fmt(f),
+            Self::Invitation(_) => f.write_str("Invitation"),
             Self::Log(_) => f.write_str("Log"),
         }
     }

@@ -7,7 +7,9 @@ use super::seal::assemble;
 use super::*;
 use crate::crypto::test_keys::unhex;
 use crate::crypto::{MessageSecret, Purpose};
-use crate::model::{AccountId, BlobId, DeviceId, EnvelopeHash, MessageId, Millis, to_cbor};
+use crate::model::{
+    AccountId, BlobId, Conversation, DeviceId, EnvelopeHash, MessageId, Millis, RoomId, RosterId, to_cbor,
+};
 
 fn header() -> Header {
     Header {
@@ -85,7 +87,20 @@ fn header_encodings_that_are_not_the_one_are_refused() {
 }
 
 #[test]
-fn an_envelope_for_a_room_is_no_envelope() {
+fn a_header_for_a_room() {
+    let recipient = Conversation::Room { room: RoomId::new([5; 32]), roster: RosterId::new([6; 32]) };
+    let header = Header { recipient, ..header() };
+    let bytes = to_cbor(&header);
+    let part = format!("0482018258 20{}5820{}05", "05".repeat(32), "06".repeat(32)).replace(' ', "");
+    let part = unhex(&part);
+    assert!(bytes.windows(part.len()).any(|window| window == part));
+    let body = assemble(&bytes, &[0; 256], b"token").unwrap();
+    assert_eq!(*parse(&body).unwrap().header(), header);
+    assert_eq!(recipient.chain(), [6; 32]);
+}
+
+#[test]
+fn an_envelope_for_something_unknown_is_no_envelope() {
     let good = to_cbor(&header());
     let place = good.windows(4).position(|part| part == [0x04, 0x82, 0x00, 0x81]).unwrap();
     for kind in 1..=23 {

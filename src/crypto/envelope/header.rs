@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::model::{AccountId, DeviceId, EnvelopeHash, Head, MessageId, Millis};
+use crate::model::{AccountId, Conversation, DeviceId, EnvelopeHash, Head, MessageId, Millis};
 
 /// The one version of envelopes.
 pub(super) const VERSION: u8 = 1;
@@ -28,7 +28,7 @@ pub struct Header {
     /// Whom it is for.
     #[n(4)]
     pub recipient: Conversation,
-    /// Place in the chain of this device to this recipient, from 0; absent outside chains (receipts).
+    /// Place in the chain of this device to this recipient ([`Conversation::chain`]), from 0; absent outside chains (receipts).
     #[n(5)]
     pub counter: Option<u64>,
     /// Hash of the envelope before this one in the chain; 32 zero bytes where there is none.
@@ -45,14 +45,6 @@ pub struct Header {
     /// message. Absent where there is no log.
     #[n(9)]
     pub log: Option<Head>,
-}
-
-/// Whom an envelope is for. Kinds are only ever added.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Encode, Decode)]
-pub enum Conversation {
-    /// One account.
-    #[n(0)]
-    Account(#[n(0)] AccountId),
 }
 
 impl Header {

@@ -21,7 +21,7 @@
 //! ```
 //! # use std::error::Error;
 //! # use tellal::crypto::{MessageSecret, PrivateKey, envelope::*, record};
-//! # use tellal::model::{MessageId, Millis};
+//! # use tellal::model::{Conversation, MessageId, Millis};
 //! # fn main() -> Result<(), Box<dyn Error>> {
 //! # let keys = || PrivateKey::generate(2048);
 //! # let (now, [ayşe, device, burak, his_device, his_message_key]) =
@@ -48,9 +48,9 @@
 //! // On the way: sealed.body and wrap. What the server says of them:
 //! # let sender = device.public().id().into();
 //! let delivered =
-//!     Delivered { sender: ayşe.id, device: sender, message: draft.message, conversation: burak.id };
+//!     Delivered { sender: ayşe.id, device: sender, message: draft.message, conversation: burak.id.into() };
 //! let me = Recipient { account: burak.id, device: his_key.device };
-//! let verified = parse(&sealed.body)?.check(&delivered, me, &ayşe)?;
+//! let verified = parse(&sealed.body)?.check(&delivered, me, &ayşe, None)?;
 //! assert_eq!(verified.open(&his_message_key, &wrap)?.content, content);
 //! # Ok(())
 //! # }
@@ -65,8 +65,8 @@ mod live;
 mod open;
 mod seal;
 
-pub use content::{Content, VoiceData, VoiceManifest};
-pub use header::{Conversation, Header};
+pub use content::{Content, Invitation, VoiceData, VoiceManifest};
+pub use header::Header;
 pub use live::{LiveClosing, LiveEnd, LiveManifest, LiveOpening, duration_ms};
 pub use open::{CheckError, Delivered, Opened, ParseError, Parsed, Recipient, Verified, parse};
 pub use seal::{Draft, SealedEnvelope, seal, wrap};

@@ -4,10 +4,13 @@ use bytes::{Buf as _, Bytes};
 use sha2::{Digest as _, Sha256};
 
 use super::header::VERSION;
-use super::{Content, Conversation, Header};
+use super::{Content, Header};
 use crate::crypto::record::Account;
+use crate::crypto::room::Room;
 use crate::crypto::{CannotOpen, MessageSecret, PrivateKey, PublicKey, Purpose};
-use crate::model::{AccountId, DeviceId, Entry, EnvelopeHash, MessageId, Wrap, from_canonical_cbor, limits};
+use crate::model::{
+    AccountId, Conversation, DeviceId, Entry, EnvelopeHash, MessageId, Wrap, from_canonical_cbor, limits,
+};
 
 /// Bytes that are no envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +40,10 @@ pub enum CheckError {
     /// It is for someone else.
     #[error("the envelope is addressed to someone else")]
     NotForMe,
+    /// It is for a room, and its sender or this account was not in that room then, or it says itself that its sender was
+    /// gone when it was made; or no such room is known.
+    #[error("the envelope is for a room that its sender or its receiver is not in")]
+    NotInRoom,
     /// The sender's identity key has not certified the device.
     #[error("the sender does not have the device")]
     UncertifiedDevice,
@@ -57,8 +64,8 @@ pub struct Delivered {
     pub device: DeviceId,
     /// The message id.
     pub message: MessageId,
-    /// The account written to.
-    pub conversation: AccountId,
+    /// Whom it is for.
+    pub conversation: Conversation,
 }
 
 impl From<&Entry> for Delivered {
@@ -131,6 +138,16 @@ pub fn parse(body: &Bytes) -> Result<Parsed, ParseError> {
     Ok(Parsed { header, header_hash, token_hash, signature, token })
 }
 
+/// Whether sender and receiver were in a room when something was written to it.
+fn is_in_room(header: &Header, me: AccountId, room: &Room) -> bool {
+    let Conversation::Room { room: id, roster } = header.recipient else { return false };
+    let members = room.members_at(&roster).filter(|_| room.id == id);
+    // Clocks of two people may be apart.
+    let gone = room.gone_since(&header.account, &roster).map(|at| at.plus(limits::FAREWELL));
+    members.is_some_and(|members| members.contains(&header.account) && members.contains(&me))
+        && gone.is_none_or(|gone| header.sent_at <= gone)
+}
+
 /// Takes a part with its length in front off the beginning.
 fn take(bytes: &mut Bytes) -> Result<Bytes, ParseError> {
     let length = usize::from(bytes.try_get_u16().map_err(|_| ParseError::Malformed)?);
@@ -163,7 +180,8 @@ impl Parsed {
     /// device's signature.
     ///
     /// Addressed to me is what is written to my account, and what another device of mine has written to
-    /// anyone.
+    /// anyone. What is written to a room is checked against that room's records, which the caller has to know:
+    /// both of us were in it after the record that the header names.
     ///
     /// # Errors
     /// [`CheckError`]: the first check that failed.
@@ -172,14 +190,14 @@ impl Parsed {
         delivered: &Delivered,
         me: Recipient,
         sender: &Account,
+        room: Option<&Room>,
     ) -> Result<Verified, CheckError> {
         let header = &self.header;
-        let Conversation::Account(recipient) = header.recipient;
         let said = Delivered {
             sender: header.account,
             device: header.device,
             message: header.message,
-            conversation: recipient,
+            conversation: header.recipient,
         };
         if said != *delivered {
             return Err(CheckError::Delivery);
@@ -187,8 +205,15 @@ impl Parsed {
         if header.device == me.device {
             return Err(CheckError::Reflected);
         }
-        if recipient != me.account && header.account != me.account {
-            return Err(CheckError::NotForMe);
+        match header.recipient {
+            Conversation::Account(account) if account == me.account || header.account == me.account => {}
+            Conversation::Account(_) => return Err(CheckError::NotForMe),
+            Conversation::Room { .. } => {
+                let room = room.ok_or(CheckError::NotInRoom)?;
+                if !is_in_room(header, me.account, room) {
+                    return Err(CheckError::NotInRoom);
+                }
+            }
         }
         if sender.id != header.account {
             return Err(CheckError::UncertifiedDevice);

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::header::VERSION;
-use super::{Content, Conversation, Header};
+use super::{Content, Header};
 use crate::crypto::record::MessageKey;
 use crate::crypto::{MessageSecret, PrivateKey, Purpose, SealError};
-use crate::model::{AccountId, EnvelopeHash, Head, MessageId, Millis, Wrap, to_cbor};
+use crate::model::{AccountId, Conversation, EnvelopeHash, Head, MessageId, Millis, Wrap, to_cbor};
 
 /// What the sender decides of a header; the rest follows from the keys.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -131,7 +131,7 @@ fn wrap_of(body: &Bytes, secret: &MessageSecret) -> Wrap {
 fn unwrapped(body: &Bytes, secret: &MessageSecret) -> Result<MessageSecret, CannotOpen> {
     let parsed = parse(body).unwrap();
     let delivered = delivered(parsed.header());
-    let verified = parsed.check(&delivered, BURAK.as_recipient(), &AYŞE.account).unwrap();
+    let verified = parsed.check(&delivered, BURAK.as_recipient(), &AYŞE.account, None).unwrap();
     verified.unwrap_key(&BURAK.message, &wrap_of(body, secret))
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::crypto::test_keys::{AYŞE, BURAK, Person, THEN};
 use crate::crypto::{CannotOpen, MessageSecret, SealError, record};
 use crate::model::{
-    AccountId, BlobId, DeviceId, EnvelopeHash, Head, MessageId, Millis, Wrap, limits, to_cbor,
+    AccountId, BlobId, Conversation, DeviceId, EnvelopeHash, Head, MessageId, Millis, Wrap, limits, to_cbor,
 };
 
 impl Person {
@@ -41,7 +41,7 @@ pub(super) fn sealed(draft: &Draft, content: &Content) -> (SealedEnvelope, Wrap)
 
 /// What an honest server says of an envelope.
 pub(super) fn delivered(header: &Header) -> Delivered {
-    let Conversation::Account(conversation) = header.recipient;
+    let conversation = header.recipient;
     Delivered { sender: header.account, device: header.device, message: header.message, conversation }
 }
 
@@ -49,7 +49,7 @@ pub(super) fn delivered(header: &Header) -> Delivered {
 pub(super) fn receive(body: &Bytes, wrap: &Wrap) -> Result<Opened, String> {
     let parsed = parse(body).map_err(|error| error.to_string())?;
     let delivered = delivered(parsed.header());
-    let verified = parsed.check(&delivered, BURAK.as_recipient(), &AYŞE.account);
+    let verified = parsed.check(&delivered, BURAK.as_recipient(), &AYŞE.account, None);
     verified.map_err(|error| error.to_string())?.open(&BURAK.message, wrap).map_err(|error| error.to_string())
 }
 
@@ -81,7 +81,7 @@ fn an_envelope_opens_for_whom_it_was_sealed() {
     let parsed = parse(&sealed.body).unwrap();
     assert_eq!(parsed.hash(), sealed.hash);
     let delivered = delivered(parsed.header());
-    let verified = parsed.check(&delivered, BURAK.as_recipient(), &AYŞE.account).unwrap();
+    let verified = parsed.check(&delivered, BURAK.as_recipient(), &AYŞE.account, None).unwrap();
     assert_eq!((verified.hash(), verified.header().counter), (sealed.hash, Some(3)));
     let opened = verified.open(&BURAK.message, &wrap).unwrap();
     assert_eq!(opened.content, text());
@@ -186,10 +186,10 @@ fn the_servers_word_has_to_match_the_header() {
         Delivered { sender: BURAK.account.id, ..said },
         Delivered { device: DeviceId::new([1; 32]), ..said },
         Delivered { message: MessageId::from_bytes([1; 16]), ..said },
-        Delivered { conversation: AYŞE.account.id, ..said },
+        Delivered { conversation: AYŞE.account.id.into(), ..said },
     ];
     for other in others {
-        let refused = parsed.clone().check(&other, BURAK.as_recipient(), &AYŞE.account).unwrap_err();
+        let refused = parsed.clone().check(&other, BURAK.as_recipient(), &AYŞE.account, None).unwrap_err();
         assert_eq!(refused, CheckError::Delivery);
     }
 }
@@ -199,7 +199,7 @@ fn an_envelope_is_for_its_recipient_and_the_senders_other_devices() {
     let (sealed, _) = sealed(&draft(), &text());
     let parsed = parse(&sealed.body).unwrap();
     let said = delivered(parsed.header());
-    let check = |me| parsed.clone().check(&said, me, &AYŞE.account).map(|_| ());
+    let check = |me| parsed.clone().check(&said, me, &AYŞE.account, None).map(|_| ());
     let other_device = DeviceId::new([1; 32]);
     assert_eq!(check(BURAK.as_recipient()), Ok(()));
     assert_eq!(check(Recipient { account: AYŞE.account.id, device: other_device }), Ok(()));
@@ -217,7 +217,7 @@ fn only_a_certified_device_of_the_sender_counts() {
         let parsed = parse(&sealed.body).unwrap();
         let said = delivered(parsed.header());
         let me = Recipient { account: BURAK.account.id, device: DeviceId::new([1; 32]) };
-        parsed.check(&said, me, account).map(|_| ())
+        parsed.check(&said, me, account, None).map(|_| ())
     };
     assert_eq!(check(&AYŞE, &draft(), &AYŞE.account), Ok(()));
     // burak's device under ayşe's account, and ayşe's envelope held against another account.
@@ -241,7 +241,7 @@ fn checks_come_in_their_order() {
     body[last] ^= 1;
     let parsed = parse(&body.into()).unwrap();
     let said = delivered(parsed.header());
-    let check = |delivered, me, account| parsed.clone().check(delivered, me, account).unwrap_err();
+    let check = |delivered, me, account| parsed.clone().check(delivered, me, account, None).unwrap_err();
     assert_eq!(check(&said, BURAK.as_recipient(), &AYŞE.account), CheckError::Signature);
     assert_eq!(check(&said, BURAK.as_recipient(), &BURAK.account), CheckError::UncertifiedDevice);
     assert_eq!(check(&said, AYŞE.as_recipient(), &BURAK.account), CheckError::Reflected);
@@ -249,7 +249,7 @@ fn checks_come_in_their_order() {
     assert_eq!(check(&wrong, AYŞE.as_recipient(), &BURAK.account), CheckError::Delivery);
 
     let parsed = parse(&sealed.body).unwrap();
-    let verified = parsed.check(&said, BURAK.as_recipient(), &AYŞE.account).unwrap();
+    let verified = parsed.check(&said, BURAK.as_recipient(), &AYŞE.account, None).unwrap();
     let for_other = Wrap { device: AYŞE.message_key.device, ..wrap.clone() };
     let under_other = Wrap { key: AYŞE.message.public().id(), ..wrap.clone() };
     assert_eq!(verified.open(&BURAK.message, &for_other).unwrap_err(), CannotOpen);

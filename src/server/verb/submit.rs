@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{answering, refused};
-use crate::model::{AccountId, BlobId, MessageId, Recipient, Submission, limits};
+use crate::model::{AccountId, BlobId, Conversation, MessageId, Recipient, Submission, limits};
 use crate::protocol::message::{Answer, RefusalCode};
 use crate::server::Shared;
 use crate::server::session::{Pending, Who};
@@ -17,7 +17,7 @@ const BLOBS: usize = 16;
 /// As in [`Verb::Submit`](crate::protocol::message::Verb::Submit).
 pub struct Submit {
     pub message: MessageId,
-    pub conversation: AccountId,
+    pub conversation: Conversation,
     pub recipients: Vec<Recipient>,
     pub blobs: Vec<BlobId>,
     pub body: Bytes,
@@ -25,6 +25,9 @@ pub struct Submit {
 
 pub fn submit<S: Store>(shared: &Arc<Shared<S>>, who: Who, number: u32, asked: Submit) -> Pending {
     let Submit { message, conversation, recipients, blobs, body } = asked;
+    let Conversation::Account(account) = conversation else {
+        return refused(number, RefusalCode::NotInRoom);
+    };
     let wraps = || recipients.iter().flat_map(|recipient| &recipient.wraps);
     let longest = wraps().map(|wrap| wrap.ciphertext.len()).max().unwrap_or(0);
     // What is over any of these would come to its readers in a frame that they have to refuse, again and again.
@@ -35,10 +38,7 @@ pub fn submit<S: Store>(shared: &Arc<Shared<S>>, who: Who, number: u32, asked: S
     if too_large {
         return refused(number, RefusalCode::TooLarge);
     }
-    if body.is_empty()
-        || !are_wraps(&recipients)
-        || !goes_where_it_may(&recipients, conversation, who.account)
-    {
+    if body.is_empty() || !are_wraps(&recipients) || !goes_where_it_may(&recipients, account, who.account) {
         return refused(number, RefusalCode::Invalid);
     }
     let submission = Submission {
@@ -52,7 +52,7 @@ pub fn submit<S: Store>(shared: &Arc<Shared<S>>, who: Who, number: u32, asked: S
     };
     // Called here, not inside the future: this is what keeps a connection's submissions in order.
     let accepted = shared.store.submit(submission);
-    answering(number, accepted, |at| Answer::Accepted { at })
+    answering(number, accepted, |at| Answer::Accepted { at, left_out: Vec::new() })
 }
 
 /// Each as long as an RSA ciphertext is, and no two for one device.

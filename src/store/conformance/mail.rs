@@ -20,7 +20,7 @@ pub async fn accepting<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
         let [entry] = entries.as_slice() else { panic!("{entries:?}") };
         assert_eq!((entry.seq, entry.accepted_at, &entry.body), (1, at, &asked.body));
         assert_eq!((entry.sender, entry.device), (ayşe.account, ayşe.device));
-        assert_eq!((entry.message, entry.conversation), (asked.message, burak.account));
+        assert_eq!((entry.message, entry.conversation), (asked.message, burak.account.into()));
         assert_eq!(entry.wraps, person.recipient().wraps, "its own wraps and no other's");
     }
     let mut other = asked.clone();

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::model::{AccountId, BlobId, DeviceId, Entry, MessageId, Millis, Nickname, ServerId, Signed, Wrap};
+use crate::model::{
+    AccountId, BlobId, Conversation, DeviceId, Entry, MessageId, Millis, Nickname, RoomId, RosterId,
+    ServerId, Signed, Wrap,
+};
 use crate::store::{Bounds, StoreError, StoredAccount};
 
 /// The server's id and the epoch of its mailboxes.
@@ -87,7 +90,7 @@ pub fn mailbox(
 ) -> Result<Vec<Arc<Entry>>, StoreError> {
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     let mut query = connection.prepare_cached(
-        "SELECT seq, wraps, sender, device, message, conversation, accepted_at, body
+        "SELECT seq, wraps, sender, device, message, conversation, accepted_at, body, roster
          FROM mailbox JOIN envelope ON envelope.id = mailbox.envelope
          WHERE account = ? AND seq > ? ORDER BY seq",
     )?;
@@ -108,12 +111,16 @@ fn entry(row: &Row<'_>) -> Result<Entry, StoreError> {
     let wraps: Vec<u8> = row.get(1)?;
     let wraps: Vec<Wrap> = decode(&wraps)?;
     let (seq, accepted_at): (i64, i64) = (row.get(0)?, row.get(6)?);
+    let conversation = match row.get(8)? {
+        None => Conversation::Account(AccountId::new(row.get(5)?)),
+        Some(roster) => Conversation::Room { room: RoomId::new(row.get(5)?), roster: RosterId::new(roster) },
+    };
     Ok(Entry {
         seq: seq.cast_unsigned(),
         sender: AccountId::new(row.get(2)?),
         device: DeviceId::new(row.get(3)?),
         message: MessageId::from_bytes(row.get(4)?),
-        conversation: AccountId::new(row.get(5)?),
+        conversation,
         wraps,
         accepted_at: Millis(accepted_at.cast_unsigned()),
         body: row.get::<_, Vec<u8>>(7)?.into(),

@@ -164,6 +164,10 @@ INSERT INTO mailbox_sender (account, sender, bytes)
     FROM account JOIN mailbox ON mailbox.account = account.id AND mailbox.seq <= account.newest
     JOIN envelope ON envelope.id = mailbox.envelope GROUP BY account.id, envelope.sender;
 ",
+    "
+-- Of what is for a room: after which of the room's records, whose id conversation then is.
+ALTER TABLE envelope ADD COLUMN roster BLOB;
+",
 ];
 
 /// Opens the database for its one writer, making or migrating it.

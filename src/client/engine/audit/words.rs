@@ -11,10 +11,10 @@ use crate::client::db::outbox;
 use crate::client::engine::directory::believed_now;
 use crate::client::engine::{Engine, Me, Session, Trouble, compute, is_final, lock};
 use crate::client::{AlarmKind, ClientError};
-use crate::crypto::envelope::{Content, Conversation, Draft, Header, seal, wrap};
+use crate::crypto::envelope::{Content, Draft, Header, seal, wrap};
 use crate::crypto::{Evidence, LogKey, LogWord, MessageSecret, certificate};
 use crate::model::log::LOG_LIMIT;
-use crate::model::{AccountId, Head, MessageId, Millis, Recipient};
+use crate::model::{AccountId, Conversation, Head, MessageId, Millis, Recipient};
 use crate::protocol::message::{RefusalCode, Verb};
 
 use super::RETRY;
@@ -222,7 +222,7 @@ impl Engine {
             });
             let wraps = wraps.await?.map_err(|error| ClientError::Internal(error.to_string()))?;
             let recipients = vec![Recipient { account, wraps }];
-            let verb = Verb::Submit { message, conversation: account, recipients, blobs: Vec::new() };
+            let verb = Verb::Submit { message, conversation: account.into(), recipients, blobs: Vec::new() };
             return match session.wire.ask_with(verb, envelope.body.clone()).await.map_err(Trouble::from) {
                 Ok(_) => Ok(Said::Settled),
                 Err(Trouble::Refused { code: RefusalCode::KeySuperseded, .. }) => continue,

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::client::engine::{Keys, Person};
 use crate::crypto::PrivateKey;
-use crate::crypto::envelope::{CheckError, Conversation, Delivered, Header, Opened, Recipient, parse};
-use crate::model::{EnvelopeHash, Millis, Position, Wrap, limits};
+use crate::crypto::envelope::{CheckError, Delivered, Header, Opened, Recipient, parse};
+use crate::model::{Conversation, EnvelopeHash, Millis, Position, Wrap, limits};
 
 /// An envelope as it was pushed.
 pub(super) struct Arrived {
@@ -77,7 +77,7 @@ pub(super) fn open(
     if removed.is_some_and(|(_, at)| Millis::now().since(at) > limits::RETENTION) {
         return Outcome::Broken;
     }
-    let verified = match parsed.check(&arrived.delivered, me, &person.account) {
+    let verified = match parsed.check(&arrived.delivered, me, &person.account, None) {
         Ok(verified) => verified,
         Err(CheckError::Reflected) => return Outcome::Duplicate,
         Err(_) => return Outcome::Broken,

@@ -9,8 +9,8 @@ use crate::client::db::{Sql, attachments, blocks, contacts, fetches, listening, 
 use crate::client::engine::allowance::Allowance;
 use crate::client::engine::{Me, notice};
 use crate::client::{Body, Delivery, Event};
-use crate::crypto::envelope::{Content, Conversation, Delivered, LiveClosing, LiveEnd, VoiceData};
-use crate::model::{AccountId, DeviceId, MessageId, Millis, Nickname, Position};
+use crate::crypto::envelope::{Content, Delivered, LiveClosing, LiveEnd, VoiceData};
+use crate::model::{AccountId, Conversation, DeviceId, MessageId, Millis, Nickname, Position};
 
 use super::opening::{Arrived, Outcome, Sound};
 
@@ -66,7 +66,7 @@ fn store_opened(
 ) -> Sql<()> {
     let Sound { header, hash, header_hash, opened, person } = sound;
     let Delivered { device, message, .. } = arrived.delivered;
-    let Conversation::Account(recipient) = header.recipient;
+    let Conversation::Account(recipient) = header.recipient else { return Ok(()) };
     inbox::remember(db, &device, &message, hash)?;
     let name = &person.account.nickname;
     let now = Millis::now();
@@ -97,7 +97,7 @@ fn store_opened(
         return Ok(());
     }
     let body = match &opened.content {
-        Content::Void | Content::Log(_) => return Ok(()),
+        Content::Void | Content::Log(_) | Content::Invitation(_) => return Ok(()),
         Content::Text(text) => Body::Text { text: text.clone() },
         Content::Voice(manifest) => {
             Body::voice(manifest.duration_ms, manifest.sample_rate, manifest.size, manifest.peaks.to_vec())
@@ -157,7 +157,11 @@ fn store_opened(
                 close_live(db, (device, name), &closing, arrived.position, events)?;
             }
         }
-        Content::Text(_) | Content::Void | Content::LiveClosing(_) | Content::Log(_) => {}
+        Content::Text(_)
+        | Content::Void
+        | Content::LiveClosing(_)
+        | Content::Log(_)
+        | Content::Invitation(_) => {}
     }
     events.extend(messages::release_ready(db, &device)?.into_iter().map(Event::Message));
     Ok(())

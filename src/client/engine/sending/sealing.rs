@@ -7,9 +7,9 @@ use crate::client::db::speaking::{self, Speaking};
 use crate::client::db::{messages, outbox};
 use crate::client::engine::{Engine, Person, Trouble, compute, lock};
 use crate::client::{Body, Message};
-use crate::crypto::envelope::{Content, Conversation, Draft, LiveClosing, VoiceData, VoiceManifest, seal};
+use crate::crypto::envelope::{Content, Draft, LiveClosing, VoiceData, VoiceManifest, seal};
 use crate::crypto::{MessageSecret, chunk};
-use crate::model::{BlobId, Millis};
+use crate::model::{BlobId, Conversation, Millis};
 
 /// What is about to be sealed.
 enum What {

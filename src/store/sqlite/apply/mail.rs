@@ -6,7 +6,7 @@ use rusqlite::{CachedStatement, OptionalExtension as _, Transaction};
 
 use super::super::prune::{self, Prune, Pruned};
 use super::{ENTRY, Group, NOBODY, Prepared};
-use crate::model::{AccountId, DeviceId, Entry, Millis, Recipient, Submission, limits};
+use crate::model::{AccountId, Conversation, DeviceId, Entry, Millis, Recipient, Submission, limits};
 use crate::store::StoreError;
 
 /// What every submission is written with, looked up once for a group.
@@ -19,8 +19,8 @@ impl<'a> Inserts<'a> {
     fn prepare(transaction: &'a Transaction<'a>) -> Result<Self, StoreError> {
         Ok(Self {
             envelope: transaction.prepare_cached(
-                "INSERT INTO envelope (device, message, sender, conversation, hash, accepted_at, body)
-                 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (message, device) DO NOTHING",
+                "INSERT INTO envelope (device, message, sender, conversation, roster, hash, accepted_at, body)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (message, device) DO NOTHING",
             )?,
             entry: transaction
                 .prepare_cached("INSERT INTO mailbox (account, seq, envelope, wraps) VALUES (?, ?, ?, ?)")?,
@@ -38,11 +38,16 @@ impl<'a> Group<'a> {
             // What was accepted once is accepted, whatever has changed since.
             Err(error) => return self.known(&submission, &hash)?.unwrap_or(Err(error)),
         }
+        let (conversation, roster) = match &submission.conversation {
+            Conversation::Account(account) => (account.as_bytes(), None),
+            Conversation::Room { room, roster } => (room.as_bytes(), Some(roster.as_bytes())),
+        };
         let inserted = self.inserts()?.envelope.execute((
             submission.device.as_bytes(),
             submission.message.as_bytes(),
             submission.sender.as_bytes(),
-            submission.conversation.as_bytes(),
+            conversation,
+            roster,
             hash,
             now.0.cast_signed(),
             submission.body.as_ref(),
