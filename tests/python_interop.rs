@@ -117,7 +117,7 @@ impl Scene {
             conversation: self.burak.id.into(),
         };
         let me = Recipient { account: self.burak.id, device: self.burak_key.device };
-        let verified = parsed.check(&delivered, me, &self.ayşe).unwrap();
+        let verified = parsed.check(&delivered, me, &self.ayşe, None).unwrap();
         let wrap = Wrap { device: me.device, key: self.burak_message.public().id(), ciphertext };
         (header, verified.open(&self.burak_message, &wrap).unwrap())
     }
