@@ -50,7 +50,7 @@ async fn answer(client: &Client, spoken: &mut HashSet<u64>, message: Message) ->
     match &message.body {
         // To answer oneself would never end.
         _ if message.from == me => {}
-        Body::Text { text } => drop(client.send_text(&message.from, text).await?),
+        Body::Text { text } => drop(client.send_text(&message.conversation(), text).await?),
         Body::Voice { live: true, .. } => {
             // It is answered once all of it is there. Until then it is new, also if the bot ends before.
             spoken.insert(message.number);
@@ -60,9 +60,10 @@ async fn answer(client: &Client, spoken: &mut HashSet<u64>, message: Message) ->
             let (_, wav) = client.audio(MessageRef::Number(message.number)).await?;
             let note =
                 VoiceNote { wav, duration_ms: *duration_ms, sample_rate: *sample_rate, peaks: peaks.clone() };
-            client.send_voice(&message.from, note).await?;
+            client.send_voice(&message.conversation(), note).await?;
         }
         Body::Notice { text } => eprintln!("{text:?}"),
+        Body::Invitation { room } => eprintln!("invited to #{room}"),
     }
     client.mark_shown(&[message.number]).await?;
     Ok(())

@@ -14,7 +14,7 @@ use tellal::client::{
     Body, Client, ClientError, Command, Delivery, Event, Events, Message, MessageRef, Options, Registration,
     Reply, Role, VoiceNote, register,
 };
-use tellal::model::{KeyId, MessageId, Nickname};
+use tellal::model::{Address, KeyId, MessageId, Nickname};
 use tellal::{server, store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -99,6 +99,10 @@ fn name(text: &str) -> Nickname {
     text.parse().unwrap()
 }
 
+fn whom(text: &str) -> Address {
+    text.parse().unwrap()
+}
+
 /// Nothing takes that long unless it fails.
 async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), work).await.expect("it takes too long")
@@ -118,7 +122,7 @@ async fn received(events: &mut Events) -> Message {
 
 async fn send(from: &Client, to: &str, text: &str) -> Message {
     soon(async {
-        let message = from.send_text(&name(to), text).await.unwrap();
+        let message = from.send_text(&whom(to), text).await.unwrap();
         from.accepted(message.id).await.unwrap();
         message
     })
@@ -132,6 +136,7 @@ fn words(messages: &[Message]) -> Vec<&str> {
             Body::Text { text } => text.as_str(),
             Body::Voice { .. } => "(voice)",
             Body::Notice { text } => panic!("a notice: {text}"),
+            Body::Invitation { room } => panic!("an invitation: {room}"),
         })
         .collect()
 }
@@ -155,15 +160,15 @@ async fn two_people_write_to_each_other() {
     let sent = send(&ayşe, "burak", "Merhaba, nasılsın?").await;
     let got = received(&mut to_burak).await;
     assert_eq!(got.body, Body::Text { text: "Merhaba, nasılsın?".to_owned() });
-    assert_eq!((got.id, &got.from, &got.to), (sent.id, &name("ayşe"), &name("burak")));
+    assert_eq!((got.id, &got.from, &got.to), (sent.id, &name("ayşe"), &whom("burak")));
     assert!(got.seq.is_some() && got.delivery.is_none() && !got.late);
     send(&burak, "AYŞE", "İyiyim 안녕 你好").await;
     assert_eq!(words(&[received(&mut to_ayşe).await]), ["İyiyim 안녕 你好"]);
 
-    let history = ayşe.history(Some(&name("burak")), None, 10).await.unwrap();
+    let history = ayşe.history(Some(&whom("burak")), None, 10).await.unwrap();
     assert_eq!(words(&history), ["Merhaba, nasılsın?", "İyiyim 안녕 你好"]);
     assert_eq!(history.first().unwrap().delivery, Some(Delivery::Accepted));
-    assert_eq!(burak.unread().await.unwrap(), [(name("ayşe"), 1)]);
+    assert_eq!(burak.unread().await.unwrap(), [(whom("ayşe"), 1)]);
     burak.mark_shown(&[got.number]).await.unwrap();
     assert!(burak.unshown().await.unwrap().is_empty());
 
@@ -182,7 +187,7 @@ async fn mail_waits_for_who_is_away_and_keeps_its_order() {
     let texts: Vec<String> = (0..40).map(|number| format!("number {number}")).collect();
     let mut last = None;
     for text in &texts {
-        last = Some(ayşe.send_text(&name("burak"), text).await.unwrap());
+        last = Some(ayşe.send_text(&whom("burak"), text).await.unwrap());
     }
     soon(ayşe.accepted(last.unwrap().id)).await.unwrap();
     let burak = world.open("burak").await;
@@ -207,8 +212,8 @@ async fn both_sides_come_back_when_the_server_does() {
     let (data, address) = server.stop().await;
     soon(async { while !matches!(to_ayşe.next().await.unwrap(), Event::Disconnected { .. }) {} }).await;
     // Written while there is no server: to someone known, and to someone never met.
-    let known = ayşe.send_text(&name("burak"), "meanwhile").await.unwrap();
-    let unknown = ayşe.send_text(&name("zoé"), "are you there?").await.unwrap();
+    let known = ayşe.send_text(&whom("burak"), "meanwhile").await.unwrap();
+    let unknown = ayşe.send_text(&whom("zoé"), "are you there?").await.unwrap();
     assert_eq!(known.delivery, Some(Delivery::Queued));
     assert!(matches!(soon(ayşe.users()).await, Err(ClientError::Unreachable { .. })));
     assert_eq!(ayşe.status().await.unwrap().queued, 2);
@@ -230,8 +235,8 @@ async fn voice_notes_of_any_size_arrive_whole_and_in_their_place() {
     let mut to_burak = burak.events();
     let sizes = [44, 48 * 1024, 48 * 1024 + 1, 64 * 1024, 64 * 1024 + 1, 1_000_000];
     for size in sizes {
-        ayşe.send_voice(&name("burak"), note(size)).await.unwrap();
-        ayşe.send_text(&name("burak"), "did you hear?").await.unwrap();
+        ayşe.send_voice(&whom("burak"), note(size)).await.unwrap();
+        ayşe.send_text(&whom("burak"), "did you hear?").await.unwrap();
     }
     for size in sizes {
         let got = received(&mut to_burak).await;
@@ -244,9 +249,9 @@ async fn voice_notes_of_any_size_arrive_whole_and_in_their_place() {
     let text = burak.audio(MessageRef::Number(2)).await;
     assert!(matches!(text, Err(ClientError::NotVoice)));
     let long = VoiceNote { duration_ms: 600_001, ..note(10) };
-    assert!(matches!(ayşe.send_voice(&name("burak"), long).await, Err(ClientError::TooLarge { .. })));
+    assert!(matches!(ayşe.send_voice(&whom("burak"), long).await, Err(ClientError::TooLarge { .. })));
     assert!(matches!(
-        ayşe.send_text(&name("burak"), &"x".repeat(48 * 1024 + 1)).await,
+        ayşe.send_text(&whom("burak"), &"x".repeat(48 * 1024 + 1)).await,
         Err(ClientError::TooLarge { .. })
     ));
 }
@@ -268,14 +273,14 @@ async fn a_second_opening_goes_through_the_first_and_outlives_it() {
     let (mut heard, mut to_burak) = (guest.events(), burak.events());
     send(&guest, "burak", "through the owner").await;
     assert_eq!(words(&[received(&mut to_burak).await]), ["through the owner"]);
-    let voice = guest.send_voice(&name("burak"), note(200_000)).await.unwrap();
+    let voice = guest.send_voice(&whom("burak"), note(200_000)).await.unwrap();
     soon(guest.accepted(voice.id)).await.unwrap();
     let (_, wav) = guest.audio(MessageRef::Id(voice.id)).await.unwrap();
     assert!(wav == sound(200_000));
     send(&burak, "ayşe", "one").await;
     assert_eq!(words(&[received(&mut heard).await]), ["one"]);
     assert!(matches!(
-        guest.send_text(&name("nobody"), "hello?").await,
+        guest.send_text(&whom("nobody"), "hello?").await,
         Err(ClientError::UnknownNickname { .. })
     ));
 
@@ -295,7 +300,7 @@ async fn sending_the_same_message_twice_sends_it_once() {
     let server = world.server().await;
     let (ayşe, burak) = (world.join(&server, "ayşe").await, world.join(&server, "burak").await);
     let id = MessageId::generate();
-    let command = Command::SendText { id, to: name("burak"), text: "once".to_owned() };
+    let command = Command::SendText { id, to: whom("burak"), text: "once".to_owned() };
     let first = ayşe.call(command.clone()).await.unwrap();
     let again = ayşe.call(command.clone()).await.unwrap();
     let (Reply::Message(first), Reply::Message(again)) = (first, again) else { panic!("another reply") };
@@ -317,7 +322,7 @@ async fn a_note_to_oneself_comes_back() {
     send(&ayşe, "ayşe", "buy bread").await;
     let got = received(&mut events).await;
     assert_eq!((words(std::slice::from_ref(&got)), got.delivery.clone()), (vec!["buy bread"], None));
-    let voice = ayşe.send_voice(&name("ayşe"), note(100_000)).await.unwrap();
+    let voice = ayşe.send_voice(&whom("ayşe"), note(100_000)).await.unwrap();
     let got = received(&mut events).await;
     assert_eq!(got.id, voice.id);
     let (_, wav) = ayşe.audio(MessageRef::Number(got.number)).await.unwrap();
@@ -340,7 +345,7 @@ async fn another_key_than_the_expected_is_not_registered_with() {
     let (_, address) = server.stop().await;
     let _other = Server::start_at(&world.home("impostor"), address).await;
     let ayşe = world.open("ayşe").await;
-    let refused = soon(ayşe.send_text(&name("burak"), "secret")).await;
+    let refused = soon(ayşe.send_text(&whom("burak"), "secret")).await;
     assert!(matches!(refused, Err(ClientError::WrongFingerprint { .. })), "{refused:?}");
 }
 

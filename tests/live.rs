@@ -184,7 +184,7 @@ async fn a_note_is_heard_while_it_is_spoken_and_is_then_one_as_any_other() {
     }
     assert!(heard == spoken(0, 3 * GROUP), "before it was closed");
     // What is written meanwhile does not wait for its end.
-    let text = ayşe.send_text(&name("burak"), "one more thing").await.unwrap();
+    let text = ayşe.send_text(&name("burak").into(), "one more thing").await.unwrap();
     soon(ayşe.accepted(text.id)).await.unwrap();
     soon(async {
         while !matches!(events.next().await.unwrap(), Event::Message(Message { body: Body::Text { .. }, .. }))

@@ -60,7 +60,7 @@ async fn a_message_that_the_server_refuses_for_good_leaves_no_gap() {
     let client = Client::open(Options::new(ayşe.home())).await.unwrap();
     let to = "burak".parse::<tellal::model::Nickname>().unwrap();
     for (id, text) in [(refused, "iki"), (last, "üç")] {
-        client.call(Command::SendText { id, to: to.clone(), text: text.to_owned() }).await.unwrap();
+        client.call(Command::SendText { id, to: to.clone().into(), text: text.to_owned() }).await.unwrap();
     }
     let answer = tokio::time::timeout(TIMEOUT, client.accepted(refused)).await.unwrap();
     assert!(matches!(answer, Err(ClientError::Refused { .. })), "{answer:?}");

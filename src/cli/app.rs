@@ -17,7 +17,7 @@ use super::{modes, passphrase};
 use crate::audio::Speaker;
 use crate::client::settings::Quiet;
 use crate::client::{Client, Options, Passphrase, Role, Settings};
-use crate::model::{Color, Nickname};
+use crate::model::{Address, Color, Nickname};
 use crate::terminal::floor::Floor;
 use crate::terminal::{Cues, Lines, Palette, When};
 
@@ -223,6 +223,15 @@ impl App {
 /// # Errors
 /// With the rule that it breaks.
 pub fn nickname(text: &str) -> Result<Nickname> {
+    text.parse()
+        .map_err(|error| Failure::new("invalid_nickname", format!("{text:?} is not a name: {error}")).into())
+}
+
+/// Reads whom something is for: a nickname, or a room's name behind `#` or `room:`.
+///
+/// # Errors
+/// With the rule that it breaks.
+pub fn address(text: &str) -> Result<Address> {
     text.parse()
         .map_err(|error| Failure::new("invalid_nickname", format!("{text:?} is not a name: {error}")).into())
 }

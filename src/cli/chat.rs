@@ -4,14 +4,14 @@ use std::io;
 
 use anyhow::Result;
 
-use super::app::{App, nickname};
+use super::app::{App, address};
 use super::deliver;
 use super::failure::Failure;
 use super::output::{Output, Unread};
 use super::stop;
 use super::verify::Verified;
 use crate::client::{Contact, Message, Role, Safety};
-use crate::model::Nickname;
+use crate::model::Address;
 use crate::terminal::chat::{self, ChatError, Plain, Settings};
 
 /// What can be pressed meanwhile.
@@ -34,7 +34,7 @@ pub struct Args {
 /// When another `chat` or `listen` runs on the profile, or it can't be read; without a terminal, also when
 /// something was not sent.
 pub async fn run(args: Args, app: App) -> Result<()> {
-    let with = args.with.as_deref().map(nickname).transpose()?;
+    let with = args.with.as_deref().map(address).transpose()?;
     let client = app.open_as(Role::Chat).await?;
     let events = client.events();
     let lines = app.out.lines.clone();
@@ -81,10 +81,10 @@ impl Plain for Output {
         self.flush()
     }
 
-    fn unread(&mut self, counts: &[(&Nickname, usize, usize)], line: &str) -> io::Result<()> {
+    fn unread(&mut self, counts: &[(&Address, usize, usize)], line: &str) -> io::Result<()> {
         if self.json {
-            let unread = |&(nickname, count, unheard): &(&Nickname, usize, usize)| {
-                let nickname = nickname.to_string();
+            let unread = |&(address, count, unheard): &(&Address, usize, usize)| {
+                let nickname = address.written();
                 self.put(&Unread { kind: "unread", nickname, count, unheard }, String::new)
             };
             counts.iter().try_for_each(unread)?;

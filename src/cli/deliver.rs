@@ -13,7 +13,7 @@ use super::app::App;
 use super::failure::Failure;
 use crate::audio::Cue;
 use crate::client::{Client, ClientError, Delivery, Event, Events, Message, MessageRef};
-use crate::model::Nickname;
+use crate::model::Address;
 use crate::terminal::{Cues, sanitize};
 
 /// How long an outbox that does not get shorter holds up the end. Messages to somebody whose key changed stay in it.
@@ -77,17 +77,17 @@ pub async fn accepted(client: &Client, events: &mut Events, message: &Message) -
 pub async fn tell(
     app: &App,
     cues: &Cues,
-    to: &Nickname,
+    to: &Address,
     sent: &Result<Message>,
     put: impl FnOnce(&Message) -> io::Result<()>,
 ) -> io::Result<()> {
     match sent {
         Ok(message) => {
-            cues.play(Cue::Sent, Some(to));
+            cues.play(Cue::Sent, to.person());
             put(message)?;
             app.out.flush()?;
         }
-        Err(_) => cues.play(Cue::Error, Some(to)),
+        Err(_) => cues.play(Cue::Error, to.person()),
     }
     // Nobody asked for a sound: that there is no loudspeaker is not said.
     app.warn(cues);

@@ -100,7 +100,7 @@ impl Hearing {
     /// Whether a message is of a kind that is to be heard.
     pub fn is_wanted(&self, message: &Message) -> bool {
         match &message.body {
-            Body::Text { .. } | Body::Notice { .. } => self.speak,
+            Body::Text { .. } | Body::Notice { .. } | Body::Invitation { .. } => self.speak,
             Body::Voice { .. } => self.play,
         }
     }
@@ -188,7 +188,7 @@ impl Hearing {
                     }
                 }
                 Press::Char('h' | '?') => app.out.note(&help),
-                Press::Char('v') => match aloud.last_from() {
+                Press::Char('v') => match aloud.last_conversation() {
                     Some(to) => {
                         let _obeying = self.obeying.lock().await;
                         reply::record(app, client, cues, &mut keys, &to).await;

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::app::{App, nickname};
+use super::app::{App, address};
 use super::file;
 use super::output::{Saved, to_json};
+use crate::model::Address;
 use crate::terminal::{Lines, known, sanitize};
 
 /// How many messages are shown where nobody said.
@@ -35,11 +36,11 @@ pub struct Args {
 /// # Errors
 /// When the profile can't be read, nobody has that name, or the file exists or can't be written.
 pub async fn run(args: Args, app: App) -> Result<()> {
-    let with = args.with.as_deref().map(nickname).transpose()?;
+    let with = args.with.as_deref().map(address).transpose()?;
     let limit = args.limit.unwrap_or(if args.export.is_some() { u32::MAX } else { LIMIT });
     let client = app.open().await?;
     let messages = client.history(with.as_ref(), args.search.as_deref(), limit).await?;
-    if let Some(with) = with.as_ref().filter(|_| messages.is_empty()) {
+    if let Some(with) = with.as_ref().and_then(Address::person).filter(|_| messages.is_empty()) {
         known::check(&client, with).await?;
     }
     if let Some(path) = args.export {

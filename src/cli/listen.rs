@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::app::{App, nickname};
+use super::app::{App, address};
 use super::receive;
 use crate::client::Role;
 use crate::client::settings::Quiet;
@@ -16,7 +16,7 @@ const KEYS: &str = "Keys: space or any other key is silence, n next, r again, m 
 #[derive(Debug, clap::Args)]
 #[command(after_help = KEYS)]
 pub struct Args {
-    /// Hear what is unread, and what was to be heard before and was not, of one person or of all, and end
+    /// Hear what is unread, and what was to be heard before and was not, of one person or room or of all, and end
     #[arg(long, value_name = "NICK", num_args = 0..=1, default_missing_value = "", conflicts_with = "quiet")]
     pub unread: Option<String>,
     /// Hours in which nothing is heard by itself, in place of those of the settings
@@ -41,7 +41,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
             .await
         }
         Some(from) => {
-            let from = if from.is_empty() { None } else { Some(nickname(&from)?) };
+            let from = if from.is_empty() { None } else { Some(address(&from)?) };
             let once = receive::Args { follow: false, ..all };
             receive::run_as(Role::Command, once, receive::Which { quiet: None, from, unheard: true }, app)
                 .await

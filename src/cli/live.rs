@@ -31,7 +31,7 @@ pub async fn run(to: &Nickname, recorder: recorder::Options, app: &App) -> Resul
     let client = app.open().await?;
     let cues = app.cues();
     let mut events = client.events();
-    unsent::check(&client, to).await?;
+    unsent::check(&client, &to.clone().into()).await?;
     let options = Options { recorder, trim: false, review: false, even_silent: true };
     // Heeded from here on, that is before anybody is told that it is.
     let stop = Stop::heed();
@@ -45,7 +45,8 @@ pub async fn run(to: &Nickname, recorder: recorder::Options, app: &App) -> Resul
     }
     let put =
         |message: &Message| app.out.put(&SentVoice { message, converted: None }, || message.id.to_string());
-    let told = deliver::tell(app, &cues, to, &sent, put);
+    let address = to.clone().into();
+    let told = deliver::tell(app, &cues, &address, &sent, put);
     tokio::join!(deliver::close(client, events), told).1?;
     sent.map(drop)
 }

@@ -150,6 +150,7 @@ impl LiveEnded {
         let (duration_ms, cut_off, gone) = match &message.body {
             Body::Voice { duration_ms, cut_off, .. } => (*duration_ms, *cut_off, None),
             Body::Text { text } | Body::Notice { text } => (0, false, Some(text.clone())),
+            Body::Invitation { .. } => (0, false, None),
         };
         let (id, number, from) = (message.id, message.number, message.from.to_string());
         Self { kind: "live_ended", id, number, from, duration_ms, cut_off, gone }

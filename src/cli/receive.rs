@@ -14,7 +14,7 @@ use super::output::LiveEnded;
 use super::reply;
 use crate::client::settings::Quiet;
 use crate::client::{Client, ClientError, Event, Events, Message, Role};
-use crate::model::Nickname;
+use crate::model::Address;
 use crate::terminal::{Cues, aloud, cues, known};
 
 /// How long to let be after the server could not be asked, if nothing happens.
@@ -50,8 +50,8 @@ pub async fn run(args: Args, app: App) -> Result<()> {
 pub struct Which {
     /// Quiet hours in place of those of the settings.
     pub quiet: Option<Quiet>,
-    /// Messages of this person alone.
-    pub from: Option<Nickname>,
+    /// Messages of this conversation alone.
+    pub from: Option<Address>,
     /// What was to be heard before and was not, too.
     pub unheard: bool,
 }
@@ -89,7 +89,7 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
         } else {
             let drained = client.drain().await;
             let shown = reader.show().await?;
-            match (drained, from) {
+            match (drained, from.and_then(Address::person)) {
                 (Ok(()), Some(from)) if shown == 0 => known::check(&client, from).await.map_err(Into::into),
                 (drained, _) => drained.map_err(Into::into),
             }
@@ -116,7 +116,7 @@ struct Reader<'a> {
     app: &'a App,
     cues: &'a Cues,
     hearing: &'a Hearing,
-    from: Option<&'a Nickname>,
+    from: Option<&'a Address>,
     /// Whether what was to be heard before and was not comes with it.
     unheard: bool,
     /// Whether anything was asked to be heard: only then a loudspeaker is missed.
@@ -240,7 +240,7 @@ impl Reader<'_> {
     /// Shows what no front end has shown, and puts it in the queue of what is heard; how many.
     async fn show(&self) -> Result<usize> {
         let mut messages = self.client.unshown().await?;
-        messages.retain(|message| self.from.is_none_or(|from| message.from == *from));
+        messages.retain(|message| self.from.is_none_or(|from| message.conversation() == *from));
         let new: HashSet<u64> = messages.iter().map(|message| message.number).collect();
         if self.unheard {
             let kept = self.client.to_hear(self.from).await?;

@@ -1,4 +1,4 @@
-//! A reply by voice while listening: to whoever was heard last, with single keys. Where the program is told to end
+//! A reply by voice while listening: in the conversation of what was heard last, with single keys. Where the program is told to end
 //! meanwhile, by another signal than Ctrl-C, what was recorded is kept as a file.
 
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use super::output;
 use super::stop::Stop;
 use crate::audio::{Cue, Note};
 use crate::client::{Client, Event, Events, Message, VoiceNote};
-use crate::model::Nickname;
+use crate::model::Address;
 use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::Floor;
 use crate::terminal::gauge::Gauge;
@@ -60,8 +60,8 @@ impl Drop for Left {
 }
 
 /// Records until a key, and sends it, or does not. What goes wrong is said, and listening goes on.
-pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to: &Nickname) {
-    if let Err(error) = unsent::check_key(client, to).await {
+pub async fn record(app: &App, client: &Client, cues: &Cues, keys: &mut Keys, to: &Address) {
+    if let Err(error) = unsent::check_known(client, to).await {
         return app.out.note(&format!("tellal: nothing is recorded: {error}"));
     }
     // Heeded before it is said that somebody replies.
@@ -176,7 +176,7 @@ async fn tell_outcome(mut events: Events, message: Message, mut waits: bool, cue
         }
     };
     WAITING.fetch_sub(1, Ordering::Relaxed);
-    cues.play(cue, Some(to));
+    cues.play(cue, to.person());
 }
 
 /// What is said of one that is not sent.

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read, stdin};
 use anyhow::Result;
 use clap::error::ErrorKind;
 
-use super::app::{App, nickname, usage};
+use super::app::{App, address, usage};
 use super::deliver;
 use super::failure::Failure;
 use crate::model::limits;
@@ -27,7 +27,7 @@ pub struct Args {
 /// # Errors
 /// When it can't be stored, is refused, or has to wait in the outbox.
 pub async fn run(args: Args, app: App) -> Result<()> {
-    let to = nickname(&args.to)?;
+    let to = address(&args.to)?;
     let text = match args.text {
         Some(text) if text != "-" => text,
         None if stdin().is_terminal() => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::error::ErrorKind;
 
-use super::app::{App, nickname, usage};
+use super::app::{App, address, usage};
 use super::failure::{Failure, Interrupted};
 use super::output::SentVoice;
 use super::stop::Stop;
@@ -16,7 +16,7 @@ use super::{deliver, live, record};
 use crate::audio::recorder::{self, LIMIT};
 use crate::audio::{Limits, Note, WavError, wav};
 use crate::client::{Client, Message, VoiceNote};
-use crate::model::Nickname;
+use crate::model::Address;
 use crate::terminal::dictation::{Options, gain};
 use crate::terminal::{line, unsent};
 
@@ -67,12 +67,16 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         let what = "without a terminal, say what to send: --file NOTE.wav or --seconds N";
         usage(ErrorKind::MissingRequiredArgument, what).exit();
     }
-    let to = nickname(&args.to)?;
+    let to = address(&args.to)?;
     let limit = args.seconds.unwrap_or(LIMIT);
     let recorder = recorder::Options { input: args.device, gain_db: args.gain, limit };
     let timed = args.seconds.is_some();
     if args.live {
-        return live::run(&to, recorder, &app).await;
+        let Some(to) = to.person() else {
+            let what = "a room hears a voice note once it is recorded: leave --live out";
+            usage(ErrorKind::ArgumentConflict, what).exit();
+        };
+        return live::run(to, recorder, &app).await;
     }
     match args.file {
         Some(path) => {
@@ -112,7 +116,7 @@ struct FromFile {
 async fn send(
     app: &App,
     client: Client,
-    to: &Nickname,
+    to: &Address,
     note: Note,
     file: Option<FromFile>,
     stop: &Stop,

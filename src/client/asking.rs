@@ -1,11 +1,11 @@
 //! What front ends ask of a profile: a method for each [`Command`], which knows the kind of its reply.
 
 use crate::crypto::SafetyNumber;
-use crate::model::{DeviceId, MessageId, Millis, Nickname};
+use crate::model::{Address, DeviceId, MessageId, Millis, Nickname, RoomName};
 
 use super::{
     AuditReport, Client, ClientError, Command, Contact, Delivery, KeyStanding, Message, MessageRef,
-    OwnDevice, PersonVoice, Reply, Safety, Status,
+    OwnDevice, PersonVoice, Reply, Room, Safety, Status,
 };
 
 /// A voice note to be sent.
@@ -72,8 +72,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::UnknownNickname`] when the server can be asked and knows nobody of that name,
-    /// [`ClientError::KeyChanged`], [`ClientError::TooLarge`], [`ClientError::DiskFull`].
-    pub async fn send_text(&self, to: &Nickname, text: &str) -> Result<Message, ClientError> {
+    /// [`ClientError::NotInRoom`], [`ClientError::KeyChanged`], [`ClientError::TooLarge`], [`ClientError::DiskFull`].
+    pub async fn send_text(&self, to: &Address, text: &str) -> Result<Message, ClientError> {
         let id = MessageId::generate();
         let command = Command::SendText { id, to: to.clone(), text: text.to_owned() };
         one(self.call(command).await?)
@@ -83,7 +83,7 @@ impl Client {
     ///
     /// # Errors
     /// As for [`Client::send_text`]; [`ClientError::TooLarge`] over 10 minutes or 64 MiB.
-    pub async fn send_voice(&self, to: &Nickname, note: VoiceNote) -> Result<Message, ClientError> {
+    pub async fn send_voice(&self, to: &Address, note: VoiceNote) -> Result<Message, ClientError> {
         let VoiceNote { wav, duration_ms, sample_rate, peaks } = note;
         let id = MessageId::generate();
         let command = Command::SendVoice { id, to: to.clone(), duration_ms, sample_rate, peaks };
@@ -135,14 +135,14 @@ impl Client {
         self.call(Command::MarkShown { numbers: numbers.to_vec() }).await.map(drop)
     }
 
-    /// The newest messages, oldest of them first: all of them, or those with one person, or with all
-    /// these words.
+    /// The newest messages, oldest of them first: all of them, or those with one person or in one room,
+    /// or with all these words.
     ///
     /// # Errors
     /// When the profile can't be read.
     pub async fn history(
         &self,
-        with: Option<&Nickname>,
+        with: Option<&Address>,
         search: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Message>, ClientError> {
@@ -252,11 +252,11 @@ impl Client {
         self.call(Command::MarkToHear { numbers: numbers.to_vec(), to_hear }).await.map(drop)
     }
 
-    /// What was to be heard and was not, of one person or of all, oldest first.
+    /// What was to be heard and was not, of one conversation or of all, oldest first.
     ///
     /// # Errors
     /// When the profile can't be read.
-    pub async fn to_hear(&self, from: Option<&Nickname>) -> Result<Vec<Message>, ClientError> {
+    pub async fn to_hear(&self, from: Option<&Address>) -> Result<Vec<Message>, ClientError> {
         many(self.call(Command::ToHear { from: from.cloned() }).await?)
     }
 
@@ -313,11 +313,11 @@ impl Client {
         self.call(Command::Revoke).await.map(drop)
     }
 
-    /// How many messages of each person no front end has shown.
+    /// How many messages of each conversation no front end has shown.
     ///
     /// # Errors
     /// When the profile can't be read.
-    pub async fn unread(&self) -> Result<Vec<(Nickname, u64)>, ClientError> {
+    pub async fn unread(&self) -> Result<Vec<(Address, u64)>, ClientError> {
         match self.call(Command::Unread).await? {
             Reply::Unread(counts) => Ok(counts),
             _ => Err(unexpected()),
@@ -341,6 +341,66 @@ impl Client {
     /// [`ClientError::UnknownNickname`] for somebody who was never met and is not in the directory.
     pub async fn set_voice_of(&self, nickname: &Nickname, voice: Option<String>) -> Result<(), ClientError> {
         self.call(Command::SetVoiceOf { nickname: nickname.clone(), voice }).await.map(drop)
+    }
+
+    /// The rooms that this profile is in, invited to, or was in.
+    ///
+    /// # Errors
+    /// When the profile can't be read.
+    pub async fn rooms(&self) -> Result<Vec<Room>, ClientError> {
+        match self.call(Command::Rooms).await? {
+            Reply::Rooms(rooms) => Ok(rooms),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Founds a room.
+    ///
+    /// # Errors
+    /// When a room of that name is here already; [`ClientError::Unreachable`] and its like.
+    pub async fn create_room(&self, name: &RoomName) -> Result<Room, ClientError> {
+        room(self.call(Command::CreateRoom { name: name.clone() }).await?)
+    }
+
+    /// Comes into a room that one is invited to; it is called `as_name` here, or as its invitation says.
+    ///
+    /// # Errors
+    /// [`ClientError::NotInRoom`] where there is no invitation; when a room of that name is here already;
+    /// [`ClientError::Unreachable`] and its like.
+    pub async fn join_room(&self, name: &RoomName, as_name: Option<&RoomName>) -> Result<Room, ClientError> {
+        room(self.call(Command::JoinRoom { name: name.clone(), as_name: as_name.cloned() }).await?)
+    }
+
+    /// Leaves a room, or turns an invitation down.
+    ///
+    /// # Errors
+    /// [`ClientError::NotInRoom`]; [`ClientError::Unreachable`] and its like.
+    pub async fn leave_room(&self, name: &RoomName) -> Result<Room, ClientError> {
+        room(self.call(Command::LeaveRoom { name: name.clone() }).await?)
+    }
+
+    /// Invites somebody into a room that one is in.
+    ///
+    /// # Errors
+    /// [`ClientError::NotInRoom`], [`ClientError::UnknownNickname`], [`ClientError::KeyChanged`];
+    /// [`ClientError::Unreachable`] and its like.
+    pub async fn invite(&self, to: &RoomName, nickname: &Nickname) -> Result<Room, ClientError> {
+        room(self.call(Command::Invite { room: to.clone(), nickname: nickname.clone() }).await?)
+    }
+
+    /// Removes somebody from a room that one has founded, or takes their invitation back.
+    ///
+    /// # Errors
+    /// [`ClientError::NotInRoom`]; [`ClientError::Unreachable`] and its like.
+    pub async fn remove_from_room(&self, from: &RoomName, nickname: &Nickname) -> Result<Room, ClientError> {
+        room(self.call(Command::RemoveFromRoom { room: from.clone(), nickname: nickname.clone() }).await?)
+    }
+}
+
+fn room(reply: Reply) -> Result<Room, ClientError> {
+    match reply {
+        Reply::Room(room) => Ok(room),
+        _ => Err(unexpected()),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AccountId, Color, DeviceId, MessageId, Nickname};
+use crate::model::{AccountId, Address, Color, DeviceId, MessageId, Nickname, RoomName};
 
 use super::live::Ending;
-use super::{AuditReport, ClientError, Contact, KeyStanding, Message, OwnDevice, PersonVoice, Safety};
+use super::{AuditReport, ClientError, Contact, KeyStanding, Message, OwnDevice, PersonVoice, Room, Safety};
 
 /// A request to the core.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub enum Command {
         /// The new message's id.
         id: MessageId,
         /// To whom.
-        to: Nickname,
+        to: Address,
         /// The words.
         text: String,
     },
@@ -39,7 +39,7 @@ pub enum Command {
         /// The new message's id.
         id: MessageId,
         /// To whom.
-        to: Nickname,
+        to: Address,
         /// Its length in time.
         duration_ms: u64,
         /// Samples per second.
@@ -90,8 +90,8 @@ pub enum Command {
     Drain,
     /// The newest messages of the history, oldest of them first. Reply: [`Reply::Messages`].
     History {
-        /// Only with this person.
-        with: Option<Nickname>,
+        /// Only with this person, or in this room.
+        with: Option<Address>,
         /// Only those with all these words.
         search: Option<String>,
         /// At most so many.
@@ -148,8 +148,8 @@ pub enum Command {
     },
     /// What was to be heard and was not, oldest first. Reply: [`Reply::Messages`].
     ToHear {
-        /// Only of this person.
-        from: Option<Nickname>,
+        /// Only of the conversation with this person, or in this room.
+        from: Option<Address>,
     },
     /// The voice note that comes next in the same conversation, received and not listened to. Reply:
     /// [`Reply::Messages`], one or none.
@@ -157,7 +157,7 @@ pub enum Command {
         /// After this number.
         after: u64,
     },
-    /// How many messages of each person no front end has shown. Reply: [`Reply::Unread`].
+    /// How many messages of each conversation no front end has shown. Reply: [`Reply::Unread`].
     Unread,
     /// Read and verify the whole transparency log anew. Needs the server. Reply: [`Reply::Audit`].
     Audit {
@@ -193,6 +193,40 @@ pub enum Command {
     /// Take the key that has turned up for somebody in place of the known one. Reply: [`Reply::Safety`].
     AcceptChange {
         /// Whose.
+        nickname: Nickname,
+    },
+    /// The rooms that this profile is in, invited to, or was in. Reply: [`Reply::Rooms`].
+    Rooms,
+    /// Found a room. Needs the server. Reply: [`Reply::Room`].
+    CreateRoom {
+        /// What it is to be called.
+        name: RoomName,
+    },
+    /// Come into a room that one is invited to. Needs the server. Reply: [`Reply::Room`].
+    JoinRoom {
+        /// What it is called.
+        name: RoomName,
+        /// What it is to be called here, where another room has that name.
+        as_name: Option<RoomName>,
+    },
+    /// Leave a room, or turn an invitation down. Needs the server. Reply: [`Reply::Room`].
+    LeaveRoom {
+        /// Which.
+        name: RoomName,
+    },
+    /// Invite somebody into a room that one is in. Needs the server. Reply: [`Reply::Room`].
+    Invite {
+        /// Into which.
+        room: RoomName,
+        /// Whom.
+        nickname: Nickname,
+    },
+    /// Remove somebody from a room that one has founded, or take their invitation back. Needs the server. Reply:
+    /// [`Reply::Room`].
+    RemoveFromRoom {
+        /// From which.
+        room: RoomName,
+        /// Whom.
         nickname: Nickname,
     },
 }
@@ -266,14 +300,18 @@ pub enum Reply {
     Audit(AuditReport),
     /// The devices of one's own account, the first one first.
     Devices(Vec<OwnDevice>),
-    /// Unshown messages by person.
-    Unread(Vec<(Nickname, u64)>),
+    /// Unshown messages by conversation.
+    Unread(Vec<(Address, u64)>),
     /// How somebody sounds.
     Voice(PersonVoice),
     /// How it stands with keys.
     Standings(Vec<KeyStanding>),
     /// How it stands with somebody's key.
     Safety(Safety),
+    /// Rooms.
+    Rooms(Vec<Room>),
+    /// A room as it is now.
+    Room(Room),
 }
 
 /// Who a profile is and how it stands.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Nickname;
+use crate::model::{Nickname, RoomName};
 
 use super::KeyChange;
 
@@ -36,6 +36,12 @@ pub enum ClientError {
     UnknownNickname {
         /// The name.
         nickname: Nickname,
+    },
+    /// One is not in this room.
+    #[error("you are not a member of #{room}: `tellal room list` lists the rooms that there are for you")]
+    NotInRoom {
+        /// What was given as its name.
+        room: RoomName,
     },
     /// A voice note that was being spoken has been ended.
     #[error("the voice note has ended: it was silent for too long, or could not be sent")]

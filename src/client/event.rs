@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{MessageId, Millis, Nickname};
+use crate::model::{Address, MessageId, Millis, Nickname};
 
 use super::Message;
 
@@ -44,7 +44,7 @@ pub enum Event {
         /// Why, and when it is tried again.
         reason: String,
         /// Whose conversation waits with it; everybody's where this is none.
-        to: Option<Nickname>,
+        to: Option<Address>,
         /// Whether it is one's own sending that has reached a limit: it leaves by itself within a minute.
         limited: bool,
     },

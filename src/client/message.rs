@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Color, MessageId, Millis, Nickname};
+use crate::model::{Address, Color, MessageId, Millis, Nickname, RoomName};
 
 /// A message of the local history, received or sent.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -13,8 +13,8 @@ pub struct Message {
     pub number: u64,
     /// Who wrote it.
     pub from: Nickname,
-    /// Who it was written to.
-    pub to: Nickname,
+    /// Whom it was written to: a person, or a room.
+    pub to: Address,
     /// Its content, tagged by `kind`.
     #[serde(flatten)]
     pub body: Body,
@@ -36,6 +36,16 @@ pub struct Message {
     pub late: bool,
     /// The sender's colour.
     pub color: Color,
+}
+
+impl Message {
+    /// The conversation that it belongs to: a room's, or the one with the other person.
+    pub fn conversation(&self) -> Address {
+        match &self.to {
+            Address::Person(_) if self.delivery.is_none() => self.from.clone().into(),
+            to => to.clone(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +99,11 @@ pub enum Body {
         listened: bool,
         /// Where listening was left off.
         position_ms: u64,
+    },
+    /// The way into a room.
+    Invitation {
+        /// What the one who invites calls it.
+        room: RoomName,
     },
     /// Something the client has to say about a conversation: a gap, a changed key, what could not be opened.
     Notice {

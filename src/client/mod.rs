@@ -79,6 +79,7 @@
 //! - [`event`]: what is told unasked
 //! - [`live`]: voice notes that are heard while they are spoken
 //! - [`message`]: a message as front ends see it
+//! - [`room`]: rooms as front ends see them
 //! - [`settings`]: what a person has set for the profile
 //! - [`error`]: what can go wrong, in words for the person who reads it
 //! - [`passphrase`]: setting and changing one, and locking
@@ -108,6 +109,7 @@ pub mod message;
 pub mod passphrase;
 mod profile;
 pub mod registration;
+pub mod room;
 pub mod settings;
 mod standing;
 pub mod subscription;
@@ -128,5 +130,6 @@ pub use message::{Body, Delivery, Message};
 pub use passphrase::{Resealed, Seal, change_passphrase, lock, sealing};
 pub use profile::Sealing;
 pub use registration::{DEFAULT_KEY_BITS, Registration, register, registered};
+pub use room::{Room, RoomMember, RoomStanding};
 pub use settings::Settings;
 pub use subscription::Events;

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::audio::{Playback, Speaker};
 use crate::client::settings::{Quiet, Settings};
 use crate::client::{Body, Client, ClientError, Message, PersonVoice};
-use crate::model::Nickname;
+use crate::model::{Address, Nickname};
 use crate::speech::{Manner, Speech};
 use crate::terminal::floor::Floor;
 
@@ -217,12 +217,12 @@ impl Aloud {
         drop(self.push(What::Name(nickname.clone())));
     }
 
-    /// Hears what was to be heard and was not, here or by a process before, of one person or of all, in the order of
+    /// Hears what was to be heard and was not, here or by a process before, of one conversation or of all, in the order of
     /// arrival; how much that is, beside what is in the queue already. Without a voice only notes.
     ///
     /// # Errors
     /// When the profile can't be read.
-    pub async fn unheard(&self, from: Option<&Nickname>) -> Result<usize, ClientError> {
+    pub async fn unheard(&self, from: Option<&Address>) -> Result<usize, ClientError> {
         // What is heard while the profile is read need not be heard again.
         let mut here = self.inner.shared.state().numbers();
         let mut kept = self.inner.client.to_hear(from).await?;
@@ -245,7 +245,7 @@ impl Aloud {
         if is_heard(&self.inner.shared.state()) {
             return Ok(());
         }
-        let more = self.inner.client.to_hear(Some(&message.from)).await?;
+        let more = self.inner.client.to_hear(Some(&message.conversation())).await?;
         let more = more.iter().find(|more| more.number == message.number);
         if let Some(more) = more.filter(|_| !is_heard(&self.inner.shared.state())) {
             // Nobody waits for it.
@@ -287,10 +287,10 @@ impl Aloud {
         self.change_rate(-STEP);
     }
 
-    /// Whose message is heard now, or was last.
-    pub fn last_from(&self) -> Option<Nickname> {
+    /// In which conversation what is heard now was said, or what was heard last.
+    pub fn last_conversation(&self) -> Option<Address> {
         match &self.inner.shared.state().last {
-            Some(What::Message(message, _) | What::More(message, _)) => Some(message.from.clone()),
+            Some(What::Message(message, _) | What::More(message, _)) => Some(message.conversation()),
             _ => None,
         }
     }

@@ -235,7 +235,7 @@ pub fn of_event(event: &Event) -> Option<Cue> {
 /// The sound of a message's arrival. One's own messages and the client's own remarks have none.
 pub fn of_message(message: &Message) -> Option<Cue> {
     match (&message.delivery, &message.body) {
-        (None, Body::Text { .. }) => Some(Cue::Received),
+        (None, Body::Text { .. } | Body::Invitation { .. }) => Some(Cue::Received),
         (None, Body::Voice { .. }) => Some(Cue::VoiceReceived),
         _ => None,
     }

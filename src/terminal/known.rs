@@ -26,7 +26,7 @@ pub async fn exists(client: &Client, nickname: &Nickname, patience: Duration) ->
 /// # Errors
 /// [`ClientError::UnknownNickname`]; when the profile can't be read.
 pub async fn check(client: &Client, nickname: &Nickname) -> Result<(), ClientError> {
-    if client.history(Some(nickname), None, 1).await?.is_empty() {
+    if client.history(Some(&nickname.clone().into()), None, 1).await?.is_empty() {
         return exists(client, nickname, PATIENCE).await;
     }
     Ok(())

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use super::color::Looks;
 use super::{Palette, sanitize};
 use crate::client::{Body, Delivery, Message};
-use crate::model::{Color, Millis, Nickname};
+use crate::model::{Address, Color, Millis, Nickname, RoomName};
 
 /// Columns that further lines of a text are indented by: as many as a time takes.
 pub const INDENT: usize = 6;
@@ -41,17 +41,20 @@ impl Lines {
     /// One message; a newline stands only between its lines.
     pub fn message(&self, message: &Message) -> String {
         let from = self.name(&message.from, message.color);
-        let who = match (&message.delivery, message.verified) {
-            (Some(_), _) => self.to(&from, &sanitize::line(message.to.as_str())),
-            (None, true) => self.verified(&from),
-            (None, false) => from,
+        let from = if message.verified && message.delivery.is_none() { self.verified(&from) } else { from };
+        let who = match (&message.to, &message.delivery) {
+            (Address::Person(_), None) => from,
+            (to, _) => self.to(&from, &sanitize::line(&to.to_string())),
         };
         let what = match &message.body {
             Body::Text { text } => sanitize::block(text, INDENT),
             Body::Voice { duration_ms, live, cut_off, .. } => {
                 format!("{} (tellal play {})", voice(*duration_ms, *live, *cut_off), message.number)
             }
-            Body::Notice { text } => return self.notice(message, self.numbers, &who, text),
+            Body::Notice { text } => {
+                return self.notice(message, self.numbers, &self.about(message, who), text);
+            }
+            Body::Invitation { room } => invitation(room, "`tellal room join ", "`"),
         };
         format!("{} {who}{}: {what}", self.begin(message, self.numbers), self.remark(message))
     }
@@ -69,6 +72,14 @@ impl Lines {
     /// A remark of the client's own about a conversation.
     pub fn notice(&self, message: &Message, number: bool, who: &str, text: &str) -> String {
         format!("{} {} {who}: {}", self.begin(message, number), self.mark(), sanitize::block(text, INDENT))
+    }
+
+    /// What a remark is about: its room, or whom it names.
+    pub fn about(&self, message: &Message, who: String) -> String {
+        match &message.to {
+            Address::Room(_) => sanitize::line(&message.to.to_string()).into_owned(),
+            Address::Person(_) => who,
+        }
     }
 
     fn mark(&self) -> &'static str {
@@ -101,6 +112,7 @@ impl Lines {
         let what = match &message.body {
             Body::Voice { duration_ms, live, cut_off, .. } => voice(*duration_ms, *live, *cut_off),
             Body::Text { text } | Body::Notice { text } => sanitize::block(text, INDENT),
+            Body::Invitation { room } => invitation(room, "`tellal room join ", "`"),
         };
         let ended = Message { sent_at: Millis::now(), ..message.clone() };
         format!("{} {} {from}: {what}", self.begin(&ended, true), self.mark())
@@ -139,6 +151,12 @@ pub fn voice(duration_ms: u64, live: bool, cut_off: bool) -> String {
         (false, true) => format!("voice note, cut off after {}", duration(duration_ms)),
         (false, false) => format!("voice note, {}", duration(duration_ms)),
     }
+}
+
+/// An invitation, and how it is taken: the name stands between what is before and behind it.
+pub fn invitation(room: &RoomName, before: &str, behind: &str) -> String {
+    let room = sanitize::line(room.as_str());
+    format!("invites you to the room #{room} ({before}{room}{behind} goes in)")
 }
 
 /// Minutes and seconds, rounded up, as players show it.

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::client::{Client, ClientError};
-use crate::model::{Millis, Nickname};
+use crate::client::{Client, ClientError, Room, RoomStanding};
+use crate::model::{Address, Millis, Nickname};
 
 use super::dictation::Dictation;
 use super::known;
@@ -15,14 +15,32 @@ use super::known;
 /// How long the server may take to say who there is, before a recording.
 const ASKING: Duration = Duration::from_secs(1);
 
-/// Whether a voice note for somebody could be sent, as far as is known before it is recorded. Where the server can't
+/// Whether a voice note for somebody or a room could be sent, as far as is known before it is recorded. Where the server can't
 /// be asked who there is, that is seen later.
 ///
 /// # Errors
-/// [`ClientError::UnknownNickname`]; otherwise as for [`check_key`].
-pub async fn check(client: &Client, to: &Nickname) -> Result<(), ClientError> {
-    check_key(client, to).await?;
-    known::exists(client, to, ASKING).await
+/// [`ClientError::UnknownNickname`]; otherwise as for [`check_known`].
+pub async fn check(client: &Client, to: &Address) -> Result<(), ClientError> {
+    check_known(client, to).await?;
+    match to {
+        Address::Person(nickname) => known::exists(client, nickname, ASKING).await,
+        Address::Room(_) => Ok(()),
+    }
+}
+
+/// Whether one is in the room, or their key is the known one, as far as is known here, without asking the server.
+///
+/// # Errors
+/// [`ClientError::NotInRoom`]; otherwise as for [`check_key`].
+pub async fn check_known(client: &Client, to: &Address) -> Result<(), ClientError> {
+    match to {
+        Address::Person(nickname) => check_key(client, nickname).await,
+        Address::Room(room) => {
+            let is_in = |known: &Room| known.name == *room && known.standing == RoomStanding::Member;
+            let known = client.rooms().await?.iter().any(is_in);
+            if known { Ok(()) } else { Err(ClientError::NotInRoom { room: room.clone() }) }
+        }
+    }
 }
 
 /// Whether their key is the known one, as far as is known here, without asking the server.

@@ -4,7 +4,7 @@ use super::inbox::{Fit, Noticed, Place};
 use super::*;
 use crate::client::{Body, Delivery, MessageRef};
 use crate::crypto::envelope::Header;
-use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position};
+use crate::model::{AccountId, Address, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position};
 
 const PHONE: DeviceId = DeviceId::new([7; 32]);
 const ME: AccountId = AccountId::new([8; 32]);
@@ -14,15 +14,26 @@ fn name(text: &str) -> Nickname {
     text.parse().unwrap()
 }
 
+/// Who writes to whom.
+struct Names {
+    from: Nickname,
+    peer: Address,
+    to: Address,
+}
+
+fn between(from: &str, to: &str) -> Names {
+    Names { from: name(from), peer: name(from).into(), to: to.parse().unwrap() }
+}
+
 /// What is received of burak's.
-fn incoming<'a>(body: &'a Body, names: &'a (Nickname, Nickname), complete: bool) -> messages::New<'a> {
+fn incoming<'a>(body: &'a Body, names: &'a Names, complete: bool) -> messages::New<'a> {
     messages::New {
         id: MessageId::generate(),
         device: PHONE,
         own: false,
-        peer: &names.0,
-        from: &names.0,
-        to: &names.1,
+        peer: &names.peer,
+        from: &names.from,
+        to: &names.to,
         color: "teal".parse().unwrap(),
         body,
         sent_at: Millis(1),
@@ -61,7 +72,7 @@ fn previous(counter: u64) -> EnvelopeHash {
 #[test]
 fn a_message_waits_for_the_sound_of_the_one_before_it() {
     let db = memory();
-    let names = (name("burak"), name("ayşe"));
+    let names = between("burak", "ayşe");
     let note = messages::insert(&db, &incoming(&voice(), &names, false)).unwrap();
     messages::insert(&db, &incoming(&text("after"), &names, true)).unwrap();
     assert!(messages::release_ready(&db, &PHONE).unwrap().is_empty());
@@ -77,13 +88,13 @@ fn a_message_waits_for_the_sound_of_the_one_before_it() {
 #[test]
 fn what_waits_for_sound_that_does_not_come_is_found_after_a_while() {
     let db = memory();
-    let names = (name("burak"), name("ayşe"));
+    let names = between("burak", "ayşe");
     let note = messages::insert(&db, &incoming(&voice(), &names, false)).unwrap();
     assert_eq!(messages::overtaken(&db, Millis(2)).unwrap(), [], "nothing waits for it");
     let text = messages::insert(&db, &incoming(&text("after"), &names, true)).unwrap();
     assert_eq!(messages::overtaken(&db, Millis(1)).unwrap(), [], "it may still come");
     let [late] = &messages::overtaken(&db, Millis(2)).unwrap()[..] else { panic!() };
-    assert_eq!((late.device, &late.sender, &late.behind[..]), (PHONE, &names.0, &[text][..]));
+    assert_eq!((late.device, &late.sender, &late.behind[..]), (PHONE, &names.from, &[text][..]));
     assert_eq!(messages::release(&db, text).unwrap().number, 1);
     assert_eq!(messages::overtaken(&db, Millis(2)).unwrap(), []);
     // It has its place when it comes.
@@ -95,26 +106,26 @@ fn what_waits_for_sound_that_does_not_come_is_found_after_a_while() {
 #[test]
 fn history_is_found_by_person_words_number_and_id() {
     let db = memory();
-    let names = (name("burak"), name("ayşe"));
+    let names = between("burak", "ayşe");
     for words in ["Merhaba dünya", "안녕 지민", "GÜNAYDIN"] {
         let row = messages::insert(&db, &incoming(&text(words), &names, true)).unwrap();
         messages::release(&db, row).unwrap();
     }
-    let found = |search: &str| messages::history(&db, Some(&name("Burak")), Some(search), 10).unwrap();
+    let found = |search: &str| messages::history(&db, Some(&name("Burak").into()), Some(search), 10).unwrap();
     assert_eq!(found("DÜNYA merhaba").len(), 1);
     assert_eq!(found("지민").len(), 1);
     assert_eq!(found("günaydin").len(), 1);
     assert_eq!(found("%").len(), 0);
     let newest = messages::history(&db, None, None, 2).unwrap();
     assert_eq!(newest.iter().map(|message| message.number).collect::<Vec<_>>(), [2, 3]);
-    assert!(messages::history(&db, Some(&name("zoé")), None, 10).unwrap().is_empty());
+    assert!(messages::history(&db, Some(&name("zoé").into()), None, 10).unwrap().is_empty());
     let (_, last) = messages::find(&db, MessageRef::Last, messages::Kind::Text).unwrap().unwrap();
     assert_eq!(last.number, 3);
     let (_, same) = messages::find(&db, MessageRef::Id(last.id), messages::Kind::Text).unwrap().unwrap();
     assert_eq!(same, last);
     assert!(messages::find(&db, MessageRef::Number(9), messages::Kind::Text).unwrap().is_none());
     assert!(messages::find(&db, MessageRef::Last, messages::Kind::Voice).unwrap().is_none());
-    assert_eq!(messages::unread(&db).unwrap(), [(name("burak"), 3)]);
+    assert_eq!(messages::unread(&db).unwrap(), [(name("burak").into(), 3)]);
     messages::mark_shown(&db, &[1, 2]).unwrap();
     assert_eq!(messages::unshown(&db).unwrap(), [last]);
 }
@@ -175,14 +186,14 @@ fn a_cursor_reads_back_whatever_its_epoch() {
 #[test]
 fn the_outbox_keeps_order_and_counts_each_chain() {
     let db = memory();
-    let names = (name("burak"), name("ayşe"));
+    let names = between("burak", "ayşe");
     let mut rows = Vec::new();
     for words in ["one", "two"] {
         let body = text(words);
         let new =
             messages::New { own: true, delivery: Some(&Delivery::Queued), ..incoming(&body, &names, true) };
         let row = messages::insert(&db, &new).unwrap();
-        outbox::append(&db, Some(row), &new.id, &names.0).unwrap();
+        outbox::append(&db, Some(row), &new.id, &names.peer).unwrap();
         rows.push(row);
     }
     assert_eq!(outbox::count(&db).unwrap(), 2);
@@ -238,7 +249,7 @@ async fn the_file_is_encrypted_and_a_damaged_one_is_named() {
     Db::begin(home.clone()).await.unwrap();
     let db = Db::open(home.clone()).await.unwrap();
     let stored = db.write(|db| {
-        let names = (name("burak"), name("ayşe"));
+        let names = between("burak", "ayşe");
         messages::insert(db, &incoming(&text("a secret among friends"), &names, true))
     });
     stored.await.unwrap();
@@ -271,7 +282,7 @@ async fn a_history_that_is_gone_is_not_replaced_by_an_empty_one() {
 #[test]
 fn what_was_heard_of_a_voice_note_is_kept_and_the_next_one_is_known() {
     let db = memory();
-    let (burak, zoé) = ((name("burak"), name("ayşe")), (name("zoé"), name("ayşe")));
+    let (burak, zoé) = (between("burak", "ayşe"), between("zoé", "ayşe"));
     let mut number = 0;
     let mut arrive = |body: &Body, names| {
         number += 1;
@@ -313,13 +324,13 @@ fn what_was_heard_of_a_voice_note_is_kept_and_the_next_one_is_known() {
 #[test]
 fn what_is_to_be_heard_is_so_until_it_was_heard_to_its_end() {
     let db = memory();
-    let (burak, zoé) = ((name("burak"), name("ayşe")), (name("zoé"), name("ayşe")));
-    let come = |body: &Body, names: &(Nickname, Nickname)| {
+    let (burak, zoé) = (between("burak", "ayşe"), between("zoé", "ayşe"));
+    let come = |body: &Body, names: &Names| {
         let row = messages::insert(&db, &incoming(body, names, true)).unwrap();
         messages::release(&db, row).unwrap().number
     };
     let to_hear = |from: Option<&str>| -> Vec<u64> {
-        let from = from.map(name);
+        let from = from.map(|from| name(from).into());
         let messages = messages::to_hear(&db, from.as_ref()).unwrap();
         messages.iter().map(|message| message.number).collect()
     };

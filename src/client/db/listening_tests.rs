@@ -10,14 +10,15 @@ const GROUP: usize = limits::LIVE_GROUP;
 
 /// A note that has begun to come; its row.
 fn begun(db: &Connection, device: DeviceId, id: MessageId) -> i64 {
-    let (from, to): (Nickname, Nickname) = ("burak".parse().unwrap(), "ayşe".parse().unwrap());
+    let from: Nickname = "burak".parse().unwrap();
+    let (peer, to) = (from.clone().into(), "ayşe".parse().unwrap());
     let body = Body::live(limits::LIVE_RATE);
     let new = messages::New {
         id,
         sent_at: Millis(1),
         received_at: Some(Millis(2)),
         seq: Some(1),
-        ..messages::New::told(device, "teal".parse().unwrap(), (&from, &to), &body)
+        ..messages::New::told(device, "teal".parse().unwrap(), &from, (&peer, &to), &body)
     };
     let arrival = messages::insert(db, &new).unwrap();
     messages::release(db, arrival).unwrap();

@@ -4,7 +4,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::client::{Body, Delivery, Message, MessageRef};
-use crate::model::{AccountId, Color, DeviceId, KeyId, MessageId, Millis, Nickname};
+use crate::model::{AccountId, Address, Color, DeviceId, KeyId, MessageId, Millis, Nickname};
 
 use super::live_sound::Stage;
 use super::{Sql, signed, unsigned};
@@ -15,6 +15,7 @@ const TO_HEAR: usize = 1000;
 const TEXT: i64 = 1;
 const VOICE: i64 = 2;
 pub(super) const NOTICE: i64 = 3;
+const INVITATION: i64 = 4;
 
 /// Columns of a message, as [`read`] takes them.
 const COLUMNS: &str = "m.id, m.number, m.sender, m.recipient, m.kind, m.text, m.duration_ms, m.sample_rate, \
@@ -31,10 +32,10 @@ pub(in crate::client) struct New<'a> {
     pub id: MessageId,
     pub device: DeviceId,
     pub own: bool,
-    /// The other person of the conversation.
-    pub peer: &'a Nickname,
+    /// The other person of the conversation, or its room.
+    pub peer: &'a Address,
     pub from: &'a Nickname,
-    pub to: &'a Nickname,
+    pub to: &'a Address,
     pub color: Color,
     pub body: &'a Body,
     pub sent_at: Millis,
@@ -55,11 +56,12 @@ pub(in crate::client) struct New<'a> {
 }
 
 impl<'a> New<'a> {
-    /// What is told here: nobody's mail.
+    /// What is told here in a conversation: nobody's mail.
     pub(in crate::client) fn told(
         device: DeviceId,
         color: Color,
-        (from, to): (&'a Nickname, &'a Nickname),
+        from: &'a Nickname,
+        (peer, to): (&'a Address, &'a Address),
         body: &'a Body,
     ) -> Self {
         let now = Millis::now();
@@ -67,7 +69,7 @@ impl<'a> New<'a> {
             id: MessageId::generate(),
             device,
             own: false,
-            peer: from,
+            peer,
             from,
             to,
             color,
@@ -94,6 +96,7 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
             (VOICE, "", *duration_ms, *sample_rate, *size, peaks.as_slice())
         }
         Body::Notice { text } => (NOTICE, text.as_str(), 0, 0, 0, empty),
+        Body::Invitation { room } => (INVITATION, room.as_str(), 0, 0, 0, empty),
     };
     let live = match new.body {
         Body::Voice { live: true, .. } => Stage::Live,
@@ -119,7 +122,7 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
         new.own,
         new.peer.folded(),
         new.from.as_str(),
-        new.to.as_str(),
+        new.to.written(),
         new.color.to_string(),
         kind,
         text,
@@ -292,7 +295,7 @@ pub(in crate::client) fn find(db: &Connection, which: MessageRef, last: Kind) ->
 /// The newest messages, oldest of them first.
 pub(in crate::client) fn history(
     db: &Connection,
-    with: Option<&Nickname>,
+    with: Option<&Address>,
     search: Option<&str>,
     limit: u32,
 ) -> Sql<Vec<Message>> {
@@ -302,7 +305,7 @@ pub(in crate::client) fn history(
          WHERE m.number IS NOT NULL AND (?1 IS NULL OR m.peer = ?1) ORDER BY m.number DESC"
     );
     let mut statement = db.prepare_cached(&sql)?;
-    let mut rows = statement.query([with.map(Nickname::folded)])?;
+    let mut rows = statement.query([with.map(Address::folded)])?;
     let mut found = Vec::new();
     while found.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
         let Some(row) = rows.next()? else { break };
@@ -390,13 +393,13 @@ pub(in crate::client) fn mark_to_hear(db: &Connection, numbers: &[u64], to_hear:
     Ok(())
 }
 
-/// What was to be heard and was not, of one person or of all, oldest first.
-pub(in crate::client) fn to_hear(db: &Connection, from: Option<&Nickname>) -> Sql<Vec<Message>> {
+/// What was to be heard and was not, of one conversation or of all, oldest first.
+pub(in crate::client) fn to_hear(db: &Connection, from: Option<&Address>) -> Sql<Vec<Message>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM messages m
          WHERE m.to_hear = 1 AND (?1 IS NULL OR m.peer = ?1) ORDER BY m.number"
     );
-    db.prepare_cached(&sql)?.query_map([from.map(Nickname::folded)], read)?.collect()
+    db.prepare_cached(&sql)?.query_map([from.map(Address::folded)], read)?.collect()
 }
 
 /// The voice note after this message in the same conversation that was received and not listened to.
@@ -411,9 +414,9 @@ pub(in crate::client) fn next_voice(db: &Connection, after: u64) -> Sql<Option<M
 }
 
 /// Unshown messages by conversation.
-pub(in crate::client) fn unread(db: &Connection) -> Sql<Vec<(Nickname, u64)>> {
+pub(in crate::client) fn unread(db: &Connection) -> Sql<Vec<(Address, u64)>> {
     db.prepare_cached(
-        "SELECT sender, COUNT(*) FROM messages WHERE number IS NOT NULL AND shown = 0 AND own = 0
+        "SELECT CASE WHEN recipient LIKE 'room:%' THEN recipient ELSE sender END, COUNT(*) FROM messages WHERE number IS NOT NULL AND shown = 0 AND own = 0
          GROUP BY peer ORDER BY MAX(number)",
     )?
     .query_map([], |row| Ok((parsed(row, 0)?, unsigned(row.get(1)?))))?
@@ -450,6 +453,7 @@ fn read(row: &Row<'_>) -> Sql<Message> {
             listened: row.get(19)?,
             position_ms: unsigned(row.get(20)?),
         },
+        INVITATION => Body::Invitation { room: parsed(row, 5)? },
         _ => Body::Notice { text: row.get(5)? },
     };
     let delivery = match row.get::<_, Option<i64>>(13)? {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::crypto::MessageSecret;
 use crate::crypto::envelope::{Header, SealedEnvelope};
-use crate::model::{AccountId, BlobId, EnvelopeHash, MessageId, Nickname};
+use crate::model::{AccountId, Address, BlobId, EnvelopeHash, MessageId, Nickname};
 
 use super::messages::parsed;
 use super::{Sql, signed, unsigned};
@@ -18,7 +18,7 @@ pub(in crate::client) struct Item {
     /// It closes that message, which was opened before.
     pub closes: bool,
     pub id: MessageId,
-    pub to: Nickname,
+    pub to: Address,
     /// Its place in its chain, once it has one.
     pub link: Option<Link>,
     pub sealed: Option<Sealed>,
@@ -49,10 +49,10 @@ pub(in crate::client) fn append(
     db: &Connection,
     arrival: Option<i64>,
     id: &MessageId,
-    to: &Nickname,
+    to: &Address,
 ) -> Sql<()> {
     db.prepare_cached("INSERT INTO outbox (message, id, recipient) VALUES (?1, ?2, ?3)")?
-        .execute(params![arrival, id.as_bytes(), to.as_str()])
+        .execute(params![arrival, id.as_bytes(), to.written()])
         .map(drop)
 }
 
@@ -150,11 +150,11 @@ pub(in crate::client) fn mark_uploaded(db: &Connection, place: i64, uploaded: bo
 /// What was sealed for another account than this is sealed anew, for this one: a person has accepted that it has
 /// the name now. A void holds a place in a chain that nobody reads any more.
 pub(in crate::client) fn readdress(db: &Connection, name: &Nickname, account: &AccountId) -> Sql<()> {
-    let rows: Vec<(i64, Nickname)> = db
+    let rows: Vec<(i64, Address)> = db
         .prepare_cached("SELECT place, recipient FROM outbox WHERE account IS NOT NULL AND account <> ?1")?
         .query_map([account.as_bytes()], |row| Ok((row.get(0)?, parsed(row, 1)?)))?
         .collect::<Sql<_>>()?;
-    for (place, _) in rows.iter().filter(|(_, recipient)| recipient == name) {
+    for (place, _) in rows.iter().filter(|(_, recipient)| *recipient == *name) {
         db.prepare_cached("DELETE FROM outbox WHERE place = ?1 AND message IS NULL")?.execute([place])?;
         db.prepare_cached(
             "UPDATE outbox SET account = NULL, counter = NULL, previous = NULL, body = NULL, header_hash = NULL,

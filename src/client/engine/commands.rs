@@ -11,10 +11,11 @@ use crate::client::db::{contacts, fetches, inbox, live_sound, outbox, speaking};
 use crate::client::{
     Body, ClientError, Command, Delivery, Event, Message, MessageRef, PersonVoice, Reply, Status,
 };
-use crate::model::{MessageId, Millis, Nickname, limits};
+use crate::model::{Address, MessageId, Millis, Nickname, limits};
 use crate::protocol::message::Verb;
 
 use super::renewal::Renewed;
+use super::sending::not_in;
 use super::{Engine, Link, Session, Trouble, lock};
 
 /// How long the server may take to say who somebody is before what is written to them is stored all the same.
@@ -150,6 +151,12 @@ impl Engine {
                 Reply::Messages(next.into_iter().collect())
             }
             Command::Unread => Reply::Unread(self.db.run(|db| messages::unread(db)).await?),
+            Command::Rooms => Reply::Rooms(Vec::new()),
+            Command::CreateRoom { name: room }
+            | Command::JoinRoom { name: room, .. }
+            | Command::LeaveRoom { name: room }
+            | Command::Invite { room, .. }
+            | Command::RemoveFromRoom { room, .. } => return Err(not_in(&room)),
             Command::VoiceOf { nickname } => Reply::Voice(self.voice_of(nickname).await?),
             Command::SetVoiceOf { nickname, voice } => {
                 self.set_voice_of(nickname, voice).await?;
@@ -223,23 +230,27 @@ impl Engine {
     pub(super) async fn enqueue(
         &self,
         id: MessageId,
-        to: Nickname,
+        to: Address,
         body: Body,
         sound: Bytes,
     ) -> Result<Message, ClientError> {
         if let Some(message) = self.stored(id).await? {
             return Ok(message);
         }
-        match self.held(&to).await? {
-            Some(Some(change)) => return Err(ClientError::KeyChanged { nickname: to, change }),
+        let name = match &to {
+            Address::Person(name) => name,
+            Address::Room(room) => return Err(not_in(room)),
+        };
+        match self.held(name).await? {
+            Some(Some(change)) => return Err(ClientError::KeyChanged { nickname: name.clone(), change }),
             Some(None) => {}
             // Someone new: if the server can be asked, it is better to know at once.
             None => match self.session_soon().await {
-                Ok(session) => match timeout(PATIENCE, self.look_up_name(&session, &to)).await {
+                Ok(session) => match timeout(PATIENCE, self.look_up_name(&session, name)).await {
                     // What was written is not lost because the server takes its time.
                     Err(_)
                     | Ok(Ok(Some(_)) | Err(Trouble::Lost | Trouble::Strange | Trouble::Refused { .. })) => {}
-                    Ok(Ok(None)) => return Err(ClientError::UnknownNickname { nickname: to }),
+                    Ok(Ok(None)) => return Err(ClientError::UnknownNickname { nickname: name.clone() }),
                     Ok(Err(Trouble::Local(error))) => return Err(error),
                 },
                 Err(

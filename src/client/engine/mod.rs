@@ -385,7 +385,8 @@ impl Engine {
 /// Stores something that the client itself has to say about a conversation.
 fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<Message> {
     let body = Body::Notice { text };
-    let told = messages::New::told(me.device, me.color, (peer, &me.nickname), &body);
+    let (conversation, to) = (peer.clone().into(), me.nickname.clone().into());
+    let told = messages::New::told(me.device, me.color, peer, (&conversation, &to), &body);
     let arrival = messages::insert(db, &told)?;
     messages::release(db, arrival)
 }

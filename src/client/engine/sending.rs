@@ -16,7 +16,7 @@ use crate::client::link::Denied;
 use crate::client::link::wire::Reply;
 use crate::client::{ClientError, Delivery, Event};
 use crate::crypto::envelope::wrap;
-use crate::model::{BlobId, MessageId, Millis, Nickname, Recipient};
+use crate::model::{Address, BlobId, MessageId, Millis, Nickname, Recipient, RoomName};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::directory::believed_now;
@@ -40,7 +40,7 @@ struct Submission {
     arrival: Option<i64>,
     closes: bool,
     id: MessageId,
-    to: Nickname,
+    to: Address,
 }
 
 /// What became of an attempt to send something.
@@ -63,7 +63,7 @@ enum Next {
     /// Begin again from the front, after a while.
     Again(Duration),
     /// On to the next one of another conversation; this one waits so long.
-    Hold(Nickname, Hold),
+    Hold(Address, Hold),
 }
 
 /// A conversation that waits.
@@ -110,9 +110,13 @@ impl Engine {
             let reason = "new keys are about to take the old ones' places".to_owned();
             return Ok(Attempt::Held(Hold::new(HELD, reason)));
         }
-        let person = match self.person(session, &item.to, at_least).await {
+        let name = match &item.to {
+            Address::Person(name) => name.clone(),
+            Address::Room(room) => return Ok(Attempt::Refused(not_in(room).to_string())),
+        };
+        let person = match self.person(session, &name, at_least).await {
             Ok(Some(person)) => person,
-            Ok(None) => return Ok(Attempt::Refused(unknown(&item.to))),
+            Ok(None) => return Ok(Attempt::Refused(unknown(&name))),
             // Until the server's answer and its log agree.
             Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => {
                 return Ok(Attempt::Held(Hold::new(HELD, error.to_string())));
@@ -120,17 +124,17 @@ impl Engine {
             Err(trouble) => return Err(trouble),
         };
         if person.account.revoked.is_some() && !person.held {
-            return Ok(Attempt::Refused(format!("{} has ended the account", item.to)));
+            return Ok(Attempt::Refused(format!("{name} has ended the account")));
         }
         // What was sealed for an account is for that account alone.
         let other = item.link.is_some_and(|link| link.account != person.account.id);
         if person.held || other {
-            return Ok(Attempt::Held(Hold::new(HELD, self.why_held(item.to).await?)));
+            return Ok(Attempt::Held(Hold::new(HELD, self.why_held(name).await?)));
         }
         let now = believed_now(session.clock_ahead_ms);
         let mut keys = person.usable_keys(now);
         if keys.is_empty() {
-            let asked = match self.look_up_name(session, &item.to).await {
+            let asked = match self.look_up_name(session, &name).await {
                 Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => {
                     return Ok(Attempt::Held(Hold::new(HELD, error.to_string())));
                 }
@@ -139,7 +143,6 @@ impl Engine {
             keys = asked.map(|person| person.usable_keys(now)).unwrap_or_default();
         }
         if keys.is_empty() {
-            let name = &item.to;
             let reason = format!(
                 "{name} was not online for so long that there is no key to write to: it leaves once {name} has been"
             );
@@ -191,7 +194,7 @@ impl Engine {
     }
 
     /// Says that a message waits with its conversation.
-    fn say_held(&self, id: MessageId, to: &Nickname, hold: &Hold) {
+    fn say_held(&self, id: MessageId, to: &Address, hold: &Hold) {
         let (reason, limited) = (hold.reason.clone(), hold.limited);
         self.tell(Event::Delayed { id, reason, to: Some(to.clone()), limited });
     }
@@ -255,7 +258,8 @@ impl Engine {
     }
 
     /// Whether the directory's answer for a name waits for a decision, or for its log to agree.
-    async fn is_disputed(&self, session: &Session, name: &Nickname) -> Result<bool, Trouble> {
+    async fn is_disputed(&self, session: &Session, to: &Address) -> Result<bool, Trouble> {
+        let Address::Person(name) = to else { return Ok(false) };
         match self.look_up_name(session, name).await {
             Err(Trouble::Local(ClientError::NotInLog { .. })) => Ok(true),
             found => Ok(found?.is_some_and(|person| person.held)),
@@ -306,6 +310,11 @@ fn give_up_speaking(db: &rusqlite::Connection, arrival: i64) -> Sql<()> {
     }
     speaking::remove(db, arrival)?;
     outbox::remove_closing(db, arrival)
+}
+
+/// Why nothing is sent to a room.
+pub(super) fn not_in(room: &RoomName) -> ClientError {
+    ClientError::NotInRoom { room: room.clone() }
 }
 
 fn unknown(name: &Nickname) -> String {

@@ -48,7 +48,7 @@ impl Engine {
                     });
                 }
                 let body = Body::live(limits::LIVE_RATE);
-                Reply::Message(self.enqueue(id, to, body, Bytes::new()).await?)
+                Reply::Message(self.enqueue(id, to.into(), body, Bytes::new()).await?)
             }
             Command::LiveGroup { id, index } => {
                 self.add_group(id, index, bulk).await?;

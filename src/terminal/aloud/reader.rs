@@ -10,7 +10,7 @@ use super::queue::{Job, Shared, What};
 use super::{GOES_ON, Outcome, Tell, manner, tell};
 use crate::audio::{Playback, Speaker, Start};
 use crate::client::{Body, Client, ClientError, Message, MessageRef};
-use crate::model::Nickname;
+use crate::model::{Nickname, RoomName};
 use crate::speech::{self, Language, Manner, Speech, Utterance};
 use crate::terminal::floor::Floor;
 use crate::terminal::listening::left_off;
@@ -151,6 +151,7 @@ impl Reader {
             What::Message(message, wav) => match &message.body {
                 Body::Text { text } => self.say(message, text, named).await,
                 Body::Notice { text } => self.remark(message, text).await,
+                Body::Invitation { room } => self.remark(message, &invited(&message.from, room)).await,
                 Body::Voice { live: true, .. } => self.live(message, named, anew).await,
                 Body::Voice { peaks, .. } => {
                     let wav = match wav {
@@ -365,4 +366,9 @@ impl Reader {
     fn works(&mut self, means: Means) {
         self.told.retain(|(with, _)| *with != means);
     }
+}
+
+/// An invitation in the program's own words.
+fn invited(from: &Nickname, room: &RoomName) -> String {
+    format!("{from} invites you to the room {room}.")
 }

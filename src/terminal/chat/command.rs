@@ -1,7 +1,7 @@
 //! What a typed line asks for. Parsing only: nothing is done here.
 
 use crate::client::MessageRef;
-use crate::model::Nickname;
+use crate::model::{Address, Nickname};
 use crate::terminal::dictation::{Options, gain};
 use crate::terminal::listening::{Control, read_speed, read_time};
 use crate::terminal::voice_of::Wish;
@@ -29,8 +29,8 @@ pub enum Command {
     Help,
     /// Who there is, and who of them is online.
     Users,
-    /// Talk to this person from now on.
-    To(Nickname),
+    /// Talk to this person, or in this room, from now on.
+    To(Address),
     /// Drop what this person sends, or no longer.
     Block(Nickname, bool),
     /// Record a voice note.
@@ -59,11 +59,11 @@ pub enum Command {
     History(u32),
     /// How much is new, and from whom.
     Unread,
-    /// Show and hear what is new: of one person, or of all.
-    HearUnread(Option<Nickname>),
+    /// Show and hear what is new: of one conversation, or of all.
+    HearUnread(Option<Address>),
     /// Something with what is heard now, or was heard last.
     Heard(Heard),
-    /// Record a voice note for whoever was heard last.
+    /// Record a voice note for the conversation of what was heard last.
     Reply,
     /// Show or change how somebody sounds.
     VoiceOf(Nickname, Wish),
@@ -166,7 +166,7 @@ fn parse(command: &str) -> Result<Command, String> {
     match (name, argument) {
         ("help" | "?", _) => Ok(Command::Help),
         ("users" | "who", None) => Ok(Command::Users),
-        ("to", Some(nick)) => nickname(nick).map(Command::To),
+        ("to", Some(nick)) => address(nick).map(Command::To),
         ("to", None) => Err("to whom? /to NICK; /users lists who there is".to_owned()),
         ("block" | "unblock", Some(nick)) => nickname(nick).map(|nick| Command::Block(nick, name == "block")),
         ("block" | "unblock", None) => Err(format!("whom? /{name} NICK; /users lists who there is")),
@@ -189,7 +189,7 @@ fn parse(command: &str) -> Result<Command, String> {
         },
         ("unread" | "new", None) => Ok(Command::Unread),
         ("unread" | "new", Some("*")) => Ok(Command::HearUnread(None)),
-        ("unread" | "new", Some(nick)) => Ok(Command::HearUnread(Some(nickname(nick)?))),
+        ("unread" | "new", Some(nick)) => Ok(Command::HearUnread(Some(address(nick)?))),
         ("more", None) => Ok(Command::Heard(Heard::More)),
         ("again", None) => Ok(Command::Heard(Heard::Again)),
         ("slower", None) => Ok(Command::Heard(Heard::Slower)),
@@ -207,6 +207,10 @@ fn parse(command: &str) -> Result<Command, String> {
 
 fn nickname(nick: &str) -> Result<Nickname, String> {
     nick.parse().map_err(|error| format!("{nick:?} is not a name: {error}"))
+}
+
+fn address(name: &str) -> Result<Address, String> {
+    name.parse().map_err(|error| format!("{name:?} is not a name: {error}"))
 }
 
 fn verify(rest: &str) -> Result<Verify, String> {
@@ -321,6 +325,8 @@ mod tests {
         assert_eq!(command("/users "), Command::Users);
         assert_eq!(command("/to 지민"), Command::To("지민".parse().unwrap()));
         assert_eq!(command("/to  ZOÉ"), Command::To("zoé".parse().unwrap()));
+        assert_eq!(command("/to #garden"), Command::To("#Garden".parse().unwrap()));
+        assert_eq!(command("/unread room:garden"), Command::HearUnread(Some("#garden".parse().unwrap())));
         assert_eq!(command("/block burak"), Command::Block("burak".parse().unwrap(), true));
         assert_eq!(command("/unblock 지민"), Command::Block("지민".parse().unwrap(), false));
         assert_eq!(command("/play"), Command::Play(MessageRef::Last, None));
@@ -383,7 +389,8 @@ mod tests {
         assert!(wrong("/qiut").contains("there is no /qiut"));
         assert!(wrong("/quit now").contains("//quit"));
         assert!(wrong("/to").contains("/to NICK"));
-        assert!(wrong("/to #room").contains("not a name"));
+        assert!(wrong("/to a#room").contains("not a name") && wrong("/to #").contains("not a name"));
+        assert!(wrong("/block #room").contains("not a name"));
         assert!(wrong("/voice-of").contains("/voice-of NICK"));
         assert!(wrong("/voice-of zoé louder").contains("higher"));
         assert!(wrong("/to a b").contains("one word"));

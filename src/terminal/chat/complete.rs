@@ -2,24 +2,24 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::Nickname;
+use crate::model::Address;
 
 use super::command::COMMANDS;
 
 /// The names that can be completed. Clones are the same list.
 #[derive(Clone, Default, Debug)]
-pub struct Names(Arc<Mutex<Vec<Nickname>>>);
+pub struct Names(Arc<Mutex<Vec<Address>>>);
 
 impl Names {
     /// Adds those that are not there yet.
-    pub fn add<'a>(&self, names: impl IntoIterator<Item = &'a Nickname>) {
+    pub fn add<'a>(&self, names: impl IntoIterator<Item = &'a Address>) {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for name in names {
             if !list.contains(name) {
                 list.push(name.clone());
             }
         }
-        list.sort_by(|a, b| a.folded().cmp(b.folded()));
+        list.sort_by_cached_key(Address::folded);
     }
 
     /// Completions of the word that ends at a byte position: where it begins, and what it may become.
@@ -47,8 +47,12 @@ impl Names {
         }
         let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let folded = word.to_lowercase();
-        let found = list.iter().filter(|name| name.folded().starts_with(&folded));
-        (begin, found.map(|name| name.as_str().to_owned()).collect())
+        let typed = |name: &Address| match name {
+            Address::Person(name) => name.folded().to_owned(),
+            Address::Room(name) => format!("#{}", name.folded()),
+        };
+        let found = list.iter().filter(|name| typed(name).starts_with(&folded));
+        (begin, found.map(Address::to_string).collect())
     }
 }
 
@@ -58,7 +62,7 @@ mod tests {
 
     fn names() -> Names {
         let names = Names::default();
-        let people: Vec<Nickname> = ["zoé", "burak", "지민", "小明", "ayşe", "Burcu"]
+        let people: Vec<Address> = ["zoé", "burak", "지민", "小明", "ayşe", "Burcu"]
             .iter()
             .map(|name| name.parse().unwrap())
             .collect();

@@ -9,7 +9,7 @@ use super::complete::Names;
 use super::input::{Ask, Busy, Terminal, Typed};
 use super::people::People;
 use crate::client::{Contact, Message, Safety};
-use crate::model::Nickname;
+use crate::model::Address;
 
 /// Plain output.
 pub trait Plain: Send {
@@ -27,7 +27,7 @@ pub trait Plain: Send {
     ///
     /// # Errors
     /// When it can't be written.
-    fn unread(&mut self, counts: &[(&Nickname, usize, usize)], line: &str) -> io::Result<()>;
+    fn unread(&mut self, counts: &[(&Address, usize, usize)], line: &str) -> io::Result<()>;
     /// How it stands with somebody's key, and the same in lines for people.
     ///
     /// # Errors
@@ -131,18 +131,18 @@ impl Face {
     pub(super) fn unread(
         &mut self,
         people: &People,
-        unheard: &[(Nickname, usize)],
+        unheard: &[(Address, usize)],
         line: String,
     ) -> io::Result<()> {
-        let left = |nickname: &Nickname| {
-            unheard.iter().find(|(other, _)| other == nickname).map_or(0, |(_, count)| *count)
+        let left = |address: &Address| {
+            unheard.iter().find(|(other, _)| other == address).map_or(0, |(_, count)| *count)
         };
         let news =
-            people.with_news().map(|person| (&person.nickname, person.new.len(), left(&person.nickname)));
+            people.with_news().map(|person| (&person.address, person.new.len(), left(&person.address)));
         let mut counts: Vec<_> = news.collect();
-        for (nickname, count) in unheard {
-            if !counts.iter().any(|(other, ..)| *other == nickname) {
-                counts.push((nickname, 0, *count));
+        for (address, count) in unheard {
+            if !counts.iter().any(|(other, ..)| *other == address) {
+                counts.push((address, 0, *count));
             }
         }
         self.result(line, |plain, line| plain.unread(&counts, line))

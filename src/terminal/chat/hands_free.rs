@@ -8,7 +8,7 @@ use super::render::Marks;
 use super::talk::Talk;
 use super::typed::ASKING;
 use crate::client::MessageRef;
-use crate::model::Nickname;
+use crate::model::{Address, Nickname};
 use crate::terminal::aloud::Aloud;
 use crate::terminal::dictation::Options;
 use crate::terminal::voice_of::{self, Wish};
@@ -30,11 +30,11 @@ impl Talk {
         }
     }
 
-    /// Shows and hears what is new, of one person or of all.
-    pub(super) async fn hear_unread(&mut self, from: Option<Nickname>) -> Result<(), ChatError> {
+    /// Shows and hears what is new, of one conversation or of all.
+    pub(super) async fn hear_unread(&mut self, from: Option<Address>) -> Result<(), ChatError> {
         let people = match &from {
             Some(from) => vec![from.clone()],
-            None => self.people.with_news().map(|person| person.nickname.clone()).collect(),
+            None => self.people.with_news().map(|person| person.address.clone()).collect(),
         };
         let mut messages = Vec::new();
         for person in people {
@@ -74,9 +74,9 @@ impl Talk {
         }
     }
 
-    /// Begins to record a reply to whoever was heard last.
+    /// Begins to record a reply in the conversation of what was heard last.
     pub(super) fn reply(&mut self) {
-        match self.sound.aloud.as_ref().and_then(Aloud::last_from) {
+        match self.sound.aloud.as_ref().and_then(Aloud::last_conversation) {
             Some(from) => self.record(Some(from), Options::default(), false),
             None => self.words("nobody has been heard yet: /voice records for the one you talk to"),
         }

@@ -5,13 +5,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ChatError;
-use super::people::peer;
 use super::render::Marks;
 use super::talk::{Done, Flow, Link, Talk, counted};
 use super::typed::unknown;
 use crate::audio::Cue;
 use crate::client::{Body, ClientError, Contact, Delivery, Event, Message};
-use crate::model::{MessageId, Nickname};
+use crate::model::{Address, MessageId, Nickname};
 use crate::terminal::cues;
 use crate::terminal::safety::{self, Qr};
 
@@ -44,7 +43,7 @@ impl Talk {
             Event::Accepted { id, .. } => self.accepted(id),
             Event::Refused { id, reason } => {
                 if let Some(pending) = self.unsent.remove(&id) {
-                    self.cue(Some(Cue::Error), &pending.to);
+                    self.cue(Some(Cue::Error), pending.to.person());
                     self.words(&format!("not sent: the server refused it: {reason}"));
                     self.failed.get_or_insert(ClientError::Refused { reason }.into());
                 }
@@ -67,7 +66,7 @@ impl Talk {
             }
             Event::Presence { nickname, online } => self.presence(&nickname, online),
             Event::Verified { nickname, fingerprint, verified } => {
-                let person = self.people.get_or_add(&nickname);
+                let person = self.people.get_or_add(&nickname.clone().into());
                 (person.verified, person.key_changed) = (verified, false);
                 let how = if verified { "verified" } else { "accepted, not verified" };
                 self.words(&format!("the key of {nickname} is {how}: {fingerprint}"));
@@ -124,11 +123,8 @@ impl Talk {
             }
             Done::Safety(Err(error)) => self.words(&error.to_string()),
             Done::Met(messages) => {
-                for message in &messages {
-                    let peer = peer(message, &self.view.me).clone();
-                    self.people.met(&peer, message);
-                }
-                self.names.add(self.people.talked().map(|person| &person.nickname));
+                messages.iter().for_each(|message| self.people.met(message));
+                self.names.add(self.people.talked().map(|person| &person.address));
             }
         }
         Ok(Flow::On)
@@ -152,8 +148,8 @@ impl Talk {
     }
 
     async fn arrived(&mut self, message: &Message) -> Result<(), ChatError> {
-        let peer = peer(message, &self.view.me).clone();
-        self.people.met(&peer, message);
+        let peer = message.conversation();
+        self.people.met(message);
         self.names.add([&peer]);
         if self.with.as_ref() != Some(&peer) {
             self.people.get_or_add(&peer).new.push(message.number);
@@ -169,14 +165,14 @@ impl Talk {
         let cue = cues::of_message(message);
         // What is heard at once needs no other announcement.
         let announced = self.is_heard_at_once(message);
-        self.cue(cue.filter(|_| !announced), &message.from);
+        self.cue(cue.filter(|_| !announced), Some(&message.from));
         self.hear_arrival(message, cue.filter(|_| announced));
         Ok(())
     }
 
     fn accepted(&mut self, id: MessageId) {
         let Some(pending) = self.unsent.remove(&id) else { return };
-        self.cue(Some(Cue::Sent), &pending.to);
+        self.cue(Some(Cue::Sent), pending.to.person());
         if pending.told {
             self.left += 1;
             if !self.unsent.values().any(|pending| pending.told) {
@@ -186,7 +182,7 @@ impl Talk {
         }
     }
 
-    fn stored(&mut self, id: MessageId, to: &Nickname, result: Result<(), ClientError>) {
+    fn stored(&mut self, id: MessageId, to: &Address, result: Result<(), ClientError>) {
         match result {
             Ok(()) => {
                 let down = matches!(self.link, Link::Down { .. });
@@ -199,7 +195,7 @@ impl Talk {
             }
             Err(error) => {
                 self.unsent.remove(&id);
-                self.cue(Some(Cue::Error), to);
+                self.cue(Some(Cue::Error), to.person());
                 // Without a terminal the first error is what this ends with.
                 if self.face.is_terminal() || self.failed.is_some() {
                     self.words(&format!("not sent to {to}: {error}"));
@@ -211,7 +207,9 @@ impl Talk {
 
     fn directory(&mut self, asked: bool, contacts: &[Contact]) -> Result<(), ChatError> {
         contacts.iter().for_each(|contact| self.people.learn(contact));
-        self.names.add(contacts.iter().filter(|contact| !contact.me).map(|contact| &contact.nickname));
+        let others = contacts.iter().filter(|contact| !contact.me);
+        let others: Vec<Address> = others.map(|contact| contact.nickname.clone().into()).collect();
+        self.names.add(&others);
         let first = !std::mem::replace(&mut self.acquainted, true);
         if asked {
             let list = self.view.users(contacts);
@@ -224,19 +222,22 @@ impl Talk {
 
     /// The first word from the server.
     fn greet(&mut self, contacts: &[Contact]) {
-        match self.with.clone() {
-            Some(with) if !contacts.iter().any(|contact| contact.nickname == with) => {
+        match self.with.clone().map(|with| (with.person().cloned(), with)) {
+            Some((None, with)) => self.words(&format!("connected; you write to {with}")),
+            Some((Some(with), _)) if !contacts.iter().any(|contact| contact.nickname == with) => {
                 self.words(&unknown(&with));
                 self.words("choose somebody with /to NICK");
                 self.asked_for.take_if(|asked_for| *asked_for == with);
                 self.with = None;
             }
-            Some(with) if self.people.find(&with).is_some_and(|person| person.key_changed) => {
+            Some((Some(with), address))
+                if self.people.find(&address).is_some_and(|person| person.key_changed) =>
+            {
                 self.words(&format!(
                     "connected; the key of {with} has changed: /verify shows it, nothing is sent"
                 ));
             }
-            Some(with) => {
+            Some((Some(with), _)) => {
                 let words = if self.people.is_online(&with) {
                     format!("connected; {with} is online")
                 } else {
@@ -257,9 +258,10 @@ impl Talk {
     }
 
     fn presence(&mut self, nickname: &Nickname, online: bool) {
-        let person = self.people.get_or_add(nickname);
+        let address = nickname.clone().into();
+        let person = self.people.get_or_add(&address);
         let changed = std::mem::replace(&mut person.online, online) != online;
-        let matters = person.talked || self.with.as_ref() == Some(nickname);
+        let matters = person.talked || self.with.as_ref() == Some(&address);
         // Before the first word from the server it is not news.
         if !changed || !matters || !self.acquainted || *nickname == self.view.me {
             return;
@@ -270,7 +272,7 @@ impl Talk {
             self.leaving.remove(place);
         } else {
             self.words(&format!("{nickname} is online"));
-            self.cue(Some(Cue::Joined), nickname);
+            self.cue(Some(Cue::Joined), Some(nickname));
         }
     }
 
@@ -282,7 +284,7 @@ impl Talk {
         let left: Vec<(Nickname, Instant)> = left;
         for (nickname, _) in left {
             self.words(&format!("{nickname} is offline"));
-            self.cue(Some(Cue::Left), &nickname);
+            self.cue(Some(Cue::Left), Some(&nickname));
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What the core says, in a conversation's own words: the shell's commands that it names are typed in another way here.
 
-use crate::model::Nickname;
+use crate::model::Address;
 
 /// Names commands as they are typed in the conversation with somebody; those that there are only in the shell stay.
-pub fn commands(words: &str, with: Option<&Nickname>) -> String {
+pub fn commands(words: &str, with: Option<&Address>) -> String {
     let mut parts = words.split("`tellal ");
     let mut here = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -16,9 +16,9 @@ pub fn commands(words: &str, with: Option<&Nickname>) -> String {
     here
 }
 
-fn typed(command: &str, with: Option<&Nickname>) -> Option<String> {
+fn typed(command: &str, with: Option<&Address>) -> Option<String> {
     let words: Vec<&str> = command.split(' ').collect();
-    let verify = |nickname: &str, command: &str| match with {
+    let verify = |nickname: &str, command: &str| match with.and_then(Address::person) {
         Some(with) if with.as_str() == nickname => command.to_owned(),
         _ => format!("/to {nickname} and {command}"),
     };
@@ -34,7 +34,7 @@ fn typed(command: &str, with: Option<&Nickname>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::client::{ClientError, KeyChange};
-    use crate::model::Millis;
+    use crate::model::{Millis, Nickname};
 
     #[test]
     fn a_conversation_names_its_own_commands() {
@@ -42,7 +42,7 @@ mod tests {
         let (known, shown) = ("SHA256:a".to_owned(), "SHA256:b".to_owned());
         let change = KeyChange { known, shown, since: Millis(0), vouched: false };
         let changed = ClientError::KeyChanged { nickname: ayşe.clone(), change }.to_string();
-        let with = commands(&changed, Some(&ayşe));
+        let with = commands(&changed, Some(&ayşe.clone().into()));
         assert!(with.contains("safety number (/verify) or accepted the change (/verify accept)"), "{with}");
         let without = commands(&changed, None);
         assert!(without.contains("(/to ayşe and /verify)") && !without.contains("tellal"), "{without}");

@@ -6,7 +6,7 @@ use super::ChatError;
 use super::talk::{Done, Talk};
 use crate::audio::sound::Blocks;
 use crate::client::{Body, ClientError, Ending, Message};
-use crate::model::{MessageId, Nickname};
+use crate::model::{Address, MessageId, Nickname};
 use crate::terminal::dictation::Dictation;
 use crate::terminal::floor::Taken;
 use crate::terminal::line::{duration, voice};
@@ -15,6 +15,8 @@ use crate::terminal::live::{self, BLOCK};
 /// A note that is being spoken.
 pub(super) struct Live {
     id: MessageId,
+    /// Who hears it.
+    to: Nickname,
     /// Tells how it ends, once it has begun.
     ending: Option<oneshot::Sender<Ending>>,
 }
@@ -22,14 +24,15 @@ pub(super) struct Live {
 /// One that has just begun.
 pub(super) struct Begun {
     id: MessageId,
+    to: Nickname,
     blocks: Blocks,
     ends: oneshot::Receiver<Ending>,
 }
 
 impl Live {
     /// One that is about to begin.
-    pub(super) fn new(id: MessageId) -> Self {
-        Self { id, ending: None }
+    pub(super) fn new(id: MessageId, to: Nickname) -> Self {
+        Self { id, to, ending: None }
     }
 
     /// Whether anybody can hear it.
@@ -41,20 +44,21 @@ impl Live {
     pub(super) fn begin(&mut self, dictation: &Dictation) -> Begun {
         let (ending, ends) = oneshot::channel();
         self.ending = Some(ending);
-        Begun { id: self.id, blocks: dictation.sound().blocks(BLOCK), ends }
+        Begun { id: self.id, to: self.to.clone(), blocks: dictation.sound().blocks(BLOCK), ends }
     }
 }
 
 impl Talk {
     /// Lets somebody hear what is recorded, as it is.
-    pub(super) fn speak_live(&mut self, to: Nickname, begun: Begun) {
-        let Begun { id, blocks, ends } = begun;
+    pub(super) fn speak_live(&mut self, begun: Begun) {
+        let Begun { id, to: nickname, blocks, ends } = begun;
+        let to: Address = nickname.clone().into();
         self.await_outcome(id, &to);
         // Until it is said how it ends: otherwise it would be cut off, or not taken back.
         self.under_way += 1;
         let done = self.done.clone();
         self.spawn(move |client| async move {
-            let begun = client.begin_live_as(id, &to).await;
+            let begun = client.begin_live_as(id, &nickname).await;
             let (note, result) = match begun {
                 Ok(note) => (Some(note), Ok(())),
                 Err(error) => (None, Err(error)),
@@ -78,7 +82,7 @@ impl Talk {
         send: bool,
     ) {
         self.busy(false);
-        let Some(Live { id, ending: Some(ending) }) = live else { return };
+        let Some(Live { id, ending: Some(ending), .. }) = live else { return };
         if send {
             tokio::spawn(async move {
                 let lost = dictation.end().await.map_or(true, |take| take.lost.is_some());
@@ -108,7 +112,7 @@ impl Talk {
     pub(super) fn spoken(
         &mut self,
         id: MessageId,
-        to: &Nickname,
+        to: &Address,
         result: Option<Result<Message, ClientError>>,
     ) {
         self.stop_speaking(id);
@@ -118,7 +122,7 @@ impl Talk {
                 let cut_off = if cut_off { "; it was cut off" } else { "" };
                 self.words(&format!("spoken to {to}, {}{cut_off}", duration(duration_ms)));
             }
-            Ok(Body::Text { .. } | Body::Notice { .. }) => {}
+            Ok(Body::Text { .. } | Body::Notice { .. } | Body::Invitation { .. }) => {}
             Err(error) => self.words(&error.to_string()),
         }
     }
@@ -135,6 +139,7 @@ impl Talk {
                     format!("{} has ended: {what} (/play {})", message.from, message.number)
                 }
                 Body::Text { text } | Body::Notice { text } => format!("{}: {text}", message.number),
+                Body::Invitation { .. } => return Ok(()),
             };
             self.words(&words);
         }

@@ -43,7 +43,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::client::{Client, ClientError};
-use crate::model::Nickname;
+use crate::model::Address;
 
 pub use face::Plain;
 use render::View;
@@ -52,7 +52,7 @@ pub use talk::counted;
 /// How a conversation is to be.
 pub struct Settings {
     /// With whom, if that is known yet.
-    pub with: Option<Nickname>,
+    pub with: Option<Address>,
     /// The profile's folder.
     pub home: PathBuf,
     /// The sounds, and where they are played.

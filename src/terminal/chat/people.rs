@@ -1,13 +1,13 @@
-//! Who one talks with: colours, who is online, and what of theirs is new.
+//! Whom one talks with, people and rooms: colours, who is online, and what of theirs is new.
 
 use crate::client::{Contact, KeyStanding, Message};
-use crate::model::{Color, Nickname};
+use crate::model::{Address, Color, Nickname};
 
-/// Somebody.
+/// Somebody, or a room: of a room nothing is known but its name, whether there was talk, and what is new.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Person {
-    /// The name.
-    pub nickname: Nickname,
+    /// Who, or which room.
+    pub address: Address,
     /// The colour, once it is known.
     pub color: Option<Color>,
     /// Whether they are connected, as far as known.
@@ -27,12 +27,12 @@ pub struct Person {
 pub struct People(Vec<Person>);
 
 impl People {
-    /// Somebody by name, who comes up now if not before.
-    pub fn get_or_add(&mut self, nickname: &Nickname) -> &mut Person {
-        let place = self.0.iter().position(|person| person.nickname == *nickname);
+    /// Somebody by name, or a room, that comes up now if not before.
+    pub fn get_or_add(&mut self, address: &Address) -> &mut Person {
+        let place = self.0.iter().position(|person| person.address == *address);
         let place = place.unwrap_or_else(|| {
             self.0.push(Person {
-                nickname: nickname.clone(),
+                address: address.clone(),
                 color: None,
                 online: false,
                 verified: false,
@@ -46,41 +46,42 @@ impl People {
         &mut self.0[place]
     }
 
-    /// Somebody by name.
-    pub fn find(&self, nickname: &Nickname) -> Option<&Person> {
-        self.0.iter().find(|person| person.nickname == *nickname)
+    /// Somebody by name, or a room.
+    pub fn find(&self, address: &Address) -> Option<&Person> {
+        self.0.iter().find(|person| person.address == *address)
     }
 
     /// Learns from the directory. The name as its owner writes it is the directory's.
     pub fn learn(&mut self, contact: &Contact) {
-        let person = self.get_or_add(&contact.nickname);
-        person.nickname = contact.nickname.clone();
+        let address: Address = contact.nickname.clone().into();
+        let person = self.get_or_add(&address);
+        person.address = address;
         person.color = Some(contact.color);
         person.online = contact.online;
     }
 
     /// Learns how it stands with somebody's key.
     pub fn judge(&mut self, standing: &KeyStanding) {
-        let person = self.get_or_add(&standing.nickname);
+        let person = self.get_or_add(&standing.nickname.clone().into());
         person.verified = standing.verified;
         person.key_changed = standing.key_change.is_some();
     }
 
-    /// Learns from a message of a conversation with somebody.
-    pub fn met(&mut self, peer: &Nickname, message: &Message) {
-        let person = self.get_or_add(peer);
+    /// Learns from a message of its conversation.
+    pub fn met(&mut self, message: &Message) {
+        let person = self.get_or_add(&message.conversation());
         person.talked = true;
-        if message.from == *peer {
+        if person.address == message.from {
             person.color = Some(message.color);
         }
     }
 
     /// Whether somebody is online, as far as known.
     pub fn is_online(&self, nickname: &Nickname) -> bool {
-        self.find(nickname).is_some_and(|person| person.online)
+        self.find(&nickname.clone().into()).is_some_and(|person| person.online)
     }
 
-    /// Everybody with something new, in the order in which they came up.
+    /// All conversations with something new, in the order in which they came up.
     pub fn with_news(&self) -> impl Iterator<Item = &Person> {
         self.0.iter().filter(|person| !person.new.is_empty())
     }
@@ -90,13 +91,8 @@ impl People {
         self.0.iter_mut().for_each(|person| person.new.retain(|number| !known(*number)));
     }
 
-    /// Everybody whom one has talked with.
+    /// Everybody whom one has talked with, and every room.
     pub fn talked(&self) -> impl Iterator<Item = &Person> {
         self.0.iter().filter(|person| person.talked)
     }
-}
-
-/// The other one in a message's conversation.
-pub fn peer<'a>(message: &'a Message, me: &Nickname) -> &'a Nickname {
-    if message.delivery.is_some() || message.from == *me { &message.to } else { &message.from }
 }

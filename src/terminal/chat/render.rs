@@ -5,10 +5,10 @@ use unicode_width::UnicodeWidthStr;
 use super::command::COMMANDS;
 use super::here;
 use super::input::Ask;
-use super::people::{People, Person, peer};
+use super::people::{People, Person};
 use crate::client::{Body, Contact, Message};
-use crate::model::{Color, Millis, Nickname};
-use crate::terminal::line::{INDENT, voice};
+use crate::model::{Address, Color, Millis, Nickname};
+use crate::terminal::line::{INDENT, invitation, voice};
 use crate::terminal::{Lines, sanitize};
 
 /// People whose new messages are counted in the prompt, at most.
@@ -36,18 +36,20 @@ pub struct Marks {
 
 impl View {
     /// A message. In the conversation with `with`, one's own need no name beside them.
-    pub fn message(&mut self, message: &Message, with: Option<&Nickname>, marks: Marks) -> String {
+    pub fn message(&mut self, message: &Message, with: Option<&Address>, marks: Marks) -> String {
         self.lines.now = Millis::now();
         let lines = &self.lines;
         let new = if marks.new { " (new)" } else { "" };
-        let other = peer(message, &self.me);
-        let who = if message.from == self.me {
-            let you = lines.named(&self.me, message.color, "you");
-            if with == Some(other) { you } else { lines.to(&you, &sanitize::line(other.as_str())) }
+        let conversation = message.conversation();
+        let from = if message.from == self.me {
+            lines.named(&self.me, message.color, "you")
         } else {
             let from = lines.name(&message.from, message.color);
             if message.verified { lines.verified(&from) } else { from }
         };
+        // What others write to oneself needs no word of whom it is for.
+        let is_plain = with == Some(&conversation) || conversation == message.from && message.from != self.me;
+        let who = if is_plain { from } else { lines.to(&from, &sanitize::line(&conversation.to_string())) };
         let what = match &message.body {
             Body::Text { text } => sanitize::block(text, INDENT),
             Body::Voice { duration_ms, live, cut_off, .. } => {
@@ -55,8 +57,10 @@ impl View {
             }
             Body::Notice { text } => {
                 let text = here::commands(text, with);
-                return lines.notice(message, marks.number, &format!("{who}{new}"), &text);
+                let about = lines.about(message, who);
+                return lines.notice(message, marks.number, &format!("{about}{new}"), &text);
             }
+            Body::Invitation { room } => invitation(room, "/room join ", ""),
         };
         format!("{} {who}{}{new}: {what}", lines.begin(message, marks.number), lines.remark(message))
     }
@@ -68,9 +72,9 @@ impl View {
     }
 
     /// The prompt while a voice note is being recorded.
-    pub fn recording(&self, to: &Nickname) -> Ask {
+    pub fn recording(&self, to: &Address) -> Ask {
         let end = self.prompts_end();
-        let prompt = format!("recording for {}, Enter sends{end}", sanitize::line(to.as_str()));
+        let prompt = format!("recording for {}, Enter sends{end}", sanitize::line(&to.to_string()));
         Ask { before: String::new(), painted: prompt.clone(), prompt }
     }
 
@@ -80,9 +84,9 @@ impl View {
 
     /// Somebody's name in their colour.
     pub fn name(&self, person: &Person) -> String {
-        match person.color {
-            Some(color) => self.lines.name(&person.nickname, color),
-            None => sanitize::line(person.nickname.as_str()).into_owned(),
+        match (person.color, &person.address) {
+            (Some(color), Address::Person(nickname)) => self.lines.name(nickname, color),
+            (_, address) => sanitize::line(&address.to_string()).into_owned(),
         }
     }
 
@@ -129,12 +133,12 @@ impl View {
     }
 
     /// What was to be heard and was not: how much of whom, and what to do; nothing where there is none.
-    pub fn unheard(&self, unheard: &[(Nickname, usize)]) -> Option<String> {
+    pub fn unheard(&self, unheard: &[(Address, usize)]) -> Option<String> {
         let (first, _) = unheard.first()?;
         let person =
-            |(nickname, count): &(Nickname, usize)| format!("{} {count}", sanitize::line(nickname.as_str()));
+            |(address, count): &(Address, usize)| format!("{} {count}", sanitize::line(&address.to_string()));
         let whose = unheard.iter().map(person).collect::<Vec<_>>().join(", ");
-        Some(format!("not heard yet: {whose}; /unread {} reads it", sanitize::line(first.as_str())))
+        Some(format!("not heard yet: {whose}; /unread {} reads it", sanitize::line(&first.to_string())))
     }
 
     /// How it stands with the key of whom one talks to.
@@ -148,14 +152,15 @@ impl View {
     }
 
     /// The prompt: who talks to whom, and whose messages are new.
-    pub fn prompt(&self, with: Option<&Nickname>, people: &People) -> Ask {
+    pub fn prompt(&self, with: Option<&Address>, people: &People) -> Ask {
         let you = self.lines.named(&self.me, self.color, "you");
         let (mut prompt, mut painted) = match with {
             Some(with) => {
-                let name = sanitize::line(with.as_str());
-                let color = people.find(with).and_then(|person| person.color);
-                let shown = color.map_or_else(|| name.to_string(), |color| self.lines.name(with, color));
-                let mark = self.mark(people.find(with));
+                let name = with.to_string();
+                let name = sanitize::line(&name);
+                let person = people.find(with);
+                let shown = person.map_or_else(|| name.to_string(), |person| self.name(person));
+                let mark = self.mark(person);
                 (
                     format!("{}{mark}", self.lines.to("you", &name)),
                     format!("{}{mark}", self.lines.to(&you, &shown)),
@@ -166,7 +171,7 @@ impl View {
         let mut news: Vec<String> = people
             .with_news()
             .take(COUNTED)
-            .map(|person| format!("{} {} new", sanitize::line(person.nickname.as_str()), person.new.len()))
+            .map(|person| format!("{} {} new", sanitize::line(&person.address.to_string()), person.new.len()))
             .collect();
         let others = people.with_news().count().saturating_sub(COUNTED);
         if others > 0 {
@@ -217,6 +222,10 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn to(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
     fn view(palette: Palette) -> View {
         let lines = Lines::at(palette, TimeZone::UTC, Millis(0));
         View { lines, me: name("ayşe"), color: "green".parse().unwrap() }
@@ -225,7 +234,7 @@ mod tests {
     fn text(from: &str, to: &str, text: &str) -> Message {
         Message {
             from: name(from),
-            to: name(to),
+            to: to.parse().unwrap(),
             delivery: (from == "ayşe").then_some(Delivery::Accepted),
             color: "blue".parse().unwrap(),
             ..Message::example(Body::Text { text: text.to_owned() })
@@ -234,7 +243,7 @@ mod tests {
 
     /// Without its time, which depends on the day.
     fn line(message: &Message, with: &str, marks: Marks) -> String {
-        let line = view(Palette::None).message(message, Some(&name(with)), marks);
+        let line = view(Palette::None).message(message, Some(&to(with)), marks);
         line.split_once("04:00 ").unwrap().1.to_owned()
     }
 
@@ -269,24 +278,24 @@ mod tests {
     fn the_prompt_counts_what_others_wrote() {
         let mut people = People::default();
         let view = view(Palette::Xterm);
-        let prompt = |people: &People, with: Option<&str>| view.prompt(with.map(name).as_ref(), people);
+        let prompt = |people: &People, with: Option<&str>| view.prompt(with.map(to).as_ref(), people);
         assert_eq!(prompt(&people, None).prompt, "you> ");
         assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak> ");
-        people.met(&name("burak"), &text("burak", "ayşe", "selam"));
+        people.met(&text("burak", "ayşe", "selam"));
         assert_eq!(
             prompt(&people, Some("burak")).painted,
             "\u{1b}[38;5;65myou\u{1b}[0m → \u{1b}[38;5;27mburak\u{1b}[0m> "
         );
-        people.get_or_add(&name("burak")).verified = true;
+        people.get_or_add(&to("burak")).verified = true;
         assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak ✓> ");
-        people.get_or_add(&name("burak")).key_changed = true;
+        people.get_or_add(&to("burak")).key_changed = true;
         assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak (KEY CHANGED)> ");
-        *people.get_or_add(&name("burak")) =
-            Person { verified: false, key_changed: false, ..people.find(&name("burak")).unwrap().clone() };
-        people.get_or_add(&name("zoé")).new = vec![1, 2];
+        *people.get_or_add(&to("burak")) =
+            Person { verified: false, key_changed: false, ..people.find(&to("burak")).unwrap().clone() };
+        people.get_or_add(&to("zoé")).new = vec![1, 2];
         assert_eq!(prompt(&people, Some("burak")).prompt, "you → burak (zoé 2 new)> ");
         for other in ["지민", "小明", "jo"] {
-            people.get_or_add(&name(other)).new = vec![3];
+            people.get_or_add(&to(other)).new = vec![3];
         }
         let asked = prompt(&people, Some("burak"));
         assert_eq!(asked.prompt, "you → burak (zoé 2 new, 지민 1 new, 小明 1 new, 1 more)> ");
@@ -297,17 +306,17 @@ mod tests {
         let mut view = view(Palette::None);
         view.lines.plain = true;
         let marks = Marks { new: true, number: true };
-        let shown = view.message(&text("ayşe", "zoé", "salut"), Some(&name("burak")), marks);
+        let shown = view.message(&text("ayşe", "zoé", "salut"), Some(&to("burak")), marks);
         assert!(shown.ends_with(" number 12 you to zoé (new): salut"), "{shown}");
         let verified = Message { verified: true, ..text("burak", "ayşe", "selam") };
-        let shown = view.message(&verified, Some(&name("burak")), Marks::default());
+        let shown = view.message(&verified, Some(&to("burak")), Marks::default());
         assert!(shown.ends_with(" burak (verified): selam"), "{shown}");
         let mut people = People::default();
-        assert_eq!(view.prompt(Some(&name("burak")), &people).prompt, "you to burak: ");
-        people.get_or_add(&name("zoé")).new = vec![1, 2];
-        assert_eq!(view.prompt(Some(&name("burak")), &people).prompt, "you to burak, zoé 2 new: ");
+        assert_eq!(view.prompt(Some(&to("burak")), &people).prompt, "you to burak: ");
+        people.get_or_add(&to("zoé")).new = vec![1, 2];
+        assert_eq!(view.prompt(Some(&to("burak")), &people).prompt, "you to burak, zoé 2 new: ");
         assert_eq!(view.prompt(None, &People::default()).painted, "you: ");
-        assert_eq!(view.recording(&name("burak")).prompt, "recording for burak, Enter sends: ");
+        assert_eq!(view.recording(&to("burak")).prompt, "recording for burak, Enter sends: ");
         assert_eq!(view.words("connected"), "tellal: connected");
         let help = help(true);
         assert!(help.contains("/speak on or off or N: read"), "{help}");

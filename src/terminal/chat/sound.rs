@@ -11,7 +11,7 @@ use super::taking::Taking;
 use super::talk::{Done, Talk};
 use crate::audio::Cue;
 use crate::client::{Body, ClientError, Message, MessageRef};
-use crate::model::Nickname;
+use crate::model::{Address, Nickname};
 use crate::terminal::Cues;
 use crate::terminal::aloud::{self, Aloud, Outcome, Pace, Skipped, Turn};
 use crate::terminal::floor::Floor;
@@ -62,8 +62,8 @@ impl Sound {
 
 impl Talk {
     /// Plays a sound of the program's own.
-    pub(super) fn cue(&mut self, cue: Option<Cue>, person: &Nickname) {
-        cue.into_iter().for_each(|cue| self.sound.cues.play(cue, Some(person)));
+    pub(super) fn cue(&mut self, cue: Option<Cue>, person: Option<&Nickname>) {
+        cue.into_iter().for_each(|cue| self.sound.cues.play(cue, person));
     }
 
     /// Says once what is wrong with sounds.
@@ -101,8 +101,8 @@ impl Talk {
         }
     }
 
-    /// Hears what was to be heard and was not, of one person or of all; how much that is.
-    pub(super) async fn hear_kept(&mut self, from: Option<&Nickname>) -> Result<usize, ChatError> {
+    /// Hears what was to be heard and was not, of one conversation or of all; how much that is.
+    pub(super) async fn hear_kept(&mut self, from: Option<&Address>) -> Result<usize, ChatError> {
         if self.sound.aloud.is_none() && self.client.to_hear(from).await?.is_empty() {
             return Ok(0);
         }
@@ -128,23 +128,24 @@ impl Talk {
         Ok(())
     }
 
-    /// What was to be heard and was not, beside what is new and what is in the queue: how much of whom.
-    pub(super) async fn unheard(&self) -> Result<Vec<(Nickname, usize)>, ChatError> {
-        let mut unheard: Vec<(Nickname, usize)> = Vec::new();
-        for Message { number, from, .. } in self.kept(None).await? {
+    /// What was to be heard and was not, beside what is new and what is in the queue: how much of which conversation.
+    pub(super) async fn unheard(&self) -> Result<Vec<(Address, usize)>, ChatError> {
+        let mut unheard: Vec<(Address, usize)> = Vec::new();
+        for message in self.kept(None).await? {
+            let (number, address) = (message.number, message.conversation());
             let is_new = self.people.with_news().any(|person| person.new.contains(&number));
             if is_new || self.sound.aloud.as_ref().is_some_and(|aloud| aloud.has(number)) {
                 continue;
             }
-            match unheard.iter_mut().find(|(nickname, _)| *nickname == from) {
+            match unheard.iter_mut().find(|(other, _)| *other == address) {
                 Some((_, count)) => *count += 1,
-                None => unheard.push((from, 1)),
+                None => unheard.push((address, 1)),
             }
         }
         Ok(unheard)
     }
 
-    async fn kept(&self, from: Option<&Nickname>) -> Result<Vec<Message>, ChatError> {
+    async fn kept(&self, from: Option<&Address>) -> Result<Vec<Message>, ChatError> {
         Ok(self.client.to_hear(from).await?)
     }
 
@@ -230,7 +231,7 @@ impl Talk {
                 };
                 self.follow(Some(message.number), turn, || {});
             }
-            (Body::Text { .. }, _) => {
+            (Body::Text { .. } | Body::Invitation { .. }, _) => {
                 drop(self.aloud(true).hear(message));
             }
             (Body::Notice { .. }, _) => self.words("that is a remark of tellal's own: it is not read aloud"),

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::live::Live;
 use super::talk::{Done, Outgoing, Talk};
 use crate::audio::{AudioError, Note};
-use crate::model::{MessageId, Nickname};
+use crate::model::{Address, MessageId};
 use crate::terminal::aloud::Aloud;
 use crate::terminal::dictation::{Dictation, Options, Recorded};
 use crate::terminal::floor::{Floor, Taken};
@@ -26,7 +26,7 @@ const HOW: &str = "Enter sends it, space pauses, /listen plays it, /cancel forge
 pub(super) struct Taking {
     /// Tells it from one that was begun before.
     id: MessageId,
-    pub(super) to: Nickname,
+    pub(super) to: Address,
     pub(super) stage: Stage,
     /// When it is looked at next.
     pub(super) look: Instant,
@@ -52,7 +52,7 @@ pub(super) enum Stage {
 
 impl Talk {
     /// Begins to record, for somebody or the one whom the prompt names; to be heard after the end or `live`.
-    pub(super) fn record(&mut self, to: Option<Nickname>, options: Options, live: bool) {
+    pub(super) fn record(&mut self, to: Option<Address>, options: Options, live: bool) {
         let Some(to) = to.or_else(|| self.addressee()) else {
             self.words("for whom? /to NICK first");
             return;
@@ -61,18 +61,25 @@ impl Talk {
             self.words(&format!("it is being recorded already: {HOW}"));
             return;
         }
+        let id = MessageId::generate();
+        let live = match (live, to.person()) {
+            (false, _) => None,
+            (true, Some(nickname)) => Some(Live::new(id, nickname.clone())),
+            (true, None) => {
+                self.words("a room hears a voice note once it is recorded: /voice records one");
+                return;
+            }
+        };
         let look = Instant::now() + LOOK;
         let floor = Floor::of(&self.sound.home);
         let taken = Some(floor.take());
         // The loudspeaker is not to be recorded. What was heard, and what waits, goes on afterwards.
         self.sound.aloud.iter().for_each(Aloud::give_way);
-        let id = MessageId::generate();
-        let live = live.then(|| Live::new(id));
         let taking =
             Taking { id, to: to.clone(), stage: Stage::Opening, look, say: FIRST, floor: taken, live };
         self.sound.taking = Some(taking);
         self.spawn(move |client| async move {
-            if let Err(error) = unsent::check_key(&client, &to).await {
+            if let Err(error) = unsent::check_known(&client, &to).await {
                 return Done::Recording { id, started: Err(format!("nothing is recorded: {error}")) };
             }
             floor.silence().await;
@@ -90,12 +97,11 @@ impl Talk {
                     Some(_) => format!("speaking to {}: Enter ends it, /cancel takes it back", taking.to),
                 };
                 let begun = taking.live.as_mut().map(|live| live.begin(&dictation));
-                let to = taking.to.clone();
                 taking.stage = Stage::Recording(Box::new(dictation));
                 self.busy(true);
                 self.words(&words);
                 if let Some(begun) = begun {
-                    self.speak_live(to, begun);
+                    self.speak_live(begun);
                 }
             }
             (Err(error), Some(_)) => {
@@ -252,7 +258,7 @@ impl Talk {
     }
 
     /// A note is ready.
-    pub(super) fn recorded(&mut self, to: Nickname, recorded: Result<Recorded, AudioError>) {
+    pub(super) fn recorded(&mut self, to: Address, recorded: Result<Recorded, AudioError>) {
         match recorded {
             Ok(Recorded { note, words, silent }) => {
                 words.iter().for_each(|words| self.words(words));
@@ -276,7 +282,7 @@ impl Talk {
         }
     }
 
-    fn send_note(&mut self, to: Nickname, note: Note) {
+    fn send_note(&mut self, to: Address, note: Note) {
         self.words(&format!("voice note for {to}, {}", duration(note.duration_ms)));
         self.send_out(to, Outgoing::Voice(note));
     }

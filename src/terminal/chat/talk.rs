@@ -13,14 +13,14 @@ pub use self::ending::counted;
 use super::complete::Names;
 use super::face::Face;
 use super::input::{Busy, Typed};
-use super::people::{People, peer};
+use super::people::People;
 use super::render::Marks;
 use super::settling::Settling;
 use super::sound::Sound;
 use super::{ChatError, Settings, View, here};
 use crate::audio::{AudioError, Note};
 use crate::client::{Client, ClientError, Command, Contact, Events, Message, Reply, Safety};
-use crate::model::{MessageId, Nickname};
+use crate::model::{Address, MessageId, Nickname};
 use crate::terminal::dictation::{Dictation, Recorded};
 use crate::terminal::unsent;
 
@@ -47,7 +47,7 @@ pub(super) enum Link {
 
 /// A message of one's own that the server does not have yet.
 pub(super) struct Pending {
-    pub(super) to: Nickname,
+    pub(super) to: Address,
     /// It is in the outbox.
     pub(super) stored: bool,
     /// It was said that it waits.
@@ -57,7 +57,7 @@ pub(super) struct Pending {
 /// What was done beside the conversation.
 pub(super) enum Done {
     /// Something is in the outbox, or will not be; then where it is kept, in words, if it can't be typed again.
-    Stored { id: MessageId, to: Nickname, result: Result<(), ClientError>, kept: Option<String> },
+    Stored { id: MessageId, to: Address, result: Result<(), ClientError>, kept: Option<String> },
     /// Whether the server was reached at the beginning.
     Reached(Result<(), ClientError>),
     /// Who there is.
@@ -69,9 +69,9 @@ pub(super) enum Done {
     /// The microphone is open, or is not, and why.
     Recording { id: MessageId, started: Result<Dictation, String> },
     /// A note was recorded.
-    Recorded { to: Nickname, recorded: Result<Recorded, AudioError> },
+    Recorded { to: Address, recorded: Result<Recorded, AudioError> },
     /// What was heard while it was spoken is over; without a result it never began.
-    Spoken { id: MessageId, to: Nickname, result: Option<Result<Message, ClientError>> },
+    Spoken { id: MessageId, to: Address, result: Option<Result<Message, ClientError>> },
     /// A note was heard, or stopped; how often silence had been asked for when it was begun.
     Heard { number: u64, heard: bool, silences: u64 },
     /// The voice note that comes next.
@@ -104,9 +104,9 @@ pub(super) struct Talk {
     pub(super) client: Client,
     pub(super) face: Face,
     pub(super) view: View,
-    pub(super) with: Option<Nickname>,
+    pub(super) with: Option<Address>,
     /// Whom the prompt names.
-    pub(super) asked_for: Option<Nickname>,
+    pub(super) asked_for: Option<Address>,
     pub(super) people: People,
     pub(super) names: Names,
     pub(super) link: Link,
@@ -117,7 +117,7 @@ pub(super) struct Talk {
     pub(super) under_way: usize,
     /// Messages that were said to wait and have left since.
     pub(super) left: usize,
-    pub(super) outgoing: UnboundedSender<(MessageId, Nickname, Outgoing)>,
+    pub(super) outgoing: UnboundedSender<(MessageId, Address, Outgoing)>,
     pub(super) done: UnboundedSender<Done>,
     pub(super) sound: Sound,
     /// The newest message that was there at the beginning.
@@ -195,10 +195,9 @@ impl Talk {
         let newest = self.client.history(None, None, 1).await?;
         self.known = newest.last().map_or(0, |message| message.number);
         for message in self.client.unshown().await? {
-            let peer = peer(&message, &self.view.me).clone();
-            self.people.met(&peer, &message);
+            self.people.met(&message);
             if message.number <= self.known {
-                self.people.get_or_add(&peer).new.push(message.number);
+                self.people.get_or_add(&message.conversation()).new.push(message.number);
             }
         }
         if !self.face.is_terminal() {
@@ -221,7 +220,7 @@ impl Talk {
     /// Without a terminal: what is new of the one talked with, or of all.
     pub(super) async fn show_all_new(&mut self) -> Result<(), ChatError> {
         for message in self.client.unshown().await? {
-            let peer = peer(&message, &self.view.me).clone();
+            let peer = message.conversation();
             // What has come since the beginning was shown then.
             if message.number > self.known || self.with.as_ref().is_some_and(|with| *with != peer) {
                 continue;
@@ -238,13 +237,13 @@ impl Talk {
     }
 
     /// Shows the conversation with somebody as it stands.
-    pub(super) async fn turn_to(&mut self, with: &Nickname) -> Result<(), ChatError> {
+    pub(super) async fn turn_to(&mut self, with: &Address) -> Result<(), ChatError> {
         let new = std::mem::take(&mut self.people.get_or_add(with).new);
         let limit = RECENT.max(new.len().min(MOST_NEW) + 2);
         let messages =
             self.client.history(Some(with), None, u32::try_from(limit).unwrap_or(u32::MAX)).await?;
         for message in &messages {
-            self.people.met(with, message);
+            self.people.met(message);
             self.show(message, Marks { new: new.contains(&message.number), number: false })?;
         }
         if messages.is_empty() {
@@ -356,12 +355,12 @@ impl Talk {
 
     /// Whom what is typed is for: the one whom the prompt in front of it names, whatever has begun or ended since it
     /// was asked; without a prompt the one talked to.
-    pub(super) fn addressee(&self) -> Option<Nickname> {
+    pub(super) fn addressee(&self) -> Option<Address> {
         if self.face.is_terminal() { self.asked_for.clone() } else { self.with.clone() }
     }
 
     /// Sends something, in its turn.
-    pub(super) fn send_out(&mut self, to: Nickname, what: Outgoing) {
+    pub(super) fn send_out(&mut self, to: Address, what: Outgoing) {
         let id = MessageId::generate();
         self.await_outcome(id, &to);
         // The other end is held for as long as this.
@@ -369,7 +368,7 @@ impl Talk {
     }
 
     /// A message of one's own is waited for until the server has it.
-    pub(super) fn await_outcome(&mut self, id: MessageId, to: &Nickname) {
+    pub(super) fn await_outcome(&mut self, id: MessageId, to: &Address) {
         self.events.follow(id);
         self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
     }
@@ -426,7 +425,7 @@ impl Talk {
 async fn send(
     client: Client,
     home: PathBuf,
-    mut messages: UnboundedReceiver<(MessageId, Nickname, Outgoing)>,
+    mut messages: UnboundedReceiver<(MessageId, Address, Outgoing)>,
     done: UnboundedSender<Done>,
 ) {
     while let Some((id, to, what)) = messages.recv().await {

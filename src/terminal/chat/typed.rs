@@ -10,7 +10,7 @@ use super::input::Typed;
 use super::render::{Marks, help};
 use super::talk::{Done, Flow, Link, Outgoing, Talk};
 use crate::client::ClientError;
-use crate::model::Nickname;
+use crate::model::{Address, Nickname};
 
 /// How long the server may take to say whether there is somebody of a name: nothing else happens in the conversation
 /// meanwhile, and the next line is not asked for.
@@ -91,7 +91,7 @@ impl Talk {
         match command {
             Command::Help => self.face.help(help(self.view.lines.plain))?,
             Command::Users => self.look_around(true),
-            Command::To(nick) => self.to(nick).await?,
+            Command::To(to) => self.to(to).await?,
             Command::Block(nick, blocked) => {
                 self.under_way += 1;
                 self.spawn(move |client| async move {
@@ -156,37 +156,37 @@ impl Talk {
         Ok(Flow::On)
     }
 
-    async fn to(&mut self, nick: Nickname) -> Result<(), ChatError> {
+    async fn to(&mut self, to: Address) -> Result<(), ChatError> {
         let known = self
             .people
-            .find(&nick)
-            .map(|person| (person.nickname.clone(), person.talked || person.color.is_some()));
-        let nick = match known {
-            Some((nick, true)) => nick,
-            _ if self.acquainted && self.link == Link::Up => {
+            .find(&to)
+            .map(|person| (person.address.clone(), person.talked || person.color.is_some()));
+        let to = match known {
+            Some((to, true)) => to,
+            _ if to.room().is_none() && self.acquainted && self.link == Link::Up => {
                 // Perhaps they registered a moment ago.
                 match timeout(ASKING, self.client.users()).await {
-                    Ok(Ok(users)) => match users.iter().find(|user| user.nickname == nick) {
+                    Ok(Ok(users)) => match users.iter().find(|user| to == user.nickname) {
                         Some(user) => {
                             self.people.learn(user);
-                            user.nickname.clone()
+                            user.nickname.clone().into()
                         }
                         None => {
-                            self.words(&unknown(&nick));
+                            to.person().into_iter().for_each(|nick| self.words(&unknown(nick)));
                             return Ok(());
                         }
                     },
                     // It is seen once something is written to them.
-                    _ => nick,
+                    _ => to,
                 }
             }
-            _ => nick,
+            _ => to,
         };
-        self.with = Some(nick.clone());
+        self.with = Some(to.clone());
         if self.face.is_terminal() {
-            let online = self.whereabouts(&nick);
-            self.words(&format!("you talk to {nick} now{online}"));
-            self.turn_to(&nick).await?;
+            let online = self.whereabouts(&to);
+            self.words(&format!("you talk to {to} now{online}"));
+            self.turn_to(&to).await?;
         } else {
             self.show_all_new().await?;
         }
@@ -194,7 +194,7 @@ impl Talk {
     }
 
     fn verify(&self, what: Verify) {
-        let Some(with) = self.with.clone() else {
+        let Some(with) = self.with.as_ref().and_then(Address::person).cloned() else {
             let _ = self.done.send(Done::Said("whose key? /to NICK first".to_owned()));
             return;
         };
@@ -214,8 +214,8 @@ impl Talk {
     }
 
     /// Whether somebody is online, to be added to a sentence; nothing while that is not known.
-    pub(super) fn whereabouts(&self, nick: &Nickname) -> &'static str {
-        match (&self.link, self.people.find(nick)) {
+    pub(super) fn whereabouts(&self, to: &Address) -> &'static str {
+        match (&self.link, self.people.find(to)) {
             (Link::Up, Some(person)) if person.online => ", who is online",
             (Link::Up, Some(person)) if person.color.is_some() && self.acquainted => {
                 ", who is offline: what you write waits on the server"

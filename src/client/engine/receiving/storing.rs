@@ -10,7 +10,7 @@ use crate::client::engine::allowance::Allowance;
 use crate::client::engine::{Me, notice};
 use crate::client::{Body, Delivery, Event};
 use crate::crypto::envelope::{Content, Delivered, LiveClosing, LiveEnd, VoiceData};
-use crate::model::{AccountId, Conversation, DeviceId, MessageId, Millis, Nickname, Position};
+use crate::model::{AccountId, Address, Conversation, DeviceId, MessageId, Millis, Nickname, Position};
 
 use super::opening::{Arrived, Outcome, Sound};
 
@@ -108,11 +108,9 @@ fn store_opened(
         }
     };
     let mine = person.account.id == me.account;
-    let to = if recipient == me.account {
-        me.nickname.clone()
-    } else {
-        contacts::by_account(db, &recipient)?.map_or_else(|| me.nickname.clone(), |stored| stored.nickname)
-    };
+    let addressed = if recipient == me.account { None } else { contacts::by_account(db, &recipient)? };
+    let to: Address = addressed.map_or_else(|| me.nickname.clone(), |stored| stored.nickname).into();
+    let peer: Address = if mine { to.clone() } else { name.clone().into() };
     let blob = match &opened.content {
         Content::Voice(manifest) => manifest.blob(),
         _ => None,
@@ -127,7 +125,7 @@ fn store_opened(
             id: message,
             device,
             own: false,
-            peer: if mine { &to } else { name },
+            peer: &peer,
             from: name,
             to: &to,
             color: person.account.color,
@@ -187,7 +185,8 @@ fn close_live(
 fn store_own_copy(db: &Transaction<'_>, me: &Me, arrived: &Arrived, events: &mut Vec<Event>) -> Sql<()> {
     let Some(original) = messages::own(db, &arrived.delivered.message)? else { return Ok(()) };
     let message = messages::by_arrival(db, original)?;
-    let own = messages::New::told(me.device, me.color, (&me.nickname, &me.nickname), &message.body);
+    let to = me.nickname.clone().into();
+    let own = messages::New::told(me.device, me.color, &me.nickname, (&to, &to), &message.body);
     let (id, sent_at, seq) = (message.id, message.sent_at, Some(arrived.position.seq));
     let arrival = messages::insert(db, &messages::New { id, sent_at, seq, ..own })?;
     attachments::put_all(db, arrival, &attachments::all(db, original)?)?;

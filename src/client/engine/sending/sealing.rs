@@ -14,7 +14,7 @@ use crate::model::{BlobId, Conversation, Millis};
 /// What is about to be sealed.
 enum What {
     Void,
-    Message(Message, Measured),
+    Message(Box<Message>, Measured),
     /// The beginning of a live note, and when that was.
     Opening(Speaking, Millis),
     Closing(LiveClosing),
@@ -40,7 +40,7 @@ impl Engine {
                 Body::Voice { .. } => attachments::measure(db, arrival)?,
                 _ => Measured::default(),
             };
-            Ok((link, What::Message(message, sound)))
+            Ok((link, What::Message(Box::new(message), sound)))
         });
         let (next, loaded) = loaded.await?;
         let link = item.link.unwrap_or(next);
@@ -103,6 +103,8 @@ impl Engine {
 fn content(body: Body, sound: Measured) -> Content {
     match body {
         Body::Text { text } | Body::Notice { text } => Content::Text(text),
+        // Nobody has put one into the outbox.
+        Body::Invitation { .. } => Content::Void,
         Body::Voice { duration_ms, sample_rate, peaks, .. } => {
             let Measured { size, sha256, inline } = sound;
             let data = match inline {

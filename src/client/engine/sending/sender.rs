@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::client::db::outbox;
 use crate::client::engine::{Engine, Session, Trouble};
 use crate::client::link::wire::Reply;
-use crate::model::{MessageId, Millis, Nickname};
+use crate::model::{Address, MessageId, Millis};
 
 use super::uploading::{Stopped, Upload, Uploaded, Uploads};
 use super::{Attempt, HELD, Hold, Next, RETRY, Submission};
@@ -31,7 +31,7 @@ pub(super) struct Sender<'a> {
     /// How far the outbox was gone through.
     after: i64,
     /// Conversations that wait: what comes later in them waits too, so that order is kept.
-    held: HashMap<Nickname, Hold>,
+    held: HashMap<Address, Hold>,
     uploads: Uploads,
     /// Once nothing is under way any more, the order begins anew from the front.
     anew: bool,
@@ -114,7 +114,7 @@ impl<'a> Sender<'a> {
         !self.anew && self.under_way.len() < WINDOW
     }
 
-    fn hold(&mut self, id: MessageId, to: Nickname, hold: Hold) {
+    fn hold(&mut self, id: MessageId, to: Address, hold: Hold) {
         self.engine.say_held(id, &to, &hold);
         self.held.insert(to, hold);
     }
@@ -220,7 +220,7 @@ impl<'a> Sender<'a> {
 }
 
 /// Waits until the first of what is held may be tried again.
-async fn release(held: &HashMap<Nickname, Hold>) {
+async fn release(held: &HashMap<Address, Hold>) {
     match held.values().map(|hold| hold.until).min() {
         Some(until) => tokio::time::sleep_until(until).await,
         None => std::future::pending().await,

@@ -15,7 +15,7 @@ use crate::client::link::wire::Reply;
 use crate::client::{ClientError, Event};
 use crate::crypto::MessageSecret;
 use crate::crypto::chunk::seal_chunk;
-use crate::model::{BlobId, MessageId, Nickname};
+use crate::model::{Address, BlobId, MessageId};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::Hold;
@@ -58,7 +58,7 @@ pub(super) struct Upload {
     pub place: i64,
     pub arrival: i64,
     pub id: MessageId,
-    pub to: Nickname,
+    pub to: Address,
 }
 
 /// Uploads, one after the other, as who sends sees them. They are at work in [`Engine::bring_all`], whatever that waits for.
@@ -67,7 +67,7 @@ pub(super) struct Uploads {
     ended: mpsc::Receiver<(Upload, Uploaded)>,
     is_under_way: bool,
     /// Conversations that wait for the end of the one under way: the one it is for, and those that have one to begin then.
-    waiting: HashSet<Nickname>,
+    waiting: HashSet<Address>,
     /// Places in the outbox whose sound was brought on this connection.
     brought: HashSet<i64>,
 }
@@ -87,7 +87,7 @@ impl Uploads {
     }
 
     /// Whether a conversation waits for an upload.
-    pub(super) fn holds(&self, to: &Nickname) -> bool {
+    pub(super) fn holds(&self, to: &Address) -> bool {
         self.waiting.contains(to)
     }
 
