@@ -15,12 +15,13 @@ use tellal::client::Settings;
 use tellal::crypto::chunk::open_chunk;
 use tellal::crypto::envelope::{self, Content};
 use tellal::crypto::live::{Note, open_group};
+use tellal::crypto::room::Room;
 use tellal::crypto::{
     LogKey, LogWord, MessageSecret, PrivateKey, PublicKey, Purpose, TwoLogKeys, certificate, proof, record,
 };
 use tellal::model::{
-    AccountRecord, Head, KeyId, Leaf, LogCertificate, MessageId, MessageKeyRecord, Nickname, ServerId,
-    Signed, from_canonical_cbor, invite, to_cbor,
+    AccountId, AccountRecord, DeviceId, Head, KeyId, Leaf, LogCertificate, MessageId, MessageKeyRecord,
+    Millis, Nickname, RoomRecord, RoomRecordKind, ServerId, Signed, from_canonical_cbor, invite, to_cbor,
 };
 use tellal::protocol::frame::{self, Frame, Limit};
 use tellal::protocol::message::{Push, Request};
@@ -110,7 +111,8 @@ fn sound(data: &[u8]) {
     }
 }
 
-/// A chain of account records and the record of a message key, as a directory gives them, and the keys in them.
+/// A chain of account records and the record of a message key, as a directory gives them, the keys in them, and a
+/// room's chain.
 pub fn record(data: &[u8]) {
     if let Ok(key) = PublicKey::from_spki(data) {
         assert_eq!(key.spki(), data);
@@ -126,6 +128,58 @@ pub fn record(data: &[u8]) {
     {
         // Fuzzers do not forge signatures: whoever gets here was put into the corpus.
         let _ = record::verify_message_key(&account, &key);
+    }
+    room(data);
+}
+
+/// A chain of a room's records as it comes, and one of whatever four people do.
+fn room(data: &[u8]) {
+    if let Ok(said) = from_canonical_cbor::<RoomRecord>(data) {
+        assert_eq!(to_cbor(&said), data);
+    }
+    if let Ok(chain) = minicbor::decode::<Vec<Signed>>(data)
+        && let Ok(room) = Room::read_verified(&chain)
+    {
+        assert_eq!(room.members_at(&room.roster()).as_ref(), Some(&room.members));
+    }
+    let person = |number: u8| AccountId::new([number & 3; 32]);
+    let (mut chain, mut room): (Vec<Signed>, Option<Room>) = (Vec::new(), None);
+    for did in data.iter().take(48) {
+        let other = person(did >> 2);
+        let kind = match did >> 4 & 7 {
+            0 => RoomRecordKind::Founded { nonce: [*did; 32].into() },
+            1 | 5 => RoomRecordKind::Invited { account: other },
+            2 | 6 => RoomRecordKind::Joined,
+            3 => RoomRecordKind::Left,
+            _ => RoomRecordKind::Removed { account: other },
+        };
+        let record = RoomRecord {
+            version: 1,
+            room: room.as_ref().map(|room| room.id),
+            index: u32::try_from(chain.len()).unwrap_or_default(),
+            previous: room.as_ref().map(Room::roster),
+            made_at: Millis(u64::from(*did)),
+            account: person(*did),
+            device: DeviceId::new([0; 32]),
+            kind,
+        };
+        chain.push(Signed { body: to_cbor(&record).into(), signature: Vec::new().into() });
+        match Room::read_verified(&chain) {
+            Ok(now) => {
+                assert_eq!(now.members_at(&now.roster()).as_ref(), Some(&now.members));
+                assert!(now.members.iter().all(|member| !now.invited.contains_key(member)));
+                let before = room.as_ref();
+                let gone = before.map(|before| before.members.difference(&now.members).collect::<Vec<_>>());
+                for member in gone.unwrap_or_default() {
+                    let since = before.and_then(|before| now.gone_since(member, &before.roster()));
+                    assert_eq!(since, Some(record.made_at));
+                }
+                room = Some(now);
+            }
+            Err(_) => {
+                chain.pop();
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::crypto::test_keys::{AYŞE, BURAK, Person, THEN, ZOÉ};
+use crate::model::DeviceId;
 
 /// A record behind the newest, whatever it says.
 fn by(person: &Person, room: &Room, kind: RoomRecordKind) -> Signed {
@@ -171,4 +172,44 @@ fn from_its_last_places_on_people_only_leave_a_room() {
     assert_eq!(refusal(&mut room, &AYŞE, invited(&ZOÉ)), RoomError::Full);
     assert_eq!(refusal(&mut room, &BURAK, RoomRecordKind::Joined), RoomError::Full);
     done(&mut room, &AYŞE, RoomRecordKind::Left);
+}
+
+/// Made by hand, byte by byte: what another program has to make.
+#[test]
+fn a_rooms_records_are_written_like_this() {
+    let account = |number: u8| AccountId::new([number; 32]);
+    let device = |number: u8| DeviceId::new([number; 32]);
+    let at = |index: u64| Millis(THEN.0 + index);
+    let founded = RoomRecord {
+        version: VERSION,
+        room: None,
+        index: 0,
+        previous: None,
+        made_at: at(0),
+        account: account(1),
+        device: device(17),
+        kind: RoomRecordKind::Founded { nonce: [7; 32].into() },
+    };
+    let unsigned = |record: &RoomRecord| Signed { body: to_cbor(record).into(), signature: vec![].into() };
+    let first = unsigned(&founded);
+    let room = RoomId::new(*roster_id(&first).as_bytes());
+    let later = |index, previous: &Signed, person, kind| RoomRecord {
+        room: Some(room),
+        index,
+        previous: Some(roster_id(previous)),
+        made_at: at(index.into()),
+        account: account(person),
+        device: device(person + 16),
+        kind,
+        ..founded.clone()
+    };
+    let invited = unsigned(&later(1, &first, 1, RoomRecordKind::Invited { account: account(2) }));
+    let joined = unsigned(&later(2, &invited, 2, RoomRecordKind::Joined));
+    let removed = unsigned(&later(3, &joined, 1, RoomRecordKind::Removed { account: account(2) }));
+    let left = unsigned(&later(4, &removed, 1, RoomRecordKind::Left));
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/record");
+    for (place, record) in [first, invited, joined, removed, left].iter().enumerate() {
+        let written = std::fs::read(folder.join(format!("room-record-{place}"))).unwrap();
+        assert_eq!(record.body.to_vec(), written, "record {place}");
+    }
 }

@@ -74,6 +74,8 @@ pub use seal::{Draft, SealedEnvelope, seal, wrap};
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]
+mod room_tests;
+#[cfg(test)]
 mod tamper_tests;
 #[cfg(test)]
 mod tests;
