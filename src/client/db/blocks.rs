@@ -69,9 +69,7 @@ pub(in crate::client) fn explains(
     }
     let chain = params![device.as_bytes(), chain, ended];
     let changed = db
-        .prepare_cached(
-            "UPDATE chains SET forgiven = ?3 WHERE device = ?1 AND chain = ?2 AND forgiven < ?3",
-        )?
+        .prepare_cached("UPDATE chains SET forgiven = ?3 WHERE device = ?1 AND chain = ?2 AND forgiven < ?3")?
         .execute(chain)?;
     Ok(changed > 0)
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::model::{AccountId, Millis, RoomId, RoomName, Signed, from_canonical_cbor, to_cbor};
 
 use super::messages::parsed;
-use super::{Sql, signed, unsigned};
+use super::{Sql, signed};
 
 /// Ways into rooms that are kept of one account: the newest.
 const INVITATIONS_OF_ONE: i64 = 32;
@@ -77,12 +77,7 @@ pub(in crate::client) fn all(db: &Connection) -> Sql<Vec<Stored>> {
 /// Gives a room a name that no other has here.
 pub(in crate::client) fn begin(db: &Connection, room: &Stored) -> Sql<()> {
     db.prepare_cached("INSERT INTO rooms (id, name, folded, standing) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![
-            room.id.as_bytes(),
-            room.name.as_str(),
-            room.name.folded(),
-            room.standing as i64
-        ])
+        .execute(params![room.id.as_bytes(), room.name.as_str(), room.name.folded(), room.standing as i64])
         .map(drop)
 }
 

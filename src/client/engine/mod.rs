@@ -53,7 +53,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::crypto::PrivateKey;
-use crate::model::{AccountId, Color, DeviceId, Head, KeyId, Nickname};
+use crate::model::{AccountId, Color, DeviceId, Head, KeyId, Nickname, RoomName};
 
 use self::allowance::Allowance;
 use self::directory::Person;
@@ -395,6 +395,22 @@ fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<M
     let body = Body::Notice { text };
     let (conversation, to) = (peer.clone().into(), me.nickname.clone().into());
     let told = messages::New::told(me.device, me.color, peer, (&conversation, &to), &body);
+    let arrival = messages::insert(db, &told)?;
+    messages::release(db, arrival)
+}
+
+/// The same in any conversation.
+fn notice_to(db: &Transaction<'_>, me: &Me, peer: &crate::model::Address, text: String) -> Sql<Message> {
+    match peer {
+        crate::model::Address::Person(name) => notice(db, me, name, text),
+        crate::model::Address::Room(room) => notice_in(db, me, room, text),
+    }
+}
+
+/// The same in a room.
+fn notice_in(db: &Transaction<'_>, me: &Me, room: &RoomName, text: String) -> Sql<Message> {
+    let (body, room) = (Body::Notice { text }, room.clone().into());
+    let told = messages::New::told(me.device, me.color, &me.nickname, (&room, &room), &body);
     let arrival = messages::insert(db, &told)?;
     messages::release(db, arrival)
 }

@@ -18,11 +18,12 @@ use crate::client::db::{Sql, messages, outbox};
 use crate::client::link::Denied;
 use crate::client::link::wire::Reply;
 use crate::client::{ClientError, Delivery, Event};
-use crate::crypto::envelope::wrap;
 use crate::crypto::SealError;
+use crate::crypto::envelope::wrap;
 use crate::crypto::room::Room;
 use crate::model::{
-    AccountId, Address, BlobId, Conversation, MessageId, Millis, Nickname, Recipient, RoomId, RoomName, RosterId,
+    AccountId, Address, BlobId, Conversation, MessageId, Millis, Nickname, Recipient, RoomId, RoomName,
+    RosterId,
 };
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
@@ -221,11 +222,12 @@ impl Engine {
             {
                 self.seal_anew(session, place, (room, roster), (id, to)).await
             }
-            Err(Trouble::Refused { code: RefusalCode::NotInRoom, .. })
+            Err(Trouble::Refused { code: code @ RefusalCode::NotInRoom, .. })
                 if let Conversation::Room { room, .. } = conversation =>
             {
                 self.read_room(session, room).await?;
-                self.refuse(place, arrival, false, gone(&to)).await?;
+                let reason = to.room().map_or_else(|| refusal(code).to_owned(), gone);
+                self.refuse(place, arrival, false, reason).await?;
                 Ok(Next::Go)
             }
             // Perhaps another account has the name by now: then a person decides.
@@ -353,14 +355,9 @@ fn give_up_speaking(db: &rusqlite::Connection, arrival: i64) -> Sql<()> {
     outbox::remove_closing(db, arrival)
 }
 
-/// Why nothing is sent to a room.
-pub(super) fn not_in(room: &RoomName) -> ClientError {
-    ClientError::NotInRoom { room: room.clone() }
-}
-
 /// Why nothing is sent any more to a room that one was in.
-fn gone(to: &Address) -> String {
-    format!("you are not in {to} any more")
+fn gone(room: &RoomName) -> String {
+    format!("you are not in #{room} any more")
 }
 
 fn unknown(name: &Nickname) -> String {

@@ -29,7 +29,9 @@ impl Engine {
                 (id, first.ok_or_else(|| ClientError::Internal("a room without records".to_owned()))?)
             }
             // Asked for once more, because the word that it is there was lost.
-            Some(Stored { id, standing: Standing::Member, .. }) if self.is_as_founded(id).await? => return Ok(id),
+            Some(Stored { id, standing: Standing::Member, .. }) if self.is_as_founded(id).await? => {
+                return Ok(id);
+            }
             Some(_) => return Err(ClientError::RoomNameTaken { room: name }.into()),
             None => self.begin_room(name).await?,
         };
@@ -89,9 +91,10 @@ impl Engine {
         }
         let person = self.person(session, &nickname, Millis(0)).await?;
         let unknown = || ClientError::UnknownNickname { nickname: nickname.clone() };
-        let account = person.filter(|person| person.account.revoked.is_none()).ok_or_else(unknown)?.account.id;
+        let account =
+            person.filter(|person| person.account.revoked.is_none()).ok_or_else(unknown)?.account.id;
         let room = name.clone();
-        self.publish(session, (id, &name), move |known, _| match known.knows(&account) {
+        self.make_records(session, (id, &name), move |known, _| match known.knows(&account) {
             true => Ok(None),
             false if known.changes.len() >= limits::ROOM_RECORDS => {
                 Err(ClientError::RoomAtItsEnd { room: room.clone() })
@@ -141,11 +144,10 @@ impl Engine {
                 Ok(ways.map(|way| way.inviter).collect())
             })
             .await?;
-        let joined = self.publish(session, (id, &name), move |known, _| {
+        let joined = self.make_records(session, (id, &name), move |known, _| {
             let invited_by = known.invited.get(&me);
             // A name for a room is believed of those who are in it, or were when they invited.
-            let by_member =
-                shown_by.iter().any(|by| known.members.contains(by) || invited_by == Some(by));
+            let by_member = shown_by.iter().any(|by| known.members.contains(by) || invited_by == Some(by));
             match invited_by {
                 _ if known.members.contains(&me) => Ok(None),
                 Some(_) if known.changes.len() >= limits::ROOM_RECORDS => {
@@ -172,10 +174,9 @@ impl Engine {
                 None => way_named(db, &wanted)?.map(|way| (way.room, false)),
             })
         });
-        let (id, member) =
-            found.await?.ok_or_else(|| ClientError::NotInRoom { room: name.clone() })?;
+        let (id, member) = found.await?.ok_or_else(|| ClientError::NotInRoom { room: name.clone() })?;
         let me = self.me.account;
-        let left = self.publish(session, (id, &name), move |known, _| {
+        let left = self.make_records(session, (id, &name), move |known, _| {
             Ok(known.knows(&me).then_some(RoomRecordKind::Left))
         });
         match left.await {
@@ -220,7 +221,7 @@ impl Engine {
             return Err(ClientError::NotFounder { room: name, founder: founder.nickname }.into());
         }
         let room = name.clone();
-        self.publish(session, (id, &name), move |known, first| {
+        self.make_records(session, (id, &name), move |known, first| {
             let mut present = accounts.iter().filter(|account| known.knows(account));
             match present.next() {
                 Some(account) => Ok(Some(RoomRecordKind::Removed { account: *account })),
@@ -243,7 +244,7 @@ impl Engine {
 
     /// Makes records behind the newest of a room's, each as `wanted` says of the room as it is by then, until it wants
     /// none. Whether others' come in between or one's own has been taken, the server shows what there is now.
-    async fn publish(
+    async fn make_records(
         &self,
         session: &Session,
         (id, name): (RoomId, &RoomName),

@@ -113,7 +113,7 @@ impl Engine {
         id: RoomId,
         roster: RosterId,
     ) -> Result<Option<Arc<Room>>, Trouble> {
-        let has = |room: &Arc<Room>| room.changes.iter().any(|change| change.roster == roster);
+        let has = |room: &Arc<Room>| room.place(&roster).is_some();
         let known = self.room(id).await?;
         if known.as_ref().is_some_and(has)
             || session.in_vain.load(Ordering::Relaxed) >= IN_VAIN

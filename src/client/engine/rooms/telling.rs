@@ -69,7 +69,9 @@ fn come_in(
     let text = match others.split_last() {
         None => format!("You are in #{name}; nobody else is yet"),
         Some((other, [])) => format!("You have joined #{name}: {other} is in it"),
-        Some((last, others)) => format!("You have joined #{name}: {} and {last} are in it", others.join(", ")),
+        Some((last, others)) => {
+            format!("You have joined #{name}: {} and {last} are in it", others.join(", "))
+        }
     };
     events.push(Event::Message(notice_in(db, me, &name, text)?));
     Ok(())

@@ -12,7 +12,7 @@ use crate::crypto::record::MessageKey;
 use crate::crypto::room::Room;
 use crate::model::{AccountId, Conversation, Millis, Nickname, RoomId, RoomName, limits};
 
-use super::{Attempt, HELD, Hold, not_in, unknown};
+use super::{Attempt, HELD, Hold, gone, unknown};
 
 /// Whom something is for, and the keys that it may be wrapped for now.
 pub(super) struct Addressed {
@@ -75,12 +75,22 @@ impl Engine {
     ) -> Result<Result<Addressed, Attempt>, Trouble> {
         let wanted = name.clone();
         let stored = self.db.run(move |db| rooms::by_name(db, &wanted)).await?;
-        let stored = stored.filter(|stored| stored.standing == Standing::Member);
-        let room = match stored {
+        let mut room = match stored {
+            Some(stored) if stored.standing == Standing::Left => {
+                return Ok(Err(Attempt::Refused(gone(name))));
+            }
             Some(stored) => self.room(stored.id).await?,
             None => None,
         };
-        let Some(room) = room else { return Ok(Err(Attempt::Refused(not_in(name).to_string()))) };
+        if let Some(known) = &room
+            && known.members.len() <= 1
+        {
+            // Perhaps somebody has joined since.
+            room = self.read_room(session, known.id).await?.or(room);
+        }
+        let Some(room) = room.filter(|room| room.members.contains(&self.me.account)) else {
+            return Ok(Err(Attempt::Refused(gone(name))));
+        };
         let newest = Conversation::Room { room: room.id, roster: room.roster() };
         let conversation = item.link.map_or(newest, |link| link.to);
         let others = self.others_in(&room, &conversation);
@@ -102,8 +112,9 @@ impl Engine {
             return Ok(Err(Attempt::Held(Hold::new(HELD, reason))));
         }
         if keys.iter().map(|(_, keys)| keys.len()).sum::<usize>() > limits::WRAPS {
-            let reason =
-                format!("those in #{name} have more devices than one message can be sealed for: found a smaller room");
+            let reason = format!(
+                "those in #{name} have more devices than one message can be sealed for: found a smaller room"
+            );
             return Ok(Err(Attempt::Refused(reason)));
         }
         Ok(Ok(Addressed { conversation, keys }))

@@ -23,11 +23,7 @@ enum What {
 
 impl Engine {
     /// Seals an item, and stores the envelope together with its counter. `Err`: why it never can be.
-    pub(super) async fn seal(
-        &self,
-        item: Item,
-        to: Conversation,
-    ) -> Result<Result<Sealed, String>, Trouble> {
+    pub(super) async fn seal(&self, item: Item, to: Conversation) -> Result<Result<Sealed, String>, Trouble> {
         let (arrival, closes) = (item.arrival, item.closes);
         let loaded = self.db.run(move |db| {
             let link = outbox::next_link(db, to)?;
@@ -55,7 +51,8 @@ impl Engine {
         let (next, loaded) = loaded.await?;
         let link = item.link.unwrap_or(next);
         let (sent_at, opens) = match &loaded {
-            What::Message(Message { sent_at, .. }, _) | What::Invitation(_, sent_at) => (*sent_at, false),
+            What::Message(message, _) => (message.sent_at, false),
+            What::Invitation(_, sent_at) => (*sent_at, false),
             What::Opening(_, sent_at) => (*sent_at, true),
             What::Closing(_) | What::Void => (Millis::now(), false),
         };
