@@ -31,7 +31,7 @@ use tellal::store::Quotas;
 use tempfile::TempDir;
 
 /// The keys of the configuration file, in the order in which they are shown.
-const EVERY_LIMIT: [&str; 15] = [
+const EVERY_LIMIT: [&str; 17] = [
     "total",
     "per_address",
     "per_address_and_minute",
@@ -47,6 +47,8 @@ const EVERY_LIMIT: [&str; 15] = [
     "mailbox_mib",
     "sender_percent",
     "blobs_mib",
+    "people",
+    "per_account",
 ];
 
 #[test]
@@ -62,6 +64,8 @@ fn check_config_shows_every_limit_and_names_the_line_of_what_is_wrong() {
         "who = \"anyone\"",
         "mailbox_mib = 256",
         "changes_per_minute = 600",
+        "people = 100",
+        "per_account = 200",
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line:?} is not in {shown}");
     }
@@ -80,6 +84,7 @@ fn check_config_shows_every_limit_and_names_the_line_of_what_is_wrong() {
         ("[connections]\ntotal = 3\nper_adress = 3\n", 3, "per_adress"),
         ("# nothing\n[sendign]\n", 2, "sendign"),
         ("[storage]\nmailbox_mib = 0\n", 2, "0"),
+        ("[rooms]\nper_account = 5\npeople = 513\n", 3, "take 2 to 512"),
         ("[storage\n", 1, ""),
     ] {
         std::fs::write(&wrong, text).unwrap();

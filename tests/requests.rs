@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use raw::{Person, Raw, Served};
 use support::{Profile, TIMEOUT, wav};
-use tellal::model::{BlobId, MessageId, Signed};
+use tellal::model::{BlobId, MessageId, RoomId, Signed};
 use tellal::protocol::message::{Answer, RefusalCode, Verb};
 use tellal::server::Limits;
 
@@ -54,6 +54,7 @@ async fn requests_over_the_limit_are_refused_whatever_they_ask() {
         Verb::ReadLog { from: 0 },
         Verb::ProveLeaf { nickname: "burak".parse().unwrap(), size: 1 },
         Verb::ProveGrowth { from: 1, to: 2 },
+        Verb::ReadRoom { room: RoomId::new([1; 32]), from: 0 },
     ];
     // Also on another connection of the same account.
     let mut raw = [raw, Raw::login(served.address, &ayşe).await].into_iter().last().unwrap();
@@ -74,6 +75,7 @@ async fn requests_over_the_limit_are_refused_whatever_they_ask() {
         Verb::DropBlob { blob },
         Verb::PublishMessageKey { record: record() },
         Verb::PublishRecord { record: record(), message_key: None },
+        Verb::PublishRoomRecord { record: record() },
     ];
     for verb in changes {
         let (code, retry_after) = raw.refusal(verb.clone(), b"").await;

@@ -49,8 +49,8 @@ impl Limit {
     pub const BEFORE_LOGIN: Self =
         Self { frame: limits::FRAME_BEFORE_LOGIN, head: limits::FRAME_BEFORE_LOGIN };
 
-    /// A wrap is at most a 4096-bit ciphertext, two ids and their CBOR heads.
-    const WRAPS: usize = limits::WRAPS * (*limits::CIPHERTEXT.end() + 2 * 34 + 8);
+    /// A wrap is at most a 4096-bit ciphertext and two ids, each for an account of its own, with their CBOR heads.
+    const WRAPS: usize = limits::WRAPS * (*limits::CIPHERTEXT.end() + 3 * 34 + 6);
 
     /// From a logged-in client: the head carries wraps.
     pub const FROM_CLIENT: Self =

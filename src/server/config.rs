@@ -1,12 +1,14 @@
 //! What a server allows, as its operator writes it: one TOML file, every key of which may be left out.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Limits, Options};
+use crate::model::limits;
 use crate::store::Quotas;
 
 /// The whole file. What it leaves out is as in [`Config::default`].
@@ -25,6 +27,8 @@ pub struct Config {
     pub requests: Requests,
     /// How much is kept for one account.
     pub storage: Storage,
+    /// How large rooms may be, and how many there may be.
+    pub rooms: Rooms,
 }
 
 /// Who may connect, and for how long.
@@ -87,7 +91,7 @@ pub struct Sending {
 pub struct Requests {
     /// In a minute, beside messages: questions, and chunks of voice notes put or fetched.
     pub per_minute: NonZeroU32,
-    /// In a minute, of those that change what is kept: keys, records, blocks, voice notes sealed or dropped.
+    /// In a minute, of those that change what is kept: keys, records, rooms, blocks, voice notes sealed or dropped.
     pub changes_per_minute: NonZeroU32,
 }
 
@@ -102,6 +106,19 @@ pub struct Storage {
     /// Voice notes that it has sent in the last day, and older ones that somebody has not fetched, in MiB.
     pub blobs_mib: NonZeroU32,
 }
+
+/// How large rooms may be, and how many there may be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rooms {
+    /// In one room, or invited.
+    pub people: NonZeroU32,
+    /// Rooms that one account is in, or has begun.
+    pub per_account: NonZeroU32,
+}
+
+/// How large rooms may be allowed to be: a message to everybody in one has to fit into a submission.
+const PEOPLE: RangeInclusive<u32> = 2..=limits::WRAPS as u32;
 
 /// A number that is known not to be 0.
 const fn nonzero(number: u32) -> NonZeroU32 {
@@ -147,6 +164,12 @@ impl Default for Requests {
 impl Default for Storage {
     fn default() -> Self {
         Self { mailbox_mib: nonzero(256), sender_percent: nonzero(25), blobs_mib: nonzero(1_024) }
+    }
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self { people: nonzero(100), per_account: nonzero(200) }
     }
 }
 
@@ -204,6 +227,10 @@ impl Config {
         if percent > nonzero(100) {
             return wrong("sender_percent", percent, "take 100 or less");
         }
+        let people = config.rooms.people;
+        if !PEOPLE.contains(&people.get()) {
+            return wrong("people", people, &format!("take {} to {}", PEOPLE.start(), PEOPLE.end()));
+        }
         Ok(config)
     }
 
@@ -230,6 +257,7 @@ impl Config {
                 bytes: mib(self.sending.mib_per_minute),
                 requests: self.requests.per_minute.get(),
                 changes: self.requests.changes_per_minute.get(),
+                room: self.rooms.people.get(),
                 ..Limits::default()
             },
             ..Options::default()
@@ -240,7 +268,8 @@ impl Config {
     pub fn quotas(&self) -> Quotas {
         let mailbox = mib(self.storage.mailbox_mib);
         let sender = mailbox * u64::from(self.storage.sender_percent.get()) / 100;
-        Quotas { mailbox, sender, blobs: mib(self.storage.blobs_mib) }
+        let rooms = self.rooms.per_account.get();
+        Quotas { mailbox, sender, blobs: mib(self.storage.blobs_mib), rooms }
     }
 }
 
@@ -273,6 +302,9 @@ mod tests {
         assert!(line == 2 && what.contains('0'), "{line}: {what}");
         assert_eq!(wrong("[connections]\n\nidle_seconds = 5\n").0, 3);
         assert_eq!(wrong("[storage]\nsender_percent = 101\n").0, 2);
+        assert_eq!(wrong("[rooms]\n\npeople = 1\n").0, 3);
+        assert_eq!(wrong("[rooms]\npeople = 513\n").0, 2);
+        assert_eq!(wrong("[rooms]\nper_account = 0\n").0, 2);
         assert_eq!(wrong("[registration]\nwho = \"friends\"\n").0, 2);
     }
 

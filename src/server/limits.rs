@@ -24,14 +24,16 @@ pub struct Limits {
     pub registrations: u32,
     /// Whether a registration needs an invitation.
     pub invited: bool,
-    /// Messages of an account in a minute.
+    /// Messages of an account in a minute; one to many counts as one for every ten mailboxes.
     pub messages: u32,
     /// Bytes of an account, of messages and chunks with their heads, in a minute.
     pub bytes: u64,
     /// Requests of an account in a minute, beside messages: questions, and chunks put or fetched.
     pub requests: u32,
-    /// Requests of an account in a minute that change what is kept: keys, records, blocks, blobs sealed or dropped.
+    /// Requests of an account in a minute that change what is kept: keys, records, rooms, blocks, blobs sealed or dropped.
     pub changes: u32,
+    /// People in a room, and invited.
+    pub room: u32,
     /// What counts as a minute.
     pub minute: Duration,
     /// What counts as an hour.
@@ -52,6 +54,7 @@ impl Default for Limits {
             bytes: 256 * 1024 * 1024,
             requests: 30_000,
             changes: 600,
+            room: 100,
             minute: Duration::from_secs(60),
             hour: Duration::from_secs(3600),
         }

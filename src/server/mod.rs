@@ -11,6 +11,7 @@
 //! - `handshake`: the TLS handshake
 //! - `socket`: a socket that bounds a handshake
 //! - `hub`: who is connected
+//! - `rooms`: telling who asked that a room has changed
 //! - `watching`: telling who asked who is connected
 //! - `connection`: bytes in and out of one connection, and its one task
 //! - `session`: what a connection may ask, and what it is answered and told
@@ -27,6 +28,7 @@ mod hub;
 mod limits;
 pub mod log;
 mod mailbox;
+mod rooms;
 mod session;
 mod socket;
 pub mod tls;
@@ -52,6 +54,7 @@ use hub::Hub;
 pub use limits::Limits;
 use limits::{Source, Windows};
 pub use log::LogSigner;
+use rooms::RoomWatchers;
 
 /// How long things may take, and how much is allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +90,7 @@ struct Shared<S> {
     /// Says that this is the log's key.
     certificate: LogCertificate,
     hub: Hub,
+    rooms: RoomWatchers,
     options: Options,
     shutdown: CancellationToken,
     /// Turns to compute a TLS handshake.
@@ -135,6 +139,7 @@ pub async fn run<S: Store>(
         store,
         log,
         hub: Hub::default(),
+        rooms: RoomWatchers::default(),
         options,
         shutdown: shutdown.clone(),
         handshakes: handshake::turns(),

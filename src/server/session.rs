@@ -13,10 +13,11 @@ use super::acknowledging::Acknowledging;
 use super::hub::Hub;
 use super::limits::Source;
 use super::mailbox::Mailbox;
+use super::rooms::RoomNews;
 use super::verb::Counted;
 use super::watching::Watching;
 use super::{Shared, connection, verb};
-use crate::model::{AccountId, DeviceId, Entry, Millis, Position};
+use crate::model::{AccountId, DeviceId, Entry, Millis, Position, RoomId};
 use crate::protocol::VERSION;
 use crate::protocol::message::{Answer, Push, RefusalCode, Request, SessionProof, Verb};
 use crate::store::{Bounds, Store, StoreError, Wakeups};
@@ -98,6 +99,8 @@ pub struct Session<S: Store> {
     watching: Option<Watching>,
     /// How long the transparency log is, once it has been read.
     log: Option<watch::Receiver<u64>>,
+    /// Which rooms have changed, once one has been read.
+    rooms: Option<RoomNews>,
     turn: verb::blob::Turn,
     bulk: Bulk,
     /// Of bulky answers that wait to be sent.
@@ -127,6 +130,7 @@ impl<S: Store> Session<S> {
             acknowledging: Acknowledging::default(),
             watching: None,
             log: None,
+            rooms: None,
             turn: verb::blob::Turn::default(),
             bulk: Arc::new(Semaphore::new(BULKY)),
             waiting: Vec::new(),
@@ -192,7 +196,7 @@ impl<S: Store> Session<S> {
                 verb::account_record::publish(shared, asker, number, record, message_key)
             }
             Verb::Submit { message, conversation, recipients, blobs } => {
-                if let Err(wait) = self.count_sending(who, 1, bytes) {
+                if let Err(wait) = self.count_sending(who, verb::submit::weight(&recipients), bytes) {
                     return limited(number, wait);
                 }
                 let asked = verb::submit::Submit { message, conversation, recipients, blobs, body };
@@ -231,8 +235,11 @@ impl<S: Store> Session<S> {
             }
             Verb::ProveLeaf { nickname, size } => verb::log::prove_leaf(shared, number, &nickname, size),
             Verb::ProveGrowth { from, to } => verb::log::prove_growth(shared, number, from, to),
-            Verb::PublishRoomRecord { .. } | Verb::ReadRoom { .. } => {
-                return refuse(number, RefusalCode::NotInRoom);
+            Verb::PublishRoomRecord { record } => verb::room::publish(shared, bulk, who, number, record),
+            Verb::ReadRoom { room, from } => {
+                // From here on it is told when one of its rooms has changed.
+                self.rooms.get_or_insert_with(|| shared.rooms.watch(who.account));
+                verb::room::read(shared, bulk, who, number, room, from)
             }
             Verb::Ping => return answer(number, Answer::Done),
         };
@@ -382,10 +389,11 @@ impl<S: Store> Session<S> {
         })
     }
 
-    /// What is told unasked: what has just come into the mailbox, who has come or gone, and that the log has grown.
+    /// What is told unasked: what has just come into the mailbox, who has come or gone, that the log has grown, and which
+    /// room has changed.
     /// Entries that have come are told together, as long as they fit into about so many bytes.
     pub async fn unasked(&mut self, room: usize) -> Frames {
-        let Self { shared, login, mailbox, watching, log, .. } = self;
+        let Self { shared, login, mailbox, watching, log, rooms, .. } = self;
         let Some(device) = login.as_ref().map(|login| login.who.device) else { return pending().await };
         tokio::select! {
             entry = next_entry(mailbox.as_mut()) => {
@@ -394,6 +402,7 @@ impl<S: Store> Session<S> {
             }
             news = next_news(watching.as_mut(), &shared.hub) => vec![(news, Bytes::new())],
             size = next_size(log.as_mut()) => vec![(Push::LogGrown { size }, Bytes::new())],
+            room = next_room(rooms.as_mut()) => vec![(Push::RoomChanged { room }, Bytes::new())],
         }
     }
 
@@ -443,6 +452,14 @@ async fn next_size(log: Option<&mut watch::Receiver<u64>>) -> u64 {
         return *log.borrow_and_update();
     }
     pending().await
+}
+
+/// The next room that has changed.
+async fn next_room(rooms: Option<&mut RoomNews>) -> RoomId {
+    match rooms {
+        Some(rooms) => rooms.next().await,
+        None => pending().await,
+    }
 }
 
 fn answer(number: u32, answer: Answer) -> (Option<Push>, Option<Pending>) {

@@ -13,6 +13,7 @@ use crate::crypto::test_keys::{AYŞE, BURAK};
 use crate::crypto::{Purpose, session as proofs};
 use crate::server::hub::Hub;
 use crate::server::limits::Windows;
+use crate::server::rooms::RoomWatchers;
 use crate::server::{LogSigner, Options};
 use crate::store::SqliteStore;
 
@@ -41,6 +42,7 @@ impl Scene {
             store,
             log,
             hub: Hub::default(),
+            rooms: RoomWatchers::default(),
             options,
             shutdown: CancellationToken::new(),
             handshakes: crate::server::handshake::turns(),

@@ -3,16 +3,18 @@
 //!
 //! - `accounts`: the directory and its log
 //! - `mail`: mailboxes
+//! - `rooms`: who is in which room, and what is put into its mailboxes
 //! - `blobs`: sealed chunks
 
 pub mod accounts;
 pub mod blobs;
 pub mod mail;
+pub mod rooms;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::{NewAccount, NewMessageKey, NewRecord, Store};
+use super::{Accepted, NewAccount, NewMessageKey, NewRecord, Store, StoreError};
 use crate::model::{
     AccountId, DeviceId, KeyId, MessageId, Millis, Nickname, Recipient, Signed, Submission, Wrap, limits,
 };
@@ -24,6 +26,8 @@ macro_rules! suite {
             accounts: registering, finding, message_keys, account_records, inviting, log;
             mail: accepting, refusing, order, reading, waking, falling_behind, pruning, retention, sharing, blocking,
                 reopening;
+            rooms: rooms, reading_rooms, rooms_of_an_account, deserted_rooms, to_a_room, refusing_to_a_room,
+                leaving_out, blocking_in_a_room, reopening_rooms;
             blobs: blobs, blobs_of_others, blobs_under_way, dropping_blobs);
     };
     (@ $store:ty, $open:expr, $($subject:ident: $($promise:ident),*);*) => {
@@ -115,6 +119,11 @@ pub async fn friends<S: Store>(store: &S) -> (Person, Person) {
     store.register(ayşe.registration("ayşe")).await.unwrap();
     store.register(burak.registration("burak")).await.unwrap();
     (ayşe, burak)
+}
+
+/// What is answered for an envelope that has come into all of its mailboxes.
+pub fn accepted(at: Millis) -> Result<Accepted, StoreError> {
+    Ok(Accepted { at, left_out: Vec::new() })
 }
 
 async fn held<S: Store>(store: &S, person: &Person) -> Vec<(u64, u8)> {

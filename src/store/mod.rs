@@ -1,5 +1,5 @@
-//! What a server keeps: the directory and its transparency log, mailboxes of sealed envelopes, blobs of
-//! sealed chunks.
+//! What a server keeps: the directory and its transparency log, who is in which room, mailboxes of sealed
+//! envelopes, blobs of sealed chunks.
 //!
 //! One narrow trait, [`Store`], and its implementations. A store holds what it is given as opaque bytes: it
 //! verifies no signature and reads no envelope. What it does promise is durability and order: a future of
@@ -17,8 +17,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::model::{
-    AccountId, BlobId, DeviceId, Entry, Head, KeyId, Leaf, Millis, NameHash, Nickname, Position, ServerId,
-    Signed, Submission,
+    AccountId, BlobId, DeviceId, Entry, Head, KeyId, Leaf, Millis, NameHash, Nickname, Position, RoomId,
+    RosterId, ServerId, Signed, Submission,
 };
 
 #[cfg(test)]
@@ -57,8 +57,8 @@ pub struct NewInvite {
     pub expires_at: Millis,
 }
 
-/// How much is kept for one account, in bytes. Once it is reached nothing more is taken until there is room
-/// again; the last that is taken may be over it.
+/// How much is kept for one account, in bytes, rooms excepted. Once it is reached nothing more is taken until there is
+/// room again; the last that is taken may be over it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Quotas {
     /// Mail that waits for it.
@@ -67,12 +67,14 @@ pub struct Quotas {
     pub sender: u64,
     /// Blobs of its devices' making, sealed or under way.
     pub blobs: u64,
+    /// Rooms that it is in, or has begun.
+    pub rooms: u32,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
-        Self { mailbox: 256 * MIB, sender: 64 * MIB, blobs: 1024 * MIB }
+        Self { mailbox: 256 * MIB, sender: 64 * MIB, blobs: 1024 * MIB, rooms: 200 }
     }
 }
 
@@ -104,6 +106,54 @@ pub struct NewMessageKey {
     pub supersedes: Option<KeyId>,
     /// The signed record.
     pub record: Signed,
+}
+
+/// A room's first record, or one behind its newest, verified by the caller.
+#[derive(Clone, Debug)]
+pub struct NewRoomRecord {
+    /// The room.
+    pub room: RoomId,
+    /// The record that it follows: has to be the newest one. The first follows none.
+    pub previous: Option<RosterId>,
+    /// The room after it.
+    pub roster: RosterId,
+    /// The record.
+    pub record: Signed,
+    /// Who is something else in the room from then on.
+    pub account: AccountId,
+    /// What.
+    pub standing: Standing,
+}
+
+/// What somebody is in a room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// They may come in.
+    Invited,
+    /// They are in it.
+    Member,
+    /// They were, or were invited.
+    Former,
+}
+
+/// What somebody may read of a room: all of its records, or those up to the one that they have gone by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRoom {
+    /// What they are in it.
+    pub standing: Standing,
+    /// Records, in order.
+    pub records: Vec<Signed>,
+    /// Whether there are more behind these.
+    pub more: bool,
+}
+
+/// An envelope is in its mailboxes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Since when.
+    pub at: Millis,
+    /// But not in those of these members of a room, which are full, or the sender's share of which is.
+    pub left_out: Vec<AccountId>,
 }
 
 /// The signed records of one account.
@@ -193,6 +243,15 @@ pub enum StoreError {
     /// A recipient's mailbox holds as much of this sender's as it may.
     #[error("the sender's share of the mailbox is full")]
     ShareFull,
+    /// The room has a newer record.
+    #[error("the room has a newer record")]
+    RoomChanged,
+    /// The account is in as many rooms as it may be.
+    #[error("the account is in as many rooms as it may be")]
+    RoomFull,
+    /// The account is not in the room, or there is none.
+    #[error("the account is not in the room")]
+    NotInRoom,
     /// The owner's blobs take as much room as they may.
     #[error("the quota of blobs is used up")]
     BlobQuota,
@@ -238,13 +297,31 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<StoredAccount>, StoreError>> + Send;
 
+    /// Appends a record to a room's chain, or begins one with it. Appending the newest again succeeds. An account that
+    /// somebody is invited by has to be in the directory, and one that comes in must have a place for the room.
+    fn append_room_record(&self, new: NewRoomRecord) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What an account may read of a room, from this place on: as many records as fit into about `bytes`, and at least
+    /// one if there is one. `None` for who is not in it and never was, nor invited, and where there is no room.
+    fn room(
+        &self,
+        room: RoomId,
+        reader: AccountId,
+        from: u32,
+        bytes: usize,
+    ) -> impl Future<Output = Result<Option<StoredRoom>, StoreError>> + Send;
+
     /// Puts an envelope into all of its mailboxes or into none, and says when it was accepted first.
+    ///
+    /// One to a room goes to members only, by a member who names the room's newest record. Mailboxes that are full are
+    /// left out, as long as somebody other than the sender gets it. What was accepted once is, whatever has become of
+    /// the room since.
     ///
     /// Takes its place in the order of submissions when it is called, not when its future is polled.
     fn submit(
         &self,
         submission: Submission,
-    ) -> impl Future<Output = Result<Millis, StoreError>> + Send + 'static;
+    ) -> impl Future<Output = Result<Accepted, StoreError>> + Send + 'static;
 
     /// From now on drops what `other` submits to the account, or no longer. Whoever submits can't tell: it is
     /// checked, counted, kept by its name and answered for as if it had been put into the mailbox.
@@ -347,8 +424,8 @@ pub trait Store: Send + Sync + 'static {
     fn fetch_chunk(&self, blob: BlobId, index: u32)
     -> impl Future<Output = Result<Bytes, StoreError>> + Send;
 
-    /// Removes what every device has acknowledged, what is older than the retention time, and blobs that
-    /// nothing refers to any more.
+    /// Removes what every device has acknowledged, what is older than the retention time, blobs that nothing refers to
+    /// any more, and rooms that nobody has been in for the retention time.
     fn prune(&self, now: Millis) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Resolves when the store can do nothing more though nobody has closed it: who serves from it has to end.

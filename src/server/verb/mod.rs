@@ -9,6 +9,7 @@ pub mod login;
 pub mod mailbox;
 pub mod message_key;
 pub mod register;
+pub mod room;
 pub mod submit;
 
 use std::future::Future;
@@ -37,6 +38,9 @@ pub fn code(error: &StoreError) -> RefusalCode {
         StoreError::MailboxFull => RefusalCode::MailboxFull,
         StoreError::ShareFull => RefusalCode::ShareFull,
         StoreError::BlobQuota => RefusalCode::BlobQuota,
+        StoreError::RoomChanged => RefusalCode::RoomChanged,
+        StoreError::RoomFull => RefusalCode::RoomFull,
+        StoreError::NotInRoom => RefusalCode::NotInRoom,
         StoreError::Failed(_) => RefusalCode::StorageFailed,
     }
 }
@@ -58,6 +62,7 @@ pub fn counted(verb: &Verb) -> Counted {
         Verb::Submit { .. } | Verb::Acknowledge { .. } | Verb::Ping => Counted::Elsewhere,
         Verb::PublishMessageKey { .. }
         | Verb::PublishRecord { .. }
+        | Verb::PublishRoomRecord { .. }
         | Verb::Block { .. }
         | Verb::Unblock { .. }
         | Verb::SealBlob { .. }

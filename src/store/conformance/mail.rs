@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::{Person, friends, held, submission};
+use super::{Person, accepted, friends, held, submission};
 use crate::model::{AccountId, BlobId, KeyId, Millis, Position, Submission, limits};
 use crate::store::{BlobState, Bounds, Quotas, Store, StoreError};
 
@@ -13,8 +13,8 @@ pub async fn accepting<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
     let (ayşe, burak) = friends(&store).await;
     let mut asked = submission(&ayşe, &burak, 1, b"merhaba");
     asked.recipients.push(ayşe.recipient());
-    let at = store.submit(asked.clone()).await.unwrap();
-    assert_eq!(store.submit(asked.clone()).await, Ok(at), "again, with the first time");
+    let at = store.submit(asked.clone()).await.unwrap().at;
+    assert_eq!(store.submit(asked.clone()).await, accepted(at), "again, with the first time");
     for person in [ayşe, burak] {
         let entries = store.read(person.account, 0, usize::MAX).await.unwrap();
         let [entry] = entries.as_slice() else { panic!("{entries:?}") };
@@ -32,7 +32,7 @@ pub async fn accepting<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
     // A repetition is recognised even when its wraps are for a key that has been replaced since.
     let second = KeyId::new([77; 32]);
     store.publish(burak.message_key(second, Some(burak.key))).await.unwrap();
-    assert_eq!(store.submit(asked).await, Ok(at));
+    assert_eq!(store.submit(asked).await, accepted(at));
 }
 
 pub async fn refusing<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
@@ -142,7 +142,7 @@ pub async fn pruning<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
         if number == 1 {
             asked.recipients.push(ayşe.recipient());
         }
-        let accepted = store.submit(asked).await.unwrap();
+        let accepted = store.submit(asked).await.unwrap().at;
         at = if number == 1 { accepted } else { at };
     }
     let Bounds { epoch, .. } = store.bounds(burak.account).await.unwrap();
@@ -156,7 +156,7 @@ pub async fn pruning<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
     assert_eq!(held(&store, &burak).await, [(4, 4)]);
     assert_eq!(store.bounds(burak.account).await, Ok(Bounds { epoch, pruned: 3, newest: 4 }));
     assert_eq!(held(&store, &ayşe).await, [(1, 1)], "another mailbox keeps what it has");
-    assert_eq!(store.submit(submission(&ayşe, &burak, 1, &[1])).await, Ok(at), "its name is kept");
+    assert_eq!(store.submit(submission(&ayşe, &burak, 1, &[1])).await, accepted(at), "its name is kept");
     assert_eq!(store.submit(submission(&ayşe, &burak, 2, b"x")).await, Err(StoreError::NameReused));
 
     store.acknowledge(burak.device, Position { epoch, seq: u64::MAX }).await.unwrap();
@@ -175,7 +175,7 @@ pub async fn retention<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
     store.put_chunk(ayşe.device, blob, 0, Bytes::from_static(b"chunk")).await.unwrap();
     store.seal_blob(ayşe.device, blob, 1).await.unwrap();
     asked.blobs.push(blob);
-    let at = store.submit(asked.clone()).await.unwrap();
+    let at = store.submit(asked.clone()).await.unwrap().at;
     let before = Millis(at.plus(limits::RETENTION).0 - 1000);
     store.prune(before).await.unwrap();
     assert_eq!(held(&store, &burak).await, [(1, 1)]);
@@ -236,8 +236,8 @@ pub async fn blocking<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
     for _ in 0..2 {
         store.set_blocked(burak.account, ayşe.account, true).await.unwrap();
     }
-    let at = store.submit(submission(&ayşe, &burak, 2, &[2])).await.unwrap();
-    assert_eq!(store.submit(submission(&ayşe, &burak, 2, &[2])).await, Ok(at), "its name is kept");
+    let at = store.submit(submission(&ayşe, &burak, 2, &[2])).await.unwrap().at;
+    assert_eq!(store.submit(submission(&ayşe, &burak, 2, &[2])).await, accepted(at), "its name is kept");
     assert_eq!(store.submit(submission(&ayşe, &burak, 2, b"x")).await, Err(StoreError::NameReused));
     let mut superseded = submission(&ayşe, &burak, 3, &[3]);
     superseded.recipients[0].wraps[0].key = KeyId::new([9; 32]);
@@ -248,7 +248,7 @@ pub async fn blocking<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
     assert_eq!(held(&store, &ayşe).await, [(1, 5)], "the other way it goes on");
     assert_eq!(wakeups.next().await.unwrap().seq, 2, "nobody was woken for what was dropped");
     store.prune(Millis::now()).await.unwrap();
-    assert_eq!(store.submit(submission(&ayşe, &burak, 2, &[2])).await, Ok(at), "still known");
+    assert_eq!(store.submit(submission(&ayşe, &burak, 2, &[2])).await, accepted(at), "still known");
     assert!(store.read(nobody, 0, usize::MAX).await.unwrap().is_empty(), "what was dropped is gone");
     store.close().await.unwrap();
     drop(store);

@@ -5,11 +5,13 @@
 //!
 //! - `accounts`: invitations, records, message keys
 //! - `mail`: mailboxes
+//! - `rooms`: who is in which room
 //! - `memory`: what need not be read again
 
 mod accounts;
 mod mail;
 mod memory;
+mod rooms;
 
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use super::prune::{Prune, Pruned};
 use super::writer::ReplyTo;
 use crate::model::{AccountId, BlobId, DeviceId, Entry, Millis, Submission, to_cbor};
-use crate::store::{NewAccount, NewInvite, NewMessageKey, NewRecord, StoreError};
+use crate::store::{Accepted, NewAccount, NewInvite, NewMessageKey, NewRecord, NewRoomRecord, StoreError};
 use mail::Inserts;
 pub use memory::Memory;
 
@@ -29,7 +31,8 @@ pub enum Operation {
     Register(Box<NewAccount>, ReplyTo<()>),
     AppendRecord(Box<NewRecord>, ReplyTo<()>),
     Publish(Box<NewMessageKey>, ReplyTo<()>),
-    Submit(Box<Prepared>, ReplyTo<Millis>),
+    AppendRoomRecord(Box<NewRoomRecord>, ReplyTo<()>),
+    Submit(Box<Prepared>, ReplyTo<Accepted>),
     /// Whose mailbox, whose mail, and whether it is dropped.
     Block(AccountId, AccountId, bool, ReplyTo<()>),
     /// One for each device, no further than its mailbox has come: the writer has seen to both.
@@ -65,6 +68,14 @@ impl From<Submission> for Prepared {
 }
 
 impl Operation {
+    /// How many mailboxes it puts something into, at most.
+    pub fn mailboxes(&self) -> usize {
+        match self {
+            Self::Submit(prepared, _) => prepared.wraps.len(),
+            _ => 0,
+        }
+    }
+
     /// Answers that the store has failed.
     pub fn refuse(self, error: StoreError) {
         match self {
@@ -73,6 +84,7 @@ impl Operation {
             | Self::Register(_, reply)
             | Self::AppendRecord(_, reply)
             | Self::Publish(_, reply)
+            | Self::AppendRoomRecord(_, reply)
             | Self::Settle(reply)
             | Self::SealBlob { reply, .. }
             | Self::Close(reply) => drop(reply.send(Err(error))),
@@ -147,6 +159,10 @@ impl<'a> Group<'a> {
             }
             Operation::Publish(new, reply) => {
                 let result = self.publish(&new);
+                self.answer(result, reply)
+            }
+            Operation::AppendRoomRecord(new, reply) => {
+                let result = self.append_room_record(&new);
                 self.answer(result, reply)
             }
             Operation::Submit(prepared, reply) => {

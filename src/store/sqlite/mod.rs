@@ -8,6 +8,7 @@
 //! - `checkpoint`: keeping the write-ahead log short
 //! - `apply`: what each operation does inside the group's transaction
 //! - `read`: queries
+//! - `rooms`: who is in which room
 //! - `log`: the transparency log
 //! - `prune`: forgetting
 //! - `blobs`: files of sealed chunks
@@ -19,6 +20,7 @@ mod checkpoint;
 mod log;
 mod prune;
 mod read;
+mod rooms;
 mod schema;
 mod usage;
 mod writer;
@@ -36,11 +38,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::wake::{Growth, Wakeups, Watchers};
 use super::{
-    Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, NewRecord, ProvenLeaf, Quotas, Store,
-    StoreError, StoredAccount,
+    Accepted, Awaited, BlobState, Bounds, NewAccount, NewInvite, NewMessageKey, NewRecord, NewRoomRecord,
+    ProvenLeaf, Quotas, Store, StoreError, StoredAccount, StoredRoom,
 };
 use crate::model::{
-    AccountId, BlobId, DeviceId, Entry, Head, Leaf, Millis, NameHash, Nickname, Position, ServerId,
+    AccountId, BlobId, DeviceId, Entry, Head, Leaf, Millis, NameHash, Nickname, Position, RoomId, ServerId,
     Submission,
 };
 use apply::Operation;
@@ -266,10 +268,24 @@ impl Store for SqliteStore {
         self.query(move |connection| read::accounts(connection, after.as_ref(), limit)).await
     }
 
+    fn append_room_record(&self, new: NewRoomRecord) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.writer.ask(|reply| Operation::AppendRoomRecord(Box::new(new), reply))
+    }
+
+    async fn room(
+        &self,
+        room: RoomId,
+        reader: AccountId,
+        from: u32,
+        bytes: usize,
+    ) -> Result<Option<StoredRoom>, StoreError> {
+        self.query(move |connection| rooms::read(connection, &room, &reader, from, bytes)).await
+    }
+
     fn submit(
         &self,
         submission: Submission,
-    ) -> impl Future<Output = Result<Millis, StoreError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Accepted, StoreError>> + Send + 'static {
         self.writer.ask(|reply| Operation::Submit(Box::new(submission.into()), reply))
     }
 

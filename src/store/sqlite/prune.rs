@@ -173,5 +173,21 @@ pub fn rest(transaction: &Transaction<'_>, now: Millis) -> Result<Pruned, StoreE
         .query_map((ago(now, UNUSED_BLOB), STEP), |row| row.get(0).map(BlobId::new))?
         .collect::<Result<_, _>>()?;
     let more = [names, removed.len()].iter().any(|count| *count as i64 == STEP);
+    let more = deserted(transaction, now)? || more;
     Ok(Pruned { more, removed })
+}
+
+/// Forgets a room that nobody has been in for long, if there is one. Who was invited comes into it no more.
+fn deserted(transaction: &Transaction<'_>, now: Millis) -> Result<bool, StoreError> {
+    let room: Option<[u8; 32]> = transaction
+        .prepare_cached(
+            "DELETE FROM room WHERE id IN (SELECT id FROM room WHERE empty_since < ? LIMIT 1) RETURNING id",
+        )?
+        .query_row([ago(now, limits::RETENTION)], |row| row.get(0))
+        .optional()?;
+    let Some(room) = room else { return Ok(false) };
+    for statement in ["DELETE FROM room_record WHERE room = ?", "DELETE FROM room_account WHERE room = ?"] {
+        transaction.prepare_cached(statement)?.execute([room])?;
+    }
+    Ok(true)
 }

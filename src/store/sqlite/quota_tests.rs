@@ -1,4 +1,4 @@
-use super::tests::{before_shares, files};
+use super::tests::{BEFORE_ROOMS, before_shares, files};
 use super::*;
 use crate::model::limits;
 use crate::store::conformance::{self, Person, submission};
@@ -154,7 +154,8 @@ async fn a_sender_whose_row_is_behind_has_used_as_much_of_a_share_as_it_has() {
     // As after a power cut behind the first two; and as a store was before senders were counted.
     let behind = "UPDATE account SET newest = 2, bytes = bytes * 2 / 3 WHERE newest = 3;
         UPDATE mailbox_sender SET bytes = bytes / 2 WHERE bytes > 3000";
-    for before in [behind, "DROP TABLE mailbox_sender; PRAGMA user_version = 6"] {
+    let earlier = format!("{BEFORE_ROOMS} DROP TABLE mailbox_sender; PRAGMA user_version = 6");
+    for before in [behind, &earlier] {
         connect().execute_batch(before).unwrap();
         let store = open();
         assert_eq!(put(&store, &ayşe, 4).await, Err(StoreError::ShareFull), "both count: {before}");

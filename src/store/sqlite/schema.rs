@@ -165,8 +165,37 @@ INSERT INTO mailbox_sender (account, sender, bytes)
     JOIN envelope ON envelope.id = mailbox.envelope GROUP BY account.id, envelope.sender;
 ",
     "
--- Of what is for a room: after which of the room's records, whose id conversation then is.
+-- Of what is for a room: after which of the room's records, whose id conversation then is; and the accounts whose
+-- mailboxes were full, 32 bytes each.
 ALTER TABLE envelope ADD COLUMN roster BLOB;
+ALTER TABLE envelope ADD COLUMN left_out BLOB;
+
+-- newest: of its records, and its place. empty_since: since when nobody is in it.
+CREATE TABLE room (
+    id BLOB PRIMARY KEY NOT NULL,
+    newest BLOB NOT NULL,
+    place INTEGER NOT NULL,
+    empty_since INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX room_empty ON room (empty_since) WHERE empty_since IS NOT NULL;
+
+CREATE TABLE room_record (
+    room BLOB NOT NULL,
+    place INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (room, place)
+) STRICT, WITHOUT ROWID;
+
+-- standing: 0 invited, 1 in it, 2 neither any more since the record at the place `gone`. founder: has begun it.
+CREATE TABLE room_account (
+    room BLOB NOT NULL,
+    account BLOB NOT NULL,
+    standing INTEGER NOT NULL,
+    gone INTEGER,
+    founder INTEGER NOT NULL,
+    PRIMARY KEY (room, account)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX room_account_account ON room_account (account);
 ",
 ];
 

@@ -21,6 +21,10 @@ use crate::store::{Quotas, StoreError};
 /// Operations in one transaction, at most.
 const GROUP: usize = 512;
 
+/// Mailboxes that they put something into, above which no more operations are taken: what is for a room of many takes
+/// as long as many that are for one.
+const MAILBOXES: usize = 2048;
+
 /// How long acknowledgements wait to be written together: nobody waits for them, and nothing is lost without them, so
 /// that none needs a commit of its own. How mailboxes stand is written with them.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -101,7 +105,7 @@ fn write(
     loop {
         let first = acknowledged.receive(operations);
         let ended = matches!(first, Err(RecvTimeoutError::Disconnected));
-        let mut group: Vec<_> = first.into_iter().chain(operations.try_iter().take(GROUP - 1)).collect();
+        let mut group = gather(first.ok(), operations);
         let closing = match group.iter().position(|operation| matches!(operation, Operation::Close(_))) {
             Some(place) => group.drain(place..).next(),
             None => None,
@@ -135,6 +139,20 @@ fn write(
         }
         checkpoints.go_on(&connection);
     }
+}
+
+/// The first operation, and what has gathered behind it: as much as one transaction takes.
+fn gather(first: Option<Operation>, operations: &Receiver<Operation>) -> Vec<Operation> {
+    let mut mailboxes = first.as_ref().map_or(0, Operation::mailboxes);
+    let mut group = Vec::from_iter(first);
+    while group.len() < GROUP
+        && mailboxes < MAILBOXES
+        && let Ok(next) = operations.try_recv()
+    {
+        mailboxes += next.mailboxes();
+        group.push(next);
+    }
+    group
 }
 
 /// Acknowledgements that wait, at most one for each device: the furthest.

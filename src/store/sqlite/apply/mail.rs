@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, OptionalExtension as _, Transaction};
 use super::super::prune::{self, Prune, Pruned};
 use super::{ENTRY, Group, NOBODY, Prepared};
 use crate::model::{AccountId, Conversation, DeviceId, Entry, Millis, Recipient, Submission, limits};
-use crate::store::StoreError;
+use crate::store::{Accepted, StoreError};
 
 /// What every submission is written with, looked up once for a group.
 pub struct Inserts<'a> {
@@ -19,8 +19,9 @@ impl<'a> Inserts<'a> {
     fn prepare(transaction: &'a Transaction<'a>) -> Result<Self, StoreError> {
         Ok(Self {
             envelope: transaction.prepare_cached(
-                "INSERT INTO envelope (device, message, sender, conversation, roster, hash, accepted_at, body)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (message, device) DO NOTHING",
+                "INSERT INTO envelope
+                     (device, message, sender, conversation, roster, left_out, hash, accepted_at, body)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (message, device) DO NOTHING",
             )?,
             entry: transaction
                 .prepare_cached("INSERT INTO mailbox (account, seq, envelope, wraps) VALUES (?, ?, ?, ?)")?,
@@ -29,15 +30,15 @@ impl<'a> Inserts<'a> {
 }
 
 impl<'a> Group<'a> {
-    pub(super) fn submit(&mut self, prepared: Prepared) -> Result<Millis, StoreError> {
+    pub(super) fn submit(&mut self, prepared: Prepared) -> Result<Accepted, StoreError> {
         let Prepared { submission, hash, wraps: encoded } = prepared;
         let now = Millis::now();
-        match self.check(&submission, now) {
-            Ok(()) => {}
+        let left_out = match self.check(&submission, now) {
+            Ok(left_out) => left_out,
             Err(error @ StoreError::Failed(_)) => return Err(error),
             // What was accepted once is accepted, whatever has changed since.
             Err(error) => return self.known(&submission, &hash)?.unwrap_or(Err(error)),
-        }
+        };
         let (conversation, roster) = match &submission.conversation {
             Conversation::Account(account) => (account.as_bytes(), None),
             Conversation::Room { room, roster } => (room.as_bytes(), Some(roster.as_bytes())),
@@ -48,6 +49,8 @@ impl<'a> Group<'a> {
             submission.sender.as_bytes(),
             conversation,
             roster,
+            (!left_out.is_empty())
+                .then(|| left_out.iter().flat_map(|id| *id.as_bytes()).collect::<Vec<u8>>()),
             hash,
             now.0.cast_signed(),
             submission.body.as_ref(),
@@ -62,13 +65,17 @@ impl<'a> Group<'a> {
                 .prepare_cached("INSERT OR IGNORE INTO blob_use (blob, envelope) VALUES (?, ?)")?
                 .execute((blob.as_bytes(), envelope))?;
         }
-        if submission.recipients.len() > 1 {
-            let mailboxes = i64::try_from(submission.recipients.len()).unwrap_or(i64::MAX);
+        let mailboxes = submission.recipients.len() - left_out.len();
+        if mailboxes > 1 {
+            let mailboxes = i64::try_from(mailboxes).unwrap_or(i64::MAX);
             self.transaction
                 .prepare_cached("INSERT INTO envelope_share (envelope, mailboxes) VALUES (?, ?)")?
                 .execute((envelope, mailboxes))?;
         }
         for (Recipient { account, wraps }, encoded) in submission.recipients.into_iter().zip(encoded) {
+            if left_out.contains(&account) {
+                continue;
+            }
             let blocked = self.memory.blocks(self.transaction)?.contains(&(account, submission.sender));
             let account = if blocked { NOBODY } else { account };
             let bytes = ENTRY + (submission.body.len() + encoded.len()) as u64;
@@ -86,7 +93,7 @@ impl<'a> Group<'a> {
             };
             self.entries.push((account, Arc::new(entry)));
         }
-        Ok(now)
+        Ok(Accepted { at: now, left_out })
     }
 
     fn inserts(&mut self) -> Result<&mut Inserts<'a>, StoreError> {
@@ -102,23 +109,47 @@ impl<'a> Group<'a> {
         &self,
         submission: &Submission,
         hash: &[u8; 32],
-    ) -> Result<Option<Result<Millis, StoreError>>, StoreError> {
-        let known: Option<([u8; 32], i64)> = self
+    ) -> Result<Option<Result<Accepted, StoreError>>, StoreError> {
+        let known: Option<([u8; 32], i64, Option<Vec<u8>>)> = self
             .transaction
-            .prepare_cached("SELECT hash, accepted_at FROM envelope WHERE device = ? AND message = ?")?
+            .prepare_cached(
+                "SELECT hash, accepted_at, left_out FROM envelope WHERE device = ? AND message = ?",
+            )?
             .query_row((submission.device.as_bytes(), submission.message.as_bytes()), |row| {
-                Ok((row.get(0)?, row.get(1)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
             .optional()?;
-        Ok(known.map(|(known, accepted_at)| {
-            if known == *hash { Ok(Millis(accepted_at.cast_unsigned())) } else { Err(StoreError::NameReused) }
+        Ok(known.map(|(known, accepted_at, left_out)| {
+            if known != *hash {
+                return Err(StoreError::NameReused);
+            }
+            let ids = left_out.unwrap_or_default();
+            let left_out = ids.as_chunks().0.iter().copied().map(AccountId::new).collect();
+            Ok(Accepted { at: Millis(accepted_at.cast_unsigned()), left_out })
         }))
     }
 
-    /// Whether it can be put into its mailboxes.
-    fn check(&mut self, submission: &Submission, now: Millis) -> Result<(), StoreError> {
+    /// Whether it can be put into its mailboxes; for a room, into all but these.
+    fn check(&mut self, submission: &Submission, now: Millis) -> Result<Vec<AccountId>, StoreError> {
+        self.check_room(submission)?;
+        let to_room = matches!(submission.conversation, Conversation::Room { .. });
+        let (mut left_out, mut full) = (Vec::new(), None);
         for recipient in &submission.recipients {
-            self.check_recipient(recipient, submission.sender, now)?;
+            match self.check_recipient(recipient, submission.sender, now) {
+                Ok(()) => {}
+                Err(error @ (StoreError::MailboxFull | StoreError::ShareFull)) if to_room => {
+                    left_out.push(recipient.account);
+                    full = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(error) = full {
+            // A copy for the sender's own devices reaches nobody.
+            let mut others = submission.recipients.iter().filter(|other| other.account != submission.sender);
+            if others.all(|other| left_out.contains(&other.account)) {
+                return Err(error);
+            }
         }
         for blob in &submission.blobs {
             // One's own: whoever could name another's would keep it on its owner's quota.
@@ -132,7 +163,7 @@ impl<'a> Group<'a> {
                 return Err(StoreError::BlobMissing);
             }
         }
-        Ok(())
+        Ok(left_out)
     }
 
     /// Refuses wraps for devices that are not the recipient's, and for keys that are not in use.
