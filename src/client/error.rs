@@ -43,6 +43,61 @@ pub enum ClientError {
         /// What was given as its name.
         room: RoomName,
     },
+    /// A room has that name here.
+    #[error(
+        "a room called #{room} is here already: choose another name (`tellal room join {room} --as OTHER` joins one)"
+    )]
+    RoomNameTaken {
+        /// The name.
+        room: RoomName,
+    },
+    /// Nobody has invited this profile, as far as the server shows.
+    #[error(
+        "there is no invitation into #{room} for you, or not any more: ask whoever is in it to invite you (again)"
+    )]
+    NotInvited {
+        /// What was given as its name.
+        room: RoomName,
+    },
+    /// Only the founder removes people.
+    #[error("only {founder}, who has founded #{room}, can remove somebody from it")]
+    NotFounder {
+        /// Which room.
+        room: RoomName,
+        /// Who has founded it.
+        founder: Nickname,
+    },
+    /// Somebody is not in a room, nor invited.
+    #[error("{nickname} is not in #{room}, nor invited")]
+    NotOfRoom {
+        /// Which room.
+        room: RoomName,
+        /// Who.
+        nickname: Nickname,
+    },
+    /// There is nobody in the room to write to.
+    #[error(
+        "nobody else is in #{room}: invite somebody (`tellal room invite {room} NICK`), and write once they have joined"
+    )]
+    AloneInRoom {
+        /// Which room.
+        room: RoomName,
+    },
+    /// So much has happened in the room that its chain of records has no place left for anybody to come in.
+    #[error("people have come to #{room} and gone as often as they can: found another room")]
+    RoomAtItsEnd {
+        /// Which room.
+        room: RoomName,
+    },
+    /// The server shows records of the room that are not those which are known here.
+    #[error(
+        "what the server shows of #{room} does not continue what is known of it here, and is not believed: ask the others \
+         what they see, and whoever runs the server"
+    )]
+    RoomContradicted {
+        /// Which room.
+        room: RoomName,
+    },
     /// A voice note that was being spoken has been ended.
     #[error("the voice note has ended: it was silent for too long, or could not be sent")]
     NoteEnded,

@@ -226,9 +226,14 @@ impl Room {
         self.changes.last().map_or(RosterId::new(*self.id.as_bytes()), |change| change.roster)
     }
 
+    /// The place of a record; `None` for what is none of its records.
+    pub fn place(&self, roster: &RosterId) -> Option<usize> {
+        self.changes.iter().position(|change| change.roster == *roster)
+    }
+
     /// Who was in it once this record was made; `None` for what is none of its records.
     pub fn members_at(&self, roster: &RosterId) -> Option<BTreeSet<AccountId>> {
-        let place = self.changes.iter().position(|change| change.roster == *roster)?;
+        let place = self.place(roster)?;
         let mut members = BTreeSet::new();
         for change in self.changes.iter().take(place + 1) {
             match change.what {
@@ -243,7 +248,7 @@ impl Room {
 
     /// When somebody who was in it once this record was made has gone since, by the clock of whoever has said so.
     pub fn gone_since(&self, account: &AccountId, roster: &RosterId) -> Option<Millis> {
-        let place = self.changes.iter().position(|change| change.roster == *roster)?;
+        let place = self.place(roster)?;
         let later = self.changes.get(place + 1..)?;
         let gone = later.iter().find(|change| match change.what {
             What::Left => change.actor == *account,

@@ -57,7 +57,7 @@ pub(in crate::client) fn explains(
     db: &Connection,
     account: &AccountId,
     device: &DeviceId,
-    recipient: &AccountId,
+    chain: &[u8; 32],
 ) -> Sql<bool> {
     let found: Option<(bool, i64)> = db
         .prepare_cached("SELECT blocked, ended FROM blocks WHERE account = ?1")?
@@ -67,11 +67,9 @@ pub(in crate::client) fn explains(
     if blocked {
         return Ok(true);
     }
-    let chain = params![device.as_bytes(), recipient.as_bytes(), ended];
+    let chain = params![device.as_bytes(), chain, ended];
     let changed = db
-        .prepare_cached(
-            "UPDATE chains SET forgiven = ?3 WHERE device = ?1 AND recipient = ?2 AND forgiven < ?3",
-        )?
+        .prepare_cached("UPDATE chains SET forgiven = ?3 WHERE device = ?1 AND chain = ?2 AND forgiven < ?3")?
         .execute(chain)?;
     Ok(changed > 0)
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::crypto::record::Account;
 use crate::model::log::record_hash;
-use crate::model::{AccountId, DirectoryEntry, KeyId, Millis, Nickname, from_canonical_cbor, to_cbor};
+use crate::model::{AccountId, Color, DirectoryEntry, KeyId, Millis, Nickname, from_canonical_cbor, to_cbor};
 
 use super::messages::{self, parsed};
 use super::{Sql, log, signed, unsigned};
@@ -17,6 +17,7 @@ use super::{Sql, log, signed, unsigned};
 pub(in crate::client) struct Stored {
     pub account: AccountId,
     pub nickname: Nickname,
+    pub color: Color,
     /// CBOR of the directory's entry.
     pub entry: Vec<u8>,
     pub fetched_at: Millis,
@@ -63,7 +64,7 @@ impl Stored {
 }
 
 const COLUMNS: &str = "account, nickname, entry, fetched_at, verified, pinned, identity, rival, rival_identity, \
-     rival_since, rival_record";
+     rival_since, rival_record, color";
 
 /// How what the directory says of an account stands to what is pinned. Of that, nothing changes but that it may have
 /// a rival.
@@ -153,7 +154,7 @@ pub(in crate::client) fn accept_rival(
     .execute([account.as_bytes()])?;
     db.prepare_cached("UPDATE contacts SET pinned = 1, verified = 0, identity = ?2 WHERE account = ?1")?
         .execute(params![rival.account.as_bytes(), rival.identity.as_bytes()])?;
-    messages::accepted(db, name, &rival.account, &rival.identity)?;
+    messages::accepted(db, &rival.account, &rival.identity)?;
     log::decide(db, name, &rival.record)?;
     Ok(Some(rival))
 }
@@ -240,6 +241,7 @@ fn read(row: &Row<'_>) -> Sql<Stored> {
     Ok(Stored {
         account: AccountId::new(row.get(0)?),
         nickname: parsed(row, 1)?,
+        color: parsed(row, 11)?,
         entry: row.get(2)?,
         fetched_at: Millis(unsigned(row.get(3)?)),
         verified: row.get(4)?,

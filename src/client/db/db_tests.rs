@@ -1,14 +1,20 @@
 use std::fs;
+use std::sync::LazyLock;
 
 use super::inbox::{Fit, Noticed, Place};
 use super::*;
 use crate::client::{Body, Delivery, MessageRef};
-use crate::crypto::envelope::Header;
-use crate::model::{AccountId, Address, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position};
+use crate::crypto::MessageSecret;
+use crate::crypto::envelope::{Header, SealedEnvelope};
+use crate::model::{
+    AccountId, Address, Conversation, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position, RoomId,
+    RosterId,
+};
 
 const PHONE: DeviceId = DeviceId::new([7; 32]);
 const ME: AccountId = AccountId::new([8; 32]);
 const BURAK: AccountId = AccountId::new([9; 32]);
+static TO_BURAK: LazyLock<Address> = LazyLock::new(|| name("burak").into());
 
 fn name(text: &str) -> Nickname {
     text.parse().unwrap()
@@ -40,6 +46,7 @@ fn incoming<'a>(body: &'a Body, names: &'a Names, complete: bool) -> messages::N
         received_at: Some(Millis(2)),
         seq: Some(1),
         counter: None,
+        chain: None,
         delivery: None,
         late: false,
         signer: None,
@@ -57,8 +64,8 @@ fn voice() -> Body {
 }
 
 fn place(counter: u64, previous: EnvelopeHash, sender: &Nickname) -> Place<'_> {
-    let hash = hash(counter);
-    Place { account: BURAK, device: PHONE, recipient: ME, counter, previous, hash, void: false, sender }
+    let (hash, chain, peer) = (hash(counter), *ME.as_bytes(), &*TO_BURAK);
+    Place { account: BURAK, device: PHONE, chain, counter, previous, hash, void: false, sender, peer }
 }
 
 fn hash(counter: u64) -> EnvelopeHash {
@@ -142,7 +149,7 @@ fn a_chain_shows_what_is_missing_and_takes_it_late() {
     assert_eq!(link(3, previous(3)), Fit::Fits);
     assert_eq!(link(3, previous(3)), Fit::Wrong, "the same number twice");
     let announced = inbox::announce_gaps(&db, Millis(50)).unwrap();
-    assert_eq!(announced, [(burak.clone(), 1), (burak.clone(), 1)]);
+    assert_eq!(announced, [(burak.clone(), TO_BURAK.clone(), 1), (burak.clone(), TO_BURAK.clone(), 1)]);
     assert_eq!(inbox::announce_gaps(&db, Millis(50)).unwrap(), [], "said once");
     assert_eq!(link(2, previous(2)), Fit::Fits);
     assert_eq!(link(6, hash(0)), Fit::Wrong, "another message was meant before it");
@@ -200,7 +207,7 @@ fn the_outbox_keeps_order_and_counts_each_chain() {
     let first = outbox::next(&db, 0).unwrap().unwrap();
     assert_eq!(first.arrival, Some(rows[0]));
     assert!(first.sealed.is_none() && first.link.is_none());
-    let link = outbox::next_link(&db, ME).unwrap();
+    let link = outbox::next_link(&db, ME.into()).unwrap();
     assert_eq!((link.counter, link.previous), (0, Header::NONE_BEFORE));
     let envelope = crate::crypto::envelope::SealedEnvelope {
         body: b"body".to_vec().into(),
@@ -212,7 +219,7 @@ fn the_outbox_keeps_order_and_counts_each_chain() {
     let again = outbox::next(&db, 0).unwrap().unwrap();
     assert_eq!(again.link, Some(link));
     assert_eq!(again.sealed.unwrap().body, envelope.body);
-    let next = outbox::next_link(&db, ME).unwrap();
+    let next = outbox::next_link(&db, ME.into()).unwrap();
     assert_eq!((next.counter, next.previous), (1, hash(0)));
     // A void takes the same place in the chain, under a name of its own.
     outbox::make_void(&db, first.place).unwrap();
@@ -220,7 +227,7 @@ fn the_outbox_keeps_order_and_counts_each_chain() {
     assert!(void.arrival.is_none() && void.sealed.is_none() && void.id != first.id);
     assert_eq!(void.link, Some(link));
     outbox::store_sealed(&db, first.place, &link, &envelope, None).unwrap();
-    assert_eq!(outbox::next_link(&db, ME).unwrap(), next);
+    assert_eq!(outbox::next_link(&db, ME.into()).unwrap(), next);
     outbox::remove(&db, first.place).unwrap();
     assert_eq!(outbox::next(&db, 0).unwrap().unwrap().arrival, Some(rows[1]));
 }
@@ -375,7 +382,7 @@ fn a_hole_that_a_block_explains_is_never_announced_and_the_next_one_is() {
     assert_eq!(link(7), Fit::Fits, "late, but here");
     assert_eq!(announced(), [], "all of that was dropped by one's own wish");
     assert_eq!(link(13), Fit::Gap);
-    assert_eq!(announced(), [(burak.clone(), 2)], "this was not");
+    assert_eq!(announced(), [(burak.clone(), TO_BURAK.clone(), 2)], "this was not");
 }
 
 #[test]
@@ -388,5 +395,69 @@ fn who_was_blocked_before_they_ever_wrote_leaves_no_gap_either() {
     assert_eq!(inbox::link(&db, &place(3, previous(3), &burak), Millis(1)).unwrap(), Fit::Gap);
     assert_eq!(inbox::announce_gaps(&db, Millis(2)).unwrap(), []);
     assert_eq!(inbox::link(&db, &place(6, previous(6), &burak), Millis(3)).unwrap(), Fit::Gap);
-    assert_eq!(inbox::announce_gaps(&db, Millis(4)).unwrap(), [(burak, 2)]);
+    assert_eq!(inbox::announce_gaps(&db, Millis(4)).unwrap(), [(burak, TO_BURAK.clone(), 2)]);
+}
+
+#[test]
+fn what_is_missing_in_one_conversation_holds_up_nothing_in_another() {
+    let db = memory();
+    let (burak, direct) = (name("burak"), between("burak", "ayşe"));
+    let to: Address = "#garden".parse().unwrap();
+    let garden = Names { from: burak.clone(), peer: to.clone(), to };
+    let (first, second) = ([1; 32], [2; 32]);
+    let insert = |words: &str, names: &Names, chain, place, counter| {
+        let body = text(words);
+        let new = incoming(&body, names, true);
+        let new = messages::New { counter: Some(counter), chain: Some((chain, place)), ..new };
+        messages::insert(&db, &new).unwrap()
+    };
+    let released = || {
+        let released = messages::release_ready(&db, &PHONE).unwrap().into_iter();
+        let texts = released.map(|message| match message.body {
+            Body::Text { text } => text,
+            other => panic!("{other:?}"),
+        });
+        texts.collect::<Vec<_>>()
+    };
+    // Something is missing in the room as it was first; the room has changed since.
+    let place = Place { chain: first, peer: &garden.peer, ..place(1, previous(1), &burak) };
+    assert_eq!(inbox::link(&db, &place, Millis(5)).unwrap(), Fit::Gap);
+    insert("third", &garden, second, 4, 0);
+    insert("second", &garden, first, 2, 1);
+    insert("merhaba", &direct, *ME.as_bytes(), 0, 1);
+    assert_eq!(released(), ["merhaba"]);
+    let announced = inbox::announce_gaps(&db, Millis(5)).unwrap();
+    assert_eq!(announced, [(burak.clone(), garden.peer.clone(), 1)]);
+    assert_eq!(released(), ["second", "third"]);
+    assert_eq!(messages::unread(&db).unwrap(), [(direct.peer, 1), (garden.peer, 2)]);
+}
+
+#[test]
+fn what_was_sealed_for_a_room_as_it_was_is_unsealed_whole_and_has_its_place_in_the_next_chain() {
+    let db = memory();
+    let (room, to) = (RoomId::new([5; 32]), "#garden".parse::<Address>().unwrap());
+    let as_it_was = |roster: u8| Conversation::Room { room, roster: RosterId::new([roster; 32]) };
+    let row = messages::insert(&db, &incoming(&text("merhaba"), &between("ayşe", "#garden"), true)).unwrap();
+    outbox::append(&db, Some(row), &MessageId::generate(), &to).unwrap();
+    let place = outbox::next(&db, 0).unwrap().unwrap().place;
+    let seal = |conversation| {
+        let link = outbox::next_link(&db, conversation).unwrap();
+        let (body, secret) = (vec![1].into(), MessageSecret::generate());
+        let envelope = SealedEnvelope { body, hash: hash(1), header_hash: [2; 32], secret };
+        outbox::store_sealed(&db, place, &link, &envelope, None).unwrap();
+        link
+    };
+    let link = seal(as_it_was(1));
+    let item = outbox::next(&db, 0).unwrap().unwrap();
+    assert_eq!((item.link, item.sealed.is_some()), (Some(link), true));
+    outbox::unseal(&db, place).unwrap();
+    let item = outbox::next(&db, 0).unwrap().unwrap();
+    assert!(item.link.is_none() && item.sealed.is_none() && item.arrival == Some(row));
+    // Another chain begins; of the former one the place stays taken.
+    assert_eq!(seal(as_it_was(2)).counter, 0);
+    assert_eq!(outbox::next_link(&db, as_it_was(1)).unwrap().counter, 1);
+    // A void only held a place that nobody will look for.
+    outbox::make_void(&db, place).unwrap();
+    outbox::unseal(&db, place).unwrap();
+    assert!(outbox::next(&db, 0).unwrap().is_none());
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position};
+use crate::model::{AccountId, Address, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position};
 
 use super::blocks;
 use super::messages::parsed;
@@ -54,6 +54,12 @@ pub(in crate::client) enum Noticed {
     OtherLog = 9,
     /// Of a message key of one's own: that it should have been replaced long ago.
     OldKey = 10,
+    /// Of a record of a room: that the server shows it, and it does not continue those that are known.
+    RoomRecords = 11,
+    /// Of the newest known record of a room: that the server shows none any more.
+    RoomHidden = 12,
+    /// Of a record of a room: that somebody in it names it, and the server does not show it.
+    HiddenRecord = 13,
 }
 
 /// Whether this is the first time.
@@ -73,13 +79,16 @@ pub(in crate::client) struct Place<'a> {
     /// The sender's.
     pub account: AccountId,
     pub device: DeviceId,
-    pub recipient: AccountId,
+    /// Whom the chain is to.
+    pub chain: [u8; 32],
     pub counter: u64,
     pub previous: EnvelopeHash,
     pub hash: EnvelopeHash,
     /// It stands where another message stood, which the next one's previous-hash may still mean.
     pub void: bool,
     pub sender: &'a Nickname,
+    /// The conversation.
+    pub peer: &'a Address,
 }
 
 /// How a message fits into its chain.
@@ -95,10 +104,10 @@ pub(in crate::client) enum Fit {
 
 /// Puts a message into its chain.
 pub(in crate::client) fn link(db: &Connection, place: &Place<'_>, now: Millis) -> Sql<Fit> {
-    let (device, recipient) = (place.device.as_bytes(), place.recipient.as_bytes());
+    let (device, chain) = (place.device.as_bytes(), &place.chain);
     let (next, hash): (i64, Option<[u8; 32]>) = db
-        .prepare_cached("SELECT next, hash FROM chains WHERE device = ?1 AND recipient = ?2")?
-        .query_row(params![device, recipient], |row| Ok((row.get(0)?, row.get(1)?)))
+        .prepare_cached("SELECT next, hash FROM chains WHERE device = ?1 AND chain = ?2")?
+        .query_row(params![device, chain], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?
         .unwrap_or((0, Some([0; 32])));
     let (next, counter) = (unsigned(next), place.counter);
@@ -111,13 +120,13 @@ pub(in crate::client) fn link(db: &Connection, place: &Place<'_>, now: Millis) -
     }
     let after = if place.void { None } else { Some(*place.hash.as_bytes()) };
     db.prepare_cached(
-        "INSERT INTO chains (device, recipient, next, hash) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (device, recipient) DO UPDATE SET next = excluded.next, hash = excluded.hash",
+        "INSERT INTO chains (device, chain, next, hash) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (device, chain) DO UPDATE SET next = excluded.next, hash = excluded.hash",
     )?
-    .execute(params![device, recipient, signed(counter + 1), after])?;
+    .execute(params![device, chain, signed(counter + 1), after])?;
     if counter > next {
         // One that a block explains is noted, so that it can be filled, and never announced.
-        let explained = blocks::explains(db, &place.account, &place.device, &place.recipient)?;
+        let explained = blocks::explains(db, &place.account, &place.device, &place.chain)?;
         add_gap(db, place, next, counter - 1, now, explained)?;
         return Ok(Fit::Gap);
     }
@@ -136,17 +145,18 @@ fn add_gap(
     announced: bool,
 ) -> Sql<()> {
     db.prepare_cached(
-        "INSERT INTO gaps (device, recipient, first, last, since, sender, announced)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO gaps (device, chain, first, last, since, sender, announced, peer)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         place.device.as_bytes(),
-        place.recipient.as_bytes(),
+        place.chain,
         signed(first),
         signed(last),
         signed(since.0),
         place.sender.as_str(),
         announced,
+        place.peer.written(),
     ])
     .map(drop)
 }
@@ -157,9 +167,9 @@ fn fill(db: &Connection, place: &Place<'_>) -> Sql<Fit> {
     let gap = db
         .prepare_cached(
             "SELECT rowid, first, last, since, announced FROM gaps
-             WHERE device = ?1 AND recipient = ?2 AND ?3 BETWEEN first AND last",
+             WHERE device = ?1 AND chain = ?2 AND ?3 BETWEEN first AND last",
         )?
-        .query_row(params![place.device.as_bytes(), place.recipient.as_bytes(), signed(counter)], |row| {
+        .query_row(params![place.device.as_bytes(), place.chain, signed(counter)], |row| {
             let (first, last) = (unsigned(row.get(1)?), unsigned(row.get(2)?));
             Ok((row.get::<_, i64>(0)?, first, last, row.get::<_, i64>(3)?, row.get::<_, bool>(4)?))
         })
@@ -174,12 +184,15 @@ fn fill(db: &Connection, place: &Place<'_>) -> Sql<Fit> {
     Ok(Fit::Fits)
 }
 
-/// Gaps that have stood since before this time and were not announced; now they are. Sender, and how many
+/// Gaps that have stood since before this time and were not announced; now they are. Sender, conversation, and how many
 /// messages are missing.
-pub(in crate::client) fn announce_gaps(db: &Connection, before: Millis) -> Sql<Vec<(Nickname, u64)>> {
+pub(in crate::client) fn announce_gaps(
+    db: &Connection,
+    before: Millis,
+) -> Sql<Vec<(Nickname, Address, u64)>> {
     let found = db
-        .prepare_cached("SELECT sender, last - first + 1 FROM gaps WHERE announced = 0 AND since <= ?1")?
-        .query_map([signed(before.0)], |row| Ok((parsed(row, 0)?, unsigned(row.get(1)?))))?
+        .prepare_cached("SELECT sender, COALESCE(peer, sender), last - first + 1 FROM gaps WHERE announced = 0 AND since <= ?1")?
+        .query_map([signed(before.0)], |row| Ok((parsed(row, 0)?, parsed(row, 1)?, unsigned(row.get(2)?))))?
         .collect::<Sql<Vec<_>>>()?;
     if !found.is_empty() {
         db.prepare_cached("UPDATE gaps SET announced = 1 WHERE announced = 0 AND since <= ?1")?

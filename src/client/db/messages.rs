@@ -43,6 +43,8 @@ pub(in crate::client) struct New<'a> {
     pub seq: Option<u64>,
     /// Its place in its sender's chain, if it is in one.
     pub counter: Option<u64>,
+    /// That chain, and where it stands among those of the same device in the same conversation.
+    pub chain: Option<([u8; 32], usize)>,
     pub delivery: Option<&'a Delivery>,
     pub late: bool,
     /// Of what was received: whose account, and which identity key has certified the device that signed it. Whether
@@ -78,6 +80,7 @@ impl<'a> New<'a> {
             received_at: Some(now),
             seq: None,
             counter: None,
+            chain: None,
             delivery: None,
             late: false,
             signer: None,
@@ -112,9 +115,9 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
     db.prepare_cached(
         "INSERT INTO messages (id, device, own, peer, sender, recipient, color, kind, text, duration_ms,
              sample_rate, size, peaks, sent_at, received_at, seq, state, reason, late, complete, shown, live,
-             key_changed, account, certified_by, counter)
+             key_changed, account, certified_by, counter, chain, roster)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-             ?22, ?23, ?24, ?25, ?26)",
+             ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
     )?
     .execute(params![
         new.id.as_bytes(),
@@ -144,6 +147,8 @@ pub(in crate::client) fn insert(db: &Connection, new: &New<'_>) -> Sql<i64> {
         new.signer.as_ref().map(|(account, _)| account.as_bytes()),
         new.signer.as_ref().and_then(|(_, identity)| identity.as_ref()).map(KeyId::as_bytes),
         new.counter.map(signed),
+        new.chain.map(|(chain, _)| chain),
+        signed(new.chain.map_or(0, |(_, place)| place as u64)),
     ])?;
     Ok(db.last_insert_rowid())
 }
@@ -156,17 +161,10 @@ pub(in crate::client) fn tells_of(db: &Connection, notice: &Message, identity: &
 }
 
 /// A person has accepted this identity key of an account: what came under it before counts as if it had come since.
-pub(in crate::client) fn accepted(
-    db: &Connection,
-    name: &Nickname,
-    account: &AccountId,
-    identity: &KeyId,
-) -> Sql<()> {
-    db.prepare_cached(
-        "UPDATE messages SET key_changed = 0 WHERE peer = ?1 AND account = ?2 AND certified_by = ?3",
-    )?
-    .execute(params![name.folded(), account.as_bytes(), identity.as_bytes()])
-    .map(drop)
+pub(in crate::client) fn accepted(db: &Connection, account: &AccountId, identity: &KeyId) -> Sql<()> {
+    db.prepare_cached("UPDATE messages SET key_changed = 0 WHERE account = ?1 AND certified_by = ?2")?
+        .execute(params![account.as_bytes(), identity.as_bytes()])
+        .map(drop)
 }
 
 /// Gives a stored message its number: from now on it is part of the history.
@@ -178,22 +176,29 @@ pub(in crate::client) fn release(db: &Connection, arrival: i64) -> Sql<Message> 
     by_arrival(db, arrival)
 }
 
-/// Releases what a device has sent, in the order that it was written in, up to the first message whose sound is not here
-/// yet, or before which one is missing and was not announced yet: that one may only be late.
+/// Releases what a device has sent, in each conversation in the order that it was written in, up to the first message
+/// whose sound is not here yet, or before which one is missing and was not announced yet: that one may only be late.
 pub(in crate::client) fn release_ready(db: &Connection, device: &DeviceId) -> Sql<Vec<Message>> {
     let mut ready = Vec::new();
     {
         let mut statement = db.prepare_cached(
             "SELECT arrival, complete AND NOT EXISTS (SELECT 1 FROM gaps WHERE gaps.device = messages.device
-                 AND gaps.announced = 0 AND gaps.last < messages.counter)
-             FROM messages WHERE device = ?1 AND number IS NULL ORDER BY counter, arrival",
+                 AND gaps.chain = COALESCE(messages.chain, gaps.chain)
+                 AND gaps.announced = 0 AND gaps.last < messages.counter), peer
+             FROM messages WHERE device = ?1 AND number IS NULL ORDER BY peer, roster, counter, arrival",
         )?;
         let mut rows = statement.query([device.as_bytes()])?;
+        let mut waits: Option<String> = None;
         while let Some(row) = rows.next()? {
-            if !row.get::<_, bool>(1)? {
-                break;
+            let peer: String = row.get(2)?;
+            if waits.as_ref() == Some(&peer) {
+                continue;
             }
-            ready.push(row.get(0)?);
+            if row.get(1)? {
+                ready.push(row.get(0)?);
+            } else {
+                waits = Some(peer);
+            }
         }
     }
     ready.into_iter().map(|arrival| release(db, arrival)).collect()
@@ -215,34 +220,37 @@ pub(in crate::client) struct Late {
     pub device: DeviceId,
     pub message: MessageId,
     pub sender: Nickname,
-    /// What its device sent after it, and is here.
+    /// The conversation.
+    pub peer: Address,
+    /// What its device sent after it there, and is here.
     pub behind: Vec<i64>,
 }
 
 /// Messages whose sound is not here though they came before this time, and which hold up others.
 pub(in crate::client) fn overtaken(db: &Connection, before: Millis) -> Sql<Vec<Late>> {
     let mut statement = db.prepare_cached(
-        "SELECT arrival, device, id, sender, complete, COALESCE(received_at, 0) FROM messages
-         WHERE number IS NULL ORDER BY device, counter, arrival",
+        "SELECT arrival, device, id, sender, complete, COALESCE(received_at, 0),
+             CASE WHEN recipient LIKE 'room:%' THEN recipient ELSE sender END FROM messages
+         WHERE number IS NULL ORDER BY device, peer, roster, counter, arrival",
     )?;
     let mut rows = statement.query([])?;
     let mut found: Vec<Late> = Vec::new();
-    // Of which device what follows waits still, and rightly.
+    // Of which device what follows in which conversation waits still, and rightly.
     let mut waits = None;
     while let Some(row) = rows.next()? {
-        let device = DeviceId::new(row.get(1)?);
-        if waits == Some(device) {
+        let (device, peer): (_, Address) = (DeviceId::new(row.get(1)?), parsed(row, 6)?);
+        if waits.as_ref() == Some(&(device, peer.clone())) {
             continue;
         }
-        let late = found.last_mut().filter(|late| late.device == device);
+        let late = found.last_mut().filter(|late| late.device == device && late.peer == peer);
         match (row.get::<_, bool>(4)?, late) {
             (true, Some(late)) => late.behind.push(row.get(0)?),
             (true, None) => {}
-            (false, _) if row.get::<_, i64>(5)? > signed(before.0) => waits = Some(device),
+            (false, _) if row.get::<_, i64>(5)? > signed(before.0) => waits = Some((device, peer)),
             (false, Some(_)) => {}
             (false, None) => {
                 let message = MessageId::from_bytes(row.get(2)?);
-                found.push(Late { device, message, sender: parsed(row, 3)?, behind: Vec::new() });
+                found.push(Late { device, message, sender: parsed(row, 3)?, peer, behind: Vec::new() });
             }
         }
     }

@@ -13,6 +13,7 @@
 //! - [`disowned`]: what the log has under a name and is known to be somebody else's
 //! - [`outbox`]: what is on its way out
 //! - [`inbox`]: what has come in: names, chains and gaps, the cursor
+//! - [`rooms`]: what rooms are called here, and their records
 //! - [`fetches`]: sound that is on its way in
 //! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken; [`live_sound`]: their sound
 //! - [`threads`]: the databases' threads, none of which may outlive the process's end
@@ -28,6 +29,7 @@ pub(super) mod live_sound;
 pub(super) mod log;
 pub(super) mod messages;
 pub(super) mod outbox;
+pub(super) mod rooms;
 mod schema;
 pub(super) mod speaking;
 mod threads;

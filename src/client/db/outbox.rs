@@ -5,7 +5,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::crypto::MessageSecret;
 use crate::crypto::envelope::{Header, SealedEnvelope};
-use crate::model::{AccountId, Address, BlobId, EnvelopeHash, MessageId, Nickname};
+use crate::model::{
+    AccountId, Address, BlobId, Conversation, EnvelopeHash, MessageId, Nickname, RoomId, RosterId,
+};
 
 use super::messages::parsed;
 use super::{Sql, signed, unsigned};
@@ -27,7 +29,8 @@ pub(in crate::client) struct Item {
 /// A place in a chain, taken for good.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::client) struct Link {
-    pub account: AccountId,
+    /// Whom it was sealed for; its chain is to this.
+    pub to: Conversation,
     pub counter: u64,
     pub previous: EnvelopeHash,
 }
@@ -73,8 +76,8 @@ pub(in crate::client) fn remove_closing(db: &Connection, arrival: i64) -> Sql<()
 /// The first row behind a place.
 pub(in crate::client) fn next(db: &Connection, after: i64) -> Sql<Option<Item>> {
     db.prepare_cached(
-        "SELECT place, COALESCE(message, closes), id, recipient, account, counter, previous, body, header_hash, secret, blob,
-             chunks, uploaded, closes IS NOT NULL FROM outbox WHERE place > ?1 ORDER BY place LIMIT 1",
+        "SELECT place, COALESCE(message, closes), id, recipient, chain, counter, previous, body, header_hash, secret, blob,
+             chunks, uploaded, closes IS NOT NULL, room FROM outbox WHERE place > ?1 ORDER BY place LIMIT 1",
     )?
     .query_row([after], read)
     .optional()
@@ -88,7 +91,7 @@ pub(in crate::client) fn count(db: &Connection) -> Sql<u64> {
 /// Whether anything was ever sealed for an account: by this device, or by one whose place it has taken.
 pub(in crate::client) fn has_written_to(db: &Connection, account: AccountId) -> Sql<bool> {
     db.prepare_cached(
-        "SELECT 1 FROM own_chains WHERE recipient = ?1
+        "SELECT 1 FROM own_chains WHERE chain = ?1
          UNION ALL
          SELECT 1 FROM messages JOIN contacts ON contacts.folded = messages.peer AND contacts.pinned = 1
          WHERE contacts.account = ?1 AND messages.own = 1 AND messages.kind <> 3",
@@ -96,15 +99,15 @@ pub(in crate::client) fn has_written_to(db: &Connection, account: AccountId) -> 
     .exists([account.as_bytes()])
 }
 
-/// The place in the chain to a recipient that the next envelope takes.
-pub(in crate::client) fn next_link(db: &Connection, account: AccountId) -> Sql<Link> {
+/// The place in the chain to an account, or to a room as it is, that the next envelope takes.
+pub(in crate::client) fn next_link(db: &Connection, to: Conversation) -> Sql<Link> {
     let found = db
-        .prepare_cached("SELECT next, hash FROM own_chains WHERE recipient = ?1")?
-        .query_row([account.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
+        .prepare_cached("SELECT next, hash FROM own_chains WHERE chain = ?1")?
+        .query_row([to.chain()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
         .optional()?;
     Ok(match found {
-        Some((next, hash)) => Link { account, counter: unsigned(next), previous: EnvelopeHash::new(hash) },
-        None => Link { account, counter: 0, previous: Header::NONE_BEFORE },
+        Some((next, hash)) => Link { to, counter: unsigned(next), previous: EnvelopeHash::new(hash) },
+        None => Link { to, counter: 0, previous: Header::NONE_BEFORE },
     })
 }
 
@@ -117,12 +120,12 @@ pub(in crate::client) fn store_sealed(
     blob: Option<(BlobId, u32)>,
 ) -> Sql<()> {
     db.prepare_cached(
-        "UPDATE outbox SET account = ?2, counter = ?3, previous = ?4, body = ?5, header_hash = ?6, secret = ?7,
-             blob = ?8, chunks = ?9, uploaded = 0 WHERE place = ?1",
+        "UPDATE outbox SET chain = ?2, counter = ?3, previous = ?4, body = ?5, header_hash = ?6, secret = ?7,
+             blob = ?8, chunks = ?9, uploaded = 0, room = ?10 WHERE place = ?1",
     )?
     .execute(params![
         place,
-        link.account.as_bytes(),
+        link.to.chain(),
         signed(link.counter),
         link.previous.as_bytes(),
         envelope.body.as_ref(),
@@ -130,14 +133,15 @@ pub(in crate::client) fn store_sealed(
         envelope.secret.expose_key_bytes(),
         blob.map(|(id, _)| *id.as_bytes()),
         blob.map_or(0, |(_, chunks)| chunks),
+        room_of(&link.to).map(|room| *room.as_bytes()),
     ])?;
     // A void comes after others have built on what it replaces: the chain's end stays theirs.
     db.prepare_cached(
-        "INSERT INTO own_chains (recipient, next, hash) VALUES (?1, ?2, ?3)
-         ON CONFLICT (recipient) DO UPDATE SET next = excluded.next, hash = excluded.hash
+        "INSERT INTO own_chains (chain, next, hash) VALUES (?1, ?2, ?3)
+         ON CONFLICT (chain) DO UPDATE SET next = excluded.next, hash = excluded.hash
          WHERE excluded.next > own_chains.next",
     )?
-    .execute(params![link.account.as_bytes(), signed(link.counter + 1), envelope.hash.as_bytes()])
+    .execute(params![link.to.chain(), signed(link.counter + 1), envelope.hash.as_bytes()])
     .map(drop)
 }
 
@@ -151,26 +155,41 @@ pub(in crate::client) fn mark_uploaded(db: &Connection, place: i64, uploaded: bo
 /// the name now. A void holds a place in a chain that nobody reads any more.
 pub(in crate::client) fn readdress(db: &Connection, name: &Nickname, account: &AccountId) -> Sql<()> {
     let rows: Vec<(i64, Address)> = db
-        .prepare_cached("SELECT place, recipient FROM outbox WHERE account IS NOT NULL AND account <> ?1")?
+        .prepare_cached("SELECT place, recipient FROM outbox WHERE chain IS NOT NULL AND chain <> ?1")?
         .query_map([account.as_bytes()], |row| Ok((row.get(0)?, parsed(row, 1)?)))?
         .collect::<Sql<_>>()?;
     for (place, _) in rows.iter().filter(|(_, recipient)| *recipient == *name) {
-        db.prepare_cached("DELETE FROM outbox WHERE place = ?1 AND message IS NULL")?.execute([place])?;
-        db.prepare_cached(
-            "UPDATE outbox SET account = NULL, counter = NULL, previous = NULL, body = NULL, header_hash = NULL,
-                 secret = NULL, blob = NULL, chunks = 0, uploaded = 0 WHERE place = ?1",
-        )?
-        .execute([place])?;
+        unseal(db, *place)?;
     }
     Ok(())
+}
+
+/// What was sealed and will not be taken as it is becomes what it was before. A void holds a place in a chain that nobody
+/// reads any more.
+pub(in crate::client) fn unseal(db: &Connection, place: i64) -> Sql<()> {
+    db.prepare_cached("DELETE FROM outbox WHERE place = ?1 AND message IS NULL")?.execute([place])?;
+    db.prepare_cached(
+        "UPDATE outbox SET chain = NULL, room = NULL, counter = NULL, previous = NULL, body = NULL,
+             header_hash = NULL, secret = NULL, blob = NULL, chunks = 0, uploaded = 0 WHERE place = ?1",
+    )?
+    .execute([place])
+    .map(drop)
+}
+
+/// The room of a chain that is one's.
+fn room_of(to: &Conversation) -> Option<RoomId> {
+    match to {
+        Conversation::Room { room, .. } => Some(*room),
+        Conversation::Account(_) => None,
+    }
 }
 
 /// Another device sends from now on: nothing is sealed yet, and its chains begin.
 pub(in crate::client) fn begin_anew(db: &Connection) -> Sql<()> {
     db.execute_batch(
-        "DELETE FROM outbox WHERE account IS NOT NULL AND message IS NULL AND closes IS NULL;
-         UPDATE outbox SET account = NULL, counter = NULL, previous = NULL, body = NULL, header_hash = NULL,
-             secret = NULL, blob = NULL, chunks = 0, uploaded = 0;
+        "DELETE FROM outbox WHERE chain IS NOT NULL AND message IS NULL AND closes IS NULL;
+         UPDATE outbox SET chain = NULL, room = NULL, counter = NULL, previous = NULL, body = NULL,
+             header_hash = NULL, secret = NULL, blob = NULL, chunks = 0, uploaded = 0;
          DELETE FROM own_chains;",
     )
 }
@@ -192,8 +211,11 @@ pub(in crate::client) fn make_void(db: &Connection, place: i64) -> Sql<()> {
 
 fn read(row: &Row<'_>) -> Sql<Item> {
     let link = match (row.get::<_, Option<[u8; 32]>>(4)?, row.get::<_, Option<i64>>(5)?, row.get(6)?) {
-        (Some(account), Some(counter), Some(previous)) => Some(Link {
-            account: AccountId::new(account),
+        (Some(chain), Some(counter), Some(previous)) => Some(Link {
+            to: match row.get::<_, Option<[u8; 32]>>(14)? {
+                Some(room) => Conversation::Room { room: RoomId::new(room), roster: RosterId::new(chain) },
+                None => Conversation::Account(AccountId::new(chain)),
+            },
             counter: unsigned(counter),
             previous: EnvelopeHash::new(previous),
         }),

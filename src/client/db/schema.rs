@@ -341,6 +341,53 @@ const MIGRATIONS: &[&str] = &[
     -- notice about such a key, messages.certified_by is that key.
     ALTER TABLE contacts ADD COLUMN rival_shown BLOB;
 ",
+    "
+    -- Rooms that have a name here. standing: 0 begun here, which the server may not know yet, 1 in it, 2 not any more.
+    CREATE TABLE rooms (
+        id BLOB NOT NULL PRIMARY KEY,
+        name TEXT NOT NULL,
+        folded TEXT NOT NULL UNIQUE,
+        standing INTEGER NOT NULL
+    ) STRICT;
+    -- Their records, verified: CBOR.
+    CREATE TABLE room_records (
+        room BLOB NOT NULL,
+        place INTEGER NOT NULL,
+        record BLOB NOT NULL,
+        PRIMARY KEY (room, place)
+    ) STRICT;
+    -- Rooms that people say one may come into. joining: its name once one has come in.
+    CREATE TABLE ways_into_rooms (
+        room BLOB NOT NULL,
+        inviter BLOB NOT NULL,                -- the account that says so
+        name TEXT NOT NULL,
+        folded TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        joining TEXT,
+        PRIMARY KEY (room, inviter)
+    ) STRICT;
+    -- Who in a room does not get what is written there, as far as that was said.
+    CREATE TABLE room_left_out (
+        room BLOB NOT NULL,
+        account BLOB NOT NULL,
+        reason INTEGER NOT NULL,
+        PRIMARY KEY (room, account, reason)
+    ) STRICT;
+
+    -- Chains are to accounts, and to rooms as they were after one of their records: chain is the id of either.
+    ALTER TABLE own_chains RENAME COLUMN recipient TO chain;
+    ALTER TABLE chains RENAME COLUMN recipient TO chain;
+    ALTER TABLE gaps RENAME COLUMN recipient TO chain;
+    ALTER TABLE gaps ADD COLUMN peer TEXT;    -- the conversation's, where it is not the sender's
+    ALTER TABLE outbox RENAME COLUMN account TO chain;
+    ALTER TABLE outbox ADD COLUMN room BLOB;  -- the one that the chain belongs to, if it is one's
+    -- The chain that messages.counter is a place in, and of a room's chains the place of its record: what a device
+    -- writes in a conversation is shown in the order of both.
+    ALTER TABLE messages ADD COLUMN chain BLOB;
+    ALTER TABLE messages ADD COLUMN roster INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX messages_unreleased;
+    CREATE INDEX messages_unreleased ON messages (device, peer, roster, counter, arrival) WHERE number IS NULL;
+",
 ];
 
 /// Brings a file to the newest version.

@@ -15,7 +15,6 @@ use crate::model::{Address, MessageId, Millis, Nickname, limits};
 use crate::protocol::message::Verb;
 
 use super::renewal::Renewed;
-use super::sending::not_in;
 use super::{Engine, Link, Session, Trouble, lock};
 
 /// How long the server may take to say who somebody is before what is written to them is stored all the same.
@@ -151,12 +150,12 @@ impl Engine {
                 Reply::Messages(next.into_iter().collect())
             }
             Command::Unread => Reply::Unread(self.db.run(|db| messages::unread(db)).await?),
-            Command::Rooms => Reply::Rooms(Vec::new()),
-            Command::CreateRoom { name: room }
-            | Command::JoinRoom { name: room, .. }
-            | Command::LeaveRoom { name: room }
-            | Command::Invite { room, .. }
-            | Command::RemoveFromRoom { room, .. } => return Err(not_in(&room)),
+            of_rooms @ (Command::Rooms
+            | Command::CreateRoom { .. }
+            | Command::JoinRoom { .. }
+            | Command::LeaveRoom { .. }
+            | Command::Invite { .. }
+            | Command::RemoveFromRoom { .. }) => self.run_room(of_rooms).await?,
             Command::VoiceOf { nickname } => Reply::Voice(self.voice_of(nickname).await?),
             Command::SetVoiceOf { nickname, voice } => {
                 self.set_voice_of(nickname, voice).await?;
@@ -237,27 +236,9 @@ impl Engine {
         if let Some(message) = self.stored(id).await? {
             return Ok(message);
         }
-        let name = match &to {
-            Address::Person(name) => name,
-            Address::Room(room) => return Err(not_in(room)),
-        };
-        match self.held(name).await? {
-            Some(Some(change)) => return Err(ClientError::KeyChanged { nickname: name.clone(), change }),
-            Some(None) => {}
-            // Someone new: if the server can be asked, it is better to know at once.
-            None => match self.session_soon().await {
-                Ok(session) => match timeout(PATIENCE, self.look_up_name(&session, name)).await {
-                    // What was written is not lost because the server takes its time.
-                    Err(_)
-                    | Ok(Ok(Some(_)) | Err(Trouble::Lost | Trouble::Strange | Trouble::Refused { .. })) => {}
-                    Ok(Ok(None)) => return Err(ClientError::UnknownNickname { nickname: name.clone() }),
-                    Ok(Err(Trouble::Local(error))) => return Err(error),
-                },
-                Err(
-                    error @ (ClientError::WrongFingerprint { .. } | ClientError::WrongCertificate { .. }),
-                ) => return Err(error),
-                Err(_) => {}
-            },
+        match &to {
+            Address::Person(name) => self.can_write_to(name).await?,
+            Address::Room(room) => self.can_write_in(room).await?,
         }
         let me = self.me.clone();
         let message = self
@@ -280,6 +261,7 @@ impl Engine {
                         received_at: None,
                         seq: None,
                         counter: None,
+                        chain: None,
                         delivery: Some(&Delivery::Queued),
                         late: false,
                         signer: None,
@@ -300,6 +282,29 @@ impl Engine {
         self.outbox.notify_one();
         self.kick.notify_one();
         Ok(message)
+    }
+
+    /// Whether something can be written to a person, as far as that can be known at once.
+    async fn can_write_to(&self, name: &Nickname) -> Result<(), ClientError> {
+        match self.held(name).await? {
+            Some(Some(change)) => return Err(ClientError::KeyChanged { nickname: name.clone(), change }),
+            Some(None) => {}
+            // Someone new: if the server can be asked, it is better to know at once.
+            None => match self.session_soon().await {
+                Ok(session) => match timeout(PATIENCE, self.look_up_name(&session, name)).await {
+                    // What was written is not lost because the server takes its time.
+                    Err(_)
+                    | Ok(Ok(Some(_)) | Err(Trouble::Lost | Trouble::Strange | Trouble::Refused { .. })) => {}
+                    Ok(Ok(None)) => return Err(ClientError::UnknownNickname { nickname: name.clone() }),
+                    Ok(Err(Trouble::Local(error))) => return Err(error),
+                },
+                Err(
+                    error @ (ClientError::WrongFingerprint { .. } | ClientError::WrongCertificate { .. }),
+                ) => return Err(error),
+                Err(_) => {}
+            },
+        }
+        Ok(())
     }
 
     async fn stored(&self, id: MessageId) -> Result<Option<Message>, ClientError> {
@@ -331,6 +336,8 @@ impl Engine {
             answer.map_err(|denied| self.explain(session, denied.into()))?;
             self.reach_end(session, begun + 1).await?;
         }
+        // What has changed in rooms comes with it.
+        self.rooms_are_read(session).await.map_err(|trouble| self.explain(session, trouble))?;
         // What came may say something of the transparency log: what there is to be alarmed about comes with it.
         self.audit_soon(session).await.map_err(|trouble| self.explain(session, trouble))
     }

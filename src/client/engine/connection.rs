@@ -206,8 +206,21 @@ impl Engine {
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         let (wire, since) = (greeted.wire.clone(), std::time::Instant::now());
         let (uploads, log) = (Arc::default(), self.meet_log(greeted.log.clone()).await?);
-        let (log_read, end) = (Arc::new(watch::Sender::new(false)), Arc::default());
-        Ok(Session { wire, attempt, since, clock_ahead_ms, progress, uploads, log, log_read, end })
+        let [log_read, rooms_read] = [(); 2].map(|()| Arc::new(watch::Sender::new(false)));
+        let (in_vain, end) = (Arc::default(), Arc::default());
+        Ok(Session {
+            wire,
+            attempt,
+            since,
+            clock_ahead_ms,
+            progress,
+            uploads,
+            log,
+            log_read,
+            rooms_read,
+            in_vain,
+            end,
+        })
     }
 
     /// The old device is no longer known: perhaps the server has taken the new keys, and its word was lost, or untrue.
@@ -293,6 +306,7 @@ impl Engine {
             async { ended(self.listen(&session).await) },
             async { ended(self.renew_keys(&session).await) },
             async { ended(self.audit_always(&session).await) },
+            async { ended(self.tend_rooms(&session).await) },
             async { ended(self.tell_presence(&session).await) },
             async { ended(self.keep_telling_blocks(&session).await) },
             closing,

@@ -352,6 +352,26 @@ impl Engine {
         self.look_up_account(session, account).await
     }
 
+    /// Somebody in a room whom something is sealed for: as stored if that is fresh enough, or else as the directory says
+    /// now. Somebody whom nobody has decided about, or whose records are not those that the transparency log has, is
+    /// said to be so.
+    pub(super) async fn member(
+        &self,
+        session: &Session,
+        account: AccountId,
+        at_least: Millis,
+    ) -> Result<Option<Arc<Person>>, Trouble> {
+        if let Some(stored) = self.db.run(move |db| contacts::by_account(db, &account)).await?
+            && Millis::now().since(stored.fetched_at) < FRESH
+            && stored.fetched_at >= at_least
+            && let Some(person) = self.remembered(stored).await?
+            && self.stands(session, &person).await?
+        {
+            return Ok(Some(person));
+        }
+        self.look_up(session, account).await
+    }
+
     async fn look_up(&self, session: &Session, account: AccountId) -> Result<Option<Arc<Person>>, Trouble> {
         let entries = directory(session, Verb::LookUpAccount { account }).await?;
         let met = self.meet(session, entries).await?;

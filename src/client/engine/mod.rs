@@ -10,6 +10,7 @@
 //! - [`presence`]: who is online
 //! - [`sending`]: the outbox, from words to what the server has for good
 //! - [`receiving`]: the mailbox, from pushes to history
+//! - [`rooms`]: who is in rooms
 //! - [`fetching`]: sound of received voice notes
 //! - [`speaking`], [`listening`]: voice notes that are heard while they are spoken
 //! - [`allowance`]: how much is said of what is wrong
@@ -34,13 +35,14 @@ mod presence;
 mod receiving;
 mod rekeying;
 mod renewal;
+mod rooms;
 mod sending;
 mod speaking;
 mod trouble;
 mod verification;
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -51,7 +53,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::crypto::PrivateKey;
-use crate::model::{AccountId, Color, DeviceId, Head, KeyId, Nickname};
+use crate::model::{AccountId, Color, DeviceId, Head, KeyId, Nickname, RoomName};
 
 use self::allowance::Allowance;
 use self::directory::Person;
@@ -108,6 +110,7 @@ pub(super) struct Engine {
     /// One asks for the mailbox's end at a time.
     draining: tokio::sync::Mutex<()>,
     people: Mutex<HashMap<AccountId, Arc<Person>>>,
+    rooms: rooms::Rooms,
     /// For what others send.
     allowance: Mutex<Allowance>,
     /// For what the server's directory says of others: nobody's mail uses that up.
@@ -171,6 +174,10 @@ struct Session {
     log: audit::Access,
     /// Whether that was read on this connection, or at least asked for.
     log_read: Arc<watch::Sender<bool>>,
+    /// Whether the records of all rooms were read on this connection.
+    rooms_read: Arc<watch::Sender<bool>>,
+    /// How often it was asked in vain for a record of a room that something names.
+    in_vain: Arc<AtomicU32>,
     /// What went wrong on this side, where that has ended it.
     end: Arc<OnceLock<ClientError>>,
 }
@@ -245,6 +252,7 @@ impl Engine {
             saving: tokio::sync::Mutex::default(),
             draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),
+            rooms: rooms::Rooms::default(),
             allowance: Mutex::default(),
             alarm_allowance: Mutex::default(),
             answers: Mutex::default(),
@@ -387,6 +395,22 @@ fn notice(db: &Transaction<'_>, me: &Me, peer: &Nickname, text: String) -> Sql<M
     let body = Body::Notice { text };
     let (conversation, to) = (peer.clone().into(), me.nickname.clone().into());
     let told = messages::New::told(me.device, me.color, peer, (&conversation, &to), &body);
+    let arrival = messages::insert(db, &told)?;
+    messages::release(db, arrival)
+}
+
+/// The same in any conversation.
+fn notice_to(db: &Transaction<'_>, me: &Me, peer: &crate::model::Address, text: String) -> Sql<Message> {
+    match peer {
+        crate::model::Address::Person(name) => notice(db, me, name, text),
+        crate::model::Address::Room(room) => notice_in(db, me, room, text),
+    }
+}
+
+/// The same in a room.
+fn notice_in(db: &Transaction<'_>, me: &Me, room: &RoomName, text: String) -> Sql<Message> {
+    let (body, room) = (Body::Notice { text }, room.clone().into());
+    let told = messages::New::told(me.device, me.color, &me.nickname, (&room, &room), &body);
     let arrival = messages::insert(db, &told)?;
     messages::release(db, arrival)
 }

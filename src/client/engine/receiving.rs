@@ -16,13 +16,14 @@ use crate::client::db::{Sql, fetches, messages};
 use crate::client::link::Pushed;
 use crate::client::link::wire::Pushes;
 use crate::crypto::envelope::{Content, Delivered, Recipient};
-use crate::model::{AccountId, DeviceId, EnvelopeHash, MessageId, Millis, Position};
+use crate::crypto::room::Room;
+use crate::model::{AccountId, Conversation, DeviceId, EnvelopeHash, MessageId, Millis, Position, RoomId};
 use crate::protocol::message::{Answer, Push, Verb};
 
 use super::pool::compute_each;
-use super::{Engine, Person, Session, Trouble, audit, lock, notice, wait_out};
+use super::{Engine, Person, Session, Trouble, audit, lock, notice_to, wait_out};
 
-use self::opening::{Arrived, Outcome, Sound, open};
+use self::opening::{Arrived, Known, Outcome, Sound, open};
 use self::storing::store;
 
 mod opening;
@@ -84,6 +85,7 @@ impl Engine {
                 Some(Push::Reply { number, answer }) => self.note_list(session, number, answer),
                 Some(Push::Presence { account, online }) => self.note_presence(account, online),
                 Some(Push::LogGrown { .. }) => self.audit.notify_one(),
+                Some(Push::RoomChanged { room }) => self.note_room(room),
                 // Nothing else is pushed after a login; what a newer server adds is not for this program.
                 _ => {}
             }
@@ -107,6 +109,7 @@ impl Engine {
                 people.extend(sender.map(|person| (account, person)));
             }
         }
+        let rooms = self.rooms_of(session, &batch).await?;
         let names: Vec<(DeviceId, MessageId)> =
             batch.iter().map(|arrived| (arrived.delivered.device, arrived.delivered.message)).collect();
         let known = self
@@ -117,9 +120,10 @@ impl Engine {
         let me = Recipient { account: self.me.account, device: self.me.device };
         let own = self.device_key.clone();
         let batch = batch.into_iter().zip(known).collect();
-        let opened = compute_each(batch, move |(arrived, known): (Arrived, Option<EnvelopeHash>)| {
+        let opened = compute_each(batch, move |(arrived, hash): (Arrived, Option<EnvelopeHash>)| {
             let person = people.get(&arrived.delivered.sender);
-            let outcome = open(&arrived, known, me, &own, person, &keys);
+            let room = room_of(&arrived).and_then(|room| rooms.get(&room));
+            let outcome = open(&arrived, Known { person, room, hash }, me, &own, &keys);
             (arrived, outcome)
         })
         .await?;
@@ -166,6 +170,25 @@ impl Engine {
         Ok(())
     }
 
+    /// The rooms that things of a batch are for, as far as they are known here. The server is asked for what is not, once
+    /// for each room.
+    async fn rooms_of(
+        &self,
+        session: &Session,
+        batch: &[Arrived],
+    ) -> Result<HashMap<RoomId, Arc<Room>>, Trouble> {
+        let mut rooms: HashMap<RoomId, Arc<Room>> = HashMap::new();
+        let mut asked = HashSet::new();
+        for arrived in batch {
+            let Conversation::Room { room: id, roster } = arrived.delivered.conversation else { continue };
+            let known = rooms.get(&id).is_some_and(|room| room.place(&roster).is_some());
+            if !known && asked.insert(id) {
+                rooms.extend(self.room_with(session, id, roster).await?.map(|room| (id, room)));
+            }
+        }
+        Ok(rooms)
+    }
+
     /// Tells the server what it need not keep for this device any more.
     pub(super) async fn acknowledge(&self, session: &Session, position: Position, keep: Option<u64>) {
         let seq = keep.map_or(position.seq, |keep| position.seq.min(keep.saturating_sub(1)));
@@ -199,11 +222,12 @@ impl Engine {
         let announced = self.commit(move |db, events| {
             for late in messages::overtaken(db, Millis(now.0.saturating_sub(OVERTAKEN_MS)))? {
                 let name = &late.sender;
+                let peer = &late.peer;
                 if inbox::notice_once(db, &late.device, &late.message, Noticed::Overtaken)? {
                     let text = format!(
                         "The sound of a voice note from {name} has not come yet: what came after it is shown before it"
                     );
-                    events.push(Event::Message(notice(db, &me, name, text)?));
+                    events.push(Event::Message(notice_to(db, &me, peer, text)?));
                 }
                 for arrival in late.behind {
                     events.push(Event::Message(messages::release(db, arrival)?));
@@ -211,14 +235,22 @@ impl Engine {
             }
             let gaps = inbox::announce_gaps(db, before)?;
             events.extend(messages::release_all_ready(db)?.into_iter().map(Event::Message));
-            for (sender, missing) in gaps {
+            for (sender, peer, missing) in gaps {
                 let what = if missing == 1 { "1 message".to_owned() } else { format!("{missing} messages") };
                 let text = format!("{what} from {sender} did not arrive: ask {sender} to send again");
-                events.push(Event::Message(notice(db, &me, &sender, text)?));
+                events.push(Event::Message(notice_to(db, &me, &peer, text)?));
             }
             Ok(())
         });
         Ok(announced.await?)
+    }
+}
+
+/// The room that something is for, by the server's word.
+fn room_of(arrived: &Arrived) -> Option<RoomId> {
+    match arrived.delivered.conversation {
+        Conversation::Room { room, .. } => Some(room),
+        Conversation::Account(_) => None,
     }
 }
 

@@ -1,14 +1,16 @@
 use rusqlite::Connection;
 
 use super::*;
+use crate::client::db::rooms::{self, Standing, Stored};
 use crate::client::db::{contacts, memory};
 use crate::client::engine::allowance::Allowance;
 use crate::client::engine::{Keys, Me};
 use crate::client::{Body, Message};
 use crate::crypto::MessageSecret;
-use crate::crypto::envelope::{Draft, Header, SealedEnvelope, seal};
-use crate::crypto::test_keys::{AYŞE, BURAK};
-use crate::model::{Conversation, DirectoryEntry};
+use crate::crypto::envelope::{Draft, Header, Invitation, SealedEnvelope, seal};
+use crate::crypto::room::{found, next};
+use crate::crypto::test_keys::{AYŞE, BURAK, THEN, ZOÉ};
+use crate::model::{Address, Conversation, DirectoryEntry, RoomRecordKind, RosterId, Signed};
 
 /// burak writes, ayşe receives.
 struct Scene {
@@ -18,6 +20,8 @@ struct Scene {
     keys: Keys,
     seq: u64,
     allowance: Allowance,
+    /// The one that envelopes for rooms are checked against.
+    room: Option<Arc<Room>>,
 }
 
 impl Scene {
@@ -44,7 +48,7 @@ impl Scene {
         };
         let key = crate::crypto::PrivateKey::from_pem(&AYŞE.message.to_pem()).unwrap();
         let keys = Keys::from([(key.public().id(), Arc::new(key))]);
-        Self { db, me, burak: Arc::new(burak), keys, seq: 0, allowance: Allowance::default() }
+        Self { db, me, burak: Arc::new(burak), keys, seq: 0, allowance: Allowance::default(), room: None }
     }
 
     /// An envelope of burak's to ayşe.
@@ -83,8 +87,9 @@ impl Scene {
         let opened: Vec<Outcome> = batch
             .iter()
             .map(|one| {
-                let known = inbox::known(&self.db, &one.delivered.device, &one.delivered.message).unwrap();
-                open(one, known, me, &AYŞE.device, Some(&self.burak), &self.keys)
+                let hash = inbox::known(&self.db, &one.delivered.device, &one.delivered.message).unwrap();
+                let known = Known { person: Some(&self.burak), room: self.room.as_ref(), hash };
+                open(one, known, me, &AYŞE.device, &self.keys)
             })
             .collect();
         let transaction = self.db.transaction().unwrap();
@@ -179,4 +184,144 @@ fn nothing_of_another_sender_or_for_another_receiver_is_opened() {
     let said = scene.take_in(&[moved, renamed, mine]);
     assert!(said.iter().all(is_notice), "{said:?}");
     assert!(messages::history(&scene.db, None, Some("merhaba"), 10).unwrap().is_empty());
+}
+
+/// Records of a room: ayşe's first, and those that follow.
+struct Chain {
+    room: Room,
+    records: Vec<Signed>,
+}
+
+impl Chain {
+    fn begin() -> Self {
+        let first = found(&AYŞE.device, AYŞE.account.id, [7; 32], THEN).unwrap();
+        Self { room: Room::found(&first, &AYŞE.account).unwrap(), records: vec![first] }
+    }
+
+    /// Somebody's next record; the room after it.
+    fn by(
+        &mut self,
+        person: &crate::crypto::test_keys::Person,
+        kind: RoomRecordKind,
+        now: Millis,
+    ) -> RosterId {
+        let record = next(&self.room, &person.device, person.account.id, kind, now).unwrap();
+        self.room.append(&record, &person.account).unwrap();
+        self.records.push(record);
+        self.room.roster()
+    }
+
+    /// With burak in it; the room by then.
+    fn with_burak() -> (Self, RosterId) {
+        let mut chain = Self::begin();
+        chain.by(&AYŞE, RoomRecordKind::Invited { account: BURAK.account.id }, THEN);
+        let roster = chain.by(&BURAK, RoomRecordKind::Joined, THEN);
+        (chain, roster)
+    }
+}
+
+impl Scene {
+    /// ayşe is in this room, which she calls #garden.
+    fn in_room(&mut self, chain: &Chain) {
+        let (id, name) = (chain.room.id, "garden".parse().unwrap());
+        if self.room.is_none() {
+            rooms::begin(&self.db, &Stored { id, name, standing: Standing::Member }).unwrap();
+        }
+        self.room = Some(Arc::new(chain.room.clone()));
+    }
+
+    /// What burak has written to a room as it was then.
+    fn written(&mut self, conversation: Conversation, content: &Content, sent_at: Millis) -> Arrived {
+        let id = MessageId::generate();
+        let draft = Draft {
+            message: id,
+            account: self.burak.account.id,
+            recipient: conversation,
+            counter: Some(0),
+            previous: Header::NONE_BEFORE,
+            sent_at,
+            log: None,
+        };
+        let envelope = seal(&BURAK.device, &draft, content, MessageSecret::generate()).unwrap();
+        let arrived = self.arrived(id, &envelope);
+        let delivered = Delivered { conversation, ..arrived.delivered };
+        Arrived { delivered, ..arrived }
+    }
+}
+
+fn merhaba() -> Content {
+    Content::Text("merhaba".to_owned())
+}
+
+#[test]
+fn what_is_written_to_a_room_is_shown_there_and_what_is_wrong_with_it_too() {
+    let mut scene = Scene::new();
+    let (chain, roster) = Chain::with_burak();
+    let room = chain.room.id;
+    scene.in_room(&chain);
+    let good = scene.written(Conversation::Room { room, roster }, &merhaba(), Millis::now());
+    let said = scene.take_in(&[good]);
+    let garden: Address = "#garden".parse().unwrap();
+    assert!(
+        said.len() == 1 && said[0].to == garden && said[0].from == scene.burak.account.nickname,
+        "{said:?}"
+    );
+    // Before burak was in it; by a wrong wrap; what is not for rooms.
+    let early = RosterId::new(*room.as_bytes());
+    let early = scene.written(Conversation::Room { room, roster: early }, &merhaba(), Millis::now());
+    let now = Conversation::Room { room, roster };
+    let unwrapped = Arrived { wrap: None, ..scene.written(now, &merhaba(), Millis::now()) };
+    let way = Content::Invitation(Invitation { room, name: "cellar".parse().unwrap() });
+    let way = scene.written(now, &way, Millis::now());
+    for refused in [early, unwrapped, way] {
+        let said = scene.take_in(&[refused]);
+        assert!(said.len() == 1 && is_notice(&said[0]) && said[0].to == garden, "{said:?}");
+    }
+    assert_eq!(messages::history(&scene.db, Some(&garden), Some("merhaba"), 10).unwrap().len(), 1);
+    assert!(rooms::ways(&scene.db).unwrap().is_empty());
+}
+
+#[test]
+fn a_record_that_a_member_names_and_the_server_hides_is_said_loudly_once_and_what_names_it_waits() {
+    let mut scene = Scene::new();
+    let (mut chain, _) = Chain::with_burak();
+    scene.in_room(&chain);
+    let room = chain.room.id;
+    let hidden = chain.by(&AYŞE, RoomRecordKind::Invited { account: ZOÉ.account.id }, THEN);
+    let conversation = Conversation::Room { room, roster: hidden };
+    let batch = [(); 2].map(|()| scene.written(conversation, &merhaba(), Millis::now()));
+    let said = scene.take_in(&batch);
+    assert!(said.len() == 1 && is_notice(&said[0]), "{said:?}");
+    let Body::Notice { text } = &said[0].body else { panic!() };
+    assert!(text.starts_with("WARNING: burak has written to #garden"), "{text}");
+    assert_eq!(fetches::keep_from(&scene.db, 1).unwrap(), Some(batch[0].position.seq));
+    // Anybody could name what there is not: of whoever has never been in the room nothing is believed.
+    let stranger = Chain::begin();
+    let mut other = Scene::new();
+    other.in_room(&stranger);
+    let conversation = Conversation::Room { room: stranger.room.id, roster: hidden };
+    let made_up = other.written(conversation, &merhaba(), Millis::now());
+    let said = other.take_in(&[made_up]);
+    let Body::Notice { text } = &said[0].body else { panic!() };
+    assert!(text.contains("could not be opened"), "{text}");
+    // The server shows it: what waited is read.
+    scene.in_room(&chain);
+    let said = scene.take_in(&batch);
+    assert!(said.iter().any(|message| !is_notice(message)), "{said:?}");
+    assert_eq!(fetches::keep_from(&scene.db, 1).unwrap(), None);
+}
+
+#[test]
+fn what_is_by_somebody_who_has_gone_from_a_room_is_taken_as_long_as_it_may_be_on_its_way() {
+    let day = |days: u64| Millis(Millis::now().0.saturating_sub(days * 24 * 3600 * 1000));
+    for (gone, written, taken) in [(1, 2, true), (29, 30, true), (5, 2, false), (31, 32, false)] {
+        let mut scene = Scene::new();
+        let (mut chain, roster) = Chain::with_burak();
+        let conversation = Conversation::Room { room: chain.room.id, roster };
+        chain.by(&BURAK, RoomRecordKind::Left, day(gone));
+        scene.in_room(&chain);
+        let arrived = scene.written(conversation, &merhaba(), day(written));
+        let said = scene.take_in(&[arrived]);
+        assert_eq!(said.iter().filter(|message| !is_notice(message)).count(), usize::from(taken), "{gone}");
+    }
 }

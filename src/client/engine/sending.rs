@@ -1,30 +1,41 @@
 //! The outbox: sealed, stored, sent in order, several under way at a time, until the server's word has come.
 //!
+//! - [`addressing`]: for whom
 //! - [`sealing`]: an envelope out of what was written
 //! - [`sender`]: what leaves when
 //! - [`uploading`]: the sound of a long voice note, ahead of its envelope and beside what goes to others
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::client::db::outbox::Item;
+use crate::client::db::rooms::LeftOut;
 use crate::client::db::speaking::{self, Ended};
 use crate::client::db::{Sql, messages, outbox};
 use crate::client::link::Denied;
 use crate::client::link::wire::Reply;
 use crate::client::{ClientError, Delivery, Event};
+use crate::crypto::SealError;
 use crate::crypto::envelope::wrap;
-use crate::model::{Address, BlobId, MessageId, Millis, Nickname, Recipient, RoomName};
+use crate::crypto::room::Room;
+use crate::model::{
+    AccountId, Address, BlobId, Conversation, MessageId, Millis, Nickname, Recipient, RoomId, RoomName,
+    RosterId,
+};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
-use super::directory::believed_now;
-use super::{Engine, Session, Trouble, compute, delayed, is_final, refusal};
+use super::pool::compute_each;
+use super::rooms;
+use super::{Engine, Session, Trouble, delayed, is_final, refusal};
 
+use self::addressing::Addressed;
 use self::sender::Sender;
 use self::uploading::{Sound, Stopped, Uploads};
 
+mod addressing;
 mod sealing;
 mod sender;
 mod uploading;
@@ -41,11 +52,12 @@ struct Submission {
     closes: bool,
     id: MessageId,
     to: Address,
+    conversation: Conversation,
 }
 
 /// What became of an attempt to send something.
 enum Attempt {
-    Sent(oneshot::Receiver<Reply>),
+    Sent(Conversation, oneshot::Receiver<Reply>),
     /// It waits: for a key to be accepted, for one that can be sent to, for room at the server.
     Held(Hold),
     /// It never can be sent.
@@ -60,11 +72,14 @@ enum Attempt {
 enum Next {
     /// On to the next one.
     Go,
-    /// Begin again from the front, after a while.
-    Again(Duration),
+    /// Begin again from the front, after a while. `stale`: what is known of people may be out of date.
+    Again { pause: Duration, stale: bool },
     /// On to the next one of another conversation; this one waits so long.
     Hold(Address, Hold),
 }
+
+/// Begin again from the front, with what is known of people by then.
+const AT_ONCE: Next = Next::Again { pause: Duration::ZERO, stale: true };
 
 /// A conversation that waits.
 struct Hold {
@@ -110,48 +125,18 @@ impl Engine {
             let reason = "new keys are about to take the old ones' places".to_owned();
             return Ok(Attempt::Held(Hold::new(HELD, reason)));
         }
-        let name = match &item.to {
-            Address::Person(name) => name.clone(),
-            Address::Room(room) => return Ok(Attempt::Refused(not_in(room).to_string())),
+        let addressed = match item.to.clone() {
+            Address::Person(name) => self.address_person(session, &item, &name, at_least).await?,
+            Address::Room(room) => self.address_room(session, &item, &room, at_least).await?,
         };
-        let person = match self.person(session, &name, at_least).await {
-            Ok(Some(person)) => person,
-            Ok(None) => return Ok(Attempt::Refused(unknown(&name))),
-            // Until the server's answer and its log agree.
-            Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => {
-                return Ok(Attempt::Held(Hold::new(HELD, error.to_string())));
-            }
-            Err(trouble) => return Err(trouble),
+        let Addressed { conversation, keys } = match addressed {
+            Ok(addressed) => addressed,
+            Err(attempt) => return Ok(attempt),
         };
-        if person.account.revoked.is_some() && !person.held {
-            return Ok(Attempt::Refused(format!("{name} has ended the account")));
-        }
-        // What was sealed for an account is for that account alone.
-        let other = item.link.is_some_and(|link| link.account != person.account.id);
-        if person.held || other {
-            return Ok(Attempt::Held(Hold::new(HELD, self.why_held(name).await?)));
-        }
-        let now = believed_now(session.clock_ahead_ms);
-        let mut keys = person.usable_keys(now);
-        if keys.is_empty() {
-            let asked = match self.look_up_name(session, &name).await {
-                Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => {
-                    return Ok(Attempt::Held(Hold::new(HELD, error.to_string())));
-                }
-                asked => asked?,
-            };
-            keys = asked.map(|person| person.usable_keys(now)).unwrap_or_default();
-        }
-        if keys.is_empty() {
-            let reason = format!(
-                "{name} was not online for so long that there is no key to write to: it leaves once {name} has been"
-            );
-            return Ok(Attempt::Held(Hold::new(HELD, reason)));
-        }
         let (place, arrival, closes, id) = (item.place, item.arrival, item.closes, item.id);
         let sealed = match item.sealed {
             Some(sealed) => sealed,
-            None => match self.seal(item, &person).await? {
+            None => match self.seal(item, conversation).await? {
                 Ok(sealed) => sealed,
                 Err(reason) => return Ok(Attempt::Refused(reason)),
             },
@@ -168,18 +153,14 @@ impl Engine {
             blobs = self.blobs_of_closing(closed).await?;
         }
         let (secret, header_hash) = (sealed.secret, sealed.header_hash);
-        let wraps = compute(move || {
-            keys.iter().map(|key| wrap(&secret, &header_hash, key)).collect::<Result<Vec<_>, _>>()
+        let wrapped = compute_each(keys, move |(account, keys)| {
+            let wraps = keys.iter().map(|key| wrap(&secret, &header_hash, key));
+            Ok(Recipient { account, wraps: wraps.collect::<Result<_, SealError>>()? })
         });
-        let wraps = wraps.await?.map_err(|error| ClientError::Internal(error.to_string()))?;
-        let account = person.account.id;
-        let verb = Verb::Submit {
-            message: id,
-            conversation: account.into(),
-            recipients: vec![Recipient { account, wraps }],
-            blobs,
-        };
-        Ok(Attempt::Sent(session.wire.send(verb, sealed.body).await))
+        let recipients: Result<Vec<_>, SealError> = wrapped.await?.into_iter().collect();
+        let recipients = recipients.map_err(|error| ClientError::Internal(error.to_string()))?;
+        let verb = Verb::Submit { message: id, conversation, recipients, blobs };
+        Ok(Attempt::Sent(conversation, session.wire.send(verb, sealed.body).await))
     }
 
     /// What becomes of a message whose sound the server does not take.
@@ -206,11 +187,16 @@ impl Engine {
         submission: Submission,
         reply: Result<Reply, oneshot::error::RecvError>,
     ) -> Result<Next, Trouble> {
-        let Submission { place, arrival, closes, id, to } = submission;
+        let Submission { place, arrival, closes, id, to, conversation } = submission;
         match reply.unwrap_or(Err(Denied::Lost)).map_err(Trouble::from) {
-            Ok((Answer::Accepted { at, .. }, _)) => {
+            Ok((Answer::Accepted { at, left_out }, _)) => {
+                let left_out = self.left_out_by_server(&conversation, left_out).await?;
+                let me = self.me.clone();
                 self.commit(move |db, events| {
                     outbox::remove(db, place)?;
+                    if let Conversation::Room { room, .. } = conversation {
+                        rooms::left_out(db, &me, &room, true, &left_out, events)?;
+                    }
                     let Some(arrival) = arrival else { return Ok(()) };
                     if !closes && speaking::of(db, arrival)?.is_some() {
                         // The server has all of it once it has its end.
@@ -226,21 +212,34 @@ impl Engine {
                 Ok(Next::Go)
             }
             Ok(_) => Err(Trouble::Strange),
-            Err(Trouble::Refused { code: RefusalCode::KeySuperseded, .. }) => Ok(Next::Again(Duration::ZERO)),
+            Err(Trouble::Refused { code: RefusalCode::KeySuperseded, .. }) => Ok(AT_ONCE),
             Err(Trouble::Refused { code: RefusalCode::BlobMissing, .. }) => {
                 self.db.write(move |db| outbox::mark_uploaded(db, place, false)).await?;
-                Ok(Next::Again(RETRY))
+                Ok(Next::Again { pause: RETRY, stale: true })
+            }
+            Err(Trouble::Refused { code: RefusalCode::RoomChanged, .. })
+                if let Conversation::Room { room, roster } = conversation =>
+            {
+                self.seal_anew(session, place, (room, roster), (id, to)).await
+            }
+            Err(Trouble::Refused { code: code @ RefusalCode::NotInRoom, .. })
+                if let Conversation::Room { room, .. } = conversation =>
+            {
+                self.read_room(session, room).await?;
+                let reason = to.room().map_or_else(|| refusal(code).to_owned(), gone);
+                self.refuse(place, arrival, false, reason).await?;
+                Ok(Next::Go)
             }
             // Perhaps another account has the name by now: then a person decides.
             Err(Trouble::Refused { code: RefusalCode::UnknownRecipient, .. })
                 if self.is_disputed(session, &to).await? =>
             {
-                Ok(Next::Again(Duration::ZERO))
+                Ok(AT_ONCE)
             }
             Err(Trouble::Refused { code, .. }) if is_final(code) => {
                 let fill = code != RefusalCode::UnknownRecipient;
                 self.refuse(place, arrival, fill, refusal(code).to_owned()).await?;
-                Ok(if fill { Next::Again(Duration::ZERO) } else { Next::Go })
+                Ok(if fill { AT_ONCE } else { Next::Go })
             }
             Err(Trouble::Refused { code, retry_after, .. }) => {
                 let wait = retry_after.unwrap_or(RETRY);
@@ -251,10 +250,54 @@ impl Engine {
                 }
                 let limited = code == RefusalCode::Limited;
                 self.tell(Event::Delayed { id, reason: delayed(code, wait), to: None, limited });
-                Ok(Next::Again(wait))
+                Ok(Next::Again { pause: wait, stale: true })
             }
             Err(trouble) => Err(trouble),
         }
+    }
+
+    /// A room has changed since something was sealed for it, which the server has not taken and never will: it is sealed for
+    /// the room as it is now.
+    async fn seal_anew(
+        &self,
+        session: &Session,
+        place: i64,
+        (room, roster): (RoomId, RosterId),
+        (id, to): (MessageId, Address),
+    ) -> Result<Next, Trouble> {
+        let has_changed = |known: Option<Arc<Room>>| known.is_some_and(|known| known.roster() != roster);
+        if !has_changed(self.room(room).await?) {
+            let read = match self.read_room(session, room).await {
+                // Whoever has made that record is not whom the log has.
+                Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => Err(error.to_string()),
+                read => Ok(has_changed(read?)),
+            };
+            let reason = match read {
+                Ok(true) => None,
+                Ok(false) => Some(format!("the server says that {to} has changed, and does not show how")),
+                Err(reason) => Some(reason),
+            };
+            if let Some(reason) = reason {
+                let hold = Hold::new(HELD, reason);
+                self.say_held(id, &to, &hold);
+                return Ok(Next::Hold(to, hold));
+            }
+        }
+        self.db.write(move |db| outbox::unseal(db, place)).await?;
+        Ok(Next::Again { pause: Duration::ZERO, stale: false })
+    }
+
+    /// Members of a room that the server says it has left out.
+    async fn left_out_by_server(
+        &self,
+        conversation: &Conversation,
+        said: Vec<AccountId>,
+    ) -> Result<Vec<(AccountId, LeftOut)>, ClientError> {
+        let Conversation::Room { room, roster } = conversation else { return Ok(Vec::new()) };
+        let members = self.room(*room).await?.and_then(|room| room.members_at(roster)).unwrap_or_default();
+        let mut left: Vec<AccountId> = said.into_iter().filter(|account| members.contains(account)).collect();
+        left.dedup();
+        Ok(left.into_iter().map(|account| (account, LeftOut::MailboxFull)).collect())
     }
 
     /// Whether the directory's answer for a name waits for a decision, or for its log to agree.
@@ -312,9 +355,9 @@ fn give_up_speaking(db: &rusqlite::Connection, arrival: i64) -> Sql<()> {
     outbox::remove_closing(db, arrival)
 }
 
-/// Why nothing is sent to a room.
-pub(super) fn not_in(room: &RoomName) -> ClientError {
-    ClientError::NotInRoom { room: room.clone() }
+/// Why nothing is sent any more to a room that one was in.
+fn gone(room: &RoomName) -> String {
+    format!("you are not in #{room} any more")
 }
 
 fn unknown(name: &Nickname) -> String {

@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use crate::client::engine::{Keys, Person};
 use crate::crypto::PrivateKey;
-use crate::crypto::envelope::{CheckError, Delivered, Header, Opened, Recipient, parse};
-use crate::model::{Conversation, EnvelopeHash, Millis, Position, Wrap, limits};
+use crate::crypto::envelope::{CheckError, Content, Delivered, Header, Opened, Parsed, Recipient, parse};
+use crate::crypto::room::{Room, What};
+use crate::model::{AccountId, Conversation, EnvelopeHash, Millis, Position, RoomId, RosterId, Wrap, limits};
 
 /// An envelope as it was pushed.
 pub(super) struct Arrived {
@@ -32,6 +33,8 @@ pub(super) enum Outcome {
     Reflected,
     /// What is known of its sender is not what the transparency log has: it is read again later.
     HeldBack,
+    /// Somebody who is or was in a room names a record of it that the server does not show: it is read again later.
+    HiddenRecord(RoomId, RosterId),
     /// Not to be opened.
     Broken,
     Opened(Box<Sound>),
@@ -44,15 +47,26 @@ pub(super) struct Sound {
     pub header_hash: [u8; 32],
     pub opened: Opened,
     pub person: Arc<Person>,
+    /// Of what is for a room: the place of the record that it names.
+    pub roster: usize,
+}
+
+/// What is known of who may have written something, and to whom.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub person: Option<&'a Arc<Person>>,
+    /// The room that it is for.
+    pub room: Option<&'a Arc<Room>>,
+    /// The hash of what was stored under its name.
+    pub hash: Option<EnvelopeHash>,
 }
 
 /// Size, decoding, version, addressed to me, certified device, signature, replay; only then decryption.
 pub(super) fn open(
     arrived: &Arrived,
-    known: Option<EnvelopeHash>,
+    Known { person, room, hash: known }: Known<'_>,
     me: Recipient,
     own: &PrivateKey,
-    person: Option<&Arc<Person>>,
     keys: &Keys,
 ) -> Outcome {
     let Ok(parsed) = parse(&arrived.body) else { return Outcome::Broken };
@@ -77,7 +91,15 @@ pub(super) fn open(
     if removed.is_some_and(|(_, at)| Millis::now().since(at) > limits::RETENTION) {
         return Outcome::Broken;
     }
-    let verified = match parsed.check(&arrived.delivered, me, &person.account, None) {
+    let roster = match (header.recipient, room) {
+        (Conversation::Room { roster, .. }, Some(room)) => match room.place(&roster) {
+            Some(_) if is_long_gone(room, &header.account, &roster) => return Outcome::Broken,
+            Some(place) => place,
+            None => return unplaced(&parsed, person, room, roster),
+        },
+        _ => 0,
+    };
+    let verified = match parsed.check(&arrived.delivered, me, &person.account, room.map(Arc::as_ref)) {
         Ok(verified) => verified,
         Err(CheckError::Reflected) => return Outcome::Duplicate,
         Err(_) => return Outcome::Broken,
@@ -89,10 +111,41 @@ pub(super) fn open(
     }
     let key = arrived.wrap.as_ref().and_then(|wrap| Some((keys.get(&wrap.key)?, wrap)));
     match key.map(|(key, wrap)| verified.open(key, wrap)) {
+        Some(Ok(opened)) if !is_for(&opened.content, &header.recipient) => Outcome::Broken,
         Some(Ok(opened)) => {
             let person = person.clone();
-            Outcome::Opened(Box::new(Sound { header, hash, header_hash, opened, person }))
+            Outcome::Opened(Box::new(Sound { header, hash, header_hash, opened, person, roster }))
         }
         _ => Outcome::Broken,
+    }
+}
+
+/// Whether such a thing is written to a room, or else to one person: live sound and ways into rooms are not for rooms.
+fn is_for(content: &Content, recipient: &Conversation) -> bool {
+    match (content, recipient) {
+        (Content::Text(_) | Content::Voice(_) | Content::Void, _) | (_, Conversation::Account(_)) => true,
+        (_, Conversation::Room { .. }) => false,
+    }
+}
+
+/// Whether somebody has gone from a room so long ago that nothing of theirs can still be on its way.
+fn is_long_gone(room: &Room, account: &AccountId, roster: &RosterId) -> bool {
+    let gone = room.gone_since(account, roster);
+    gone.is_some_and(|at| Millis::now().since(at) > limits::RETENTION)
+}
+
+/// What names a record of a room that is not known here: that the server hides it is believed of those who are or were in
+/// the room.
+fn unplaced(parsed: &Parsed, person: &Person, room: &Room, roster: RosterId) -> Outcome {
+    let header = parsed.header();
+    let was_in_it = room.changes.iter().any(|change| {
+        matches!(change.what, What::Founded | What::Joined) && change.actor == person.account.id
+    });
+    let device = person.account.device_at(&header.device, header.sent_at);
+    let signed = device.is_some_and(|device| parsed.is_signed_by(&device.key));
+    if was_in_it && signed && header.account == person.account.id {
+        Outcome::HiddenRecord(room.id, roster)
+    } else {
+        Outcome::Broken
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use rusqlite::Transaction;
 
 use crate::client::db::inbox::{self, Fit, Noticed, Place};
+use crate::client::db::rooms::{self, Standing, Way};
 use crate::client::db::{Sql, attachments, blocks, contacts, fetches, listening, messages};
 use crate::client::engine::allowance::Allowance;
-use crate::client::engine::{Me, notice};
+use crate::client::engine::rooms::say_hidden_record;
+use crate::client::engine::{Me, Person, notice_to};
 use crate::client::{Body, Delivery, Event};
-use crate::crypto::envelope::{Content, Delivered, LiveClosing, LiveEnd, VoiceData};
+use crate::crypto::envelope::{Content, Delivered, Invitation, LiveClosing, LiveEnd, VoiceData};
 use crate::model::{AccountId, Address, Conversation, DeviceId, MessageId, Millis, Nickname, Position};
 
 use super::opening::{Arrived, Outcome, Sound};
@@ -26,21 +28,27 @@ pub(super) fn store(
     allowance: &mut Allowance,
     events: &mut Vec<Event>,
 ) -> Sql<()> {
-    let Delivered { device, message, sender, .. } = arrived.delivered;
-    if !matches!(outcome, Outcome::HeldBack) {
+    let Delivered { device, message, sender, conversation } = arrived.delivered;
+    let say = (sender, device, message, conversation);
+    if !matches!(outcome, Outcome::HeldBack | Outcome::HiddenRecord(..)) {
         inbox::release_held_back(db, arrived.position, false)?;
     }
     match outcome {
         Outcome::Duplicate => Ok(()),
         Outcome::HeldBack => {
             inbox::hold_back(db, arrived.position)?;
-            say_once(db, me, (sender, device, message), Noticed::HeldBack, allowance, events)
+            say_once(db, me, say, Noticed::HeldBack, allowance, events)
         }
-        Outcome::Broken => say_once(db, me, (sender, device, message), Noticed::Broken, allowance, events),
-        Outcome::Fork => say_once(db, me, (sender, device, message), Noticed::Fork, allowance, events),
-        Outcome::Reflected => {
-            say_once(db, me, (sender, device, message), Noticed::Reflected, allowance, events)
+        Outcome::HiddenRecord(room, roster) => {
+            inbox::hold_back(db, arrived.position)?;
+            if allowance.left_of(&sender) > 0 && say_hidden_record(db, me, (room, roster), &sender, events)? {
+                allowance.use_up_of(sender);
+            }
+            Ok(())
         }
+        Outcome::Broken => say_once(db, me, say, Noticed::Broken, allowance, events),
+        Outcome::Fork => say_once(db, me, say, Noticed::Fork, allowance, events),
+        Outcome::Reflected => say_once(db, me, say, Noticed::Reflected, allowance, events),
         Outcome::OwnCopy { hash } => {
             if inbox::known(db, &device, &message)?.is_none() {
                 inbox::remember(db, &device, &message, hash)?;
@@ -51,7 +59,7 @@ pub(super) fn store(
         Outcome::Opened(sound) => match inbox::known(db, &device, &message)? {
             // Twice in one batch.
             Some(hash) if hash == sound.hash => Ok(()),
-            Some(_) => say_once(db, me, (sender, device, message), Noticed::Fork, allowance, events),
+            Some(_) => say_once(db, me, say, Noticed::Fork, allowance, events),
             None => store_opened(db, me, arrived, sound, events),
         },
     }
@@ -64,9 +72,10 @@ fn store_opened(
     sound: &Sound,
     events: &mut Vec<Event>,
 ) -> Sql<()> {
-    let Sound { header, hash, header_hash, opened, person } = sound;
+    let Sound { header, hash, header_hash, opened, person, roster } = sound;
     let Delivered { device, message, .. } = arrived.delivered;
-    let Conversation::Account(recipient) = header.recipient else { return Ok(()) };
+    let Some((peer, to)) = conversation(db, me, &header.recipient, person)? else { return Ok(()) };
+    let chain = header.recipient.chain();
     inbox::remember(db, &device, &message, hash)?;
     let name = &person.account.nickname;
     let now = Millis::now();
@@ -77,19 +86,20 @@ fn store_opened(
         let place = Place {
             account: person.account.id,
             device,
-            recipient,
+            chain,
             counter,
             previous,
             hash,
             void,
             sender: name,
+            peer: &peer,
         };
         if inbox::link(db, &place, now)? == Fit::Wrong && !blocked {
             let text = format!(
                 "A message from {name} does not follow the one before it: something may be missing or \
                  out of place"
             );
-            events.push(Event::Message(notice(db, me, name, text)?));
+            events.push(Event::Message(notice_to(db, me, &peer, text)?));
         }
     }
     // Came before the server was told: as if it had been dropped there.
@@ -97,7 +107,11 @@ fn store_opened(
         return Ok(());
     }
     let body = match &opened.content {
-        Content::Void | Content::Log(_) | Content::Invitation(_) => return Ok(()),
+        Content::Void | Content::Log(_) => return Ok(()),
+        Content::Invitation(way) => match keep_way(db, way, person, now)? {
+            true => Body::Invitation { room: way.name.clone() },
+            false => return Ok(()),
+        },
         Content::Text(text) => Body::Text { text: text.clone() },
         Content::Voice(manifest) => {
             Body::voice(manifest.duration_ms, manifest.sample_rate, manifest.size, manifest.peaks.to_vec())
@@ -108,9 +122,6 @@ fn store_opened(
         }
     };
     let mine = person.account.id == me.account;
-    let addressed = if recipient == me.account { None } else { contacts::by_account(db, &recipient)? };
-    let to: Address = addressed.map_or_else(|| me.nickname.clone(), |stored| stored.nickname).into();
-    let peer: Address = if mine { to.clone() } else { name.clone().into() };
     let blob = match &opened.content {
         Content::Voice(manifest) => manifest.blob(),
         _ => None,
@@ -134,6 +145,7 @@ fn store_opened(
             received_at: Some(if mine { arrived.accepted_at } else { now }),
             seq: Some(arrived.position.seq),
             counter: header.counter,
+            chain: header.counter.map(|_| (chain, *roster)),
             delivery: mine.then_some(&Delivery::Accepted),
             late,
             signer: Some((person.account.id, certified_by)),
@@ -163,6 +175,36 @@ fn store_opened(
     }
     events.extend(messages::release_ready(db, &device)?.into_iter().map(Event::Message));
     Ok(())
+}
+
+/// The conversation that something belongs to, and whom it is written to; `None` for a room that has no name here.
+fn conversation(
+    db: &Transaction<'_>,
+    me: &Me,
+    recipient: &Conversation,
+    sender: &Person,
+) -> Sql<Option<(Address, Address)>> {
+    let recipient = match recipient {
+        Conversation::Account(recipient) => recipient,
+        Conversation::Room { room, .. } => {
+            let room = rooms::by_id(db, room)?.map(|room| Address::Room(room.name));
+            return Ok(room.map(|room| (room.clone(), room)));
+        }
+    };
+    let other = if *recipient == me.account { None } else { contacts::by_account(db, recipient)? };
+    let to: Address = other.map_or_else(|| me.nickname.clone(), |stored| stored.nickname).into();
+    let mine = sender.account.id == me.account;
+    Ok(Some((if mine { to.clone() } else { sender.account.nickname.clone().into() }, to)))
+}
+
+/// Keeps the way into a room; `false` where one is in it already.
+fn keep_way(db: &Transaction<'_>, way: &Invitation, inviter: &Person, now: Millis) -> Sql<bool> {
+    if rooms::by_id(db, &way.room)?.is_some_and(|room| room.standing == Standing::Member) {
+        return Ok(false);
+    }
+    let way = Way { room: way.room, inviter: inviter.account.id, name: way.name.clone() };
+    rooms::keep_way(db, &way, now)?;
+    Ok(true)
 }
 
 /// A note that was heard while it was spoken is over. It is told once all of its sound is here.
@@ -198,7 +240,7 @@ fn store_own_copy(db: &Transaction<'_>, me: &Me, arrived: &Arrived, events: &mut
 fn say_once(
     db: &Transaction<'_>,
     me: &Me,
-    (sender, device, message): (AccountId, DeviceId, MessageId),
+    (sender, device, message, conversation): (AccountId, DeviceId, MessageId, Conversation),
     what: Noticed,
     allowance: &mut Allowance,
     events: &mut Vec<Event>,
@@ -242,7 +284,11 @@ fn say_once(
         (_, 0, None) => format!("{text}. No more of this kind is told of the same sender for an hour"),
         _ => text,
     };
-    let peer = known.as_ref().unwrap_or(&me.nickname);
-    events.push(Event::Message(notice(db, me, peer, text)?));
+    let room = match conversation {
+        Conversation::Room { room, .. } => rooms::by_id(db, &room)?.map(|room| room.name.into()),
+        Conversation::Account(_) => None,
+    };
+    let peer = room.unwrap_or_else(|| known.unwrap_or_else(|| me.nickname.clone()).into());
+    events.push(Event::Message(notice_to(db, me, &peer, text)?));
     Ok(())
 }

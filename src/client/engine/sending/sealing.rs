@@ -4,10 +4,10 @@
 use crate::client::db::attachments::{self, Measured};
 use crate::client::db::outbox::{Item, Sealed};
 use crate::client::db::speaking::{self, Speaking};
-use crate::client::db::{messages, outbox};
-use crate::client::engine::{Engine, Person, Trouble, compute, lock};
+use crate::client::db::{messages, outbox, rooms};
+use crate::client::engine::{Engine, Trouble, compute, lock};
 use crate::client::{Body, Message};
-use crate::crypto::envelope::{Content, Draft, LiveClosing, VoiceData, VoiceManifest, seal};
+use crate::crypto::envelope::{Content, Draft, Invitation, LiveClosing, VoiceData, VoiceManifest, seal};
 use crate::crypto::{MessageSecret, chunk};
 use crate::model::{BlobId, Conversation, Millis};
 
@@ -18,14 +18,15 @@ enum What {
     /// The beginning of a live note, and when that was.
     Opening(Speaking, Millis),
     Closing(LiveClosing),
+    Invitation(Invitation, Millis),
 }
 
 impl Engine {
     /// Seals an item, and stores the envelope together with its counter. `Err`: why it never can be.
-    pub(super) async fn seal(&self, item: Item, person: &Person) -> Result<Result<Sealed, String>, Trouble> {
-        let (account, arrival, closes) = (person.account.id, item.arrival, item.closes);
+    pub(super) async fn seal(&self, item: Item, to: Conversation) -> Result<Result<Sealed, String>, Trouble> {
+        let (arrival, closes) = (item.arrival, item.closes);
         let loaded = self.db.run(move |db| {
-            let link = outbox::next_link(db, account)?;
+            let link = outbox::next_link(db, to)?;
             let Some(arrival) = arrival else { return Ok((link, What::Void)) };
             let note = speaking::of(db, arrival)?;
             if closes {
@@ -35,6 +36,11 @@ impl Engine {
             let message = messages::by_arrival(db, arrival)?;
             if let Some(note) = note {
                 return Ok((link, What::Opening(note, message.sent_at)));
+            }
+            if let Body::Invitation { room } = &message.body {
+                let known = rooms::by_name(db, room)?;
+                let way = known.map(|known| Invitation { room: known.id, name: known.name });
+                return Ok((link, way.map_or(What::Void, |way| What::Invitation(way, message.sent_at))));
             }
             let sound = match message.body {
                 Body::Voice { .. } => attachments::measure(db, arrival)?,
@@ -46,13 +52,14 @@ impl Engine {
         let link = item.link.unwrap_or(next);
         let (sent_at, opens) = match &loaded {
             What::Message(message, _) => (message.sent_at, false),
+            What::Invitation(_, sent_at) => (*sent_at, false),
             What::Opening(_, sent_at) => (*sent_at, true),
             What::Closing(_) | What::Void => (Millis::now(), false),
         };
         let draft = Draft {
             message: item.id,
             account: self.me.account,
-            recipient: Conversation::Account(link.account),
+            recipient: link.to,
             counter: Some(link.counter),
             previous: link.previous,
             sent_at,
@@ -64,6 +71,7 @@ impl Engine {
             let content = match loaded {
                 What::Void => Content::Void,
                 What::Message(message, sound) => content(message.body, sound),
+                What::Invitation(way, _) => Content::Invitation(way),
                 What::Closing(closing) => Content::LiveClosing(closing),
                 What::Opening(note, _) => {
                     secret = note.secret.clone();
@@ -103,7 +111,7 @@ impl Engine {
 fn content(body: Body, sound: Measured) -> Content {
     match body {
         Body::Text { text } | Body::Notice { text } => Content::Text(text),
-        // Nobody has put one into the outbox.
+        // It leads into a room, and is sealed as that.
         Body::Invitation { .. } => Content::Void,
         Body::Voice { duration_ms, sample_rate, peaks, .. } => {
             let Measured { size, sha256, inline } = sound;

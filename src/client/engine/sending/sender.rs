@@ -94,8 +94,8 @@ impl<'a> Sender<'a> {
                 attempt => attempt?,
             };
             match attempt {
-                Attempt::Sent(reply) => {
-                    let submission = Submission { place, arrival, closes, id, to };
+                Attempt::Sent(conversation, reply) => {
+                    let submission = Submission { place, arrival, closes, id, to, conversation };
                     self.under_way.push_back(UnderWay { submission, reply });
                 }
                 Attempt::Uploads(sound) => {
@@ -158,24 +158,28 @@ impl<'a> Sender<'a> {
         };
         let Some(done) = self.under_way.pop_front() else { return Ok(()) };
         let mut next = self.settle(done.submission, reply).await?;
-        if let Next::Again(pause) = &mut next {
+        if let Next::Again { pause, stale } = &mut next {
             // The rest of the window has been decided on already: heard out before the order begins anew.
             for UnderWay { submission, reply } in std::mem::take(&mut self.under_way) {
                 match self.settle(submission, reply.await).await? {
-                    Next::Again(longer) => *pause = longer.max(*pause),
+                    Next::Again { pause: longer, stale: also } => {
+                        (*pause, *stale) = (longer.max(*pause), *stale || also);
+                    }
                     Next::Hold(to, hold) => drop(self.held.insert(to, hold)),
                     Next::Go => {}
                 }
             }
         }
-        self.again = if let Next::Again(_) = next { self.again.saturating_add(1) } else { 0 };
+        self.again = if let Next::Again { .. } = next { self.again.saturating_add(1) } else { 0 };
         match next {
             Next::Go => {}
             Next::Hold(to, hold) => drop(self.held.insert(to, hold)),
-            Next::Again(pause) => {
+            Next::Again { pause, stale } => {
                 // What does not help once may help later, but not by being repeated as fast as it goes.
                 let pause = if self.again > 1 { pause.max(RETRY) } else { pause };
-                self.at_least = Millis::now();
+                if stale {
+                    self.at_least = Millis::now();
+                }
                 (self.anew, self.after) = (false, 0);
                 tokio::select! {
                     () = self.session.wire.ended() => return Err(Trouble::Lost),
@@ -193,7 +197,7 @@ impl<'a> Sender<'a> {
     ) -> Result<Next, Trouble> {
         let place = submission.place;
         let next = self.engine.settle(self.session, submission, reply).await?;
-        if let Next::Again(_) = next {
+        if let Next::Again { .. } = next {
             // The server may have lost its sound.
             self.uploads.forget(place);
         }

@@ -1,0 +1,282 @@
+//! Founding, inviting, joining, leaving, removing: records of one's own, behind the newest of all.
+
+use crate::client::db::rooms::{self, Standing, Stored, Way};
+use crate::client::db::{Sql, contacts};
+use crate::client::engine::{Engine, Session, Trouble, compute, lock};
+use crate::client::{Body, ClientError};
+use crate::crypto::SealError;
+use crate::crypto::room::{Room, found, next, roster_id};
+use crate::model::{
+    AccountId, MessageId, Millis, Nickname, RoomId, RoomName, RoomRecordKind, Signed, limits,
+};
+use crate::protocol::message::{RefusalCode, Verb};
+
+use super::reading::Shown;
+
+/// How often a record is made before others' records go on coming in between.
+const ATTEMPTS: u32 = 8;
+
+impl Engine {
+    /// Begins a room. What broke off is gone on with: the same room, by its name.
+    pub(super) async fn found_room(&self, session: &Session, name: RoomName) -> Result<RoomId, Trouble> {
+        let _alone = self.rooms.alone.lock().await;
+        let wanted = name.clone();
+        let stored = self.db.run(move |db| rooms::by_name(db, &wanted)).await?;
+        let (id, record) = match stored {
+            Some(Stored { id, standing: Standing::Founding, .. }) => {
+                let chain = self.db.run(move |db| rooms::chain(db, &id)).await?;
+                let first = chain.into_iter().next();
+                (id, first.ok_or_else(|| ClientError::Internal("a room without records".to_owned()))?)
+            }
+            // Asked for once more, because the word that it is there was lost.
+            Some(Stored { id, standing: Standing::Member, .. }) if self.is_as_founded(id).await? => {
+                return Ok(id);
+            }
+            Some(_) => return Err(ClientError::RoomNameTaken { room: name }.into()),
+            None => self.begin_room(name).await?,
+        };
+        match session.wire.ask(Verb::PublishRoomRecord { record }).await.map_err(Trouble::from) {
+            Ok(_) => {}
+            Err(trouble @ Trouble::Refused { .. }) => {
+                self.db.write(move |db| rooms::forget(db, &id)).await?;
+                lock(&self.rooms.verified).remove(&id);
+                return Err(trouble);
+            }
+            Err(trouble) => return Err(trouble),
+        }
+        self.db.write(move |db| rooms::set_standing(db, &id, Standing::Member)).await?;
+        Ok(id)
+    }
+
+    /// Whether nothing has happened in a room but that one has founded it.
+    async fn is_as_founded(&self, id: RoomId) -> Result<bool, ClientError> {
+        let room = self.room(id).await?;
+        Ok(room.is_some_and(|room| room.changes.len() == 1 && room.founder == self.me.account))
+    }
+
+    /// Makes a room's first record, kept before anybody else knows of it.
+    async fn begin_room(&self, name: RoomName) -> Result<(RoomId, Signed), ClientError> {
+        let (key, me) = (self.device_key.clone(), self.me.account);
+        let made = compute(move || {
+            let mut nonce = [0; 32];
+            rand::fill(&mut nonce);
+            found(&key, me, nonce, Millis::now())
+        });
+        let record = made.await?.map_err(failed)?;
+        let id = RoomId::new(*roster_id(&record).as_bytes());
+        let kept = record.clone();
+        self.db
+            .write(move |db| {
+                rooms::begin(db, &Stored { id, name, standing: Standing::Founding })?;
+                rooms::append(db, &id, 0, std::slice::from_ref(&kept))
+            })
+            .await?;
+        Ok((id, record))
+    }
+
+    /// Has somebody invited, and puts the way into the room into the outbox, to them. Who is invited already, or in it, is
+    /// shown the way once more.
+    pub(super) async fn invite(
+        &self,
+        session: &Session,
+        name: RoomName,
+        nickname: Nickname,
+    ) -> Result<RoomId, Trouble> {
+        if nickname == self.me.nickname {
+            return Err(ClientError::OwnNickname.into());
+        }
+        let id = self.room_that_i_am_in(name.clone()).await?;
+        if let Some(Some(change)) = self.held(&nickname).await? {
+            return Err(ClientError::KeyChanged { nickname, change }.into());
+        }
+        let person = self.person(session, &nickname, Millis(0)).await?;
+        let unknown = || ClientError::UnknownNickname { nickname: nickname.clone() };
+        let account =
+            person.filter(|person| person.account.revoked.is_none()).ok_or_else(unknown)?.account.id;
+        let room = name.clone();
+        self.make_records(session, (id, &name), move |known, _| match known.knows(&account) {
+            true => Ok(None),
+            false if known.changes.len() >= limits::ROOM_RECORDS => {
+                Err(ClientError::RoomAtItsEnd { room: room.clone() })
+            }
+            false => Ok(Some(RoomRecordKind::Invited { account })),
+        })
+        .await?;
+        let way = Body::Invitation { room: name };
+        self.enqueue(MessageId::generate(), nickname.into(), way, bytes::Bytes::new()).await?;
+        Ok(id)
+    }
+
+    /// Comes into the room that the newest invitation with this name leads to. One that has a name here keeps it.
+    pub(super) async fn join(
+        &self,
+        session: &Session,
+        name: RoomName,
+        as_name: Option<RoomName>,
+    ) -> Result<RoomId, Trouble> {
+        let refused = ClientError::NotInvited { room: name.clone() };
+        let wanted = name.clone();
+        let joining = self.db.write(move |db| {
+            let Some(way) = way_named(db, &wanted)? else {
+                let room = rooms::by_name(db, &wanted)?;
+                let room = room.filter(|room| room.standing == Standing::Member);
+                return Ok(Ok(room.map(|room| (room.id, true))));
+            };
+            if rooms::by_id(db, &way.room)?.is_none() {
+                let called = as_name.unwrap_or(way.name);
+                if rooms::by_name(db, &called)?.is_some() {
+                    return Ok(Err(ClientError::RoomNameTaken { room: called }));
+                }
+                rooms::set_joining(db, &way.room, &called)?;
+            }
+            Ok(Ok(Some((way.room, false))))
+        });
+        let id = match joining.await?? {
+            Some((id, true)) => return Ok(id),
+            Some((id, false)) => id,
+            None => return Err(refused.into()),
+        };
+        let (me, room) = (self.me.account, name.clone());
+        let shown_by: Vec<AccountId> = self
+            .db
+            .run(move |db| {
+                let ways = rooms::ways(db)?.into_iter().filter(|way| way.room == id);
+                Ok(ways.map(|way| way.inviter).collect())
+            })
+            .await?;
+        let joined = self.make_records(session, (id, &name), move |known, _| {
+            let invited_by = known.invited.get(&me);
+            // A name for a room is believed of those who are in it, or were when they invited.
+            let by_member = shown_by.iter().any(|by| known.members.contains(by) || invited_by == Some(by));
+            match invited_by {
+                _ if known.members.contains(&me) => Ok(None),
+                Some(_) if known.changes.len() >= limits::ROOM_RECORDS => {
+                    Err(ClientError::RoomAtItsEnd { room: room.clone() })
+                }
+                Some(_) if by_member => Ok(Some(RoomRecordKind::Joined)),
+                _ => Err(ClientError::NotInvited { room: room.clone() }),
+            }
+        });
+        match joined.await {
+            Err(Trouble::Local(ClientError::NotInRoom { .. })) => Err(refused.into()),
+            joined => joined.map(|()| id),
+        }
+    }
+
+    /// Leaves a room, or declines an invitation. Where the server shows nothing of it any more, or what can't be, one is
+    /// out of it here all the same.
+    pub(super) async fn leave(&self, session: &Session, name: RoomName) -> Result<RoomId, Trouble> {
+        let wanted = name.clone();
+        let found = self.db.run(move |db| {
+            let room = rooms::by_name(db, &wanted)?.filter(|room| room.standing == Standing::Member);
+            Ok(match room {
+                Some(room) => Some((room.id, true)),
+                None => way_named(db, &wanted)?.map(|way| (way.room, false)),
+            })
+        });
+        let (id, member) = found.await?.ok_or_else(|| ClientError::NotInRoom { room: name.clone() })?;
+        let me = self.me.account;
+        let left = self.make_records(session, (id, &name), move |known, _| {
+            Ok(known.knows(&me).then_some(RoomRecordKind::Left))
+        });
+        match left.await {
+            Ok(()) => {}
+            Err(Trouble::Local(ClientError::NotInRoom { .. } | ClientError::RoomContradicted { .. })) => {
+                let gone = move |db: &rusqlite::Transaction<'_>| {
+                    rooms::set_standing(db, &id, Standing::Left)?;
+                    rooms::end_ways(db, &id)
+                };
+                self.db.write(gone).await?;
+                if !member {
+                    return Err(ClientError::NotInvited { room: name }.into());
+                }
+            }
+            Err(trouble) => return Err(trouble),
+        }
+        self.db.write(move |db| rooms::end_ways(db, &id)).await?;
+        Ok(id)
+    }
+
+    /// Removes somebody from a room that one has founded, or takes their invitation back.
+    pub(super) async fn remove_from_room(
+        &self,
+        session: &Session,
+        name: RoomName,
+        nickname: Nickname,
+    ) -> Result<RoomId, Trouble> {
+        if nickname == self.me.nickname {
+            return Err(ClientError::OwnNickname.into());
+        }
+        let id = self.room_that_i_am_in(name.clone()).await?;
+        let wanted = nickname.clone();
+        let accounts = self.db.run(move |db| contacts::accounts_named(db, &wanted)).await?;
+        let founder = match self.room(id).await? {
+            Some(room) if room.founder != self.me.account => {
+                let founder = room.founder;
+                self.db.run(move |db| contacts::by_account(db, &founder)).await?
+            }
+            _ => None,
+        };
+        if let Some(founder) = founder {
+            return Err(ClientError::NotFounder { room: name, founder: founder.nickname }.into());
+        }
+        let room = name.clone();
+        self.make_records(session, (id, &name), move |known, first| {
+            let mut present = accounts.iter().filter(|account| known.knows(account));
+            match present.next() {
+                Some(account) => Ok(Some(RoomRecordKind::Removed { account: *account })),
+                None if first => {
+                    Err(ClientError::NotOfRoom { room: room.clone(), nickname: nickname.clone() })
+                }
+                None => Ok(None),
+            }
+        })
+        .await?;
+        Ok(id)
+    }
+
+    async fn room_that_i_am_in(&self, name: RoomName) -> Result<RoomId, ClientError> {
+        let wanted = name.clone();
+        let stored = self.db.run(move |db| rooms::by_name(db, &wanted)).await?;
+        let stored = stored.filter(|stored| stored.standing == Standing::Member);
+        Ok(stored.ok_or(ClientError::NotInRoom { room: name })?.id)
+    }
+
+    /// Makes records behind the newest of a room's, each as `wanted` says of the room as it is by then, until it wants
+    /// none. Whether others' come in between or one's own has been taken, the server shows what there is now.
+    async fn make_records(
+        &self,
+        session: &Session,
+        (id, name): (RoomId, &RoomName),
+        wanted: impl Fn(&Room, bool) -> Result<Option<RoomRecordKind>, ClientError>,
+    ) -> Result<(), Trouble> {
+        let _alone = self.rooms.alone.lock().await;
+        for attempt in 0..ATTEMPTS {
+            let room = match self.read_alone(session, id).await? {
+                Shown::Room(room) => room,
+                Shown::Nothing => return Err(ClientError::NotInRoom { room: name.clone() }.into()),
+                Shown::Contradiction => {
+                    return Err(ClientError::RoomContradicted { room: name.clone() }.into());
+                }
+            };
+            let Some(kind) = wanted(&room, attempt == 0)? else { return Ok(()) };
+            let (key, me) = (self.device_key.clone(), self.me.account);
+            let made = compute(move || next(&room, &key, me, kind, Millis::now()));
+            let record = made.await?.map_err(failed)?;
+            match session.wire.ask(Verb::PublishRoomRecord { record }).await.map_err(Trouble::from) {
+                Ok(_) | Err(Trouble::Refused { code: RefusalCode::RoomChanged, .. }) => {}
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        Err(Trouble::Refused { code: RefusalCode::RoomChanged, retry_after: None })
+    }
+}
+
+/// The newest way into a room with this name, of which one is not a member.
+fn way_named(db: &rusqlite::Connection, name: &RoomName) -> Sql<Option<Way>> {
+    Ok(rooms::ways(db)?.into_iter().find(|way| way.name.folded() == name.folded()))
+}
+
+fn failed(error: SealError) -> ClientError {
+    ClientError::Internal(error.to_string())
+}

@@ -1,0 +1,85 @@
+//! Rooms: who is in them, as far as this can be verified here.
+//!
+//! What the server shows of a room is a chain of records, each of which its maker's device has signed. They are read
+//! whenever there may be new ones, checked against their makers' verified accounts, and kept; what they change is said in
+//! the room. Nothing of what contradicts them is believed.
+//!
+//! - [`reading`]: records, from the server into the local store
+//! - [`telling`]: what they change, in words
+//! - [`acting`]: founding, inviting, joining, leaving, removing
+//! - [`listing`]: rooms as front ends see them
+
+mod acting;
+mod listing;
+mod reading;
+mod telling;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::client::ClientError;
+use crate::client::db::rooms::{self, Standing};
+use crate::crypto::room::Room;
+use crate::model::{RoomId, RoomName};
+
+use super::{Engine, compute, lock};
+
+pub(super) use self::telling::{left_out, say_hidden_record};
+
+/// How long the server may take to say who is in a room before what is written there is stored all the same.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What is known of rooms while the profile is open.
+#[derive(Default)]
+pub(super) struct Rooms {
+    verified: Mutex<HashMap<RoomId, Arc<Room>>>,
+    /// Of which the server has said that there is something new.
+    changed: Mutex<HashSet<RoomId>>,
+    news: Notify,
+    /// One reads or makes records at a time.
+    alone: tokio::sync::Mutex<()>,
+}
+
+impl Engine {
+    /// Whether something can be written to a room, as far as that can be known at once.
+    pub(super) async fn can_write_in(&self, name: &RoomName) -> Result<(), ClientError> {
+        let wanted = name.clone();
+        let stored = self.db.run(move |db| rooms::by_name(db, &wanted)).await?;
+        let stored = stored.filter(|stored| stored.standing == Standing::Member);
+        let id = stored.ok_or_else(|| ClientError::NotInRoom { room: name.clone() })?.id;
+        if self.is_alone_in(id).await? {
+            // Perhaps somebody has joined; where the server can't be asked, that is seen when it leaves.
+            let Ok(session) = self.session_soon().await else { return Ok(()) };
+            let read = timeout(PATIENCE, self.read_room(&session, id)).await;
+            if let Ok(Ok(Some(_))) = read
+                && self.is_alone_in(id).await?
+            {
+                return Err(ClientError::AloneInRoom { room: name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_alone_in(&self, id: RoomId) -> Result<bool, ClientError> {
+        Ok(self.room(id).await?.is_none_or(|room| room.members.len() <= 1))
+    }
+
+    /// A room as far as its records are here; `None` where none are.
+    pub(super) async fn room(&self, id: RoomId) -> Result<Option<Arc<Room>>, ClientError> {
+        if let Some(room) = lock(&self.rooms.verified).get(&id) {
+            return Ok(Some(room.clone()));
+        }
+        let chain = self.db.run(move |db| rooms::chain(db, &id)).await?;
+        if chain.is_empty() {
+            return Ok(None);
+        }
+        let read = compute(move || Room::read_verified(&chain)).await?;
+        let read = read.map_err(|error| ClientError::Internal(format!("the history keeps {error}")))?;
+        // Whoever has read on meanwhile knows more.
+        Ok(Some(lock(&self.rooms.verified).entry(id).or_insert_with(|| Arc::new(read)).clone()))
+    }
+}

@@ -1,0 +1,166 @@
+//! For whom something is sealed: one person, or everybody who is in a room.
+
+use std::collections::BTreeSet;
+
+use crate::client::ClientError;
+use crate::client::db::outbox::Item;
+use crate::client::db::rooms::{self, LeftOut, Standing};
+use crate::client::engine::directory::believed_now;
+use crate::client::engine::rooms::left_out;
+use crate::client::engine::{Engine, Session, Trouble};
+use crate::crypto::record::MessageKey;
+use crate::crypto::room::Room;
+use crate::model::{AccountId, Conversation, Millis, Nickname, RoomId, RoomName, limits};
+
+use super::{Attempt, HELD, Hold, gone, unknown};
+
+/// Whom something is for, and the keys that it may be wrapped for now.
+pub(super) struct Addressed {
+    pub conversation: Conversation,
+    pub keys: Vec<(AccountId, Vec<MessageKey>)>,
+}
+
+impl Engine {
+    /// The person that something is for. `Err`: what becomes of it instead.
+    pub(super) async fn address_person(
+        &self,
+        session: &Session,
+        item: &Item,
+        name: &Nickname,
+        at_least: Millis,
+    ) -> Result<Result<Addressed, Attempt>, Trouble> {
+        let held = |reason| Ok(Err(Attempt::Held(Hold::new(HELD, reason))));
+        let person = match self.person(session, name, at_least).await {
+            Ok(Some(person)) => person,
+            Ok(None) => return Ok(Err(Attempt::Refused(unknown(name)))),
+            // Until the server's answer and its log agree.
+            Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => return held(error.to_string()),
+            Err(trouble) => return Err(trouble),
+        };
+        if person.account.revoked.is_some() && !person.held {
+            return Ok(Err(Attempt::Refused(format!("{name} has ended the account"))));
+        }
+        let conversation = Conversation::Account(person.account.id);
+        // What was sealed for an account is for that account alone.
+        let other = item.link.is_some_and(|link| link.to != conversation);
+        if person.held || other {
+            return held(self.why_held(name.clone()).await?);
+        }
+        let now = believed_now(session.clock_ahead_ms);
+        let mut keys = person.usable_keys(now);
+        if keys.is_empty() {
+            let asked = match self.look_up_name(session, name).await {
+                Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => return held(error.to_string()),
+                asked => asked?,
+            };
+            keys = asked.map(|person| person.usable_keys(now)).unwrap_or_default();
+        }
+        if keys.is_empty() {
+            let reason = format!(
+                "{name} was not online for so long that there is no key to write to: it leaves once {name} has been"
+            );
+            return held(reason);
+        }
+        Ok(Ok(Addressed { conversation, keys: vec![(person.account.id, keys)] }))
+    }
+
+    /// The members of a room that something is for: of what is sealed already, those whom it was sealed for. Those that
+    /// nothing may be wrapped for now are said in the room. `Err`: what becomes of it instead.
+    pub(super) async fn address_room(
+        &self,
+        session: &Session,
+        item: &Item,
+        name: &RoomName,
+        at_least: Millis,
+    ) -> Result<Result<Addressed, Attempt>, Trouble> {
+        let wanted = name.clone();
+        let stored = self.db.run(move |db| rooms::by_name(db, &wanted)).await?;
+        let mut room = match stored {
+            Some(stored) if stored.standing == Standing::Left => {
+                return Ok(Err(Attempt::Refused(gone(name))));
+            }
+            Some(stored) => self.room(stored.id).await?,
+            None => None,
+        };
+        if let Some(known) = &room
+            && known.members.len() <= 1
+        {
+            // Perhaps somebody has joined since.
+            room = self.read_room(session, known.id).await?.or(room);
+        }
+        let Some(room) = room.filter(|room| room.members.contains(&self.me.account)) else {
+            return Ok(Err(Attempt::Refused(gone(name))));
+        };
+        let newest = Conversation::Room { room: room.id, roster: room.roster() };
+        let conversation = item.link.map_or(newest, |link| link.to);
+        let others = self.others_in(&room, &conversation);
+        if others.is_empty() {
+            let alone = ClientError::AloneInRoom { room: name.clone() };
+            return Ok(Err(Attempt::Refused(alone.to_string())));
+        }
+        let (mut keys, mut left) = (Vec::new(), Vec::new());
+        for account in others {
+            match self.keys_of_member(session, account, at_least).await? {
+                Ok(usable) => keys.push((account, usable)),
+                Err(reason) => left.push((account, reason)),
+            }
+        }
+        let nobody = keys.is_empty();
+        self.say_left_out(room.id, false, left).await?;
+        if nobody {
+            let reason = format!("nobody in #{name} can be written to now: what is said there tells why");
+            return Ok(Err(Attempt::Held(Hold::new(HELD, reason))));
+        }
+        if keys.iter().map(|(_, keys)| keys.len()).sum::<usize>() > limits::WRAPS {
+            let reason = format!(
+                "those in #{name} have more devices than one message can be sealed for: found a smaller room"
+            );
+            return Ok(Err(Attempt::Refused(reason)));
+        }
+        Ok(Ok(Addressed { conversation, keys }))
+    }
+
+    fn others_in(&self, room: &Room, conversation: &Conversation) -> BTreeSet<AccountId> {
+        let mut members = match conversation {
+            Conversation::Room { roster, .. } => room.members_at(roster).unwrap_or_default(),
+            Conversation::Account(_) => BTreeSet::new(),
+        };
+        members.remove(&self.me.account);
+        members
+    }
+
+    /// What may be wrapped for a member of a room, or why nothing may.
+    async fn keys_of_member(
+        &self,
+        session: &Session,
+        account: AccountId,
+        at_least: Millis,
+    ) -> Result<Result<Vec<MessageKey>, LeftOut>, Trouble> {
+        let now = believed_now(session.clock_ahead_ms);
+        let Some(mut person) = self.member(session, account, at_least).await? else {
+            return Ok(Err(LeftOut::NotInLog));
+        };
+        // Perhaps one has come since.
+        if person.usable_keys(now).is_empty() && Millis::now().since(person.fetched_at) > HELD {
+            person = self.member(session, account, Millis::now()).await?.unwrap_or(person);
+        }
+        Ok(match person.usable_keys(now) {
+            _ if person.unlogged => Err(LeftOut::NotInLog),
+            _ if person.held => Err(LeftOut::KeyChanged),
+            _ if person.account.revoked.is_some() => Err(LeftOut::Ended),
+            keys if keys.is_empty() => Err(LeftOut::NoKey),
+            keys => Ok(keys),
+        })
+    }
+
+    /// Says in a room who does not get what is written there, unless that was said.
+    pub(super) async fn say_left_out(
+        &self,
+        room: RoomId,
+        by_server: bool,
+        now: Vec<(AccountId, LeftOut)>,
+    ) -> Result<(), ClientError> {
+        let me = self.me.clone();
+        self.commit(move |db, events| left_out(db, &me, &room, by_server, &now, events)).await
+    }
+}
