@@ -37,6 +37,14 @@ fn wrong_usage_ends_with_2_and_says_so_on_stderr() {
         &["register", "ayşe", "--server", "localhost", "--color", "plaid"],
         &["register", "ayşe", "--server", "localhost", "--fingerprint", "SHA256:short"],
         &["users", "--color", "green"],
+        &["room"],
+        &["room", "dance"],
+        &["room", "create"],
+        &["room", "create", "a", "room"],
+        &["room", "join", "garden", "--as"],
+        &["room", "invite", "garden"],
+        &["room", "list", "garden"],
+        &["voice", "#garden", "--live", "--seconds", "1"],
         &["receive", "--wait", "soon"],
         &["speak"],
         &["speak", "1", "2"],
@@ -82,6 +90,9 @@ fn without_a_profile_every_verb_says_what_to_do() {
         &["play", "1", "--save", "/nonexistent/x.wav"],
         &["speak", "last"],
         &["listen"],
+        &["room", "list"],
+        &["room", "create", "garden"],
+        &["room", "members", "#garden"],
     ] {
         let finished = run(&home, args);
         assert!(finished.failure().contains("tellal register NICK --server HOST"), "{args:?}: {finished:?}");

@@ -8,9 +8,10 @@ use super::app::{App, address};
 use super::deliver;
 use super::failure::Failure;
 use super::output::{Output, Unread};
+use super::room::{Member, Shown};
 use super::stop;
 use super::verify::Verified;
-use crate::client::{Contact, Message, Role, Safety};
+use crate::client::{Contact, Message, Role, Room, Safety};
 use crate::model::Address;
 use crate::terminal::chat::{self, ChatError, Plain, Settings};
 
@@ -23,8 +24,8 @@ const KEYS: &str = "What is typed is sent; /help lists the commands, /quit or Ct
 #[derive(Debug, clap::Args)]
 #[command(after_help = KEYS)]
 pub struct Args {
-    /// With whom; who there is can be asked inside, too
-    #[arg(value_name = "NICK")]
+    /// With whom, or in which room (`#garden` or `room:garden`); who there is can be asked inside, too
+    #[arg(value_name = "NICK|ROOM")]
     pub with: Option<String>,
 }
 
@@ -96,6 +97,24 @@ impl Plain for Output {
 
     fn safety(&mut self, safety: &Safety, lines: &str) -> io::Result<()> {
         self.put(&Verified { kind: "safety", safety }, || lines.to_owned())?;
+        self.flush()
+    }
+
+    fn rooms(&mut self, rooms: &[Room], lines: &str) -> io::Result<()> {
+        if self.json {
+            rooms.iter().try_for_each(|room| self.put(&Shown { kind: "room", room }, String::new))?;
+        } else {
+            self.put(&(), || lines.to_owned())?;
+        }
+        self.flush()
+    }
+
+    fn members(&mut self, room: &Room, lines: &str) -> io::Result<()> {
+        if self.json {
+            Member::all(room).try_for_each(|member| self.put(&member, String::new))?;
+        } else {
+            self.put(&(), || lines.to_owned())?;
+        }
         self.flush()
     }
 

@@ -17,8 +17,8 @@ const LIMIT: u32 = 50;
 /// Options of `history`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only with this person
-    #[arg(value_name = "NICK")]
+    /// Only with this person, or in this room: `#garden` or `room:garden`
+    #[arg(value_name = "NICK|ROOM")]
     pub with: Option<String>,
     /// Only messages with all these words
     #[arg(long, value_name = "WORDS")]

@@ -8,12 +8,16 @@ use super::devices;
 use super::doctor::Check;
 use super::lock::Locked;
 use super::output::{Block, Error, Played, Registered, Saved, SentVoice, to_json};
+use super::room;
 use super::sounds::Listed;
 use super::speak::Spoken;
 use super::verify::Verified;
 use crate::audio::AudioError;
-use crate::client::{Body, ClientError, Contact, Delivery, KeyChange, Message, OwnDevice, Safety, Status};
-use crate::model::{AccountId, DeviceId, MessageId, Millis};
+use crate::client::{
+    Body, ClientError, Contact, Delivery, KeyChange, Message, OwnDevice, Room, RoomMember, RoomStanding,
+    Safety, Status,
+};
+use crate::model::{AccountId, DeviceId, MessageId, Millis, RoomId};
 
 #[path = "../../tests/support/schema.rs"]
 mod schema;
@@ -35,6 +39,10 @@ fn messages_are_as_described() {
     schema::check_message(&json(&message(text(), Some(Delivery::Queued))));
     schema::check_message(&json(&message(text(), Some(refused))));
     schema::check_message(&json(&message(Body::Notice { text: "the key changed".to_owned() }, None)));
+    let invitation = Body::Invitation { room: "garden".parse().unwrap() };
+    schema::check_message(&json(&message(invitation, None)));
+    let in_a_room = Message { to: "#garden".parse().unwrap(), ..message(text(), Some(Delivery::Accepted)) };
+    assert_eq!(json(&in_a_room)["to"], "room:garden");
     schema::check_message(&json(&message(voice.clone(), None)));
     let message = message(voice, Some(Delivery::Accepted));
     for converted in [None, Some("converted from 8-bit to 16-bit".to_owned())] {
@@ -123,6 +131,34 @@ fn other_results_are_as_described() {
 }
 
 #[test]
+fn rooms_are_as_described() {
+    let member = RoomMember {
+        nickname: "zoé".parse().unwrap(),
+        color: "red".parse().unwrap(),
+        joined: true,
+        fingerprint: String::new(),
+        verified: false,
+        you: false,
+    };
+    let room = Room {
+        name: "garden".parse().unwrap(),
+        id: RoomId::new([1; 32]),
+        standing: RoomStanding::Invited,
+        founder: "zoé".parse().unwrap(),
+        invited_by: Some("zoé".parse().unwrap()),
+        members: vec![member],
+        since: Millis(0),
+    };
+    let shown = json(&room::Shown { kind: "room", room: &room });
+    schema::check(&shown, &["room"]);
+    schema::check(&shown["members"][0], &["member"]);
+    assert_eq!((&shown["standing"], &shown["name"]), (&"invited".into(), &"garden".into()));
+    let member = json(&room::Member::all(&room).next().unwrap());
+    schema::check(&member, &["room_member", "member"]);
+    assert_eq!(member["founder"], true);
+}
+
+#[test]
 fn every_error_of_the_devices_is_listed() {
     let cause = String::new();
     let listed = schema::errors();
@@ -150,6 +186,7 @@ fn every_error_of_the_core_is_listed() {
         ClientError::NotRegistered { home: home.clone() },
         ClientError::AlreadyRegistered { nickname: nickname.clone() },
         ClientError::NicknameTaken { nickname: nickname.clone() },
+        ClientError::NotInRoom { room: "garden".parse().unwrap() },
         ClientError::UnknownNickname { nickname: nickname.clone() },
         ClientError::Unreachable { server: home.clone(), cause: cause.clone() },
         ClientError::WrongFingerprint { server: home.clone(), expected: home.clone(), found: home.clone() },

@@ -17,7 +17,7 @@ const KEYS: &str = "Keys: space or any other key is silence, n next, r again, m 
 #[command(after_help = KEYS)]
 pub struct Args {
     /// Hear what is unread, and what was to be heard before and was not, of one person or room or of all, and end
-    #[arg(long, value_name = "NICK", num_args = 0..=1, default_missing_value = "", conflicts_with = "quiet")]
+    #[arg(long, value_name = "NICK|ROOM", num_args = 0..=1, default_missing_value = "", conflicts_with = "quiet")]
     pub unread: Option<String>,
     /// Hours in which nothing is heard by itself, in place of those of the settings
     #[arg(long, value_name = "FROM-UNTIL")]

@@ -15,7 +15,7 @@
 //! - [`modes`]: who else may read a profile's files
 //! - [`stop`]: the signals that ask for the end
 //! - [`mod@file`]: new files that never overwrite
-//! - the verbs: `register`, `users`, `verify`, `audit`, `block`, `chat`, `send`, `voice`, `receive`, `listen`, `history`,
+//! - the verbs: `register`, `users`, `verify`, `audit`, `block`, `chat`, `room`, `send`, `voice`, `receive`, `listen`, `history`,
 //!   `play`, `speak`, `voice-of`, `sounds`, `devices`, `device`, `rekey`, `lock`, `bench`, `doctor`, `server`
 
 #[cfg(feature = "client")]
@@ -70,6 +70,8 @@ pub mod register;
 pub mod rekey;
 #[cfg(feature = "client")]
 pub mod reply;
+#[cfg(feature = "client")]
+pub mod room;
 #[cfg(feature = "client")]
 pub mod send;
 #[cfg(feature = "server")]
@@ -136,6 +138,8 @@ pub enum ClientVerb {
     Unblock(block::Args),
     /// Talk, on the terminal
     Chat(chat::Args),
+    /// Rooms, conversations of several people: found one, invite, join, leave; who is in it
+    Room(room::Args),
     /// Send a text; returns when the server has accepted it, and prints the message's id
     Send(send::Args),
     /// Record a voice note and send it, or send a file
@@ -252,6 +256,7 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
             ClientVerb::Block(args) => block::run(args, app, true).await,
             ClientVerb::Unblock(args) => block::run(args, app, false).await,
             ClientVerb::Chat(args) => chat::run(args, app).await,
+            ClientVerb::Room(args) => room::run(args, app).await,
             ClientVerb::Send(args) => send::run(args, app).await,
             ClientVerb::Voice(args) => voice::run(args, app).await,
             ClientVerb::Receive(args) => receive::run(args, app).await,

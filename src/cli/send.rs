@@ -1,4 +1,4 @@
-//! `tellal send`: a text, to somebody by nickname.
+//! `tellal send`: a text, to somebody by nickname, or to a room.
 
 use std::io::{IsTerminal, Read, stdin};
 
@@ -13,8 +13,8 @@ use crate::model::limits;
 /// Options of `send`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// To whom
-    #[arg(value_name = "NICK")]
+    /// To whom, or to which room: `#garden` or `room:garden`
+    #[arg(value_name = "NICK|ROOM")]
     pub to: String,
     /// What to say; `-`, or nothing where stdin is no terminal: what stdin says. A text that starts with `-`
     /// follows `--`

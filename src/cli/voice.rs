@@ -1,4 +1,4 @@
-//! `tellal voice`: a voice note, to somebody by nickname.
+//! `tellal voice`: a voice note, to somebody by nickname, or to a room.
 
 use std::fs::File;
 use std::io::{self, Cursor, IsTerminal, Read, Seek, stdin};
@@ -28,8 +28,8 @@ const KEYS: &str = "Keys while it is recorded: Enter sends it, space pauses and 
 #[derive(Debug, clap::Args)]
 #[command(after_help = KEYS)]
 pub struct Args {
-    /// To whom
-    #[arg(value_name = "NICK")]
+    /// To whom, or to which room: `#garden` or `room:garden`
+    #[arg(value_name = "NICK|ROOM")]
     pub to: String,
     /// Send this WAV file: 8 to 32 bits or float, mono or stereo, 8 to 192 kHz
     #[arg(long, value_name = "NOTE.wav", conflicts_with_all = ["seconds", "device", "gain", "no_trim", "review", "even_silent"])]
@@ -37,7 +37,7 @@ pub struct Args {
     /// Record so many seconds [default: until Enter]
     #[arg(long, value_name = "N", value_parser = seconds)]
     pub seconds: Option<Duration>,
-    /// Let it be heard while you speak; Ctrl-C takes it back
+    /// Let it be heard while you speak, by one person; Ctrl-C takes it back
     #[arg(long, conflicts_with_all = ["file", "review", "no_trim", "even_silent"])]
     pub live: bool,
     /// Record from this microphone; a name that none has lists them

@@ -75,6 +75,8 @@ pub struct Utterance {
     pub person: Option<String>,
     /// Whether the person's name is said first.
     pub named: bool,
+    /// In which room they say it, which is said after the name.
+    pub room: Option<String>,
     /// Whether what they say came under a changed key, which is said after the name.
     pub changed_key: bool,
     /// How the person sounds.

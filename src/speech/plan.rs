@@ -39,6 +39,8 @@ pub(super) struct Planner<'a> {
 pub(super) struct Name<'a> {
     /// Whose words they are.
     pub name: &'a str,
+    /// In which room, if they were said in one.
+    pub room: Option<&'a str>,
     /// Whether they came under a changed key.
     pub changed_key: bool,
 }
@@ -56,15 +58,16 @@ impl Planner<'_> {
         let mut parts: Vec<Part> = Vec::new();
         // The name begins the first sentence, where the voice is the same.
         let end = if stretches.is_empty() { "" } else { ":" };
-        match name {
-            Some(Name { name, changed_key: true }) => {
-                if !name.is_empty() {
-                    self.split(&format!("{name},"), language, &mut parts);
-                }
-                join(&mut parts, (beside, format!("{}{end}", words.changed_key())));
+        if let Some(Name { name, room, changed_key }) = name {
+            let who = (!name.is_empty()).then(|| (language, name.to_owned()));
+            let mut said: Vec<Part> =
+                who.into_iter().chain(room.map(|room| (beside, words.room(room)))).collect();
+            if changed_key {
+                said.iter_mut().rev().take(1).for_each(|(_, words)| words.push(','));
+                said.push((beside, words.changed_key().to_owned()));
             }
-            Some(Name { name, .. }) => self.split(&format!("{name}{end}"), language, &mut parts),
-            None => {}
+            said.iter_mut().rev().take(1).for_each(|(_, words)| words.push_str(end));
+            said.iter().for_each(|(language, words)| self.split(words, *language, &mut parts));
         }
         for stretch in stretches {
             let remark = match stretch {

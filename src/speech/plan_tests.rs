@@ -13,7 +13,7 @@ fn catalogue() -> Catalogue {
 fn plan(text: &str, language: Language, name: Option<&str>) -> Vec<(String, String)> {
     let catalogue = catalogue();
     let planner = Planner { catalogue: &catalogue, locale: None, own: Some(Language::TURKISH), habit: None };
-    let name = name.map(|name| Name { name, changed_key: false });
+    let name = name.map(|name| Name { name, room: None, changed_key: false });
     let pieces = planner.pieces(&content::stretches(text), language, name, Manner::default());
     pieces.into_iter().map(|piece| (piece.voice, piece.text)).collect()
 }
@@ -28,7 +28,7 @@ fn a_changed_key_is_said_after_the_name_in_words_that_there_is_a_voice_for() {
     let said_of = |text: &str, language, name| {
         let planner =
             Planner { catalogue: &catalogue, locale: None, own: Some(Language::TURKISH), habit: None };
-        let name = Some(Name { name, changed_key: true });
+        let name = Some(Name { name, room: None, changed_key: true });
         let pieces = planner.pieces(&content::stretches(text), language, name, Manner::default());
         pieces.into_iter().map(|piece| (piece.voice, piece.text)).collect::<Vec<_>>()
     };
@@ -43,6 +43,39 @@ fn a_changed_key_is_said_after_the_name_in_words_that_there_is_a_voice_for() {
         said(&[("German", "zoé,"), ("Turkish", "değişmiş bir anahtarla:"), ("German", "komm")])
     );
     assert_eq!(said_of("hi", Language::ENGLISH, ""), said(&[("English", "under a changed key: hi")]));
+}
+
+#[test]
+fn the_room_is_said_after_the_name_in_the_language_of_the_text() {
+    let catalogue = catalogue();
+    let said_in = |text: &str, language, changed_key| {
+        let planner = Planner { catalogue: &catalogue, locale: None, own: None, habit: None };
+        let name = Some(Name { name: "ayşe", room: Some("garden"), changed_key });
+        let pieces = planner.pieces(&content::stretches(text), language, name, Manner::default());
+        pieces.into_iter().map(|piece| (piece.voice, piece.text)).collect::<Vec<_>>()
+    };
+    assert_eq!(said_in("come in", Language::ENGLISH, false), said(&[("English", "ayşe in garden: come in")]));
+    assert_eq!(
+        said_in("gelin", Language::TURKISH, true),
+        said(&[("Turkish", "ayşe garden odasında, değişmiş bir anahtarla: gelin")])
+    );
+    assert_eq!(
+        said_in("venez", Language::FRENCH, false),
+        said(&[("French", "ayşe dans le salon garden: venez")])
+    );
+    // Before a voice note, whose words nobody knows.
+    assert_eq!(said_in("", Language::ENGLISH, false), said(&[("English", "ayşe in garden")]));
+    let korean = said_in("안녕하세요", Language::KOREAN, false);
+    assert!(
+        korean.iter().any(|(voice, text)| voice == "Korean" && text.contains("방에서: 안녕하세요")),
+        "{korean:?}"
+    );
+    // Without words of its own, in those of a language that there is a voice for.
+    let german = Language::from_tag("de").unwrap();
+    assert_eq!(
+        said_in("komm", german, false),
+        said(&[("German", "ayşe"), ("English", "in garden:"), ("German", "komm")])
+    );
 }
 
 #[test]

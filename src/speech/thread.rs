@@ -223,17 +223,19 @@ impl Thread {
     }
 
     fn plan(&mut self, utterance: Utterance) -> Option<Rest> {
-        let Utterance { text, language, person, named, changed_key, manner, cut: _ } = utterance;
+        let Utterance { text, language, person, named, room, changed_key, manner, cut: _ } = utterance;
         let stretches = content::stretches(&text);
         let language = language.filter(|language| self.languages().contains(language));
         let language = language.or_else(|| self.language(&words(&stretches), person.as_deref()))?;
         let Link::Open(catalogue) = &self.link else { return None };
+        let clean = |name: &str| text::clean(&content::signs(name));
+        let room = room.as_deref().filter(|_| named).map(clean).filter(|room| !room.is_empty());
         let name = person
             .as_deref()
             .filter(|_| named)
-            .map(|name| text::clean(&content::signs(name)))
-            .filter(|name| changed_key || !name.is_empty());
-        let name = name.as_deref().map(|name| Name { name, changed_key });
+            .map(clean)
+            .filter(|name| changed_key || room.is_some() || !name.is_empty());
+        let name = name.as_deref().map(|name| Name { name, room: room.as_deref(), changed_key });
         let planner = Planner {
             catalogue,
             locale: self.locale.as_deref(),

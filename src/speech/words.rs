@@ -20,6 +20,7 @@ struct Phrases {
     and: &'static str,
     changed_key: &'static str,
     symbols: &'static str,
+    room: &'static str,
 }
 
 const ENGLISH: Phrases = Phrases {
@@ -33,6 +34,7 @@ const ENGLISH: Phrases = Phrases {
     and: "and",
     changed_key: "under a changed key",
     symbols: "only symbols",
+    room: "in {}",
 };
 
 const ALL: [Phrases; 5] = [
@@ -48,6 +50,7 @@ const ALL: [Phrases; 5] = [
         and: "ve",
         changed_key: "değişmiş bir anahtarla",
         symbols: "yalnızca simgeler",
+        room: "{} odasında",
     },
     Phrases {
         language: Language::KOREAN,
@@ -60,6 +63,7 @@ const ALL: [Phrases; 5] = [
         and: "앤드",
         changed_key: "바뀐 키로",
         symbols: "기호뿐",
+        room: "{} 방에서",
     },
     Phrases {
         language: Language::CHINESE,
@@ -72,6 +76,7 @@ const ALL: [Phrases; 5] = [
         and: "和",
         changed_key: "密钥已更改",
         symbols: "只有符号",
+        room: "在 {} 群里",
     },
     Phrases {
         language: Language::FRENCH,
@@ -84,6 +89,7 @@ const ALL: [Phrases; 5] = [
         and: "et",
         changed_key: "avec une clé changée",
         symbols: "seulement des symboles",
+        room: "dans le salon {}",
     },
 ];
 
@@ -143,6 +149,11 @@ impl Words {
     /// After the name of somebody whose message came under a changed key.
     pub fn changed_key(self) -> &'static str {
         self.0.changed_key
+    }
+
+    /// After the name of somebody who says it in a room.
+    pub fn room(self, name: &str) -> String {
+        self.0.room.replace("{}", name)
     }
 
     /// In place of a text in which nothing has a sound.

@@ -17,6 +17,7 @@
 //! - [`dictation`]: a voice note that is being recorded, and what may be asked of it
 //! - [`gauge`]: how it stands meanwhile, drawn or in words
 //! - [`unsent`]: that no recording is lost
+//! - [`rooms`]: which rooms there are, and who is in one
 //! - [`known`]: whether there is somebody of a name
 //! - [`progress`]: how far a note has been played
 //! - [`chat`]: a conversation, line by line
@@ -34,6 +35,7 @@ pub mod line;
 pub mod listening;
 pub mod live;
 pub mod progress;
+pub mod rooms;
 pub mod safety;
 pub mod sanitize;
 pub mod unsent;

@@ -44,8 +44,10 @@ pub fn check(object: &Value, sections: &[&str]) {
 /// Checks a message, by its kind.
 pub fn check_message(object: &Value) {
     let kind = object["kind"].as_str().expect("a kind");
-    assert!(["text", "voice", "notice"].contains(&kind), "{object}");
-    check(object, &["message", kind]);
+    assert!(["text", "voice", "invitation", "notice"].contains(&kind), "{object}");
+    // What `server invite` prints has its name, too.
+    let section = if kind == "invitation" { "room_invitation" } else { kind };
+    check(object, &["message", section]);
     if !object["delivery"].is_null() {
         check(&object["delivery"], &["delivery"]);
     }

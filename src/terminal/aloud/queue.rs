@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audio::Playback;
 use crate::client::settings::Quiet;
 use crate::client::{Body, Message};
-use crate::model::Nickname;
+use crate::model::{Address, Nickname};
 use crate::speech::{Rest, Speech};
 
 use super::{Outcome, Pace};
@@ -87,8 +87,8 @@ pub(super) struct State {
     pub skipped: bool,
     /// Of the text that was cut last.
     pub rest: Option<(Message, Rest)>,
-    /// Who was named last, and when they were last heard.
-    pub named: Option<(Nickname, Instant)>,
+    /// Who was named last, in which conversation, and when they were last heard.
+    pub named: Option<(Nickname, Address, Instant)>,
     pub pace: Pace,
     /// Whether long texts are cut.
     pub cut: bool,

@@ -10,7 +10,7 @@ use super::queue::{Job, Shared, What};
 use super::{GOES_ON, Outcome, Tell, manner, tell};
 use crate::audio::{Playback, Speaker, Start};
 use crate::client::{Body, Client, ClientError, Message, MessageRef};
-use crate::model::{Nickname, RoomName};
+use crate::model::{Address, Nickname, RoomName};
 use crate::speech::{self, Language, Manner, Speech, Utterance};
 use crate::terminal::floor::Floor;
 use crate::terminal::listening::left_off;
@@ -140,7 +140,7 @@ impl Reader {
         let _sounding = self.floor.sound().await;
         match what {
             What::Mark => Outcome::Heard,
-            What::Name(nickname) => self.say_name(nickname, false).await,
+            What::Name(nickname) => self.say_name(nickname, None, false).await,
             What::More(message, rest) => match self.shared.speech() {
                 Some(speech) => {
                     let outcome = speech.more(rest.clone()).done().await;
@@ -162,7 +162,7 @@ impl Reader {
                         },
                     };
                     if self.is_named(message, named) {
-                        let outcome = self.say_name(&message.from, message.key_changed).await;
+                        let outcome = self.announce(message).await;
                         if !self.is_named_now(outcome) {
                             return Outcome::Stopped;
                         }
@@ -184,7 +184,7 @@ impl Reader {
         let which = MessageRef::Number(message.number);
         let name = async {
             let outcome = match self.is_named(message, named) {
-                true => Some(self.say_name(&message.from, message.key_changed).await),
+                true => Some(self.announce(message).await),
                 false => None,
             };
             self.after_sounds().await;
@@ -230,6 +230,7 @@ impl Reader {
             language: None,
             person: Some(message.from.as_str().to_owned()),
             named: self.is_named(message, named),
+            room: message.to.room().map(|room| room.as_str().to_owned()),
             changed_key: message.key_changed,
             manner: self.manner(&message.from).await,
             cut: self.shared.state().cut,
@@ -241,17 +242,27 @@ impl Reader {
     /// The program's own words, which are English.
     async fn remark(&self, message: &Message, text: &str) -> Outcome {
         let Some(speech) = self.shared.speech() else { return Outcome::Heard };
+        let text = match &message.to {
+            Address::Room(room) => format!("In {room}: {text}"),
+            Address::Person(_) => text.to_owned(),
+        };
         let utterance = Utterance { language: Some(Language::ENGLISH), ..Utterance::new(text) };
         let outcome = speech.say(utterance).done().await;
         self.shared.state().named = None;
         self.said(message, outcome)
     }
 
-    async fn say_name(&self, nickname: &Nickname, changed_key: bool) -> Outcome {
+    /// Whose note comes now, and in which room.
+    async fn announce(&self, message: &Message) -> Outcome {
+        self.say_name(&message.from, message.to.room(), message.key_changed).await
+    }
+
+    async fn say_name(&self, nickname: &Nickname, room: Option<&RoomName>, changed_key: bool) -> Outcome {
         let Some(speech) = self.shared.speech() else { return Outcome::Heard };
         let utterance = Utterance {
             person: Some(nickname.as_str().to_owned()),
             named: true,
+            room: room.map(|room| room.as_str().to_owned()),
             changed_key,
             manner: self.manner(nickname).await,
             ..Utterance::default()
@@ -324,15 +335,18 @@ impl Reader {
         }
     }
 
-    /// Whether the sender is to be named: not again while they go on, but always where it may be somebody else.
+    /// Whether the sender is to be named: not again while they go on in the same conversation, but always where it may be somebody else.
     fn is_named(&self, message: &Message, asked: bool) -> bool {
         let state = self.shared.state();
-        let goes_on = |(last, when): &(Nickname, Instant)| *last == message.from && when.elapsed() < GOES_ON;
+        let conversation = message.conversation();
+        let goes_on = |(last, place, when): &(Nickname, Address, Instant)| {
+            *last == message.from && *place == conversation && when.elapsed() < GOES_ON
+        };
         asked || message.key_changed || !state.named.as_ref().is_some_and(goes_on)
     }
 
     fn heard(&self, message: &Message) {
-        let named = (message.from.clone(), Instant::now());
+        let named = (message.from.clone(), message.conversation(), Instant::now());
         // Nobody goes on who was somebody else, perhaps.
         self.shared.state().named = (!message.key_changed).then_some(named);
     }

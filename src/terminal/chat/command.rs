@@ -1,9 +1,11 @@
 //! What a typed line asks for. Parsing only: nothing is done here.
 
+use super::rooms;
 use crate::client::MessageRef;
-use crate::model::{Address, Nickname};
+use crate::model::{Address, Nickname, RoomName};
 use crate::terminal::dictation::{Options, gain};
 use crate::terminal::listening::{Control, read_speed, read_time};
+use crate::terminal::rooms::Deed;
 use crate::terminal::voice_of::Wish;
 
 /// Messages that `/history` shows where nobody said how many.
@@ -31,6 +33,12 @@ pub enum Command {
     Users,
     /// Talk to this person, or in this room, from now on.
     To(Address),
+    /// The rooms that there are.
+    Rooms,
+    /// Who is in a room: in this one, or the one that is talked in.
+    Members(Option<RoomName>),
+    /// Do something with a room: with this one, or the one that is talked in.
+    Room(Option<RoomName>, Deed),
     /// Drop what this person sends, or no longer.
     Block(Nickname, bool),
     /// Record a voice note.
@@ -101,7 +109,10 @@ pub enum Verify {
 pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("/help", "", "this list"),
     ("/users", "", "who there is, and who is online"),
-    ("/to", "NICK", "talk to this person from now on"),
+    ("/to", "NICK|#ROOM", "talk to this person, or in this room, from now on"),
+    ("/rooms", "", "the rooms that you are in, or invited to"),
+    ("/members", "[ROOM]", "who is in this room, and who is invited"),
+    ("/room", "WHAT …", "create ROOM, join ROOM, leave, invite NICK, remove NICK"),
     ("/voice", "[OPTIONS]", "record a voice note; Enter sends it, /cancel does not"),
     ("/live", "[OPTIONS]", "record one that is heard while you speak"),
     ("/listen", "", "hear what was recorded so far"),
@@ -120,7 +131,7 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("/reply", "", "record a voice note for whoever was heard last"),
     ("/voice-of", "NICK …", "NICK's voice; higher, slower, other … changes it"),
     ("/history", "[N]", "the last N messages, with their numbers"),
-    ("/unread", "[NICK|*]", "what is new from others; of NICK or of all (*): hear it"),
+    ("/unread", "[NICK|#ROOM|*]", "what is new; of NICK, ROOM or all (*): hear it"),
     ("/block", "NICK", "drop what this person sends; they can't tell"),
     ("/unblock", "NICK", "take it again"),
     ("/verify", "[NUMBER|accept]", "the safety number; NUMBER marks it as right"),
@@ -153,6 +164,7 @@ fn parse(command: &str) -> Result<Command, String> {
         "voice" => return voice(words, false).map(Command::Voice),
         "live" => return voice(words, true).map(Command::Live),
         "play" => return play(words),
+        "room" => return rooms::parse(words).map(|(room, deed)| Command::Room(room, deed)),
         "voice-of" => {
             let nick = words.next().ok_or("whose? /voice-of NICK; /users lists who there is")?;
             return Ok(Command::VoiceOf(nickname(nick)?, Wish::parse(words)?));
@@ -170,6 +182,8 @@ fn parse(command: &str) -> Result<Command, String> {
         ("to", None) => Err("to whom? /to NICK; /users lists who there is".to_owned()),
         ("block" | "unblock", Some(nick)) => nickname(nick).map(|nick| Command::Block(nick, name == "block")),
         ("block" | "unblock", None) => Err(format!("whom? /{name} NICK; /users lists who there is")),
+        ("rooms", None) => Ok(Command::Rooms),
+        ("members", room) => Ok(Command::Members(room.map(rooms::name).transpose()?)),
         ("listen", None) => Ok(Command::Listen),
         ("cancel", None) => Ok(Command::Cancel),
         ("pause" | "resume", None) => Ok(Command::Pause),
@@ -197,8 +211,8 @@ fn parse(command: &str) -> Result<Command, String> {
         ("reply", None) => Ok(Command::Reply),
         ("quit" | "exit" | "q", None) => Ok(Command::Quit),
         (
-            "users" | "who" | "listen" | "cancel" | "pause" | "resume" | "next" | "stop" | "more" | "again"
-            | "skip" | "slower" | "faster" | "reply" | "quit" | "exit" | "q",
+            "users" | "who" | "rooms" | "listen" | "cancel" | "pause" | "resume" | "next" | "stop" | "more"
+            | "again" | "skip" | "slower" | "faster" | "reply" | "quit" | "exit" | "q",
             Some(_),
         ) => Err(format!("/{name} takes nothing; //{name} … sends it as a text")),
         _ => Err(format!("there is no /{name}: /help lists what there is; //{name} sends it as a text")),
@@ -327,6 +341,11 @@ mod tests {
         assert_eq!(command("/to  ZOÉ"), Command::To("zoé".parse().unwrap()));
         assert_eq!(command("/to #garden"), Command::To("#Garden".parse().unwrap()));
         assert_eq!(command("/unread room:garden"), Command::HearUnread(Some("#garden".parse().unwrap())));
+        assert_eq!(command("/rooms"), Command::Rooms);
+        assert_eq!(command("/members"), Command::Members(None));
+        assert_eq!(command("/members #garden"), Command::Members(Some("garden".parse().unwrap())));
+        let garden = Some("garden".parse().unwrap());
+        assert_eq!(command("/room leave garden"), Command::Room(garden, Deed::Leave));
         assert_eq!(command("/block burak"), Command::Block("burak".parse().unwrap(), true));
         assert_eq!(command("/unblock 지민"), Command::Block("지민".parse().unwrap(), false));
         assert_eq!(command("/play"), Command::Play(MessageRef::Last, None));
@@ -371,7 +390,8 @@ mod tests {
     fn every_listed_command_is_understood() {
         for (name, argument, _) in COMMANDS {
             let example = match *argument {
-                "NICK" | "NICK …" => "burak",
+                "NICK" | "NICK …" | "NICK|#ROOM" => "burak",
+                "WHAT …" => "create garden",
                 "TEXT" => "x",
                 "on|off|[N]" => "on",
                 "TIME|+S|-S" => "1:05",
@@ -390,6 +410,9 @@ mod tests {
         assert!(wrong("/quit now").contains("//quit"));
         assert!(wrong("/to").contains("/to NICK"));
         assert!(wrong("/to a#room").contains("not a name") && wrong("/to #").contains("not a name"));
+        assert!(
+            wrong("/room").contains("/room create ROOM") && wrong("/rooms now").contains("takes nothing")
+        );
         assert!(wrong("/block #room").contains("not a name"));
         assert!(wrong("/voice-of").contains("/voice-of NICK"));
         assert!(wrong("/voice-of zoé louder").contains("higher"));

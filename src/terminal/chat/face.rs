@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::complete::Names;
 use super::input::{Ask, Busy, Terminal, Typed};
 use super::people::People;
-use crate::client::{Contact, Message, Safety};
+use crate::client::{Contact, Message, Room, Safety};
 use crate::model::Address;
 
 /// Plain output.
@@ -33,6 +33,16 @@ pub trait Plain: Send {
     /// # Errors
     /// When it can't be written.
     fn safety(&mut self, safety: &Safety, lines: &str) -> io::Result<()>;
+    /// Which rooms there are, and the same in lines for people.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn rooms(&mut self, rooms: &[Room], lines: &str) -> io::Result<()>;
+    /// Who is in a room, and the same in lines for people.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn members(&mut self, room: &Room, lines: &str) -> io::Result<()>;
     /// Help, which only people ask for.
     ///
     /// # Errors
@@ -151,6 +161,16 @@ impl Face {
     /// Shows how it stands with somebody's key.
     pub(super) fn safety(&mut self, safety: &Safety, lines: String) -> io::Result<()> {
         self.result(lines, |plain, lines| plain.safety(safety, lines))
+    }
+
+    /// Shows which rooms there are.
+    pub(super) fn rooms(&mut self, rooms: &[Room], lines: String) -> io::Result<()> {
+        self.result(lines, |plain, lines| plain.rooms(rooms, lines))
+    }
+
+    /// Shows who is in a room.
+    pub(super) fn members(&mut self, room: &Room, lines: String) -> io::Result<()> {
+        self.result(lines, |plain, lines| plain.members(room, lines))
     }
 
     /// Shows what can be typed.

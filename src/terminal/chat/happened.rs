@@ -117,6 +117,14 @@ impl Talk {
                 self.under_way -= 1;
                 self.words(&words);
             }
+            Done::Rooms { look, result } => {
+                self.under_way -= 1;
+                self.rooms_known(look, result)?;
+            }
+            Done::Room(done) => {
+                self.under_way -= 1;
+                self.room_done(done);
+            }
             Done::Safety(Ok(safety)) => {
                 let lines = safety::shown(&safety, Qr::No, "/verify NUMBER");
                 self.face.safety(&safety, lines)?;
@@ -151,6 +159,9 @@ impl Talk {
         let peer = message.conversation();
         self.people.met(message);
         self.names.add([&peer]);
+        if let Body::Invitation { room } = &message.body {
+            self.names.add([&room.clone().into()]);
+        }
         if self.with.as_ref() != Some(&peer) {
             self.people.get_or_add(&peer).new.push(message.number);
         }

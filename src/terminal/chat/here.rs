@@ -24,6 +24,9 @@ fn typed(command: &str, with: Option<&Address>) -> Option<String> {
     };
     match words.as_slice() {
         ["users" | "history" | "play" | "speak" | "voice"] => Some(format!("/{command}")),
+        ["room", "list"] => Some("/rooms".to_owned()),
+        ["room", "members", room] => Some(format!("/members {room}")),
+        ["room", ..] => Some(format!("/{command}")),
         ["verify", nickname] => Some(verify(nickname, "/verify")),
         ["verify", nickname, "--accept-change"] => Some(verify(nickname, "/verify accept")),
         _ => None,
@@ -48,6 +51,10 @@ mod tests {
         assert!(without.contains("(/to ayşe and /verify)") && !without.contains("tellal"), "{without}");
         for (error, said) in [
             (ClientError::NoSuchMessage, "no such message: /history lists them with their numbers"),
+            (
+                ClientError::NotInRoom { room: "garden".parse().unwrap() },
+                "you are not a member of #garden: /rooms lists the rooms that there are for you",
+            ),
             (ClientError::NotVoice, "that message is not a voice note: /speak reads texts aloud"),
             (
                 ClientError::UnknownNickname { nickname: ayşe },

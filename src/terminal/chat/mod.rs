@@ -17,6 +17,7 @@
 //! - `settling`: messages that stand on the screen, until they count as shown
 //! - `sound`: what is heard
 //! - `hands_free`: hearing it with eyes closed
+//! - `rooms`: what is asked of rooms
 //! - `taking`: what is recorded
 //! - `live`: what of it is heard while it is spoken
 //! - `typed`: doing what was typed
@@ -33,6 +34,7 @@ pub mod input;
 mod live;
 pub mod people;
 pub mod render;
+mod rooms;
 mod settling;
 mod sound;
 mod taking;

@@ -15,11 +15,12 @@ use super::face::Face;
 use super::input::{Busy, Typed};
 use super::people::People;
 use super::render::Marks;
+use super::rooms::{self, Look};
 use super::settling::Settling;
 use super::sound::Sound;
 use super::{ChatError, Settings, View, here};
 use crate::audio::{AudioError, Note};
-use crate::client::{Client, ClientError, Command, Contact, Events, Message, Reply, Safety};
+use crate::client::{Client, ClientError, Command, Contact, Events, Message, Reply, Room, Safety};
 use crate::model::{Address, MessageId, Nickname};
 use crate::terminal::dictation::{Dictation, Recorded};
 use crate::terminal::unsent;
@@ -82,6 +83,10 @@ pub(super) enum Done {
     Blocked(String),
     /// What was still being recorded is kept, or can't be; in words.
     Left(String),
+    /// Which rooms there are, and what for.
+    Rooms { look: Look, result: Result<Vec<Room>, ClientError> },
+    /// Something was done with a room: that, in words, and the room.
+    Room(Result<(String, Room), ClientError>),
     /// How it stands with somebody's key.
     Safety(Result<Safety, ClientError>),
 }
@@ -141,6 +146,10 @@ impl Talk {
         let (terminate, hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
         let events = client.events();
         let status = client.status().await?;
+        let with = match settings.with {
+            Some(Address::Room(room)) => Some(rooms::known(&client, &room).await?),
+            with => with,
+        };
         let (names, busy) = (Names::default(), Busy::default());
         let colors = settings.lines.palette != crate::terminal::Palette::None;
         let face = Face::open(colors, names.clone(), busy.clone(), settings.plain, settings.fallback)?;
@@ -153,7 +162,7 @@ impl Talk {
             client,
             face,
             view,
-            with: settings.with,
+            with,
             asked_for: None,
             people: People::default(),
             names,
@@ -176,6 +185,7 @@ impl Talk {
             hang_up,
         };
         talk.judge().await?;
+        talk.look_at_rooms(Look::Names);
         talk.catch_up().await?;
         talk.ask();
         talk.spawn(

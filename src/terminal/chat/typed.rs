@@ -8,6 +8,7 @@ use super::ChatError;
 use super::command::{Command, Line, Verify};
 use super::input::Typed;
 use super::render::{Marks, help};
+use super::rooms::Look;
 use super::talk::{Done, Flow, Link, Outgoing, Talk};
 use crate::client::ClientError;
 use crate::model::{Address, Nickname};
@@ -91,7 +92,11 @@ impl Talk {
         match command {
             Command::Help => self.face.help(help(self.view.lines.plain))?,
             Command::Users => self.look_around(true),
-            Command::To(to) => self.to(to).await?,
+            Command::To(Address::Room(room)) => self.to_room(room).await?,
+            Command::To(Address::Person(nick)) => self.to(nick).await?,
+            Command::Rooms => self.look_at_rooms(Look::List),
+            Command::Members(room) => self.members(room),
+            Command::Room(room, deed) => self.room(room, deed),
             Command::Block(nick, blocked) => {
                 self.under_way += 1;
                 self.spawn(move |client| async move {
@@ -156,23 +161,24 @@ impl Talk {
         Ok(Flow::On)
     }
 
-    async fn to(&mut self, to: Address) -> Result<(), ChatError> {
+    async fn to(&mut self, nick: Nickname) -> Result<(), ChatError> {
+        let to: Address = nick.clone().into();
         let known = self
             .people
             .find(&to)
             .map(|person| (person.address.clone(), person.talked || person.color.is_some()));
         let to = match known {
             Some((to, true)) => to,
-            _ if to.room().is_none() && self.acquainted && self.link == Link::Up => {
+            _ if self.acquainted && self.link == Link::Up => {
                 // Perhaps they registered a moment ago.
                 match timeout(ASKING, self.client.users()).await {
-                    Ok(Ok(users)) => match users.iter().find(|user| to == user.nickname) {
+                    Ok(Ok(users)) => match users.iter().find(|user| user.nickname == nick) {
                         Some(user) => {
                             self.people.learn(user);
                             user.nickname.clone().into()
                         }
                         None => {
-                            to.person().into_iter().for_each(|nick| self.words(&unknown(nick)));
+                            self.words(&unknown(&nick));
                             return Ok(());
                         }
                     },

@@ -1,0 +1,200 @@
+//! `tellal room`: rooms, conversations of several people.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::app::{App, nickname};
+use super::deliver;
+use super::failure::Failure;
+use crate::client::{Client, ClientError, Room, RoomMember, RoomStanding};
+use crate::model::RoomName;
+use crate::terminal::rooms::{self, Deed};
+
+/// Options of `room`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What can be done with rooms. A room's name is taken as `garden`, `#garden` or `room:garden`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Verb {
+    /// Found a room: you are in it, and can invite others
+    Create {
+        /// What it is to be called; the server never learns it
+        #[arg(value_name = "ROOM")]
+        room: String,
+    },
+    /// Come into a room that you are invited to
+    Join {
+        /// What the invitation calls it
+        #[arg(value_name = "ROOM")]
+        room: String,
+        /// What it is to be called here, where you have another room of that name
+        #[arg(long = "as", value_name = "OTHER")]
+        as_name: Option<String>,
+    },
+    /// Leave a room, or decline an invitation
+    Leave {
+        /// Which
+        #[arg(value_name = "ROOM")]
+        room: String,
+    },
+    /// Invite somebody into a room that you are in
+    Invite {
+        /// Into which
+        #[arg(value_name = "ROOM")]
+        room: String,
+        /// Whom
+        #[arg(value_name = "NICK")]
+        nickname: String,
+    },
+    /// Remove somebody from a room that you have founded, or take their invitation back
+    Remove {
+        /// From which
+        #[arg(value_name = "ROOM")]
+        room: String,
+        /// Whom
+        #[arg(value_name = "NICK")]
+        nickname: String,
+    },
+    /// The rooms that you are in, invited to, or were in
+    List,
+    /// Who is in a room, and who is invited: fingerprints, verified
+    Members {
+        /// Which
+        #[arg(value_name = "ROOM")]
+        room: String,
+    },
+}
+
+/// A room, as `room` prints it.
+#[derive(Debug, Serialize)]
+pub struct Shown<'a> {
+    /// `room`.
+    pub kind: &'static str,
+    /// How it stands.
+    #[serde(flatten)]
+    pub room: &'a Room,
+}
+
+/// Somebody in a room, as `room members` prints them.
+#[derive(Debug, Serialize)]
+pub struct Member<'a> {
+    /// `room_member`.
+    pub kind: &'static str,
+    /// In which room.
+    pub room: &'a RoomName,
+    /// Whether they have founded it.
+    pub founder: bool,
+    /// Who.
+    #[serde(flatten)]
+    pub member: &'a RoomMember,
+}
+
+impl<'a> Member<'a> {
+    /// All of a room.
+    pub fn all(room: &'a Room) -> impl Iterator<Item = Self> {
+        room.members.iter().map(|member| Self {
+            kind: "room_member",
+            room: &room.name,
+            founder: rooms::is_founder(member, room),
+            member,
+        })
+    }
+}
+
+/// Does something with rooms.
+///
+/// # Errors
+/// When there is no such room or person, one may not, or the server can't be reached or refuses.
+pub async fn run(args: Args, app: App) -> Result<()> {
+    let (room, deed) = match args.verb {
+        Verb::List => return shown(&app, None).await,
+        Verb::Members { room } => return shown(&app, Some(named(&room)?)).await,
+        Verb::Create { room } => (room, Deed::Create),
+        Verb::Join { room, as_name } => (room, Deed::Join(as_name.as_deref().map(named).transpose()?)),
+        Verb::Leave { room } => (room, Deed::Leave),
+        Verb::Invite { room, nickname: whom } => (room, Deed::Invite(nickname(&whom)?)),
+        Verb::Remove { room, nickname: whom } => (room, Deed::Remove(nickname(&whom)?)),
+    };
+    let room = named(&room)?;
+    let client = app.open().await?;
+    let mut events = client.events();
+    let done = deliver::patiently(&mut events, deed.carry_out(&client, &room)).await;
+    if let Ok(room) = &done {
+        app.out.put(&Shown { kind: "room", room }, || deed.said(room))?;
+        app.out.flush()?;
+    }
+    // An invitation that was just made is on its way.
+    deliver::close(client, events).await;
+    Ok(done.map(drop)?)
+}
+
+/// Shows which rooms there are, or who is in one.
+async fn shown(app: &App, members_of: Option<RoomName>) -> Result<()> {
+    let client = app.open().await?;
+    let events = client.events();
+    let rooms = known(&client, app).await?;
+    let shown = match members_of {
+        None => list(&rooms, app),
+        Some(name) => members(&rooms, app, &name),
+    };
+    deliver::close(client, events).await;
+    shown
+}
+
+/// Rooms as they are now; where the server can't be asked, as they are known here, which is said.
+async fn known(client: &Client, app: &App) -> Result<Vec<Room>> {
+    if let Err(error) = client.drain().await {
+        app.out.note(&format!("tellal: {error}; this is what is known here"));
+    }
+    Ok(client.rooms().await?)
+}
+
+fn list(rooms: &[Room], app: &App) -> Result<()> {
+    let lines = rooms::list(rooms, "tellal room join", &app.out.lines);
+    for (room, line) in rooms.iter().zip(lines) {
+        app.out.put(&Shown { kind: "room", room }, || line)?;
+    }
+    if rooms.is_empty() && !app.out.json {
+        app.out.note("tellal: no rooms: `tellal room create ROOM` founds one");
+    }
+    Ok(app.out.flush()?)
+}
+
+fn members(rooms: &[Room], app: &App, name: &RoomName) -> Result<()> {
+    let found = rooms.iter().find(|room| room.name == *name);
+    let Some(room) = found else { return Err(ClientError::NotInRoom { room: name.clone() }.into()) };
+    for (member, line) in Member::all(room).zip(rooms::members(room, &app.out.lines)) {
+        app.out.put(&member, || line)?;
+    }
+    if room.standing == RoomStanding::Left {
+        app.out.note("tellal: you are not in it any more: this is as it was when you were");
+    }
+    Ok(app.out.flush()?)
+}
+
+/// Reads a room's name.
+fn named(text: &str) -> Result<RoomName> {
+    let wrong = |error| Failure::new("invalid_room_name", format!("{text:?} is not a room's name: {error}"));
+    Ok(rooms::named(text).map_err(wrong)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rooms_name_is_taken_with_its_mark_and_without() {
+        for text in ["garden", "#garden", "room:garden", "GARDEN"] {
+            assert_eq!(named(text).unwrap().folded(), "garden");
+        }
+        for text in ["", "#", "room:", "a garden", "##garden", "room:#x", "\u{1b}[2J"] {
+            let error = named(text).map(|name| name.to_string()).unwrap_err().to_string();
+            assert!(error.contains("is not a room's name") && !error.contains('\u{1b}'), "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Rooms in a conversation: what is typed about them, and doing it.
+
+use super::ChatError;
+use super::talk::{Done, Talk};
+use crate::client::{Client, ClientError, Room, RoomStanding};
+use crate::model::{Address, Nickname, RoomName};
+use crate::terminal::rooms::{self, Deed};
+
+/// What rooms are looked up for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Look {
+    /// To know their names.
+    Names,
+    /// To be listed.
+    List,
+    /// To show who is in this one.
+    Members(RoomName),
+}
+
+/// How `/room` is used.
+const HOW: &str = "/room create ROOM, join ROOM [--as OTHER], leave [ROOM], invite [ROOM] NICK, remove [ROOM] NICK; /rooms lists \
+     them, /members [ROOM] who is in one";
+
+/// Understands what follows `/room`. Where no room is named, it is the one that is talked in.
+pub(super) fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Result<(Option<RoomName>, Deed), String> {
+    let words: Vec<&str> = words.collect();
+    Ok(match words.as_slice() {
+        ["create", room] => (Some(name(room)?), Deed::Create),
+        ["join", room] => (Some(name(room)?), Deed::Join(None)),
+        ["join", room, "--as", other] => (Some(name(room)?), Deed::Join(Some(name(other)?))),
+        ["leave"] => (None, Deed::Leave),
+        ["leave", room] => (Some(name(room)?), Deed::Leave),
+        ["invite", nick] => (None, Deed::Invite(nickname(nick)?)),
+        ["invite", room, nick] => (Some(name(room)?), Deed::Invite(nickname(nick)?)),
+        ["remove", nick] => (None, Deed::Remove(nickname(nick)?)),
+        ["remove", room, nick] => (Some(name(room)?), Deed::Remove(nickname(nick)?)),
+        _ => return Err(HOW.to_owned()),
+    })
+}
+
+/// Reads a room's name.
+pub(super) fn name(text: &str) -> Result<RoomName, String> {
+    rooms::named(text).map_err(|error| format!("{text:?} is not a room's name: {error}"))
+}
+
+fn nickname(text: &str) -> Result<Nickname, String> {
+    text.parse().map_err(|error| format!("{text:?} is not a name: {error}"))
+}
+
+impl Talk {
+    /// Learns which rooms there are, or shows them, or who is in one.
+    pub(super) fn look_at_rooms(&mut self, look: Look) {
+        self.under_way += 1;
+        self.spawn(|client| async move { Done::Rooms { look, result: client.rooms().await } });
+    }
+
+    /// Shows who is in a room: in this one, or the one that is talked in.
+    pub(super) fn members(&mut self, room: Option<RoomName>) {
+        if let Some(room) = self.room_or_here(room) {
+            self.look_at_rooms(Look::Members(room));
+        }
+    }
+
+    /// The room that is named, or else the one that is talked in; where there is none, that is said.
+    fn room_or_here(&mut self, room: Option<RoomName>) -> Option<RoomName> {
+        let room = room.or_else(|| self.with.as_ref().and_then(Address::room).cloned());
+        if room.is_none() {
+            self.words("which room? name it, or /to #ROOM first; /rooms lists them");
+        }
+        room
+    }
+
+    /// Does something with a room.
+    pub(super) fn room(&mut self, room: Option<RoomName>, deed: Deed) {
+        let Some(room) = self.room_or_here(room) else { return };
+        self.under_way += 1;
+        self.spawn(|client| async move {
+            let done = deed.carry_out(&client, &room).await;
+            Done::Room(done.map(|room| (deed.said(&room), room)))
+        });
+    }
+
+    /// Something was done with a room; in words, where the room itself does not say it.
+    pub(super) fn room_done(&mut self, done: Result<(String, Room), ClientError>) {
+        match done {
+            Ok((said, room)) => {
+                self.names.add([&Address::Room(room.name)]);
+                self.words(&said);
+            }
+            Err(error) => self.words(&error.to_string()),
+        }
+    }
+
+    /// Rooms are known.
+    pub(super) fn rooms_known(
+        &mut self,
+        look: Look,
+        result: Result<Vec<Room>, ClientError>,
+    ) -> Result<(), ChatError> {
+        let rooms = match result {
+            Ok(rooms) => rooms,
+            Err(error) => {
+                self.words(&error.to_string());
+                return Ok(());
+            }
+        };
+        let addresses: Vec<Address> = rooms.iter().map(|room| room.name.clone().into()).collect();
+        self.names.add(&addresses);
+        match look {
+            Look::Names => {}
+            Look::List if rooms.is_empty() => self.words("no rooms: /room create ROOM founds one"),
+            Look::List => {
+                let lines = rooms::list(&rooms, "/room join", &self.view.lines).join("\n");
+                self.face.rooms(&rooms, lines)?;
+            }
+            Look::Members(name) => match rooms.iter().find(|room| room.name == name) {
+                Some(room) => {
+                    let lines = rooms::members(room, &self.view.lines).join("\n");
+                    self.face.members(room, lines)?;
+                }
+                None => self.words(&ClientError::NotInRoom { room: name }.to_string()),
+            },
+        }
+        Ok(())
+    }
+
+    /// Writes to a room from now on.
+    pub(super) async fn to_room(&mut self, name: RoomName) -> Result<(), ChatError> {
+        let rooms = self.client.rooms().await?;
+        let Some(room) = rooms.into_iter().find(|room| room.name == name) else {
+            self.words(&ClientError::NotInRoom { room: name }.to_string());
+            return Ok(());
+        };
+        let to = Address::Room(room.name.clone());
+        let words = match room.standing {
+            RoomStanding::Invited => {
+                let name = rooms::name(&room.name);
+                self.words(&format!(
+                    "you are invited to {name}, and not in it yet: /room join {}",
+                    room.name
+                ));
+                return Ok(());
+            }
+            RoomStanding::Member => format!("you write to {to} now{}", others(&room)),
+            RoomStanding::Left => format!("you are not in {to} any more: what was said there stays"),
+        };
+        self.with = Some(to.clone());
+        if !self.face.is_terminal() {
+            return self.show_all_new().await;
+        }
+        self.words(&words);
+        self.turn_to(&to).await
+    }
+}
+
+/// The room that a conversation begins in, as it is called here.
+///
+/// # Errors
+/// [`ClientError::NotInRoom`] for one that one has never been in.
+pub(super) async fn known(client: &Client, name: &RoomName) -> Result<Address, ClientError> {
+    let rooms = client.rooms().await?;
+    let found = rooms.into_iter().find(|room| room.name == *name && room.standing != RoomStanding::Invited);
+    found.map(|room| room.name.into()).ok_or_else(|| ClientError::NotInRoom { room: name.clone() })
+}
+
+/// Who else is in a room, to be added to a sentence.
+fn others(room: &Room) -> String {
+    let others = room.members.iter().filter(|member| member.joined && !member.you);
+    let others: Vec<&str> = others.map(|member| member.nickname.as_str()).collect();
+    match others.as_slice() {
+        [] => ", nobody else is in it yet".to_owned(),
+        [other] => format!(", {other} is in it, too"),
+        others => format!(", {} are in it, too", others.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &str) -> Result<(Option<RoomName>, Deed), String> {
+        parse(words.split_whitespace())
+    }
+
+    #[test]
+    fn a_room_is_named_or_is_the_one_that_is_talked_in() {
+        let garden = || Some("garden".parse().unwrap());
+        let zoé = || "zoé".parse().unwrap();
+        assert_eq!(parsed("create #garden"), Ok((garden(), Deed::Create)));
+        assert_eq!(parsed("join room:garden"), Ok((garden(), Deed::Join(None))));
+        assert_eq!(
+            parsed("join Garden --as 정원"),
+            Ok((garden(), Deed::Join(Some("정원".parse().unwrap()))))
+        );
+        assert_eq!(
+            (parsed("leave"), parsed("leave garden")),
+            (Ok((None, Deed::Leave)), Ok((garden(), Deed::Leave)))
+        );
+        assert_eq!(parsed("invite zoé"), Ok((None, Deed::Invite(zoé()))));
+        assert_eq!(parsed("invite #garden zoé"), Ok((garden(), Deed::Invite(zoé()))));
+        assert_eq!(parsed("remove garden zoé"), Ok((garden(), Deed::Remove(zoé()))));
+        for wrong in ["", "dance", "create", "create a b", "join", "join a b", "invite", "invite a b c"] {
+            assert_eq!(parsed(wrong), Err(HOW.to_owned()), "{wrong:?}");
+        }
+        assert!(parsed("create a#b").unwrap_err().contains("not a room's name"));
+        assert!(parsed("invite garden #zoé").unwrap_err().contains("not a name"));
+    }
+}
