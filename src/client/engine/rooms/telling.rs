@@ -178,7 +178,7 @@ pub(super) fn say_contradiction(
         format!(
             "WARNING: what the server shows of #{name} does not continue the records that are known here. Nothing of it \
              is believed; what is known stays in force. It may show the room differently to others: compare with them \
-             who is in it (`tellal room show {name}`), and ask whoever runs the server whether it was restored from a backup"
+             who is in it (`tellal room members {name}`), and ask whoever runs the server whether it was restored from a backup"
         )
     })
 }
@@ -213,7 +213,7 @@ pub(in crate::client::engine) fn say_hidden_record(
         format!(
             "WARNING: {sender} has written to #{name} after a change of who is in it that the server does not show you: it \
              shows the room differently to different people. What {sender} wrote waits on the server until it shows \
-             that. Compare with the others who is in it (`tellal room show {name}`), and ask whoever runs the server"
+             that. Compare with the others who is in it (`tellal room members {name}`), and ask whoever runs the server"
         )
     })
 }
