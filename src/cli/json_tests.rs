@@ -180,13 +180,21 @@ fn every_error_of_the_core_is_listed() {
     let nickname: crate::model::Nickname = "zoé".parse().unwrap();
     let (home, path) = (String::new(), String::new());
     let (what, cause) = (String::new(), String::new());
+    let room = || "garden".parse().unwrap();
     let listed = schema::errors();
     let change = KeyChange { known: String::new(), shown: String::new(), since: Millis(0), vouched: false };
     for error in [
         ClientError::NotRegistered { home: home.clone() },
         ClientError::AlreadyRegistered { nickname: nickname.clone() },
         ClientError::NicknameTaken { nickname: nickname.clone() },
-        ClientError::NotInRoom { room: "garden".parse().unwrap() },
+        ClientError::NotInRoom { room: room() },
+        ClientError::RoomNameTaken { room: room() },
+        ClientError::NotInvited { room: room() },
+        ClientError::NotFounder { room: room(), founder: nickname.clone() },
+        ClientError::NotOfRoom { room: room(), nickname: nickname.clone() },
+        ClientError::AloneInRoom { room: room() },
+        ClientError::RoomAtItsEnd { room: room() },
+        ClientError::RoomContradicted { room: room() },
         ClientError::UnknownNickname { nickname: nickname.clone() },
         ClientError::Unreachable { server: home.clone(), cause: cause.clone() },
         ClientError::WrongFingerprint { server: home.clone(), expected: home.clone(), found: home.clone() },

@@ -54,7 +54,7 @@ impl Lines {
             Body::Notice { text } => {
                 return self.notice(message, self.numbers, &self.about(message, who), text);
             }
-            Body::Invitation { room } => invitation(room, "`tellal room join ", "`"),
+            Body::Invitation { room } => invitation(message, room, "`tellal room join ", "`"),
         };
         format!("{} {who}{}: {what}", self.begin(message, self.numbers), self.remark(message))
     }
@@ -112,7 +112,7 @@ impl Lines {
         let what = match &message.body {
             Body::Voice { duration_ms, live, cut_off, .. } => voice(*duration_ms, *live, *cut_off),
             Body::Text { text } | Body::Notice { text } => sanitize::block(text, INDENT),
-            Body::Invitation { room } => invitation(room, "`tellal room join ", "`"),
+            Body::Invitation { room } => invitation(message, room, "`tellal room join ", "`"),
         };
         let ended = Message { sent_at: Millis::now(), ..message.clone() };
         format!("{} {} {from}: {what}", self.begin(&ended, true), self.mark())
@@ -153,10 +153,13 @@ pub fn voice(duration_ms: u64, live: bool, cut_off: bool) -> String {
     }
 }
 
-/// An invitation, and how it is taken: the name stands between what is before and behind it.
-pub fn invitation(room: &RoomName, before: &str, behind: &str) -> String {
-    let room = sanitize::line(room.as_str());
-    format!("invites you to the room #{room} ({before}{room}{behind} goes in)")
+/// An invitation; one that was received with what is typed to come in, in which the name stands between these.
+pub fn invitation(message: &Message, room: &RoomName, before: &str, behind: &str) -> String {
+    let name = sanitize::line(room.as_str());
+    if message.delivery.is_some() {
+        return format!("invitation to the room #{name}");
+    }
+    format!("invitation to the room #{name} ({before}{name}{behind} goes in)")
 }
 
 /// Minutes and seconds, rounded up, as players show it.
@@ -211,6 +214,27 @@ mod tests {
         assert_eq!(plain.message(&refused), "07:00 ayşe → burak (not sent: no⏎room): hi");
         let notice = Message::example(Body::Notice { text: "the key changed".to_owned() });
         assert_eq!(plain.message(&notice), "07:00 * ayşe: the key changed");
+        let invitation = Message::example(Body::Invitation { room: "garden".parse().unwrap() });
+        assert_eq!(
+            plain.message(&invitation),
+            "07:00 ayşe: invitation to the room #garden (`tellal room join garden` goes in)"
+        );
+        let own = Message { delivery: Some(Delivery::Accepted), ..invitation };
+        assert_eq!(plain.message(&own), "07:00 ayşe → burak: invitation to the room #garden");
+    }
+
+    #[test]
+    fn where_it_was_said_stands_behind_who_has_said_it() {
+        let in_garden = |message| Message { to: "#garden".parse().unwrap(), verified: true, ..message };
+        let (shown, plain) = (lines(Palette::None), Lines { plain: true, ..lines(Palette::None) });
+        assert_eq!(shown.message(&in_garden(text("hi"))), "07:00 ayşe ✓ → #garden: hi");
+        assert_eq!(plain.message(&in_garden(text("hi"))), "07:00 ayşe (verified) to #garden: hi");
+        let notice = Message::example(Body::Notice { text: "zoé has joined".to_owned() });
+        assert_eq!(shown.message(&in_garden(notice)), "07:00 * #garden: zoé has joined");
+        let own = Message { delivery: Some(Delivery::Accepted), verified: false, ..in_garden(text("hi")) };
+        assert_eq!(shown.message(&own), "07:00 ayşe → #garden: hi");
+        let coloured = lines(Palette::Xterm).message(&in_garden(text("hi")));
+        assert!(coloured.contains("mayşe\u{1b}[0m ✓ → #garden: hi"), "{coloured:?}");
     }
 
     #[test]

@@ -96,6 +96,10 @@ mod tests {
         assert_eq!(complete("ZO"), (0, words(["zoé"])));
         assert_eq!(complete("/to ").1.len(), 6);
         assert_eq!(complete("merhaba ").1, words([]));
+        let names = names();
+        names.add(&["#Garden".parse().unwrap()]);
+        assert_eq!(names.complete("/to #g", 6), (4, words(["#Garden"])));
+        assert_eq!(names.complete("/room invite #", 14), (13, words(["#Garden"])));
     }
 
     #[test]

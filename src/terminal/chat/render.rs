@@ -60,7 +60,7 @@ impl View {
                 let about = lines.about(message, who);
                 return lines.notice(message, marks.number, &format!("{about}{new}"), &text);
             }
-            Body::Invitation { room } => invitation(room, "/room join ", ""),
+            Body::Invitation { room } => invitation(message, room, "/room join ", ""),
         };
         format!("{} {who}{}{new}: {what}", lines.begin(message, marks.number), lines.remark(message))
     }
@@ -255,6 +255,35 @@ mod tests {
         assert_eq!(line(&text("ayşe", "zoé", "salut"), "burak", none), "you → zoé: salut");
         let verified = Message { verified: true, ..text("burak", "ayşe", "selam") };
         assert_eq!(line(&verified, "burak", none), "burak ✓: selam");
+    }
+
+    #[test]
+    fn a_room_is_named_where_one_talks_elsewhere() {
+        let none = Marks::default();
+        let to_garden = |from| text(from, "#garden", "selam");
+        assert_eq!(line(&to_garden("burak"), "#garden", none), "burak: selam");
+        assert_eq!(line(&to_garden("burak"), "burak", none), "burak → #garden: selam");
+        assert_eq!(line(&to_garden("ayşe"), "#garden", none), "you: selam");
+        assert_eq!(line(&to_garden("ayşe"), "burak", none), "you → #garden: selam");
+        let body = Body::Notice { text: "zoé has joined".to_owned() };
+        let notice = Message { body, ..to_garden("burak") };
+        assert_eq!(line(&notice, "#garden", none), "* #garden: zoé has joined");
+        let body = Body::Invitation { room: "garden".parse().unwrap() };
+        let invitation = Message { body, ..text("burak", "ayşe", "") };
+        assert_eq!(
+            line(&invitation, "burak", none),
+            "burak: invitation to the room #garden (/room join garden goes in)"
+        );
+        let view = view(Palette::None);
+        let mut people = People::default();
+        people.get_or_add(&to("#garden")).new = vec![1];
+        assert_eq!(view.prompt(Some(&to("burak")), &people).prompt, "you → burak (#garden 1 new)> ");
+        assert_eq!(view.prompt(Some(&to("#Garden")), &People::default()).prompt, "you → #Garden> ");
+        assert_eq!(view.recording(&to("#garden")).prompt, "recording for #garden, Enter sends> ");
+        assert_eq!(
+            view.unheard(&[(to("#garden"), 2)]).unwrap(),
+            "not heard yet: #garden 2; /unread #garden reads it"
+        );
     }
 
     #[test]

@@ -1,0 +1,249 @@
+//! Rooms as people see them: the real program, a real server, three people.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod support;
+
+use serde_json::Value;
+use support::people::texts;
+use support::screen::Screen;
+use support::{Profile, Server, schema, wav};
+
+fn three() -> (Server, [Profile; 3]) {
+    let server = Server::start();
+    let people = ["ayşe", "burak", "zoé"].map(|name| Profile::register(&server, name));
+    (server, people)
+}
+
+/// Ayşe's garden, in which burak and zoé are, too; what has happened until then has been read.
+fn garden() -> (Server, [Profile; 3]) {
+    let (server, people) = three();
+    let [ayşe, burak, zoé] = &people;
+    ayşe.run(["room", "create", "garden"]).ok();
+    for other in [burak, zoé] {
+        ayşe.run(["room", "invite", "garden", &other.name]).ok();
+        other.receive();
+        other.run(["room", "join", "garden"]).ok();
+    }
+    people.iter().for_each(|person| drop(person.receive()));
+    (server, people)
+}
+
+/// What is new to somebody, each checked against its description.
+fn receive(person: &Profile) -> Vec<Value> {
+    let new = person.receive();
+    new.iter().for_each(schema::check_message);
+    new
+}
+
+fn notices(messages: &[Value]) -> Vec<&str> {
+    let notices = messages.iter().filter(|message| message["kind"] == "notice");
+    notices.map(|notice| notice["text"].as_str().unwrap()).collect()
+}
+
+/// Rooms, as `room list --json` has them.
+fn rooms(person: &Profile) -> Vec<Value> {
+    let rooms = person.run(["room", "list", "--json"]).json();
+    for room in &rooms {
+        schema::check(room, &["room"]);
+        room["members"].as_array().unwrap().iter().for_each(|member| schema::check(member, &["member"]));
+    }
+    rooms
+}
+
+#[test]
+fn three_people_talk_in_a_room_from_its_beginning_to_its_end() {
+    let (_server, [ayşe, burak, zoé]) = three();
+    assert_eq!(ayşe.run(["room", "list"]).ok(), "");
+    let created = ayşe.run(["room", "create", "#garden", "--json"]).json();
+    schema::check(&created[0], &["room"]);
+    assert_eq!((&created[0]["name"], &created[0]["standing"]), (&"garden".into(), &"member".into()));
+    assert!(ayşe.run(["room", "invite", "garden", "burak"]).ok().contains("burak is invited to #garden"));
+    ayşe.run(["room", "invite", "room:garden", "zoé"]).ok();
+
+    // An invitation comes as a message, and is not yet the room.
+    let invitation = &receive(&burak)[0];
+    assert_eq!(
+        (&invitation["kind"], &invitation["from"], &invitation["room"]),
+        (&"invitation".into(), &"ayşe".into(), &"garden".into())
+    );
+    assert!(
+        zoé.run(["receive"]).ok().contains("ayşe: invitation to the room #garden (`tellal room join garden`")
+    );
+    let listed = rooms(&burak);
+    assert_eq!((&listed[0]["standing"], &listed[0]["invited_by"]), (&"invited".into(), &"ayşe".into()));
+    assert!(burak.run(["send", "#garden", "hi"]).failure().contains("not a member of #garden"));
+    assert!(burak.run(["room", "join", "garden"]).ok().contains("you are in #garden"));
+    // Each has names of their own for rooms.
+    zoé.run(["room", "create", "garden"]).ok();
+    let taken = zoé.run(["room", "join", "garden", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&taken.stdout).unwrap()["error"], "room_name_taken");
+    assert!(zoé.run(["room", "join", "garden", "--as", "정원"]).ok().contains("you are in #정원"));
+
+    // Who is in it.
+    let members = ayşe.run(["room", "members", "garden", "--json"]).json();
+    members.iter().for_each(|member| schema::check(member, &["room_member", "member"]));
+    let who: Vec<&str> = members.iter().map(|member| member["nickname"].as_str().unwrap()).collect();
+    assert_eq!(who, ["ayşe", "burak", "zoé"]);
+    assert!(members.iter().all(|member| member["joined"] == true));
+    assert_eq!((&members[0]["founder"], &members[0]["you"]), (&true.into(), &true.into()));
+    let shown = burak.run(["room", "members", "#garden"]).ok().to_owned();
+    assert!(
+        shown.lines().any(|line| line.starts_with("ayşe") && line.ends_with("not verified, founder")),
+        "{shown}"
+    );
+
+    // What is said in it comes to everybody, under each one's own name for it.
+    people_have_read(&[&ayşe, &burak, &zoé]);
+    let sent = ayşe.run(["send", "#garden", "who waters the tomatoes?", "--json"]).json();
+    schema::check_message(&sent[0]);
+    assert_eq!((&sent[0]["to"], &sent[0]["delivery"]["state"]), (&"room:garden".into(), &"accepted".into()));
+    for (person, name) in [(&burak, "room:garden"), (&zoé, "room:정원")] {
+        let new = receive(person);
+        assert_eq!(texts(&new), ["who waters the tomatoes?"]);
+        assert_eq!((&new[0]["from"], &new[0]["to"]), (&"ayşe".into(), &name.into()));
+    }
+    zoé.send("#정원", "moi\u{1b}[2J!");
+    let shown = ayşe.run(["receive"]).ok().to_owned();
+    assert!(shown.contains("zoé → #garden: moi␛[2J!"), "{shown}");
+    burak.send("ayşe", "between us");
+    assert_eq!(texts(&receive(&ayşe)), ["between us"]);
+    let history = ayşe.run(["history", "room:garden", "--json"]).json();
+    assert_eq!(texts(&history), ["who waters the tomatoes?", "moi\u{1b}[2J!"]);
+    assert_eq!(texts(&ayşe.run(["history", "burak", "--json"]).json()), ["between us"]);
+
+    // Only the founder removes; who is removed or has left does not hear any more, and is told so.
+    assert!(burak.run(["room", "remove", "garden", "zoé"]).failure().contains("only ayşe"));
+    ayşe.run(["room", "remove", "garden", "zoé"]).ok();
+    ayşe.send("#garden", "after zoé");
+    assert_eq!(texts(&receive(&burak)), ["moi\u{1b}[2J!", "after zoé"]);
+    let new = receive(&zoé);
+    assert_eq!(texts(&new), Vec::<&str>::new());
+    assert!(notices(&new).iter().any(|text| text.contains("ayşe has removed you")), "{new:?}");
+    assert!(zoé.run(["send", "#정원", "hello?"]).failure().contains("not a member of #정원"));
+    assert!(rooms(&zoé).iter().any(|room| room["name"] == "정원" && room["standing"] == "left"));
+    burak.run(["room", "leave", "#garden"]).ok();
+    let new = receive(&ayşe);
+    assert!(notices(&new).contains(&"burak has left"), "{new:?}");
+    assert!(new.iter().all(|message| message["to"] == "room:garden"), "{new:?}");
+    assert!(ayşe.run(["send", "#garden", "alone"]).failure().contains("nobody else is in #garden"));
+}
+
+fn people_have_read(people: &[&Profile]) {
+    people.iter().for_each(|person| drop(person.receive()));
+}
+
+#[test]
+fn a_voice_note_for_a_room_comes_to_everybody_in_it() {
+    let (_server, [ayşe, burak, zoé]) = garden();
+    let tone = wav::tone(100_000);
+    ayşe.send_note("#garden", &tone);
+    for person in [&burak, &zoé] {
+        let new = receive(person);
+        assert_eq!((&new[0]["kind"], &new[0]["to"]), (&"voice".into(), &"room:garden".into()));
+        let file = person.file("note.wav");
+        let number = new[0]["number"].to_string();
+        person.run(["play", &number, "--save", file.to_str().unwrap()]).ok();
+        assert_eq!(std::fs::read(file).unwrap(), tone);
+    }
+    // It is not heard while it is spoken.
+    let live = ayşe.run(["voice", "#garden", "--live", "--seconds", "1"]);
+    assert_eq!(live.code(), 2);
+    assert!(live.stderr.contains("leave --live out"), "{live:?}");
+}
+
+#[test]
+fn what_is_asked_of_rooms_that_there_are_not_is_said_in_one_line() {
+    let (_server, [ayşe, burak, _zoé]) = garden();
+    for (args, said) in [
+        (&["room", "create", "a room"][..], "is not a room's name"),
+        (&["room", "create", "garden"], "here already"),
+        (&["room", "join", "nowhere"], "no invitation into #nowhere"),
+        (&["room", "leave", "nowhere"], "not a member of #nowhere"),
+        (&["room", "members", "nowhere"], "not a member of #nowhere"),
+        (&["room", "invite", "garden", "nobody"], "nobody is called nobody"),
+        (&["room", "invite", "nowhere", "burak"], "not a member of #nowhere"),
+        (&["room", "remove", "garden", "nobody"], "is not in #garden"),
+        (&["send", "room:nowhere", "hi"], "not a member of #nowhere"),
+        (&["send", "#\u{1b}[2J", "hi"], "is not a name"),
+        (&["chat", "#nowhere"], "not a member of #nowhere"),
+    ] {
+        let finished = ayşe.run(args);
+        assert!(finished.failure().contains(said), "{args:?}: {finished:?}");
+        assert!(!finished.stderr.contains('\u{1b}'));
+    }
+    // A person is not a room, nor the other way round, whatever they are called.
+    burak.run(["room", "create", "ayşe"]).ok();
+    burak.send("ayşe", "to the person");
+    assert_eq!(texts(&receive(&ayşe)), ["to the person"]);
+}
+
+#[test]
+fn a_conversation_in_a_room_shows_who_says_what_where() {
+    let (_server, [ayşe, burak, zoé]) = garden();
+    let mut screen = Screen::start(&ayşe, &["chat", "#garden", "--mute"], &[]);
+    screen.wait_for("connected; you write to #garden");
+    screen.wait_for_cursor("you → #garden> ");
+    burak.send("#garden", "selam");
+    screen.wait_for(" burak: selam");
+    screen.wait_for_cursor("you → #garden> ");
+    zoé.send("ayşe", "psst");
+    screen.wait_for(" zoé: psst");
+    screen.type_keys("hello, both\r");
+    screen.wait_for_cursor("you → #garden (zoé 1 new)> ");
+    assert_eq!(zoé.wait_for_texts().last().unwrap(), &("ayşe".to_owned(), "hello, both".to_owned()));
+
+    // In the conversation with somebody it is said where the rest is from.
+    screen.type_keys("/to zoé\r");
+    screen.wait_for_cursor("you → zoé> ");
+    burak.send("#garden", "anybody?");
+    screen.wait_for("burak → #garden: anybody?");
+    screen.type_keys("/members #garden\r");
+    screen.wait_for("not verified");
+    screen.type_keys("/to #ga\t");
+    screen.wait_for("> /to #garden");
+    screen.type_keys("\r");
+    screen.wait_for("you write to #garden now, burak, zoé are in it, too");
+    screen.wait_for("burak (new): anybody?");
+    screen.wait_for_cursor("you → #garden> ");
+
+    // What is done with rooms; the room itself tells of it.
+    screen.type_keys("/live\r");
+    screen.wait_for("a room hears a voice note once it is recorded");
+    screen.type_keys("/room remove burak\r");
+    screen.wait_for("* #garden: You have removed burak");
+    screen.type_keys("/to #nowhere\r");
+    screen.wait_for("you are not a member of #nowhere: /rooms lists");
+    screen.type_keys("/rooms\r");
+    screen.wait_for("#garden  2 people; founded by you");
+    zoé.run(["room", "leave", "garden"]).ok();
+    screen.wait_for("* #garden: zoé has left");
+    zoé.run(["room", "create", "kitchen"]).ok();
+    zoé.run(["room", "invite", "kitchen", "ayşe"]).ok();
+    screen.wait_for("zoé: invitation to the room #kitchen (/room join kitchen goes in)");
+    screen.type_keys("/room join kitchen\r");
+    screen.wait_for("* #kitchen: You have joined #kitchen: zoé is in it");
+    screen.type_keys("\u{4}");
+    assert_eq!(screen.finish(), 0);
+    assert_eq!(ayşe.receive_texts(), [], "what stood on the screen counts as shown");
+}
+
+#[test]
+fn a_program_talks_in_a_room_through_pipes() {
+    let (_server, [ayşe, burak, _zoé]) = garden();
+    let piped = ayşe
+        .run_with_stdin(["chat", "room:garden", "--json", "--mute"], b"from a script\n/members\n/rooms\n");
+    let printed = piped.json();
+    let of = |kind: &str| printed.iter().filter(|object| object["kind"] == kind).count();
+    assert_eq!((of("room_member"), of("room")), (3, 1), "{printed:?}");
+    let new = receive(&burak);
+    assert_eq!(texts(&new), ["from a script"]);
+    assert_eq!(new[0]["to"], "room:garden");
+}
