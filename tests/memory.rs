@@ -16,7 +16,7 @@ use tellal::crypto::record::verify_account;
 use tellal::crypto::{Evidence, LogKey, LogWord, PublicKey};
 use tellal::model::{
     AccountId, AccountRecord, BlobId, DeviceId, DirectoryEntry, KeyId, Leaf, LogCertificate, MessageId,
-    MessageKeyRecord, Millis, Recipient, ServerId, Signed, Wrap, from_canonical_cbor, to_cbor,
+    MessageKeyRecord, Millis, Recipient, RoomRecord, ServerId, Signed, Wrap, from_canonical_cbor, to_cbor,
 };
 use tellal::protocol::frame::{self, Limit};
 use tellal::protocol::message::{Answer, Push, Request, Verb};
@@ -54,7 +54,7 @@ const HASH: usize = items::<ByteArray<32>>(34);
 type Decoder = (&'static str, fn(&Bytes), usize, usize);
 
 /// All that looks at bytes before anybody has been trusted.
-const DECODERS: [Decoder; 13] = [
+const DECODERS: [Decoder; 14] = [
     ("request", |bytes| drop(minicbor::decode::<Request>(bytes)), SMALL, COPY + RECIPIENT),
     ("push", |bytes| drop(minicbor::decode::<Push>(bytes)), SMALL, COPY + SIGNED),
     ("frames", frames, SMALL, 2 * COPY + SIGNED),
@@ -64,6 +64,7 @@ const DECODERS: [Decoder; 13] = [
     ("key", |bytes| drop(PublicKey::from_spki(bytes)), 16 * 1024, COPY + CANONICAL),
     ("account record", |bytes| drop(from_canonical_cbor::<AccountRecord>(bytes)), SMALL, COPY + CANONICAL),
     ("message key", |bytes| drop(from_canonical_cbor::<MessageKeyRecord>(bytes)), SMALL, COPY + CANONICAL),
+    ("room record", |bytes| drop(from_canonical_cbor::<RoomRecord>(bytes)), SMALL, COPY + CANONICAL),
     ("envelope", |bytes| drop(parse(bytes)), SMALL, COPY + CANONICAL),
     ("content", |bytes| drop(Content::decode(bytes)), SMALL, COPY + HASH + CANONICAL),
     ("log word", |bytes| drop(from_canonical_cbor::<LogWord>(bytes)), SMALL, COPY + HASH + CANONICAL),
@@ -178,6 +179,8 @@ fn lists() -> Vec<Vec<u8>> {
         directory(vec![nobody.clone(); MANY]),
         directory(vec![DirectoryEntry { chain: vec![none.clone(); MANY], ..nobody.clone() }]),
         directory(vec![DirectoryEntry { message_keys: vec![none.clone(); MANY], ..nobody }]),
+        push(Answer::Accepted { at: Millis(1), left_out: vec![id.into(); MANY] }),
+        push(Answer::Room { records: vec![none.clone(); MANY], more: false }),
         push(Answer::Online { accounts: vec![id.into(); MANY], more: false }),
         push(Answer::LogGrowth { proof: word.evidence.as_ref().unwrap().proof.clone() }),
         to_cbor(&vec![none.clone(); MANY]),

@@ -5,8 +5,8 @@
 
 use bytes::BytesMut;
 use tellal::crypto::envelope::{
-    Content, Delivered, Header, LiveClosing, LiveEnd, LiveManifest, LiveOpening, Recipient as Me, VoiceData,
-    VoiceManifest, parse,
+    Content, Delivered, Header, Invitation, LiveClosing, LiveEnd, LiveManifest, LiveOpening, Recipient as Me,
+    VoiceData, VoiceManifest, parse,
 };
 use tellal::crypto::record::{verify_account, verify_message_key};
 use tellal::crypto::safety::{SafetyNumber, Side};
@@ -14,7 +14,7 @@ use tellal::crypto::{Evidence, LogWord, MessageSecret, PrivateKey, PublicKey, Pu
 use tellal::model::{
     AccountId, AccountRecord, AccountRecordKind, BlobId, Conversation, DeviceId, DirectoryEntry,
     EnvelopeHash, Head, KeyId, Leaf, LogCertificate, MessageId, MessageKeyRecord, Millis, NameHash, Position,
-    Recipient, ServerId, Signed, Wrap, to_cbor,
+    Recipient, RoomId, RoomName, RoomRecord, RoomRecordKind, RosterId, ServerId, Signed, Wrap, to_cbor,
 };
 use tellal::protocol::frame;
 use tellal::protocol::message::{
@@ -28,6 +28,9 @@ const BURAKS_DEVICE: DeviceId = DeviceId::new([0xb2; 32]);
 const BURAKS_KEY: KeyId = KeyId::new([0xb3; 32]);
 const SERVER: ServerId = ServerId::new([0x5e; 32]);
 const BLOB: BlobId = BlobId::new([0xbb; 32]);
+const ROOM: RoomId = RoomId::new([0x40; 32]);
+const ROSTER: RosterId = RosterId::new([0x41; 32]);
+const TO_ROOM: Conversation = Conversation::Room { room: ROOM, roster: ROSTER };
 const MESSAGE: MessageId = MessageId::from_bytes([0x0d; 16]);
 const TIME: Millis = Millis(1_795_233_600_000);
 
@@ -96,6 +99,15 @@ fn requests() -> Vec<(&'static str, Verb)> {
                 blobs: vec![],
             },
         ),
+        (
+            "Submit, to a room",
+            Verb::Submit {
+                message: MESSAGE,
+                conversation: TO_ROOM,
+                recipients: vec![Recipient { account: BURAK, wraps: vec![wrap()] }],
+                blobs: vec![],
+            },
+        ),
         ("Subscribe", Verb::Subscribe { after: None }),
         ("Subscribe, from a position", Verb::Subscribe { after: Some(position) }),
         ("Acknowledge", Verb::Acknowledge { position }),
@@ -112,6 +124,8 @@ fn requests() -> Vec<(&'static str, Verb)> {
         ("DropBlob", Verb::DropBlob { blob: BLOB }),
         ("Block", Verb::Block { account: BURAK }),
         ("Unblock", Verb::Unblock { account: BURAK }),
+        ("PublishRoomRecord", Verb::PublishRoomRecord { record: signed() }),
+        ("ReadRoom", Verb::ReadRoom { room: ROOM, from: 300 }),
         ("PublishRecord", Verb::PublishRecord { record: signed(), message_key: Some(signed()) }),
     ]
 }
@@ -146,6 +160,9 @@ fn pushes() -> Vec<(&'static str, Push)> {
         ("Reply LoggedIn", reply(Answer::LoggedIn)),
         ("Reply Directory", reply(Answer::Directory { entries: vec![entry], more: false })),
         ("Reply Accepted", reply(Answer::Accepted { at: TIME, left_out: vec![] })),
+        ("Reply Accepted, but for one", reply(Answer::Accepted { at: TIME, left_out: vec![BURAK] })),
+        ("Reply Room", reply(Answer::Room { records: vec![signed()], more: true })),
+        ("RoomChanged", Push::RoomChanged { room: ROOM }),
         ("Reply Subscribed", reply(Answer::Subscribed { oldest: Position { epoch: 7, seq: 12 } })),
         ("Reply Blob", reply(Answer::Blob { chunks: 2, sealed: false })),
         ("Reply Chunk", reply(Answer::Chunk)),
@@ -250,6 +267,19 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         asks: true,
         certificate: log_certificate(),
     };
+    let founded = RoomRecord {
+        version: 1,
+        room: None,
+        index: 0,
+        previous: None,
+        made_at: TIME,
+        account: AYŞE,
+        device: AYŞES_DEVICE,
+        kind: RoomRecordKind::Founded { nonce: [0x0e; 32].into() },
+    };
+    let of_room =
+        |index, kind| RoomRecord { room: Some(ROOM), index, previous: Some(ROSTER), kind, ..founded.clone() };
+    let garden: RoomName = "garden".parse().unwrap();
     let live = LiveManifest { size: 150_000, sha256: [0x25; 32], peaks: vec![0, 128, 255].into() };
     let closing = |end| to_cbor(&LiveClosing { opening: MESSAGE, end });
     // Header, signature and token are those of nobody: only how they are put together is shown.
@@ -276,6 +306,13 @@ fn sealed_parts() -> Vec<(&'static str, Vec<u8>)> {
         ("SessionProof", to_cbor(&proof)),
         ("what a login signs", login),
         ("header", to_cbor(&header)),
+        ("header to a room", to_cbor(&Header { recipient: TO_ROOM, ..header.clone() })),
+        ("Founded", to_cbor(&founded)),
+        ("Invited", to_cbor(&of_room(1, RoomRecordKind::Invited { account: BURAK }))),
+        ("Joined", to_cbor(&of_room(2, RoomRecordKind::Joined))),
+        ("Left", to_cbor(&of_room(2, RoomRecordKind::Left))),
+        ("Removed", to_cbor(&of_room(2, RoomRecordKind::Removed { account: BURAK }))),
+        ("invitation", to_cbor(&Invitation { room: ROOM, name: garden })),
         ("header with a head", to_cbor(&Header { log: Some(head), ..header })),
         ("a leaf's name", NameHash::of(&"ayşe".parse().unwrap()).0.to_vec()),
         ("a leaf", leaf().to_bytes().to_vec()),

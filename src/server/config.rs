@@ -79,7 +79,7 @@ pub enum Who {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sending {
-    /// Messages in a minute.
+    /// Messages in a minute; one to a room counts as one for every ten people, begun.
     pub messages_per_minute: NonZeroU32,
     /// Messages and chunks of voice notes in a minute, in MiB.
     pub mib_per_minute: NonZeroU32,

@@ -24,7 +24,7 @@ pub struct Limits {
     pub registrations: u32,
     /// Whether a registration needs an invitation.
     pub invited: bool,
-    /// Messages of an account in a minute; one to many counts as one for every ten mailboxes.
+    /// Messages of an account in a minute; one to a room counts as one for every ten mailboxes, begun.
     pub messages: u32,
     /// Bytes of an account, of messages and chunks with their heads, in a minute.
     pub bytes: u64,

@@ -236,10 +236,13 @@ impl Engine {
         if let Some(message) = self.stored(id).await? {
             return Ok(message);
         }
-        match &to {
-            Address::Person(name) => self.can_write_to(name).await?,
-            Address::Room(room) => self.can_write_in(room).await?,
-        }
+        let to = match to {
+            Address::Person(name) => {
+                self.can_write_to(&name).await?;
+                Address::Person(name)
+            }
+            Address::Room(room) => Address::Room(self.can_write_in(&room).await?),
+        };
         let me = self.me.clone();
         let message = self
             .commit(move |db, events| {

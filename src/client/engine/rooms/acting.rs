@@ -85,7 +85,7 @@ impl Engine {
         if nickname == self.me.nickname {
             return Err(ClientError::OwnNickname.into());
         }
-        let id = self.room_that_i_am_in(name.clone()).await?;
+        let (id, name) = self.room_that_i_am_in(name).await?;
         if let Some(Some(change)) = self.held(&nickname).await? {
             return Err(ClientError::KeyChanged { nickname, change }.into());
         }
@@ -207,7 +207,7 @@ impl Engine {
         if nickname == self.me.nickname {
             return Err(ClientError::OwnNickname.into());
         }
-        let id = self.room_that_i_am_in(name.clone()).await?;
+        let (id, name) = self.room_that_i_am_in(name).await?;
         let wanted = nickname.clone();
         let accounts = self.db.run(move |db| contacts::accounts_named(db, &wanted)).await?;
         let founder = match self.room(id).await? {
@@ -235,11 +235,13 @@ impl Engine {
         Ok(id)
     }
 
-    async fn room_that_i_am_in(&self, name: RoomName) -> Result<RoomId, ClientError> {
+    /// The room with this name, and the name as it is written here.
+    async fn room_that_i_am_in(&self, name: RoomName) -> Result<(RoomId, RoomName), ClientError> {
         let wanted = name.clone();
         let stored = self.db.run(move |db| rooms::by_name(db, &wanted)).await?;
         let stored = stored.filter(|stored| stored.standing == Standing::Member);
-        Ok(stored.ok_or(ClientError::NotInRoom { room: name })?.id)
+        let stored = stored.ok_or(ClientError::NotInRoom { room: name })?;
+        Ok((stored.id, stored.name))
     }
 
     /// Makes records behind the newest of a room's, each as `wanted` says of the room as it is by then, until it wants

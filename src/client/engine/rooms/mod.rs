@@ -45,15 +45,16 @@ pub(super) struct Rooms {
 }
 
 impl Engine {
-    /// Whether something can be written to a room, as far as that can be known at once.
-    pub(super) async fn can_write_in(&self, name: &RoomName) -> Result<(), ClientError> {
+    /// Whether something can be written to a room, as far as that can be known at once: its name, as it is written here.
+    pub(super) async fn can_write_in(&self, name: &RoomName) -> Result<RoomName, ClientError> {
         let wanted = name.clone();
         let stored = self.db.run(move |db| rooms::by_name(db, &wanted)).await?;
         let stored = stored.filter(|stored| stored.standing == Standing::Member);
-        let id = stored.ok_or_else(|| ClientError::NotInRoom { room: name.clone() })?.id;
+        let stored = stored.ok_or_else(|| ClientError::NotInRoom { room: name.clone() })?;
+        let id = stored.id;
         if self.is_alone_in(id).await? {
             // Perhaps somebody has joined; where the server can't be asked, that is seen when it leaves.
-            let Ok(session) = self.session_soon().await else { return Ok(()) };
+            let Ok(session) = self.session_soon().await else { return Ok(stored.name) };
             let read = timeout(PATIENCE, self.read_room(&session, id)).await;
             if let Ok(Ok(Some(_))) = read
                 && self.is_alone_in(id).await?
@@ -61,7 +62,7 @@ impl Engine {
                 return Err(ClientError::AloneInRoom { room: name.clone() });
             }
         }
-        Ok(())
+        Ok(stored.name)
     }
 
     async fn is_alone_in(&self, id: RoomId) -> Result<bool, ClientError> {

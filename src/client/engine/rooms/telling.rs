@@ -31,7 +31,13 @@ pub(super) fn follow(
         }
         return Ok(());
     }
-    if member {
+    // One who has gone though the server did not show it comes in again by a record of one's own only.
+    let comes = room
+        .changes
+        .iter()
+        .skip(before)
+        .any(|change| change.what == What::Joined && change.actor == me.account);
+    if member && (comes || stored.is_none()) {
         return come_in(db, me, room, stored, events);
     }
     // Who has declined, or whose invitation was taken back, needs no way in.
@@ -64,8 +70,14 @@ fn come_in(
         }
     };
     rooms::end_ways(db, &room.id)?;
-    let others = room.members.iter().filter(|account| **account != me.account);
-    let others = others.map(|account| named(db, me, account)).collect::<Sql<Vec<_>>>()?;
+    let mut others: Vec<AccountId> = Vec::new();
+    for Change { actor, what, .. } in &room.changes {
+        let came = matches!(what, What::Founded | What::Joined);
+        if came && *actor != me.account && room.members.contains(actor) && !others.contains(actor) {
+            others.push(*actor);
+        }
+    }
+    let others = others.iter().map(|account| named(db, me, account)).collect::<Sql<Vec<_>>>()?;
     let text = match others.split_last() {
         None => format!("You are in #{name}; nobody else is yet"),
         Some((other, [])) => format!("You have joined #{name}: {other} is in it"),
