@@ -68,8 +68,9 @@ impl Style {
         if !self.option.is_empty() {
             let said = read.join("\n");
             let drawn = ['→', '✓', '*', '#', '[', ']', '|', '>', '…', '─', '█'];
-            // A star is what is typed after /unread.
-            let bad = read.iter().find(|line| line.contains(drawn) && !line.starts_with("/unread"));
+            // A star and a hash are what is typed after these.
+            let typed = |line: &str| line.starts_with("/unread") || line.starts_with("/to");
+            let bad = read.iter().find(|line| line.contains(drawn) && !typed(line));
             assert_eq!(bad, None, "{said}");
             let raw = String::from_utf8(raw).unwrap();
             let colors = |rest: &str| {

@@ -70,6 +70,37 @@ fn each_part_is_read_by_a_voice_of_its_language_and_the_name_is_not_said_again()
 }
 
 #[test]
+fn the_room_that_something_is_said_in_is_said_after_the_name() {
+    let scene = Scene::new();
+    scene.ayşe.run(["room", "create", "garden"]).ok();
+    scene.ayşe.run(["room", "invite", "garden", "burak"]).ok();
+    scene.run(&["receive", "--mute"]).ok();
+    scene.run(&["room", "join", "garden", "--mute"]).ok();
+    scene.run(&["receive", "--mute"]).ok();
+    scene.ayşe.send("#garden", "Merhaba, bugün hava çok güzel ve ben çok mutluyum.");
+    scene.ayşe.send("#garden", "Yarın da hava çok güzel olacak diyorlar.");
+    // Nobody is to take for the room's what was for them alone.
+    scene.ayşe.send("burak", "Bunu yalnızca sana yazıyorum, kimseye söyleme.");
+    scene.ayşe.send("#garden", "We all meet there at the gate tomorrow morning.");
+    scene.ayşe.send_note("#garden", &support::wav::tone(200));
+    scene.run(&["receive", "--speak", "--play", "--mute"]).ok();
+    assert_eq!(
+        spoken(&scene.asked()),
+        [
+            ("tr", "ayşe garden odasında: Merhaba, bugün hava çok güzel ve ben çok mutluyum."),
+            ("tr", "Yarın da hava çok güzel olacak diyorlar."),
+            ("tr", "ayşe: Bunu yalnızca sana yazıyorum, kimseye söyleme."),
+            ("en", "ayşe in garden: We all meet there at the gate tomorrow morning."),
+        ]
+    );
+    scene.ayşe.run(["room", "remove", "garden", "burak"]).ok();
+    scene.run(&["receive", "--speak", "--mute"]).ok();
+    let told = scene.asked().pop().unwrap();
+    assert_eq!(told.language, "en");
+    assert!(told.text.starts_with("In garden: ayşe has removed you"), "{told:?}");
+}
+
+#[test]
 fn each_person_has_a_voice_of_their_own_that_stays_until_it_is_changed() {
     let scene = Scene::new();
     let voice_of = |words: &[&str]| {
