@@ -248,6 +248,13 @@ async fn a_record_is_taken_from_the_device_that_has_made_it_and_from_no_other() 
     let of_other_room = ayşe.next(&other_room, invited(&zoé));
     let mut mixed = of_other_room.clone();
     mixed.signature = good.signature.clone();
+    // Clocks may be a day apart, and no more: when somebody has gone decides which of what they wrote still counts.
+    let day = 24 * 3600 * 1000;
+    for off in [-day - 60_000, day + 60_000, i64::MIN] {
+        let at = Millis(Millis::now().0.saturating_add_signed(off));
+        let dated = room::next(&read(&chain), &ayşe.person.device, ayşe.account(), invited(&zoé), at);
+        assert_eq!(ayşe.publish(&dated.unwrap()).await, Err(RefusalCode::Invalid), "{off}");
+    }
     let nothing = Signed { body: vec![].into(), signature: vec![].into() };
     let twice = ayşe.next(&chain, invited(&burak));
     for wrong in [&bent, &longer, &other_device, &mixed, &nothing, &twice] {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::crypto::record;
 use crate::crypto::test_keys::{AYŞE, BURAK, Person, THEN, ZOÉ};
 use crate::model::DeviceId;
 
@@ -212,4 +213,20 @@ fn a_rooms_records_are_written_like_this() {
         let written = std::fs::read(folder.join(format!("room-record-{place}"))).unwrap();
         assert_eq!(record.body.to_vec(), written, "record {place}");
     }
+}
+
+/// Whatever its members do with their devices later, and whatever times they have claimed.
+#[test]
+fn a_chain_that_has_verified_verifies_for_whoever_reads_it_later() {
+    let (first, mut room) = founded();
+    let invite = next(&room, &AYŞE.device, AYŞE.account.id, invited(&BURAK), Millis(u64::MAX)).unwrap();
+    room.append(&invite, &AYŞE.account).unwrap();
+    // Ayşe's device goes; the time is her word, too.
+    let mut after = AYŞE.account.clone();
+    let device = AYŞE.device.public().id().into();
+    let removal = record::remove_device(&after, &AYŞE.identity, device, THEN).unwrap();
+    record::append_record(&mut after, &removal).unwrap();
+    let mut read = Room::found(&first, &after).unwrap();
+    read.append(&invite, &after).unwrap();
+    assert_eq!(read.roster(), room.roster());
 }

@@ -249,12 +249,13 @@ impl<S: Store> Session<S> {
     /// Counts a request against those that an account may make in a minute.
     fn count_request(&self, who: Who, verb: &Verb) -> Result<(), Duration> {
         let (shared, limits) = (&self.shared, &self.shared.options.limits);
-        let (windows, most) = match verb::counted(verb) {
+        let (windows, times, most) = match verb::counted(verb) {
             Counted::Elsewhere => return Ok(()),
-            Counted::Question => (&shared.asking, limits.requests),
-            Counted::Change => (&shared.changing, limits.changes),
+            Counted::Question => (&shared.asking, 1, limits.requests),
+            // However few are allowed, one is.
+            Counted::Changes(times) => (&shared.changing, times.min(limits.changes), limits.changes),
         };
-        windows.count(who.account, 1, 0, (most, u64::MAX))
+        windows.count(who.account, times, 0, (most, u64::MAX))
     }
 
     /// Counts what an account sends against what it may send in a minute.

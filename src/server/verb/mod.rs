@@ -51,8 +51,8 @@ pub enum Counted {
     Elsewhere,
     /// As a question.
     Question,
-    /// As a change to what is kept, which takes a commit.
-    Change,
+    /// As so many changes to what is kept, each of which takes a commit.
+    Changes(u32),
 }
 
 /// What a request is counted as, beside what it carries.
@@ -60,13 +60,14 @@ pub fn counted(verb: &Verb) -> Counted {
     match verb {
         // Messages are counted as such; acknowledgements are put together; a ping is answered out of hand.
         Verb::Submit { .. } | Verb::Acknowledge { .. } | Verb::Ping => Counted::Elsewhere,
-        Verb::PublishMessageKey { .. }
-        | Verb::PublishRecord { .. }
+        // Others who write to the device look its new key up and wrap anew: that is not to go on without end.
+        Verb::PublishMessageKey { .. } => Counted::Changes(20),
+        Verb::PublishRecord { .. }
         | Verb::PublishRoomRecord { .. }
         | Verb::Block { .. }
         | Verb::Unblock { .. }
         | Verb::SealBlob { .. }
-        | Verb::DropBlob { .. } => Counted::Change,
+        | Verb::DropBlob { .. } => Counted::Changes(1),
         _ => Counted::Question,
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::computed;
 use crate::crypto::record::read_verified_account;
 use crate::crypto::room::{Change, Room, RoomError, What, roster_id};
-use crate::model::{AccountId, RoomId, RoomRecord, RosterId, Signed, from_canonical_cbor};
+use crate::model::{AccountId, Millis, RoomId, RoomRecord, RosterId, Signed, from_canonical_cbor, limits};
 use crate::protocol::message::{Answer, RefusalCode};
 use crate::server::Shared;
 use crate::server::session::{Bulk, Done, Pending, Who};
@@ -68,7 +68,8 @@ async fn append<S: Store>(shared: Arc<Shared<S>>, who: Who, record: Signed) -> R
         return Err(StoreError::NotInRoom);
     }
     let maker = shared.store.account(who.account).await?.ok_or(StoreError::Conflict)?;
-    let asked = Asked { record, previous: said.previous, most: shared.options.limits.room as usize };
+    let most = shared.options.limits.room as usize;
+    let asked = Asked { record, previous: said.previous, made_at: said.made_at, most };
     let checked = computed(move || Some(check(stored, &maker, asked))).await;
     let Some((new, concerned)) = checked.unwrap_or(Err(StoreError::Conflict))? else { return Ok(()) };
     // In a task of its own: whether or not this connection lasts, those whom it concerns are told.
@@ -85,6 +86,8 @@ async fn append<S: Store>(shared: Arc<Shared<S>>, who: Who, record: Signed) -> R
 struct Asked {
     record: Signed,
     previous: Option<RosterId>,
+    /// By its maker's clock.
+    made_at: Millis,
     most: usize,
 }
 
@@ -96,8 +99,13 @@ fn check(
     asked: Asked,
 ) -> Result<Option<(NewRoomRecord, BTreeSet<AccountId>)>, StoreError> {
     let maker = read_verified_account(&maker.chain).map_err(|_| StoreError::Conflict)?;
-    let Asked { record, previous, most } = asked;
+    let Asked { record, previous, made_at, most } = asked;
+    let now = Millis::now();
+    let apart = now.since(made_at).max(made_at.since(now));
     let Some(stored) = stored else {
+        if apart > limits::FAREWELL {
+            return Err(StoreError::Conflict);
+        }
         let room = Room::found(&record, &maker).map_err(|_| StoreError::Conflict)?;
         return Ok(room.changes.last().map(|change| appended(&room, *change, record, None)));
     };
@@ -106,6 +114,10 @@ fn check(
         .map_err(|error| StoreError::Failed(format!("a room's stored records: {error}")))?;
     if room.changes.iter().any(|change| change.roster == roster_id(&record)) {
         return Ok(None);
+    }
+    // When somebody has gone decides which of what they wrote still counts.
+    if apart > limits::FAREWELL {
+        return Err(StoreError::Conflict);
     }
     if stored.standing == Standing::Former {
         return Err(StoreError::NotInRoom);
