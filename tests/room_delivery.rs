@@ -27,7 +27,7 @@ use liar::{Liar, Line, Passing};
 use rooms::{create, garden, invite, join, leave, members, nick, remove, room, with, with_options};
 use serde_json::Value;
 use support::{Profile, Server, wav};
-use tellal::client::{ClientError, Options, RoomStanding};
+use tellal::client::{ClientError, Options, RoomStanding, VoiceNote};
 use tellal::model::{Address, Conversation};
 use tellal::protocol::message::{Answer, Push, Request, Verb};
 
@@ -193,7 +193,7 @@ fn nobody_is_written_to_in_a_room_that_nobody_else_is_in() {
 
 #[test]
 fn who_has_a_changed_key_is_left_out_until_somebody_has_accepted_it_and_that_is_said_once() {
-    let (_server, [ayşe, burak, 지민]) = garden(["ayşe", "burak", "지민"]);
+    let (server, [ayşe, burak, 지민]) = garden(["ayşe", "burak", "지민"]);
     burak.run(["rekey"]).ok();
     ayşe.run(["users"]).ok();
     ayşe.send("#garden", "bir");
@@ -215,6 +215,50 @@ fn who_has_a_changed_key_is_left_out_until_somebody_has_accepted_it_and_that_is_
     assert_eq!((&text["to"], &text["key_changed"]), (&"room:garden".into(), &true.into()));
     let new = ayşe.receive();
     assert!(new.iter().any(|message| message["text"] == "buradayım" && message["key_changed"] == false));
+    // What the device that burak had before has signed goes on to count, for whoever comes later, too.
+    let zoé = Profile::register(&server, "zoé");
+    invite(&burak, "garden", "zoé");
+    assert_eq!(members(&join(&zoé, "garden").unwrap()), ["ayşe", "burak", "지민", "zoé"]);
+    burak.send("#garden", "hoş geldin");
+    assert_eq!(receive(&zoé).1, said("burak", &["hoş geldin"]));
+}
+
+#[test]
+fn whose_mailbox_is_full_is_left_out_and_that_is_said_once() {
+    let server = Server::start_limited("[storage]\nmailbox_mib = 1\nsender_percent = 5\n");
+    let (_server, [ayşe, burak, 지민]) = rooms::garden_at(server, ["ayşe", "burak", "지민"]);
+    let long = "ü".repeat(16 * 1024);
+    while ayşe.run(["send", "burak", &long]).code() == 0 {}
+    ayşe.send("#garden", "bir");
+    ayşe.send("#garden", "iki");
+    let (notices, _) = receive(&ayşe);
+    let [notice] = &notices[..] else { panic!("{notices:?}") };
+    assert!(
+        notice.starts_with("burak does not get what you write to #garden: the mailbox of burak is full"),
+        "{notice}"
+    );
+    assert_eq!(receive(&지민).1, said("ayşe", &["bir", "iki"]));
+    assert_eq!(states(&ayşe), ["accepted", "accepted"]);
+    assert!(burak.receive().iter().all(|message| message["to"] == "burak"));
+}
+
+#[test]
+fn what_the_server_has_taken_counts_as_sent_though_its_word_was_lost_and_one_has_left_since() {
+    let (server, [ayşe, burak]) = garden(["ayşe", "burak"]);
+    let (tell, told) = channel();
+    let liar = Liar::start(&server, &[&burak], move |passing, line| match &passing {
+        Passing::Down(Push::Reply { answer: Answer::Accepted { .. }, .. }, _) => tell.send(()).unwrap(),
+        _ => line.pass(passing),
+    });
+    let mut sending = burak.start(["send", "#garden", "hoşça kalın", "--server", &liar.name]);
+    told.recv_timeout(support::TIMEOUT).unwrap();
+    sending.kill();
+    drop(liar);
+    remove(&ayşe, "garden", "burak").unwrap();
+    burak.receive();
+    burak.send("ayşe", "geldi mi");
+    assert_eq!(states(&burak), ["accepted"]);
+    assert_eq!(receive(&ayşe).1, said("burak", &["hoşça kalın"]));
 }
 
 #[test]
@@ -258,19 +302,25 @@ fn whoever_joins_between_two_messages_gets_what_comes_after_and_nothing_is_lost_
         for text in ["bir", "iki", "üç"] {
             sent.push(client.send_text(&garden, text).await.unwrap().id);
         }
+        // Sealed for the room as it was, brought to the server, and sealed anew.
+        let (wav, peaks) = (wav::tone(100_000), vec![1]);
+        let note = VoiceNote { wav, duration_ms: 6_250, sample_rate: 16_000, peaks };
+        sent.push(client.send_voice(&garden, note).await.unwrap().id);
         for id in sent {
             client.accepted(id).await.unwrap();
         }
     });
-    for (member, texts) in
-        [(&burak, &["bir", "iki", "üç"][..]), (&지민, &["bir", "iki", "üç"]), (&zoé, &["iki", "üç"])]
-    {
+    let (all, later) = (["bir", "iki", "üç", "(sound)"], ["iki", "üç", "(sound)"]);
+    for (member, texts) in [(&burak, &all[..]), (&지민, &all), (&zoé, &later)] {
         let (notices, messages) = receive(member);
         assert_eq!(messages, said("ayşe", texts), "{}", member.name);
         let gaps = notices.iter().filter(|notice| notice.contains("did not arrive"));
         assert_eq!(gaps.count(), 0, "{notices:?}");
+        let copy = member.file("copy.wav");
+        member.run(["play", "last", "--force", "--save", copy.to_str().unwrap()]).ok();
+        assert!(std::fs::read(&copy).unwrap() == wav::tone(100_000));
     }
-    assert_eq!(states(&ayşe), ["accepted"; 3]);
+    assert_eq!(states(&ayşe), ["accepted"; 4]);
     assert_eq!(receive(&ayşe).0, ["You have invited zoé", "zoé has joined, invited by you"]);
 }
 

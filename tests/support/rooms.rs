@@ -71,7 +71,11 @@ pub fn members(room: &Room) -> Vec<&str> {
 
 /// A server, and people of whom the first has founded #garden and the others have joined it, each knowing of all.
 pub fn garden<const N: usize>(names: [&str; N]) -> (Server, [Profile; N]) {
-    let server = Server::start();
+    garden_at(Server::start(), names)
+}
+
+/// The same at a server that runs.
+pub fn garden_at<const N: usize>(server: Server, names: [&str; N]) -> (Server, [Profile; N]) {
     let people = names.map(|name| Profile::register(&server, name));
     create(&people[0], "garden");
     for person in &people[1..] {

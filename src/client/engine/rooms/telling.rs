@@ -242,10 +242,12 @@ pub(in crate::client::engine) fn left_out(
     let Some(Stored { name, .. }) = rooms::by_id(db, id)? else { return Ok(()) };
     for (account, reason) in rooms::leave_out(db, id, by_server, now)? {
         let who = named(db, me, &account)?;
+        let name_of = contacts::by_account(db, &account)?.map(|stored| stored.nickname.to_string());
+        let verify = name_of.unwrap_or_else(|| who.clone());
         let why = match reason {
             LeftOut::KeyChanged => format!(
                 "the key of {who} has changed, until you have compared the safety number or accepted the change \
-                 (`tellal verify {who}`)"
+                 (`tellal verify {verify}`)"
             ),
             LeftOut::NotInLog => format!(
                 "the server's transparency log does not have {who} as its directory does, until the two agree (see \

@@ -1,6 +1,7 @@
 //! For whom something is sealed: one person, or everybody who is in a room.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::client::ClientError;
 use crate::client::db::outbox::Item;
@@ -73,22 +74,7 @@ impl Engine {
         name: &RoomName,
         at_least: Millis,
     ) -> Result<Result<Addressed, Attempt>, Trouble> {
-        let wanted = name.clone();
-        let stored = self.db.run(move |db| rooms::by_name(db, &wanted)).await?;
-        let mut room = match stored {
-            Some(stored) if stored.standing == Standing::Left => {
-                return Ok(Err(Attempt::Refused(gone(name))));
-            }
-            Some(stored) => self.room(stored.id).await?,
-            None => None,
-        };
-        if let Some(known) = &room
-            && known.members.len() <= 1
-        {
-            // Perhaps somebody has joined since.
-            room = self.read_room(session, known.id).await?.or(room);
-        }
-        let Some(room) = room.filter(|room| room.members.contains(&self.me.account)) else {
+        let Some(room) = self.room_for(session, item, name).await? else {
             return Ok(Err(Attempt::Refused(gone(name))));
         };
         let newest = Conversation::Room { room: room.id, roster: room.roster() };
@@ -118,6 +104,29 @@ impl Engine {
             return Ok(Err(Attempt::Refused(reason)));
         }
         Ok(Ok(Addressed { conversation, keys }))
+    }
+
+    /// The room that something is for, unless one is not in it any more. What was sealed may be at the server already: it
+    /// says whether it is, whatever has become of the room.
+    async fn room_for(
+        &self,
+        session: &Session,
+        item: &Item,
+        name: &RoomName,
+    ) -> Result<Option<Arc<Room>>, Trouble> {
+        let wanted = name.clone();
+        let stored = self.db.run(move |db| rooms::by_name(db, &wanted)).await?;
+        let is_sealed = item.sealed.is_some();
+        let stored = stored.filter(|stored| is_sealed || stored.standing == Standing::Member);
+        let Some(stored) = stored else { return Ok(None) };
+        let room = self.room(stored.id).await?;
+        match room {
+            // Perhaps somebody has joined since.
+            Some(room) if room.members.len() <= 1 && !is_sealed => {
+                Ok(Some(self.read_room(session, stored.id).await?.unwrap_or(room)))
+            }
+            room => Ok(room),
+        }
     }
 
     fn others_in(&self, room: &Room, conversation: &Conversation) -> BTreeSet<AccountId> {
