@@ -125,7 +125,7 @@ impl Talk {
     }
 
     /// Writes to a room from now on.
-    pub(super) async fn to_room(&mut self, name: RoomName) -> Result<(), ChatError> {
+    pub(super) async fn turn_to_room(&mut self, name: RoomName) -> Result<(), ChatError> {
         let rooms = self.client.rooms().await?;
         let Some(room) = rooms.into_iter().find(|room| room.name == name) else {
             self.words(&ClientError::NotInRoom { room: name }.to_string());

@@ -92,7 +92,7 @@ impl Talk {
         match command {
             Command::Help => self.face.help(help(self.view.lines.plain))?,
             Command::Users => self.look_around(true),
-            Command::To(Address::Room(room)) => self.to_room(room).await?,
+            Command::To(Address::Room(room)) => self.turn_to_room(room).await?,
             Command::To(Address::Person(nick)) => self.to(nick).await?,
             Command::Rooms => self.look_at_rooms(Look::List),
             Command::Members(room) => self.members(room),
