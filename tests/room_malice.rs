@@ -28,7 +28,7 @@ use support::swap::database;
 use support::{Profile, Server, schema};
 use tellal::crypto::room::{self, Room};
 use tellal::crypto::{MessageSecret, Purpose, envelope};
-use tellal::model::{Conversation, Millis, RoomRecordKind, Signed};
+use tellal::model::{Conversation, Millis, RoomRecordKind, RosterId, Signed};
 use tellal::protocol::message::{Answer, Push, Verb};
 
 /// A server, ayşe who has founded a room, and burak who has come into it.
@@ -352,6 +352,70 @@ fn who_is_left_out_of_what_a_member_writes_misses_it() {
         (count(&notices, "1 message from burak did not arrive"), &seen[..]),
         (1, &["üç".to_owned()][..])
     );
+}
+
+#[test]
+fn a_member_who_signs_for_another_record_than_the_server_is_told_holds_up_nobody() {
+    let (server, ayşe, burak) = garden();
+    let zoé = Profile::register(&server, "zoé");
+    comes(&ayşe, &zoé, "garden");
+    for person in [&burak, &zoé] {
+        person.receive();
+    }
+    // Burak's program signs for a record that there is not, and tells the server the newest one.
+    let forger = Forger::new(&server, &burak, &ayşe);
+    let liar = Liar::start(&server, &[&burak], move |mut passing, line| {
+        if let Passing::Up(request, body) = &mut passing
+            && let Verb::Submit { message, conversation: Conversation::Room { room, .. }, .. } = &request.verb
+        {
+            let recipient = Conversation::Room { room: *room, roster: RosterId::new([9; 32]) };
+            let draft = envelope::Draft { message: *message, recipient, ..forger.draft(Millis::now()) };
+            *body = forger.seal(&draft, "ters").body;
+        }
+        line.pass(passing);
+    });
+    burak.run(["send", "#garden", "ters", "--server", &liar.name]).ok();
+    drop(liar);
+    send(&burak, "garden", "düz");
+    for person in [&ayşe, &zoé] {
+        let (notices, seen) = receive(person, &server.address.to_string());
+        assert_eq!(count(&notices, "A message from burak could not be opened"), 1, "{notices:?}");
+        assert_eq!((count(&notices, "WARNING"), &seen[..]), (0, &["düz".to_owned()][..]), "{notices:?}");
+        assert!(intercept(&server, person).is_empty(), "nothing waits to be read again");
+    }
+}
+
+#[test]
+fn what_was_written_after_a_change_is_read_though_what_came_before_it_needed_no_asking() {
+    let (server, ayşe, burak) = garden();
+    let zoé = Profile::register(&server, "zoé");
+    send(&ayşe, "garden", "önce");
+    ayşe.run(["room", "invite", "garden", "zoé"]).ok();
+    zoé.receive();
+    zoé.run(["room", "join", "garden"]).ok();
+    send(&ayşe, "garden", "sonra");
+    // Burak has read the room's records just before the change, and both messages come together.
+    let (mut first, mut drained, mut held) = (true, false, Vec::new());
+    let liar = Liar::start(&server, &[&burak], move |mut passing, line| {
+        match &mut passing {
+            Passing::Down(push @ (Push::Delivery { .. } | Push::Drained { .. }), body) => {
+                drained |= matches!(push, Push::Drained { .. });
+                held.push((push.clone(), body.clone()));
+            }
+            Passing::Down(Push::Reply { answer: Answer::Room { records, .. }, .. }, _) if first => {
+                records.truncate(1);
+                first = false;
+                line.pass(passing);
+            }
+            _ => line.pass(passing),
+        }
+        if drained && !first {
+            held.drain(..).for_each(|(push, body)| line.tell(&push, &body));
+        }
+    });
+    let (notices, seen) = receive(&burak, &liar.name);
+    assert_eq!((count(&notices, "WARNING"), &seen[..]), (0, &["önce".to_owned(), "sonra".to_owned()][..]));
+    assert_eq!(count(&notices, "zoé has joined"), 1, "{notices:?}");
 }
 
 #[test]

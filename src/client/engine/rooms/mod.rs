@@ -28,6 +28,7 @@ use crate::model::{RoomId, RoomName};
 
 use super::{Engine, compute, lock};
 
+pub(super) use self::reading::{InVain, RoomAsRead};
 pub(super) use self::telling::{left_out, say_hidden_record};
 
 /// How long the server may take to say who is in a room before what is written there is stored all the same.

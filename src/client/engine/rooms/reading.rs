@@ -1,7 +1,7 @@
 //! Records, from the server into the local store.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::client::ClientError;
 use crate::client::db::rooms::{self, Standing};
@@ -12,11 +12,31 @@ use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::telling::{follow, say_contradiction, say_hidden};
 
-/// How often in one connection what names a record that is not here makes the server be asked for it in vain. One that
-/// is not lying shows it the first time.
+/// How often in one connection what names a record of a room that is not here makes the server be asked for it in vain.
+/// One that is not lying shows it the first time.
 const IN_VAIN: u32 = 16;
+/// Rooms of which it is counted, and of which it is noted that they have changed: more than anybody is in.
+const MANY: usize = 1024;
 /// Rooms at most that one is invited to and whose records are read at each connection.
 const INVITED_TO: usize = 64;
+
+/// How often it was asked in vain for a record of a room, and whether what it showed then could not all be read.
+pub(in crate::client::engine) type InVain = HashMap<RoomId, (u32, bool)>;
+
+/// A room as far as its records could be read.
+pub(in crate::client::engine) struct RoomAsRead {
+    /// None where no records are here.
+    pub room: Option<Arc<Room>>,
+    /// Whether the server may show more than could be read or verified for now: not that it hides anything.
+    pub behind: bool,
+}
+
+impl RoomAsRead {
+    /// Whether a record is among them.
+    pub(in crate::client::engine) fn has(&self, roster: &RosterId) -> bool {
+        self.room.as_ref().is_some_and(|room| room.place(roster).is_some())
+    }
+}
 
 /// What the server shows of a room.
 pub(super) enum Shown {
@@ -77,7 +97,10 @@ impl Engine {
 
     /// The server says that a room has changed.
     pub(in crate::client::engine) fn note_room(&self, room: RoomId) {
-        lock(&self.rooms.changed).insert(room);
+        let mut changed = lock(&self.rooms.changed);
+        if changed.len() < MANY {
+            changed.insert(room);
+        }
         self.rooms.news.notify_one();
     }
 
@@ -105,42 +128,62 @@ impl Engine {
             .await
     }
 
-    /// A room that something written to it is checked against, which was said to have this record. The server is asked
-    /// for records that are not here, within bounds.
-    pub(in crate::client::engine) async fn room_with(
+    /// A room that something written to it is checked against, as far as its records are here.
+    pub(in crate::client::engine) async fn room_as_read(&self, id: RoomId) -> RoomAsRead {
+        match self.room(id).await {
+            Ok(room) => RoomAsRead { room, behind: false },
+            Err(error) => {
+                tracing::warn!(%error, "the stored records of a room could not be read");
+                RoomAsRead { room: None, behind: true }
+            }
+        }
+    }
+
+    /// The same room, which was said to have a record that is not here, once the server has been asked for that: within
+    /// bounds.
+    pub(in crate::client::engine) async fn ask_for_record(
         &self,
         session: &Session,
         id: RoomId,
         roster: RosterId,
-    ) -> Result<Option<Arc<Room>>, Trouble> {
-        let has = |room: &Arc<Room>| room.place(&roster).is_some();
-        let known = self.room(id).await?;
-        if known.as_ref().is_some_and(has)
-            || session.in_vain.load(Ordering::Relaxed) >= IN_VAIN
-            || !self.is_known_room(id).await?
-        {
+        known: RoomAsRead,
+    ) -> Result<RoomAsRead, Trouble> {
+        let (asked, was_behind) = {
+            let in_vain = lock(&session.in_vain);
+            in_vain.get(&id).copied().unwrap_or(if in_vain.len() < MANY { (0, false) } else { (IN_VAIN, false) })
+        };
+        if asked >= IN_VAIN {
+            return Ok(RoomAsRead { behind: known.behind || was_behind, ..known });
+        }
+        if !self.is_known_room(id).await? {
             return Ok(known);
         }
-        self.read_room_patiently(session, id).await?;
-        let known = self.room(id).await?;
-        if !known.as_ref().is_some_and(has) {
-            session.in_vain.fetch_add(1, Ordering::Relaxed);
+        let all = self.read_room_patiently(session, id).await?;
+        let known = self.room_as_read(id).await;
+        let behind = known.behind || !all;
+        if !known.has(&roster) {
+            lock(&session.in_vain).insert(id, (asked + 1, behind));
         }
-        Ok(known)
+        Ok(RoomAsRead { behind, ..known })
     }
 
-    /// Reads what there is of a room, however long the server makes that take. What it refuses for now, or can't be
-    /// verified yet, is read another time.
-    async fn read_room_patiently(&self, session: &Session, id: RoomId) -> Result<(), Trouble> {
+    /// Reads what there is of a room, however long the server makes that take; whether that was all of it. What it refuses
+    /// for now, what can't be verified yet, and what goes wrong with one room here, is for another time.
+    async fn read_room_patiently(&self, session: &Session, id: RoomId) -> Result<bool, Trouble> {
         loop {
             match self.read_room(session, id).await {
-                Ok(_) | Err(Trouble::Local(ClientError::NotInLog { .. })) => return Ok(()),
+                Ok(_) => return Ok(true),
+                Err(Trouble::Local(ClientError::NotInLog { .. })) => return Ok(false),
                 Err(trouble @ Trouble::Refused { code: RefusalCode::Limited, .. }) => {
                     wait_out(session, trouble).await?;
                 }
                 Err(Trouble::Refused { code, .. }) => {
                     tracing::warn!(?code, "the records of a room could not be read");
-                    return Ok(());
+                    return Ok(false);
+                }
+                Err(Trouble::Local(error)) => {
+                    tracing::warn!(%error, "the records of a room could not be read");
+                    return Ok(false);
                 }
                 Err(trouble) => return Err(trouble),
             }
@@ -172,6 +215,10 @@ impl Engine {
         let (me, kept) = (self.me.clone(), room.clone());
         let grown = !new.is_empty();
         if let Some(room) = kept {
+            if grown {
+                // Who gives up waiting for this does not know whether it was stored: whoever comes next looks.
+                lock(&self.rooms.verified).remove(&id);
+            }
             self.commit(move |db, events| {
                 rooms::append(db, &id, before, &new)?;
                 follow(db, &me, &room, before, events)
