@@ -12,7 +12,7 @@ use tokio::time::interval;
 
 use crate::client::Event;
 use crate::client::db::inbox::{self, Noticed};
-use crate::client::db::{Sql, fetches, messages};
+use crate::client::db::{Sql, fetches, messages, rooms};
 use crate::client::link::Pushed;
 use crate::client::link::wire::Pushes;
 use crate::crypto::envelope::{Content, Delivered, Recipient};
@@ -136,20 +136,26 @@ impl Engine {
         });
         let who = self.me.clone();
         let mut allowance = lock(&self.allowance).clone();
-        let (position, keep, fetching, heard, allowance) = self
+        let (position, keep, fetching, heard, invited, allowance) = self
             .commit(move |db, events| {
-                let (mut last, mut heard) = (None, false);
+                let (mut last, mut heard, mut invited) = (None, false, Vec::new());
                 for (arrived, outcome) in &opened {
                     store(db, &who, arrived, outcome, &mut allowance, events)?;
                     if let Outcome::Opened(sound) = outcome {
                         let Sound { header, opened, .. } = &**sound;
                         heard |= audit::note(db, &who, header.account, header.log.as_ref(), &opened.content)?;
+                        if let Content::Invitation(way) = &opened.content
+                            && rooms::joining(db, &way.room)?.is_some()
+                        {
+                            invited.push(way.room);
+                        }
                     }
                     inbox::set_cursor(db, arrived.position)?;
                     last = Some(arrived.position);
                 }
                 let epoch = last.map_or(0, |position| position.epoch);
-                Ok((last, fetches::keep_from(db, epoch)?, fetches::any(db)?, heard, allowance))
+                let (keep, fetching) = (fetches::keep_from(db, epoch)?, fetches::any(db)?);
+                Ok((last, keep, fetching, heard, invited, allowance))
             })
             .await?;
         *lock(&self.allowance) = allowance;
@@ -159,6 +165,8 @@ impl Engine {
         if heard {
             self.audit.notify_one();
         }
+        // Who is in a room that one is invited to is known before one comes in.
+        invited.into_iter().for_each(|room| self.note_room(room));
         session.progress.send_modify(|progress| progress.fetching |= fetching);
         if live {
             self.listening.notify_one();

@@ -50,7 +50,16 @@ impl Scene {
         };
         let key = crate::crypto::PrivateKey::from_pem(&AYŞE.message.to_pem()).unwrap();
         let keys = Keys::from([(key.public().id(), Arc::new(key))]);
-        Self { db, me, burak: Arc::new(burak), keys, seq: 0, allowance: Allowance::default(), room: None, unread: false }
+        Self {
+            db,
+            me,
+            burak: Arc::new(burak),
+            keys,
+            seq: 0,
+            allowance: Allowance::default(),
+            room: None,
+            unread: false,
+        }
     }
 
     /// An envelope of burak's to ayşe.

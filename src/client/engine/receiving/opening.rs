@@ -106,7 +106,9 @@ pub(super) fn open(
         (Conversation::Room { roster, .. }, Some(room)) => match room.place(&roster) {
             Some(_) if is_long_gone(room, &header.account, &roster) => return Outcome::Broken,
             Some(place) => place,
-            None if !was_in_it(room, &person.account.id) || !is_by(&parsed, person) => return Outcome::Broken,
+            None if !was_in_it(room, &person.account.id) || !is_by(&parsed, person) => {
+                return Outcome::Broken;
+            }
             None if unread => return Outcome::Unread,
             None => return Outcome::HiddenRecord(room.id, roster),
         },

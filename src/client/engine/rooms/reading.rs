@@ -150,7 +150,11 @@ impl Engine {
     ) -> Result<RoomAsRead, Trouble> {
         let (asked, was_behind) = {
             let in_vain = lock(&session.in_vain);
-            in_vain.get(&id).copied().unwrap_or(if in_vain.len() < MANY { (0, false) } else { (IN_VAIN, false) })
+            in_vain.get(&id).copied().unwrap_or(if in_vain.len() < MANY {
+                (0, false)
+            } else {
+                (IN_VAIN, false)
+            })
         };
         if asked >= IN_VAIN {
             return Ok(RoomAsRead { behind: known.behind || was_behind, ..known });
