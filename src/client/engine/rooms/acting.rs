@@ -185,7 +185,7 @@ impl Engine {
             }
             let shown = {
                 let _alone = self.rooms.alone.lock().await;
-                self.read_alone(session, id).await
+                self.read_alone(session, id, None).await
             };
             match shown {
                 Ok(Shown::Room(room)) if room.knows(&self.me.account) => {
@@ -317,7 +317,7 @@ impl Engine {
     ) -> Result<(), Trouble> {
         let _alone = self.rooms.alone.lock().await;
         for attempt in 0..ATTEMPTS {
-            let room = match self.read_alone(session, id).await? {
+            let room = match self.read_alone(session, id, None).await? {
                 Shown::Room(room) => room,
                 Shown::Nothing => return Err(ClientError::NotInRoom { room: name.clone() }.into()),
                 Shown::Contradiction => {
