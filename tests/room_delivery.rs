@@ -161,7 +161,8 @@ fn names_of_rooms_are_each_profiles_own() {
     let taken = join(&burak, "garden");
     assert!(matches!(taken, Err(ClientError::RoomNameTaken { .. })));
     let other = room("orchard");
-    let joined = with(&burak, async |client| client.join_room(&room("garden"), Some(&other)).await).unwrap();
+    let joined =
+        with(&burak, async |client| client.join_room(&room("garden"), Some(&other), None).await).unwrap();
     assert_eq!((joined.name, joined.founder), (other, nick("zoé")));
     zoé.send("#garden", "bonjour");
     ayşe.send("#garden", "merhaba");
@@ -285,7 +286,9 @@ fn whoever_joins_between_two_messages_gets_what_comes_after_and_nothing_is_lost_
         {
             let home = home.clone();
             let joining = std::thread::spawn(move || {
-                with_options(Options::new(home), async |client| client.join_room(&room("garden"), None).await)
+                with_options(Options::new(home), async |client| {
+                    client.join_room(&room("garden"), None, None).await
+                })
             });
             joining.join().unwrap().unwrap();
             joined = true;

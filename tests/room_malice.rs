@@ -28,7 +28,7 @@ use support::swap::database;
 use support::{Profile, Server, schema};
 use tellal::crypto::room::{self, Room};
 use tellal::crypto::{MessageSecret, Purpose, envelope};
-use tellal::model::{Conversation, Millis, RoomRecordKind, Signed};
+use tellal::model::{Conversation, Millis, RoomId, RoomRecordKind, RosterId, Signed};
 use tellal::protocol::message::{Answer, Push, Verb};
 
 /// A server, ayşe who has founded a room, and burak who has come into it.
@@ -73,8 +73,13 @@ fn intercept(server: &Server, to: &Profile) -> Vec<(Push, Bytes)> {
 /// Delivers these in place of all that waits; what is new to them then: notices, texts.
 #[track_caller]
 fn deliver(server: &Server, to: &Profile, frames: &[(Push, Bytes)]) -> (Vec<String>, Vec<String>) {
+    receive(to, &delivering(server, to, frames).name)
+}
+
+/// A server that delivers these in place of all that waits.
+fn delivering(server: &Server, to: &Profile, frames: &[(Push, Bytes)]) -> Liar {
     let mut frames = Some(frames.to_vec());
-    let liar = Liar::start(server, &[to], move |passing, line| {
+    Liar::start(server, &[to], move |passing, line| {
         match &passing {
             Passing::Down(Push::Delivery { .. }, _) => return,
             Passing::Down(Push::Drained { position: end }, _) => {
@@ -88,8 +93,7 @@ fn deliver(server: &Server, to: &Profile, frames: &[(Push, Bytes)]) -> (Vec<Stri
             _ => {}
         }
         line.pass(passing);
-    });
-    receive(to, &liar.name)
+    })
 }
 
 /// The one room that the server has.
@@ -352,6 +356,120 @@ fn who_is_left_out_of_what_a_member_writes_misses_it() {
         (count(&notices, "1 message from burak did not arrive"), &seen[..]),
         (1, &["üç".to_owned()][..])
     );
+}
+
+#[test]
+fn a_member_who_signs_for_another_record_than_the_server_is_told_holds_up_nobody() {
+    let (server, ayşe, burak) = garden();
+    let zoé = Profile::register(&server, "zoé");
+    comes(&ayşe, &zoé, "garden");
+    for person in [&burak, &zoé] {
+        person.receive();
+    }
+    // Burak's program signs for a record that there is not, and tells the server the newest one.
+    let forger = Forger::new(&server, &burak, &ayşe);
+    let liar = Liar::start(&server, &[&burak], move |mut passing, line| {
+        if let Passing::Up(request, body) = &mut passing
+            && let Verb::Submit { message, conversation: Conversation::Room { room, .. }, .. } = &request.verb
+        {
+            let recipient = Conversation::Room { room: *room, roster: RosterId::new([9; 32]) };
+            let draft = envelope::Draft { message: *message, recipient, ..forger.draft(Millis::now()) };
+            *body = forger.seal(&draft, "ters").body;
+        }
+        line.pass(passing);
+    });
+    burak.run(["send", "#garden", "ters", "--server", &liar.name]).ok();
+    drop(liar);
+    send(&burak, "garden", "düz");
+    for person in [&ayşe, &zoé] {
+        let (notices, seen) = receive(person, &server.address.to_string());
+        assert_eq!(count(&notices, "A message from burak could not be opened"), 1, "{notices:?}");
+        assert_eq!((count(&notices, "WARNING"), &seen[..]), (0, &["düz".to_owned()][..]), "{notices:?}");
+        assert!(intercept(&server, person).is_empty(), "nothing waits to be read again");
+    }
+}
+
+#[test]
+fn what_was_written_after_a_change_is_read_though_what_came_before_it_needed_no_asking() {
+    let (server, ayşe, burak) = garden();
+    let zoé = Profile::register(&server, "zoé");
+    send(&ayşe, "garden", "önce");
+    ayşe.run(["room", "invite", "garden", "zoé"]).ok();
+    zoé.receive();
+    zoé.run(["room", "join", "garden"]).ok();
+    send(&ayşe, "garden", "sonra");
+    // Burak has read the room's records just before the change, and both messages come together.
+    let (mut first, mut drained, mut held) = (true, false, Vec::new());
+    let liar = Liar::start(&server, &[&burak], move |mut passing, line| {
+        match &mut passing {
+            Passing::Down(push @ (Push::Delivery { .. } | Push::Drained { .. }), body) => {
+                drained |= matches!(push, Push::Drained { .. });
+                held.push((push.clone(), body.clone()));
+            }
+            Passing::Down(Push::Reply { answer: Answer::Room { records, .. }, .. }, _) if first => {
+                records.truncate(1);
+                first = false;
+                line.pass(passing);
+            }
+            _ => line.pass(passing),
+        }
+        if drained && !first {
+            held.drain(..).for_each(|(push, body)| line.tell(&push, &body));
+        }
+    });
+    let (notices, seen) = receive(&burak, &liar.name);
+    assert_eq!((count(&notices, "WARNING"), &seen[..]), (0, &["önce".to_owned(), "sonra".to_owned()][..]));
+    assert_eq!(count(&notices, "zoé has joined"), 1, "{notices:?}");
+}
+
+#[test]
+fn a_strangers_invitation_by_the_same_name_keeps_nobody_out_of_a_room() {
+    let (server, ayşe, burak) = garden();
+    let zoé = Profile::register(&server, "zoé");
+    ayşe.run(["room", "invite", "garden", "zoé"]).ok();
+    zoé.receive();
+    let 지민 = Profile::register(&server, "지민");
+    // Into a room that there is not, into ayşe's of which 지민 knows the id, and after that into one that is 지민's own.
+    let forger = Forger::new(&server, &지민, &zoé);
+    let bogus = [RoomId::new([9; 32]), chain(&server).id].map(|room| {
+        let way = envelope::Invitation { room, name: "Garden".parse().unwrap() };
+        let way = forger.seal_content(&forger.draft(Millis::now()), &envelope::Content::Invitation(way));
+        forger.delivery(&way)
+    });
+    let liar = delivering(&server, &zoé, &bogus);
+    let new = zoé.run(["receive", "--json", "--server", &liar.name]).json();
+    assert_eq!(new.iter().map(|one| &one["kind"]).collect::<Vec<_>>(), ["invitation"; 2], "{new:?}");
+    drop(liar);
+    let listed = zoé.run(["room", "list", "--json"]).json();
+    assert_eq!((listed.len(), &listed[0]["name"]), (1, &"garden".into()), "{listed:?}");
+    zoé.run(["room", "join", "garden"]).ok();
+    assert_eq!(members(&zoé, "garden"), ["ayşe", "burak", "zoé"]);
+    send(&burak, "garden", "hoş geldin");
+    assert_eq!(texts(&zoé.receive()), ["hoş geldin"]);
+}
+
+#[test]
+fn whose_room_is_meant_is_asked_where_two_have_invited_somebody_by_one_name() {
+    let (server, ayşe, _burak) = garden();
+    let (zoé, 지민) = (Profile::register(&server, "zoé"), Profile::register(&server, "지민"));
+    founded(&지민, "garden");
+    for inviter in [&ayşe, &지민] {
+        inviter.run(["room", "invite", "garden", "zoé"]).ok();
+        zoé.receive();
+    }
+    let asked = zoé.run(["room", "join", "garden", "--json"]);
+    let error = people::error(&asked);
+    assert_eq!(error["error"], "several_invitations");
+    let said = error.to_string();
+    assert!(said.contains("ayşe") && said.contains("지민") && said.contains("--from"), "{said}");
+    let nobodys = zoé.run(["room", "join", "garden", "--from", "burak", "--json"]);
+    assert_eq!(people::error_code(&nobodys), "not_invited");
+    zoé.run(["room", "join", "garden", "--from", "ayşe"]).ok();
+    assert_eq!(members(&zoé, "garden"), ["ayşe", "burak", "zoé"]);
+    // The other one is still there, and is declined or joined by another name.
+    assert_eq!(people::error_code(&zoé.run(["room", "join", "garden", "--json"])), "room_name_taken");
+    zoé.run(["room", "join", "garden", "--as", "bahçe"]).ok();
+    assert_eq!(members(&zoé, "bahçe"), ["zoé", "지민"]);
 }
 
 #[test]

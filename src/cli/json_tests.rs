@@ -190,6 +190,7 @@ fn every_error_of_the_core_is_listed() {
         ClientError::NotInRoom { room: room() },
         ClientError::RoomNameTaken { room: room() },
         ClientError::NotInvited { room: room() },
+        ClientError::SeveralInvitations { room: room(), inviters: Vec::new() },
         ClientError::NotFounder { room: room(), founder: nickname.clone() },
         ClientError::NotOfRoom { room: room(), nickname: nickname.clone() },
         ClientError::AloneInRoom { room: room() },

@@ -35,6 +35,9 @@ pub enum Verb {
         /// What it is to be called here, where you have another room of that name
         #[arg(long = "as", value_name = "OTHER")]
         as_name: Option<String>,
+        /// Whose invitation you mean, where several people have invited you into rooms of that name
+        #[arg(long, value_name = "NICK")]
+        from: Option<String>,
     },
     /// Leave a room, or decline an invitation
     Leave {
@@ -115,7 +118,11 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         Verb::List => return shown(&app, None).await,
         Verb::Members { room } => return shown(&app, Some(named(&room)?)).await,
         Verb::Create { room } => (room, Deed::Create),
-        Verb::Join { room, as_name } => (room, Deed::Join(as_name.as_deref().map(named).transpose()?)),
+        Verb::Join { room, as_name, from } => {
+            let as_name = as_name.as_deref().map(named).transpose()?;
+            let from = from.as_deref().map(nickname).transpose()?;
+            (room, Deed::Join { as_name, from })
+        }
         Verb::Leave { room } => (room, Deed::Leave),
         Verb::Invite { room, nickname: whom } => (room, Deed::Invite(nickname(&whom)?)),
         Verb::Remove { room, nickname: whom } => (room, Deed::Remove(nickname(&whom)?)),

@@ -362,13 +362,21 @@ impl Client {
         room(self.call(Command::CreateRoom { name: name.clone() }).await?)
     }
 
-    /// Comes into a room that one is invited to; it is called `as_name` here, or as its invitation says.
+    /// Comes into a room that one is invited to; it is called `as_name` here, or as its invitation says. `from`: whose
+    /// invitation is meant.
     ///
     /// # Errors
-    /// [`ClientError::NotInRoom`] where there is no invitation; when a room of that name is here already;
+    /// [`ClientError::NotInvited`] where there is no invitation, [`ClientError::SeveralInvitations`] where there are ones into
+    /// several rooms and it is not said whose is meant; when a room of that name is here already;
     /// [`ClientError::Unreachable`] and its like.
-    pub async fn join_room(&self, name: &RoomName, as_name: Option<&RoomName>) -> Result<Room, ClientError> {
-        room(self.call(Command::JoinRoom { name: name.clone(), as_name: as_name.cloned() }).await?)
+    pub async fn join_room(
+        &self,
+        name: &RoomName,
+        as_name: Option<&RoomName>,
+        from: Option<&Nickname>,
+    ) -> Result<Room, ClientError> {
+        let (name, as_name, from) = (name.clone(), as_name.cloned(), from.cloned());
+        room(self.call(Command::JoinRoom { name, as_name, from }).await?)
     }
 
     /// Leaves a room, or turns an invitation down.

@@ -208,6 +208,8 @@ pub enum Command {
         name: RoomName,
         /// What it is to be called here, where another room has that name.
         as_name: Option<RoomName>,
+        /// Whose invitation is meant, where several people have invited one into rooms of that name.
+        from: Option<Nickname>,
     },
     /// Leave a room, or turn an invitation down. Needs the server. Reply: [`Reply::Room`].
     LeaveRoom {

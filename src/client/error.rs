@@ -59,6 +59,18 @@ pub enum ClientError {
         /// What was given as its name.
         room: RoomName,
     },
+    /// There are invitations into several rooms that are called the same.
+    #[error(
+        "there are invitations into different rooms called #{room}, by {}: say whose you mean (`tellal room join {room} \
+         --from NICK`; that is the newest of theirs)",
+        inviters.join(", ")
+    )]
+    SeveralInvitations {
+        /// What the rooms are called.
+        room: RoomName,
+        /// Who has invited this profile, in words.
+        inviters: Vec<String>,
+    },
     /// Only the founder removes people.
     #[error("only {founder}, who has founded #{room}, can remove somebody from it")]
     NotFounder {

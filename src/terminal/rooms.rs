@@ -11,8 +11,13 @@ use crate::model::{Address, Nickname, NicknameError, RoomName};
 pub enum Deed {
     /// To found it.
     Create,
-    /// To come into it; under another name, if one is given.
-    Join(Option<RoomName>),
+    /// To come into it.
+    Join {
+        /// Under another name.
+        as_name: Option<RoomName>,
+        /// By the invitation of this one.
+        from: Option<Nickname>,
+    },
     /// To leave it, or to decline an invitation.
     Leave,
     /// To invite somebody.
@@ -29,7 +34,7 @@ impl Deed {
     pub async fn carry_out(&self, client: &Client, room: &RoomName) -> Result<Room, ClientError> {
         match self {
             Self::Create => client.create_room(room).await,
-            Self::Join(as_name) => client.join_room(room, as_name.as_ref()).await,
+            Self::Join { as_name, from } => client.join_room(room, as_name.as_ref(), from.as_ref()).await,
             Self::Leave => client.leave_room(room).await,
             Self::Invite(nickname) => client.invite(room, nickname).await,
             Self::Remove(nickname) => client.remove_from_room(room, nickname).await,
@@ -44,7 +49,7 @@ impl Deed {
                 let invite = format!("`tellal room invite {} NICK`", sanitize::line(room.name.as_str()));
                 format!("{shown} is there, and you are in it: {invite} invites others")
             }
-            Self::Join(_) => {
+            Self::Join { .. } => {
                 let others = room.members.iter().filter(|member| member.joined && !member.you);
                 match others.count() {
                     0 => format!("you are in {shown}; nobody else is"),

@@ -52,7 +52,7 @@ pub fn invite(profile: &Profile, name: &str, who: &str) -> Room {
 pub fn join(profile: &Profile, name: &str) -> Result<Room, ClientError> {
     with(profile, async |client| {
         client.drain().await.unwrap();
-        client.join_room(&room(name), None).await
+        client.join_room(&room(name), None, None).await
     })
 }
 

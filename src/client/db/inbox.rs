@@ -60,6 +60,8 @@ pub(in crate::client) enum Noticed {
     RoomHidden = 12,
     /// Of a record of a room: that somebody in it names it, and the server does not show it.
     HiddenRecord = 13,
+    /// It is for a room not all of whose records could be read or verified yet.
+    Unread = 14,
 }
 
 /// Whether this is the first time.

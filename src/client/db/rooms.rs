@@ -150,9 +150,11 @@ pub(in crate::client) fn set_joining(db: &Connection, room: &RoomId, name: &Room
         .map(drop)
 }
 
-/// What a room is to be called that one has come into.
+/// What a room is to be called that one has come into, whatever was shown since that was decided.
 pub(in crate::client) fn joining(db: &Connection, room: &RoomId) -> Sql<Option<RoomName>> {
-    db.prepare_cached("SELECT COALESCE(joining, name) FROM ways_into_rooms WHERE room = ?1 ORDER BY at DESC")?
+    db.prepare_cached(
+        "SELECT COALESCE(joining, name) FROM ways_into_rooms WHERE room = ?1 ORDER BY joining IS NULL, at DESC",
+    )?
         .query_row([room.as_bytes()], |row| parsed(row, 0))
         .optional()
 }

@@ -66,6 +66,8 @@ fn ways_into_rooms_are_kept_of_each_who_shows_one_the_newest_of_them() {
     assert_eq!(joining(&db, &GARDEN).unwrap(), Some(name("orchard")));
     set_joining(&db, &GARDEN, &name("meadow")).unwrap();
     assert_eq!(joining(&db, &GARDEN).unwrap(), Some(name("meadow")));
+    keep_way(&db, &way(GARDEN, 3, "swamp"), Millis(4)).unwrap();
+    assert_eq!(joining(&db, &GARDEN).unwrap(), Some(name("meadow")));
     end_ways(&db, &GARDEN).unwrap();
     assert_eq!((ways(&db).unwrap(), joining(&db, &GARDEN).unwrap()), (vec![], None));
     // However many one account shows, another's stay.

@@ -42,7 +42,7 @@ mod trouble;
 mod verification;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -177,7 +177,7 @@ struct Session {
     /// Whether the records of all rooms were read on this connection.
     rooms_read: Arc<watch::Sender<bool>>,
     /// How often it was asked in vain for a record of a room that something names.
-    in_vain: Arc<AtomicU32>,
+    in_vain: Arc<Mutex<rooms::InVain>>,
     /// What went wrong on this side, where that has ended it.
     end: Arc<OnceLock<ClientError>>,
 }

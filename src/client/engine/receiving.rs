@@ -12,15 +12,15 @@ use tokio::time::interval;
 
 use crate::client::Event;
 use crate::client::db::inbox::{self, Noticed};
-use crate::client::db::{Sql, fetches, messages};
+use crate::client::db::{Sql, fetches, messages, rooms};
 use crate::client::link::Pushed;
 use crate::client::link::wire::Pushes;
 use crate::crypto::envelope::{Content, Delivered, Recipient};
-use crate::crypto::room::Room;
 use crate::model::{AccountId, Conversation, DeviceId, EnvelopeHash, MessageId, Millis, Position, RoomId};
 use crate::protocol::message::{Answer, Push, Verb};
 
 use super::pool::compute_each;
+use super::rooms::RoomAsRead;
 use super::{Engine, Person, Session, Trouble, audit, lock, notice_to, wait_out};
 
 use self::opening::{Arrived, Known, Outcome, Sound, open};
@@ -122,8 +122,9 @@ impl Engine {
         let batch = batch.into_iter().zip(known).collect();
         let opened = compute_each(batch, move |(arrived, hash): (Arrived, Option<EnvelopeHash>)| {
             let person = people.get(&arrived.delivered.sender);
-            let room = room_of(&arrived).and_then(|room| rooms.get(&room));
-            let outcome = open(&arrived, Known { person, room, hash }, me, &own, &keys);
+            let read = room_of(&arrived).and_then(|room| rooms.get(&room));
+            let (room, unread) = read.map_or((None, false), |read| (read.room.as_ref(), read.behind));
+            let outcome = open(&arrived, Known { person, room, unread, hash }, me, &own, &keys);
             (arrived, outcome)
         })
         .await?;
@@ -135,20 +136,26 @@ impl Engine {
         });
         let who = self.me.clone();
         let mut allowance = lock(&self.allowance).clone();
-        let (position, keep, fetching, heard, allowance) = self
+        let (position, keep, fetching, heard, invited, allowance) = self
             .commit(move |db, events| {
-                let (mut last, mut heard) = (None, false);
+                let (mut last, mut heard, mut invited) = (None, false, Vec::new());
                 for (arrived, outcome) in &opened {
                     store(db, &who, arrived, outcome, &mut allowance, events)?;
                     if let Outcome::Opened(sound) = outcome {
                         let Sound { header, opened, .. } = &**sound;
                         heard |= audit::note(db, &who, header.account, header.log.as_ref(), &opened.content)?;
+                        if let Content::Invitation(way) = &opened.content
+                            && rooms::joining(db, &way.room)?.is_some()
+                        {
+                            invited.push(way.room);
+                        }
                     }
                     inbox::set_cursor(db, arrived.position)?;
                     last = Some(arrived.position);
                 }
                 let epoch = last.map_or(0, |position| position.epoch);
-                Ok((last, fetches::keep_from(db, epoch)?, fetches::any(db)?, heard, allowance))
+                let (keep, fetching) = (fetches::keep_from(db, epoch)?, fetches::any(db)?);
+                Ok((last, keep, fetching, heard, invited, allowance))
             })
             .await?;
         *lock(&self.allowance) = allowance;
@@ -158,6 +165,8 @@ impl Engine {
         if heard {
             self.audit.notify_one();
         }
+        // Who is in a room that one is invited to is known before one comes in.
+        invited.into_iter().for_each(|room| self.note_room(room));
         session.progress.send_modify(|progress| progress.fetching |= fetching);
         if live {
             self.listening.notify_one();
@@ -176,15 +185,19 @@ impl Engine {
         &self,
         session: &Session,
         batch: &[Arrived],
-    ) -> Result<HashMap<RoomId, Arc<Room>>, Trouble> {
-        let mut rooms: HashMap<RoomId, Arc<Room>> = HashMap::new();
+    ) -> Result<HashMap<RoomId, RoomAsRead>, Trouble> {
+        let mut rooms: HashMap<RoomId, RoomAsRead> = HashMap::new();
         let mut asked = HashSet::new();
         for arrived in batch {
             let Conversation::Room { room: id, roster } = arrived.delivered.conversation else { continue };
-            let known = rooms.get(&id).is_some_and(|room| room.place(&roster).is_some());
-            if !known && asked.insert(id) {
-                rooms.extend(self.room_with(session, id, roster).await?.map(|room| (id, room)));
+            let mut room = match rooms.remove(&id) {
+                Some(room) => room,
+                None => self.room_as_read(id).await,
+            };
+            if !room.has(&roster) && asked.insert(id) {
+                room = self.ask_for_record(session, id, roster, room).await?;
             }
+            rooms.insert(id, room);
         }
         Ok(rooms)
     }

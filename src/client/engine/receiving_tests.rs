@@ -8,7 +8,7 @@ use crate::client::engine::{Keys, Me};
 use crate::client::{Body, Message};
 use crate::crypto::MessageSecret;
 use crate::crypto::envelope::{Draft, Header, Invitation, SealedEnvelope, seal};
-use crate::crypto::room::{found, next};
+use crate::crypto::room::{Room, found, next};
 use crate::crypto::test_keys::{AYŞE, BURAK, THEN, ZOÉ};
 use crate::model::{Address, Conversation, DirectoryEntry, RoomRecordKind, RosterId, Signed};
 
@@ -22,6 +22,8 @@ struct Scene {
     allowance: Allowance,
     /// The one that envelopes for rooms are checked against.
     room: Option<Arc<Room>>,
+    /// Whether the server may have more of it than could be read.
+    unread: bool,
 }
 
 impl Scene {
@@ -48,7 +50,16 @@ impl Scene {
         };
         let key = crate::crypto::PrivateKey::from_pem(&AYŞE.message.to_pem()).unwrap();
         let keys = Keys::from([(key.public().id(), Arc::new(key))]);
-        Self { db, me, burak: Arc::new(burak), keys, seq: 0, allowance: Allowance::default(), room: None }
+        Self {
+            db,
+            me,
+            burak: Arc::new(burak),
+            keys,
+            seq: 0,
+            allowance: Allowance::default(),
+            room: None,
+            unread: false,
+        }
     }
 
     /// An envelope of burak's to ayşe.
@@ -88,7 +99,8 @@ impl Scene {
             .iter()
             .map(|one| {
                 let hash = inbox::known(&self.db, &one.delivered.device, &one.delivered.message).unwrap();
-                let known = Known { person: Some(&self.burak), room: self.room.as_ref(), hash };
+                let room = self.room.as_ref();
+                let known = Known { person: Some(&self.burak), room, unread: self.unread, hash };
                 open(one, known, me, &AYŞE.device, &self.keys)
             })
             .collect();
@@ -324,4 +336,69 @@ fn what_is_by_somebody_who_has_gone_from_a_room_is_taken_as_long_as_it_may_be_on
         let said = scene.take_in(&[arrived]);
         assert_eq!(said.iter().filter(|message| !is_notice(message)).count(), usize::from(taken), "{gone}");
     }
+}
+
+#[test]
+fn what_names_a_record_that_could_not_be_read_for_now_waits_and_the_server_is_not_accused() {
+    let mut scene = Scene::new();
+    let (mut chain, _) = Chain::with_burak();
+    scene.in_room(&chain);
+    scene.unread = true;
+    let room = chain.room.id;
+    let roster = chain.by(&AYŞE, RoomRecordKind::Invited { account: ZOÉ.account.id }, THEN);
+    let conversation = Conversation::Room { room, roster };
+    let batch = [scene.written(conversation, &merhaba(), Millis::now())];
+    let said = scene.take_in(&batch);
+    let [Message { body: Body::Notice { text }, .. }] = &said[..] else { panic!("{said:?}") };
+    assert!(text.contains("waits on the server") && !text.contains("WARNING"), "{text}");
+    assert_eq!(fetches::keep_from(&scene.db, 1).unwrap(), Some(batch[0].position.seq));
+    // Nor where nothing of the room could be read.
+    let known = scene.room.take();
+    assert_eq!(scene.take_in(&batch).len(), 0, "it is said once");
+    assert_eq!(fetches::keep_from(&scene.db, 1).unwrap(), Some(batch[0].position.seq));
+    scene.room = known;
+    scene.in_room(&chain);
+    let said = scene.take_in(&batch);
+    assert!(said.len() == 1 && !is_notice(&said[0]), "{said:?}");
+    assert_eq!(fetches::keep_from(&scene.db, 1).unwrap(), None);
+}
+
+#[test]
+fn nothing_waits_for_a_record_that_only_the_header_names_and_not_its_frame() {
+    let mut scene = Scene::new();
+    let (chain, roster) = Chain::with_burak();
+    scene.in_room(&chain);
+    let room = chain.room.id;
+    for unread in [false, true] {
+        scene.unread = unread;
+        let made_up = Conversation::Room { room, roster: RosterId::new([9; 32]) };
+        let arrived = scene.written(made_up, &merhaba(), Millis::now());
+        let conversation = Conversation::Room { room, roster };
+        let delivered = Delivered { conversation, ..arrived.delivered };
+        let said = scene.take_in(&[Arrived { delivered, ..arrived }]);
+        let [Message { body: Body::Notice { text }, .. }] = &said[..] else { panic!("{said:?}") };
+        assert!(text.contains("could not be opened"), "{text}");
+        assert_eq!(fetches::keep_from(&scene.db, 1).unwrap(), None);
+    }
+}
+
+#[test]
+fn what_was_taken_in_is_nothing_new_when_it_is_read_again_whatever_has_become_of_the_room() {
+    let mut scene = Scene::new();
+    let (mut chain, roster) = Chain::with_burak();
+    let conversation = Conversation::Room { room: chain.room.id, roster };
+    scene.in_room(&chain);
+    let long_ago = Millis(Millis::now().0.saturating_sub(32 * 24 * 3600 * 1000));
+    let batch = [scene.written(conversation, &merhaba(), long_ago)];
+    assert_eq!(scene.take_in(&batch).iter().filter(|message| !is_notice(message)).count(), 1);
+    chain.by(&BURAK, RoomRecordKind::Left, Millis(long_ago.0 + 1));
+    scene.in_room(&chain);
+    assert!(scene.take_in(&batch).is_empty());
+    scene.room = None;
+    assert!(scene.take_in(&batch).is_empty());
+    // The same name with another content is still that.
+    let [Arrived { delivered, .. }] = &batch;
+    let other = scene.written(conversation, &merhaba(), long_ago);
+    let said = scene.take_in(&[Arrived { delivered: *delivered, ..other }]);
+    assert!(said.len() == 1 && is_notice(&said[0]), "{said:?}");
 }

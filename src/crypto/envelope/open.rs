@@ -79,6 +79,18 @@ impl From<&Entry> for Delivered {
     }
 }
 
+impl From<&Header> for Delivered {
+    /// What its header says of an envelope.
+    fn from(header: &Header) -> Self {
+        Self {
+            sender: header.account,
+            device: header.device,
+            message: header.message,
+            conversation: header.recipient,
+        }
+    }
+}
+
 /// Who is about to open an envelope.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Recipient {
@@ -193,13 +205,7 @@ impl Parsed {
         room: Option<&Room>,
     ) -> Result<Verified, CheckError> {
         let header = &self.header;
-        let said = Delivered {
-            sender: header.account,
-            device: header.device,
-            message: header.message,
-            conversation: header.recipient,
-        };
-        if said != *delivered {
+        if Delivered::from(header) != *delivered {
             return Err(CheckError::Delivery);
         }
         if header.device == me.device {

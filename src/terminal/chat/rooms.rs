@@ -18,7 +18,7 @@ pub(super) enum Look {
 }
 
 /// How `/room` is used.
-const HOW: &str = "/room create ROOM, join ROOM [--as OTHER], leave [ROOM], invite [ROOM] NICK, remove [ROOM] NICK; /rooms lists \
+const HOW: &str = "/room create ROOM, join ROOM [--as OTHER] [--from NICK], leave [ROOM], invite [ROOM] NICK, remove [ROOM] NICK; /rooms lists \
      them, /members [ROOM] who is in one";
 
 /// Understands what follows `/room`. Where no room is named, it is the one that is talked in.
@@ -26,8 +26,7 @@ pub(super) fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Result<(Option<
     let words: Vec<&str> = words.collect();
     Ok(match words.as_slice() {
         ["create", room] => (Some(name(room)?), Deed::Create),
-        ["join", room] => (Some(name(room)?), Deed::Join(None)),
-        ["join", room, "--as", other] => (Some(name(room)?), Deed::Join(Some(name(other)?))),
+        ["join", room, options @ ..] => (Some(name(room)?), join(options)?),
         ["leave"] => (None, Deed::Leave),
         ["leave", room] => (Some(name(room)?), Deed::Leave),
         ["invite", nick] => (None, Deed::Invite(nickname(nick)?)),
@@ -36,6 +35,19 @@ pub(super) fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Result<(Option<
         ["remove", room, nick] => (Some(name(room)?), Deed::Remove(nickname(nick)?)),
         _ => return Err(HOW.to_owned()),
     })
+}
+
+/// Understands what follows the room that is to be joined.
+fn join(options: &[&str]) -> Result<Deed, String> {
+    let (mut as_name, mut from) = (None, None);
+    for option in options.chunks(2) {
+        match option {
+            ["--as", other] => as_name = Some(name(other)?),
+            ["--from", nick] => from = Some(nickname(nick)?),
+            _ => return Err(HOW.to_owned()),
+        }
+    }
+    Ok(Deed::Join { as_name, from })
 }
 
 /// Reads a room's name.
@@ -187,10 +199,13 @@ mod tests {
         let garden = || Some("garden".parse().unwrap());
         let zoé = || "zoé".parse().unwrap();
         assert_eq!(parsed("create #garden"), Ok((garden(), Deed::Create)));
-        assert_eq!(parsed("join room:garden"), Ok((garden(), Deed::Join(None))));
+        let join = |as_name, from| Ok((garden(), Deed::Join { as_name, from }));
+        assert_eq!(parsed("join room:garden"), join(None, None));
+        assert_eq!(parsed("join Garden --as 정원"), join(Some("정원".parse().unwrap()), None));
+        assert_eq!(parsed("join garden --from zoé"), join(None, Some(zoé())));
         assert_eq!(
-            parsed("join Garden --as 정원"),
-            Ok((garden(), Deed::Join(Some("정원".parse().unwrap()))))
+            parsed("join garden --from zoé --as 정원"),
+            join(Some("정원".parse().unwrap()), Some(zoé()))
         );
         assert_eq!(
             (parsed("leave"), parsed("leave garden")),
@@ -199,7 +214,9 @@ mod tests {
         assert_eq!(parsed("invite zoé"), Ok((None, Deed::Invite(zoé()))));
         assert_eq!(parsed("invite #garden zoé"), Ok((garden(), Deed::Invite(zoé()))));
         assert_eq!(parsed("remove garden zoé"), Ok((garden(), Deed::Remove(zoé()))));
-        for wrong in ["", "dance", "create", "create a b", "join", "join a b", "invite", "invite a b c"] {
+        for wrong in
+            ["", "dance", "create", "create a b", "join", "join a b", "join a --as", "invite", "invite a b c"]
+        {
             assert_eq!(parsed(wrong), Err(HOW.to_owned()), "{wrong:?}");
         }
         assert!(parsed("create a#b").unwrap_err().contains("not a room's name"));

@@ -35,6 +35,8 @@ pub(super) enum Outcome {
     HeldBack,
     /// Somebody who is or was in a room names a record of it that the server does not show: it is read again later.
     HiddenRecord(RoomId, RosterId),
+    /// It names a record of its room that could not be read or verified for now: it is read again later.
+    Unread,
     /// Not to be opened.
     Broken,
     Opened(Box<Sound>),
@@ -57,6 +59,8 @@ pub(super) struct Known<'a> {
     pub person: Option<&'a Arc<Person>>,
     /// The room that it is for.
     pub room: Option<&'a Arc<Room>>,
+    /// Whether the server may show more of that room than could be read.
+    pub unread: bool,
     /// The hash of what was stored under its name.
     pub hash: Option<EnvelopeHash>,
 }
@@ -64,7 +68,7 @@ pub(super) struct Known<'a> {
 /// Size, decoding, version, addressed to me, certified device, signature, replay; only then decryption.
 pub(super) fn open(
     arrived: &Arrived,
-    Known { person, room, hash: known }: Known<'_>,
+    Known { person, room, unread, hash: known }: Known<'_>,
     me: Recipient,
     own: &PrivateKey,
     keys: &Keys,
@@ -82,6 +86,13 @@ pub(super) fn open(
             _ => Outcome::Reflected,
         };
     }
+    if known == Some(hash) {
+        return Outcome::Duplicate;
+    }
+    // Whoever has signed it, it is not what the server was told that it is.
+    if Delivered::from(&header) != arrived.delivered {
+        return Outcome::Broken;
+    }
     let Some(person) = person else { return Outcome::Broken };
     if person.unlogged {
         return Outcome::HeldBack;
@@ -95,8 +106,13 @@ pub(super) fn open(
         (Conversation::Room { roster, .. }, Some(room)) => match room.place(&roster) {
             Some(_) if is_long_gone(room, &header.account, &roster) => return Outcome::Broken,
             Some(place) => place,
-            None => return unplaced(&parsed, person, room, roster),
+            None if !was_in_it(room, &person.account.id) || !is_by(&parsed, person) => {
+                return Outcome::Broken;
+            }
+            None if unread => return Outcome::Unread,
+            None => return Outcome::HiddenRecord(room.id, roster),
         },
+        (Conversation::Room { .. }, None) if unread && is_by(&parsed, person) => return Outcome::Unread,
         _ => 0,
     };
     let verified = match parsed.check(&arrived.delivered, me, &person.account, room.map(Arc::as_ref)) {
@@ -104,10 +120,8 @@ pub(super) fn open(
         Err(CheckError::Reflected) => return Outcome::Duplicate,
         Err(_) => return Outcome::Broken,
     };
-    match known {
-        Some(known) if known == hash => return Outcome::Duplicate,
-        Some(_) => return Outcome::Fork,
-        None => {}
+    if known.is_some() {
+        return Outcome::Fork;
     }
     let key = arrived.wrap.as_ref().and_then(|wrap| Some((keys.get(&wrap.key)?, wrap)));
     match key.map(|(key, wrap)| verified.open(key, wrap)) {
@@ -134,18 +148,15 @@ fn is_long_gone(room: &Room, account: &AccountId, roster: &RosterId) -> bool {
     gone.is_some_and(|at| Millis::now().since(at) > limits::RETENTION)
 }
 
-/// What names a record of a room that is not known here: that the server hides it is believed of those who are or were in
-/// the room.
-fn unplaced(parsed: &Parsed, person: &Person, room: &Room, roster: RosterId) -> Outcome {
+/// Whether somebody is or was in a room: of nobody else it is believed that the server hides a record.
+fn was_in_it(room: &Room, account: &AccountId) -> bool {
+    let mut changes = room.changes.iter();
+    changes.any(|change| matches!(change.what, What::Founded | What::Joined) && change.actor == *account)
+}
+
+/// Whether a device of somebody's has signed it.
+fn is_by(parsed: &Parsed, person: &Person) -> bool {
     let header = parsed.header();
-    let was_in_it = room.changes.iter().any(|change| {
-        matches!(change.what, What::Founded | What::Joined) && change.actor == person.account.id
-    });
     let device = person.account.device_at(&header.device, header.sent_at);
-    let signed = device.is_some_and(|device| parsed.is_signed_by(&device.key));
-    if was_in_it && signed && header.account == person.account.id {
-        Outcome::HiddenRecord(room.id, roster)
-    } else {
-        Outcome::Broken
-    }
+    header.account == person.account.id && device.is_some_and(|device| parsed.is_signed_by(&device.key))
 }

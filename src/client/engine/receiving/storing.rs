@@ -30,7 +30,7 @@ pub(super) fn store(
 ) -> Sql<()> {
     let Delivered { device, message, sender, conversation } = arrived.delivered;
     let say = (sender, device, message, conversation);
-    if !matches!(outcome, Outcome::HeldBack | Outcome::HiddenRecord(..)) {
+    if !matches!(outcome, Outcome::HeldBack | Outcome::HiddenRecord(..) | Outcome::Unread) {
         inbox::release_held_back(db, arrived.position, false)?;
     }
     match outcome {
@@ -38,6 +38,10 @@ pub(super) fn store(
         Outcome::HeldBack => {
             inbox::hold_back(db, arrived.position)?;
             say_once(db, me, say, Noticed::HeldBack, allowance, events)
+        }
+        Outcome::Unread => {
+            inbox::hold_back(db, arrived.position)?;
+            say_once(db, me, say, Noticed::Unread, allowance, events)
         }
         Outcome::HiddenRecord(room, roster) => {
             inbox::hold_back(db, arrived.position)?;
@@ -267,6 +271,13 @@ fn say_once(
             "A message has come from somebody whom the server's transparency log does not have: it waits on the \
              server until the log is in order, see `tellal audit`"
                 .to_owned()
+        }
+        (Noticed::Unread, name) => {
+            let name = name.as_ref().map_or("somebody", Nickname::as_str);
+            format!(
+                "A message has come from {name} to a room whose newest records can't be read or verified for now: it \
+                 waits on the server until they can, see `tellal audit`"
+            )
         }
         (Noticed::Fork, Some(name)) => format!(
             "{name}'s device has sent two different messages under one id: it may be copied or restored \

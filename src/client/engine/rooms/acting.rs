@@ -1,17 +1,21 @@
 //! Founding, inviting, joining, leaving, removing: records of one's own, behind the newest of all.
 
+use std::collections::HashSet;
+
+use rusqlite::Connection;
+
 use crate::client::db::rooms::{self, Standing, Stored, Way};
 use crate::client::db::{Sql, contacts};
-use crate::client::engine::{Engine, Session, Trouble, compute, lock};
+use crate::client::engine::{Engine, Me, Session, Trouble, compute, lock};
 use crate::client::{Body, ClientError};
 use crate::crypto::SealError;
 use crate::crypto::room::{Room, found, next, roster_id};
-use crate::model::{
-    AccountId, MessageId, Millis, Nickname, RoomId, RoomName, RoomRecordKind, Signed, limits,
-};
+use crate::model::{MessageId, Millis, Nickname, RoomId, RoomName, RoomRecordKind, Signed, limits};
 use crate::protocol::message::{RefusalCode, Verb};
 
+use super::is_believed;
 use super::reading::Shown;
+use super::telling::named;
 
 /// How often a record is made before others' records go on coming in between.
 const ATTEMPTS: u32 = 8;
@@ -37,7 +41,8 @@ impl Engine {
         };
         match session.wire.ask(Verb::PublishRoomRecord { record }).await.map_err(Trouble::from) {
             Ok(_) => {}
-            Err(trouble @ Trouble::Refused { .. }) => {
+            // Of anything else it is not known whether the server has the room, or it may still take it.
+            Err(trouble @ Trouble::Refused { code: RefusalCode::Invalid | RefusalCode::RoomFull, .. }) => {
                 self.db.write(move |db| rooms::forget(db, &id)).await?;
                 lock(&self.rooms.verified).remove(&id);
                 return Err(trouble);
@@ -107,59 +112,99 @@ impl Engine {
         Ok(id)
     }
 
-    /// Comes into the room that the newest invitation with this name leads to. One that has a name here keeps it.
+    /// Comes into the room that an invitation with this name leads to: the only one, or the newest that is `from`
+    /// somebody. One that has a name here keeps it.
     pub(super) async fn join(
         &self,
         session: &Session,
         name: RoomName,
         as_name: Option<RoomName>,
+        from: Option<Nickname>,
     ) -> Result<RoomId, Trouble> {
-        let refused = ClientError::NotInvited { room: name.clone() };
-        let wanted = name.clone();
+        let chosen = from.is_some();
+        let ways = self.ways_that_lead(session, &name, from).await?;
+        let (wanted, me) = (name.clone(), self.me.clone());
         let joining = self.db.write(move |db| {
-            let Some(way) = way_named(db, &wanted)? else {
-                let room = rooms::by_name(db, &wanted)?;
-                let room = room.filter(|room| room.standing == Standing::Member);
-                return Ok(Ok(room.map(|room| (room.id, true))));
+            let Some(way) = ways.first() else {
+                let room = rooms::by_name(db, &wanted)?.filter(|room| room.standing == Standing::Member);
+                return Ok(match room {
+                    Some(room) => Ok((room.id, true)),
+                    None => Err(ClientError::NotInvited { room: wanted }),
+                });
             };
+            if !chosen && ways.iter().any(|other| other.room != way.room) {
+                let inviters = inviters(db, &me, &ways)?;
+                return Ok(Err(ClientError::SeveralInvitations { room: wanted, inviters }));
+            }
             if rooms::by_id(db, &way.room)?.is_none() {
-                let called = as_name.unwrap_or(way.name);
+                let called = as_name.unwrap_or_else(|| way.name.clone());
                 if rooms::by_name(db, &called)?.is_some() {
                     return Ok(Err(ClientError::RoomNameTaken { room: called }));
                 }
                 rooms::set_joining(db, &way.room, &called)?;
             }
-            Ok(Ok(Some((way.room, false))))
+            Ok(Ok((way.room, false)))
         });
-        let id = match joining.await?? {
-            Some((id, true)) => return Ok(id),
-            Some((id, false)) => id,
-            None => return Err(refused.into()),
-        };
+        let (id, is_in_it) = joining.await??;
+        if is_in_it {
+            return Ok(id);
+        }
         let (me, room) = (self.me.account, name.clone());
-        let shown_by: Vec<AccountId> = self
-            .db
-            .run(move |db| {
-                let ways = rooms::ways(db)?.into_iter().filter(|way| way.room == id);
-                Ok(ways.map(|way| way.inviter).collect())
-            })
-            .await?;
-        let joined = self.make_records(session, (id, &name), move |known, _| {
-            let invited_by = known.invited.get(&me);
-            // A name for a room is believed of those who are in it, or were when they invited.
-            let by_member = shown_by.iter().any(|by| known.members.contains(by) || invited_by == Some(by));
-            match invited_by {
+        let joined =
+            self.make_records(session, (id, &name), move |known, _| match known.invited.contains_key(&me) {
                 _ if known.members.contains(&me) => Ok(None),
-                Some(_) if known.changes.len() >= limits::ROOM_RECORDS => {
+                true if known.changes.len() >= limits::ROOM_RECORDS => {
                     Err(ClientError::RoomAtItsEnd { room: room.clone() })
                 }
-                Some(_) if by_member => Ok(Some(RoomRecordKind::Joined)),
-                _ => Err(ClientError::NotInvited { room: room.clone() }),
-            }
-        });
+                true => Ok(Some(RoomRecordKind::Joined)),
+                false => Err(ClientError::NotInvited { room: room.clone() }),
+            });
         match joined.await {
-            Err(Trouble::Local(ClientError::NotInRoom { .. })) => Err(refused.into()),
+            Err(Trouble::Local(ClientError::NotInRoom { room })) => {
+                Err(ClientError::NotInvited { room }.into())
+            }
             joined => joined.map(|()| id),
+        }
+    }
+
+    /// The ways with a name that lead into rooms to which one is invited, the newest one first: those that somebody in the
+    /// room has shown, or whoever has invited this account. Anybody can show others, and those are ended.
+    async fn ways_that_lead(
+        &self,
+        session: &Session,
+        name: &RoomName,
+        from: Option<Nickname>,
+    ) -> Result<Vec<Way>, Trouble> {
+        let wanted = name.clone();
+        let ways = self.db.run(move |db| ways_named(db, &wanted, from.as_ref())).await?;
+        let (mut leading, mut looked_at, mut unclear) = (Vec::new(), HashSet::new(), None);
+        for Way { room: id, .. } in &ways {
+            let id = *id;
+            if !looked_at.insert(id) {
+                continue;
+            }
+            let shown = {
+                let _alone = self.rooms.alone.lock().await;
+                self.read_alone(session, id, None).await
+            };
+            match shown {
+                Ok(Shown::Room(room)) if room.knows(&self.me.account) => {
+                    let believed = |way: &&Way| way.room == id && is_believed(way, &room, &self.me.account);
+                    leading.extend(ways.iter().filter(believed).cloned());
+                }
+                Ok(Shown::Room(_) | Shown::Nothing) => {
+                    self.db.write(move |db| rooms::end_ways(db, &id)).await?;
+                }
+                Ok(Shown::Contradiction) => {
+                    unclear = Some(ClientError::RoomContradicted { room: name.clone() });
+                }
+                Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => unclear = Some(error),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        match unclear {
+            Some(error) if leading.is_empty() => Err(error.into()),
+            _ => Ok(leading),
         }
     }
 
@@ -167,14 +212,11 @@ impl Engine {
     /// out of it here all the same.
     pub(super) async fn leave(&self, session: &Session, name: RoomName) -> Result<RoomId, Trouble> {
         let wanted = name.clone();
-        let found = self.db.run(move |db| {
-            let room = rooms::by_name(db, &wanted)?.filter(|room| room.standing == Standing::Member);
-            Ok(match room {
-                Some(room) => Some((room.id, true)),
-                None => way_named(db, &wanted)?.map(|way| (way.room, false)),
-            })
-        });
-        let (id, member) = found.await?.ok_or_else(|| ClientError::NotInRoom { room: name.clone() })?;
+        let room = self.db.run(move |db| rooms::by_name(db, &wanted)).await?;
+        let (id, member) = match room.filter(|room| room.standing == Standing::Member) {
+            Some(room) => (room.id, true),
+            None => (self.invitation_to_decline(session, &name).await?, false),
+        };
         let me = self.me.account;
         let left = self.make_records(session, (id, &name), move |known, _| {
             Ok(known.knows(&me).then_some(RoomRecordKind::Left))
@@ -195,6 +237,27 @@ impl Engine {
         }
         self.db.write(move |db| rooms::end_ways(db, &id)).await?;
         Ok(id)
+    }
+
+    /// The room that the newest invitation with this name leads to, or else, where it is not clear where they lead, is said
+    /// to lead to.
+    async fn invitation_to_decline(&self, session: &Session, name: &RoomName) -> Result<RoomId, Trouble> {
+        let newest = async || {
+            let wanted = name.clone();
+            self.db.run(move |db| Ok(ways_named(db, &wanted, None)?.into_iter().next())).await
+        };
+        if newest().await?.is_none() {
+            return Err(ClientError::NotInRoom { room: name.clone() }.into());
+        }
+        let way = match self.ways_that_lead(session, name, None).await {
+            Err(Trouble::Local(ClientError::RoomContradicted { .. } | ClientError::NotInLog { .. })) => None,
+            ways => ways?.into_iter().next(),
+        };
+        let way = match way {
+            Some(way) => Some(way),
+            None => newest().await?,
+        };
+        Ok(way.ok_or_else(|| ClientError::NotInvited { room: name.clone() })?.room)
     }
 
     /// Removes somebody from a room that one has founded, or takes their invitation back.
@@ -254,7 +317,7 @@ impl Engine {
     ) -> Result<(), Trouble> {
         let _alone = self.rooms.alone.lock().await;
         for attempt in 0..ATTEMPTS {
-            let room = match self.read_alone(session, id).await? {
+            let room = match self.read_alone(session, id, None).await? {
                 Shown::Room(room) => room,
                 Shown::Nothing => return Err(ClientError::NotInRoom { room: name.clone() }.into()),
                 Shown::Contradiction => {
@@ -274,9 +337,24 @@ impl Engine {
     }
 }
 
-/// The newest way into a room with this name, of which one is not a member.
-fn way_named(db: &rusqlite::Connection, name: &RoomName) -> Sql<Option<Way>> {
-    Ok(rooms::ways(db)?.into_iter().find(|way| way.name.folded() == name.folded()))
+/// The ways into rooms with this name, the newest one first; those that somebody has shown, if that is given: whoever has
+/// that name as it is pinned.
+fn ways_named(db: &Connection, name: &RoomName, from: Option<&Nickname>) -> Sql<Vec<Way>> {
+    let mut ways = rooms::ways(db)?;
+    ways.retain(|way| way.name.folded() == name.folded());
+    if let Some(from) = from {
+        let from = contacts::by_name(db, from)?;
+        ways.retain(|way| from.as_ref().is_some_and(|from| from.account == way.inviter));
+    }
+    Ok(ways)
+}
+
+/// Who shows ways into rooms, each once.
+fn inviters(db: &Connection, me: &Me, ways: &[Way]) -> Sql<Vec<String>> {
+    let mut inviters = ways.iter().map(|way| named(db, me, &way.inviter)).collect::<Sql<Vec<_>>>()?;
+    let mut said = HashSet::new();
+    inviters.retain(|inviter| said.insert(inviter.clone()));
+    Ok(inviters)
 }
 
 fn failed(error: SealError) -> ClientError {

@@ -9,6 +9,8 @@ use crate::client::{ClientError, Command, Reply, Room as Told, RoomMember, RoomS
 use crate::crypto::room::{Room, What};
 use crate::model::{AccountId, Millis, Nickname, RoomId, RoomName};
 
+use super::is_believed;
+
 impl Engine {
     /// Does what is asked of rooms.
     pub(in crate::client::engine) async fn run_room(&self, command: Command) -> Result<Reply, ClientError> {
@@ -23,7 +25,7 @@ impl Engine {
         };
         let done = match command {
             Command::CreateRoom { name } => self.found_room(&session, name).await,
-            Command::JoinRoom { name, as_name } => self.join(&session, name, as_name).await,
+            Command::JoinRoom { name, as_name, from } => self.join(&session, name, as_name, from).await,
             Command::LeaveRoom { name } => self.leave(&session, name).await,
             Command::Invite { room, nickname } => self.invite(&session, room, nickname).await,
             Command::RemoveFromRoom { room, nickname } => {
@@ -76,7 +78,8 @@ fn told(db: &Connection, me: &Me, room: &Room, declined: Option<RoomName>) -> Sq
             Standing::Left => (stored.name, RoomStanding::Left),
         },
         None => {
-            let way = rooms::ways(db)?.into_iter().find(|way| way.room == room.id);
+            let mut ways = rooms::ways(db)?.into_iter().filter(|way| way.room == room.id);
+            let way = ways.find(|way| is_believed(way, room, &me.account));
             match (way, declined) {
                 (Some(way), _) if invited => (way.name, RoomStanding::Invited),
                 (_, Some(name)) => (name, RoomStanding::Left),

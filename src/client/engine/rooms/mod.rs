@@ -22,12 +22,13 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::client::ClientError;
-use crate::client::db::rooms::{self, Standing};
+use crate::client::db::rooms::{self, Standing, Way};
 use crate::crypto::room::Room;
-use crate::model::{RoomId, RoomName};
+use crate::model::{AccountId, RoomId, RoomName};
 
 use super::{Engine, compute, lock};
 
+pub(super) use self::reading::{InVain, RoomAsRead};
 pub(super) use self::telling::{left_out, say_hidden_record};
 
 /// How long the server may take to say who is in a room before what is written there is stored all the same.
@@ -83,4 +84,9 @@ impl Engine {
         // Whoever has read on meanwhile knows more.
         Ok(Some(lock(&self.rooms.verified).entry(id).or_insert_with(|| Arc::new(read)).clone()))
     }
+}
+
+/// Whether a way into a room, and what the room is called there, is believed: of those who are in it, or have invited one.
+fn is_believed(way: &Way, room: &Room, me: &AccountId) -> bool {
+    room.members.contains(&way.inviter) || room.invited.get(me) == Some(&way.inviter)
 }

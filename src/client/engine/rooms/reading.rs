@@ -1,22 +1,55 @@
 //! Records, from the server into the local store.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use crate::client::ClientError;
 use crate::client::db::rooms::{self, Standing};
 use crate::client::engine::{Engine, Person, Session, Trouble, compute, lock, wait_out};
+use crate::client::link::Denied;
+use crate::client::link::wire::Reply;
 use crate::crypto::room::{Room, RoomError, What, roster_id};
 use crate::model::{RoomId, RoomRecord, RosterId, Signed, from_canonical_cbor};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::telling::{follow, say_contradiction, say_hidden};
 
-/// How often in one connection what names a record that is not here makes the server be asked for it in vain. One that
-/// is not lying shows it the first time.
+/// How often in one connection what names a record of a room that is not here makes the server be asked for it in vain.
+/// One that is not lying shows it the first time.
 const IN_VAIN: u32 = 16;
+/// Rooms of which it is counted, and of which it is noted that they have changed: more than anybody is in.
+const MANY: usize = 1024;
+/// Rooms that the server is asked about at once.
+const AT_ONCE: usize = 16;
 /// Rooms at most that one is invited to and whose records are read at each connection.
 const INVITED_TO: usize = 64;
+
+/// How often it was asked in vain for a record of a room, and whether what it showed then could not all be read.
+pub(in crate::client::engine) type InVain = HashMap<RoomId, (u32, bool)>;
+
+/// A room as far as its records could be read.
+pub(in crate::client::engine) struct RoomAsRead {
+    /// None where no records are here.
+    pub room: Option<Arc<Room>>,
+    /// Whether the server may show more than could be read or verified for now: not that it hides anything.
+    pub behind: bool,
+}
+
+impl RoomAsRead {
+    /// Whether a record is among them.
+    pub(in crate::client::engine) fn has(&self, roster: &RosterId) -> bool {
+        self.room.as_ref().is_some_and(|room| room.place(roster).is_some())
+    }
+}
+
+/// What the server was asked of a room before it is that room's turn: its records from a place on.
+pub(super) struct Asked {
+    from: usize,
+    reply: oneshot::Receiver<Reply>,
+}
 
 /// What the server shows of a room.
 pub(super) enum Shown {
@@ -48,8 +81,14 @@ impl Engine {
     /// Reads all rooms' records at once, and then those of which there is said to be something new, for as long as the
     /// connection lasts.
     pub(in crate::client::engine) async fn tend_rooms(&self, session: &Session) -> Result<(), Trouble> {
-        for room in self.rooms_to_read().await? {
-            self.read_room_patiently(session, room).await?;
+        for rooms in self.rooms_to_read().await?.chunks(AT_ONCE) {
+            let mut asked = Vec::new();
+            for room in rooms {
+                asked.push((*room, self.ask_ahead(session, *room).await));
+            }
+            for (room, asked) in asked {
+                self.read_room_patiently(session, room, Some(asked)).await?;
+            }
         }
         session.rooms_read.send_replace(true);
         loop {
@@ -60,10 +99,17 @@ impl Engine {
             let changed = std::mem::take(&mut *lock(&self.rooms.changed));
             for room in changed {
                 if self.is_known_room(room).await? {
-                    self.read_room_patiently(session, room).await?;
+                    self.read_room_patiently(session, room, None).await?;
                 }
             }
         }
+    }
+
+    /// Asks for the records of a room that are not here, and does not wait for them.
+    async fn ask_ahead(&self, session: &Session, id: RoomId) -> Asked {
+        let known = self.room_as_read(id).await.room;
+        let from = known.map_or(0, |room| room.changes.len().saturating_sub(1));
+        Asked { from, reply: session.wire.send(records_from(id, from), Bytes::new()).await }
     }
 
     /// Waits until all rooms' records have been read on this connection.
@@ -77,7 +123,10 @@ impl Engine {
 
     /// The server says that a room has changed.
     pub(in crate::client::engine) fn note_room(&self, room: RoomId) {
-        lock(&self.rooms.changed).insert(room);
+        let mut changed = lock(&self.rooms.changed);
+        if changed.len() < MANY {
+            changed.insert(room);
+        }
         self.rooms.news.notify_one();
     }
 
@@ -105,42 +154,75 @@ impl Engine {
             .await
     }
 
-    /// A room that something written to it is checked against, which was said to have this record. The server is asked
-    /// for records that are not here, within bounds.
-    pub(in crate::client::engine) async fn room_with(
+    /// A room that something written to it is checked against, as far as its records are here.
+    pub(in crate::client::engine) async fn room_as_read(&self, id: RoomId) -> RoomAsRead {
+        match self.room(id).await {
+            Ok(room) => RoomAsRead { room, behind: false },
+            Err(error) => {
+                tracing::warn!(%error, "the stored records of a room could not be read");
+                RoomAsRead { room: None, behind: true }
+            }
+        }
+    }
+
+    /// The same room, which was said to have a record that is not here, once the server has been asked for that: within
+    /// bounds.
+    pub(in crate::client::engine) async fn ask_for_record(
         &self,
         session: &Session,
         id: RoomId,
         roster: RosterId,
-    ) -> Result<Option<Arc<Room>>, Trouble> {
-        let has = |room: &Arc<Room>| room.place(&roster).is_some();
-        let known = self.room(id).await?;
-        if known.as_ref().is_some_and(has)
-            || session.in_vain.load(Ordering::Relaxed) >= IN_VAIN
-            || !self.is_known_room(id).await?
-        {
+        known: RoomAsRead,
+    ) -> Result<RoomAsRead, Trouble> {
+        let (asked, was_behind) = {
+            let in_vain = lock(&session.in_vain);
+            in_vain.get(&id).copied().unwrap_or(if in_vain.len() < MANY {
+                (0, false)
+            } else {
+                (IN_VAIN, false)
+            })
+        };
+        if asked >= IN_VAIN {
+            return Ok(RoomAsRead { behind: known.behind || was_behind, ..known });
+        }
+        if !self.is_known_room(id).await? {
             return Ok(known);
         }
-        self.read_room_patiently(session, id).await?;
-        let known = self.room(id).await?;
-        if !known.as_ref().is_some_and(has) {
-            session.in_vain.fetch_add(1, Ordering::Relaxed);
+        let all = self.read_room_patiently(session, id, None).await?;
+        let known = self.room_as_read(id).await;
+        let behind = known.behind || !all;
+        if !known.has(&roster) {
+            lock(&session.in_vain).insert(id, (asked + 1, behind));
         }
-        Ok(known)
+        Ok(RoomAsRead { behind, ..known })
     }
 
-    /// Reads what there is of a room, however long the server makes that take. What it refuses for now, or can't be
-    /// verified yet, is read another time.
-    async fn read_room_patiently(&self, session: &Session, id: RoomId) -> Result<(), Trouble> {
+    /// Reads what there is of a room, however long the server makes that take; whether that was all of it. What it refuses
+    /// for now, what can't be verified yet, and what goes wrong with one room here, is for another time.
+    async fn read_room_patiently(
+        &self,
+        session: &Session,
+        id: RoomId,
+        mut asked: Option<Asked>,
+    ) -> Result<bool, Trouble> {
         loop {
-            match self.read_room(session, id).await {
-                Ok(_) | Err(Trouble::Local(ClientError::NotInLog { .. })) => return Ok(()),
+            let shown = {
+                let _alone = self.rooms.alone.lock().await;
+                self.read_alone(session, id, asked.take()).await
+            };
+            match shown {
+                Ok(_) => return Ok(true),
+                Err(Trouble::Local(ClientError::NotInLog { .. })) => return Ok(false),
                 Err(trouble @ Trouble::Refused { code: RefusalCode::Limited, .. }) => {
                     wait_out(session, trouble).await?;
                 }
                 Err(Trouble::Refused { code, .. }) => {
                     tracing::warn!(?code, "the records of a room could not be read");
-                    return Ok(());
+                    return Ok(false);
+                }
+                Err(Trouble::Local(error)) => {
+                    tracing::warn!(%error, "the records of a room could not be read");
+                    return Ok(false);
                 }
                 Err(trouble) => return Err(trouble),
             }
@@ -154,17 +236,22 @@ impl Engine {
         id: RoomId,
     ) -> Result<Option<Arc<Room>>, Trouble> {
         let _alone = self.rooms.alone.lock().await;
-        Ok(match self.read_alone(session, id).await? {
+        Ok(match self.read_alone(session, id, None).await? {
             Shown::Room(room) => Some(room),
             Shown::Nothing | Shown::Contradiction => None,
         })
     }
 
-    /// The same for whoever makes sure to be the only one.
-    pub(super) async fn read_alone(&self, session: &Session, id: RoomId) -> Result<Shown, Trouble> {
+    /// The same for whoever makes sure to be the only one, and may have asked before.
+    pub(super) async fn read_alone(
+        &self,
+        session: &Session,
+        id: RoomId,
+        asked: Option<Asked>,
+    ) -> Result<Shown, Trouble> {
         let known = self.room(id).await?;
-        let Some(Read { room, new, stopped }) = self.ask_for_room(session, id, known.as_deref()).await?
-        else {
+        let read = self.ask_for_room(session, id, known.as_deref(), asked).await?;
+        let Some(Read { room, new, stopped }) = read else {
             self.say_once_of_room(id, known.as_deref(), None, true).await?;
             return Ok(Shown::Nothing);
         };
@@ -172,6 +259,10 @@ impl Engine {
         let (me, kept) = (self.me.clone(), room.clone());
         let grown = !new.is_empty();
         if let Some(room) = kept {
+            if grown {
+                // Who gives up waiting for this does not know whether it was stored: whoever comes next looks.
+                lock(&self.rooms.verified).remove(&id);
+            }
             self.commit(move |db, events| {
                 rooms::append(db, &id, before, &new)?;
                 follow(db, &me, &room, before, events)
@@ -202,14 +293,19 @@ impl Engine {
         session: &Session,
         id: RoomId,
         known: Option<&Room>,
+        mut asked: Option<Asked>,
     ) -> Result<Option<Read>, Trouble> {
         let mut read = Read { room: known.cloned(), new: Vec::new(), stopped: None };
         let mut overlaps = known.is_some();
         loop {
             let here = read.room.as_ref().map_or(0, |room| room.changes.len());
             let from = here.saturating_sub(usize::from(overlaps));
-            let verb = Verb::ReadRoom { room: id, from: u32::try_from(from).unwrap_or(u32::MAX) };
-            let (mut records, more) = match session.wire.ask(verb).await.map_err(Trouble::from) {
+            let reply = match asked.take() {
+                // Records may have come in since that was asked.
+                Some(asked) if asked.from == from => asked.reply.await.unwrap_or(Err(Denied::Lost)),
+                _ => session.wire.ask(records_from(id, from)).await,
+            };
+            let (mut records, more) = match reply.map_err(Trouble::from) {
                 Ok((Answer::Room { records, more }, _)) => (records, more),
                 Ok(_) => return Err(Trouble::Strange),
                 Err(Trouble::Refused { code: RefusalCode::NotInRoom, .. }) if read.new.is_empty() => {
@@ -328,4 +424,9 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Asks for a room's records from a place on.
+fn records_from(room: RoomId, from: usize) -> Verb {
+    Verb::ReadRoom { room, from: u32::try_from(from).unwrap_or(u32::MAX) }
 }

@@ -99,7 +99,7 @@ fn free_name(db: &Connection, wanted: RoomName, id: &RoomId) -> Sql<RoomName> {
 }
 
 /// What an account is called.
-fn named(db: &Connection, me: &Me, account: &AccountId) -> Sql<String> {
+pub(super) fn named(db: &Connection, me: &Me, account: &AccountId) -> Sql<String> {
     if *account == me.account {
         return Ok("you".to_owned());
     }
