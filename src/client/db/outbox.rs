@@ -12,6 +12,10 @@ use crate::model::{
 use super::messages::parsed;
 use super::{Sql, signed, unsigned};
 
+/// Columns of a row, as [`read`] takes them.
+const COLUMNS: &str = "place, COALESCE(message, closes), id, recipient, chain, counter, previous, body, header_hash, \
+     secret, blob, chunks, uploaded, closes IS NOT NULL, room";
+
 /// A row of the outbox.
 pub(in crate::client) struct Item {
     pub place: i64,
@@ -75,12 +79,16 @@ pub(in crate::client) fn remove_closing(db: &Connection, arrival: i64) -> Sql<()
 
 /// The first row behind a place.
 pub(in crate::client) fn next(db: &Connection, after: i64) -> Sql<Option<Item>> {
-    db.prepare_cached(
-        "SELECT place, COALESCE(message, closes), id, recipient, chain, counter, previous, body, header_hash, secret, blob,
-             chunks, uploaded, closes IS NOT NULL, room FROM outbox WHERE place > ?1 ORDER BY place LIMIT 1",
-    )?
-    .query_row([after], read)
-    .optional()
+    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE place > ?1 ORDER BY place LIMIT 1");
+    db.prepare_cached(&sql)?.query_row([after], read).optional()
+}
+
+/// The first row to this address behind a place, up to another.
+pub(in crate::client) fn next_to(db: &Connection, to: &Address, after: i64, until: i64) -> Sql<Option<Item>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM outbox WHERE place > ?1 AND place <= ?2 AND recipient = ?3 ORDER BY place LIMIT 1"
+    );
+    db.prepare_cached(&sql)?.query_row(params![after, until, to.written()], read).optional()
 }
 
 pub(in crate::client) fn count(db: &Connection) -> Sql<u64> {

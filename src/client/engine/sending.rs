@@ -64,8 +64,6 @@ enum Attempt {
     Refused(String),
     /// Its sound has to be at the server first.
     Uploads(Sound),
-    /// Another item is in its place now.
-    Replaced,
 }
 
 /// What the server's word about a submission leads to.
@@ -163,13 +161,13 @@ impl Engine {
         Ok(Attempt::Sent(conversation, session.wire.send(verb, sealed.body).await))
     }
 
-    /// What becomes of a message whose sound the server does not take.
-    async fn stop(&self, place: i64, arrival: i64, stopped: Stopped) -> Result<Attempt, Trouble> {
+    /// What becomes of a message whose sound the server does not take: it waits, or is given up.
+    async fn stop(&self, place: i64, arrival: i64, stopped: Stopped) -> Result<Option<Hold>, Trouble> {
         match stopped {
-            Stopped::For(hold) => Ok(Attempt::Held(hold)),
+            Stopped::For(hold) => Ok(Some(hold)),
             Stopped::ForGood(code) => {
                 self.refuse(place, Some(arrival), true, refusal(code).to_owned()).await?;
-                Ok(Attempt::Replaced)
+                Ok(None)
             }
         }
     }
