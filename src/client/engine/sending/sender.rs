@@ -15,7 +15,7 @@ use crate::client::link::wire::Reply;
 use crate::model::{Address, MessageId, Millis};
 
 use super::uploading::{Stopped, Upload, Uploaded, Uploads};
-use super::{Attempt, HELD, Hold, Next, RETRY, Submission};
+use super::{Attempt, HELD, Hold, Next, RETRY, Sent, Submission};
 
 /// Submissions under way at a time.
 const WINDOW: usize = 16;
@@ -99,8 +99,9 @@ impl<'a> Sender<'a> {
                 attempt => attempt?,
             };
             match attempt {
-                Attempt::Sent(conversation, reply) => {
-                    let submission = Submission { place, arrival, closes, id, to, conversation };
+                Attempt::Sent(Sent { conversation, unless_taken, reply }) => {
+                    let submission =
+                        Submission { place, arrival, closes, id, to, conversation, unless_taken };
                     self.under_way.push_back(UnderWay { submission, reply });
                 }
                 Attempt::Uploads(sound) => {
