@@ -1,18 +1,17 @@
 //! The outbox: sealed, stored, sent in order, several under way at a time, until the server's word has come.
 //!
 //! - [`addressing`]: for whom
+//! - [`changes`]: what the server says of a room that something was sealed for
 //! - [`sealing`]: an envelope out of what was written
 //! - [`sender`]: what leaves when
 //! - [`uploading`]: the sound of a long voice note, ahead of its envelope and beside what goes to others
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::client::db::outbox::Item;
-use crate::client::db::rooms::LeftOut;
 use crate::client::db::speaking::{self, Ended};
 use crate::client::db::{Sql, messages, outbox};
 use crate::client::link::Denied;
@@ -20,10 +19,8 @@ use crate::client::link::wire::Reply;
 use crate::client::{ClientError, Delivery, Event};
 use crate::crypto::SealError;
 use crate::crypto::envelope::wrap;
-use crate::crypto::room::Room;
 use crate::model::{
-    AccountId, Address, BlobId, Conversation, MessageId, Millis, Nickname, Recipient, RoomId, RoomName,
-    RosterId,
+    Address, BlobId, Conversation, MessageId, Millis, Nickname, Recipient, RoomName, RosterId,
 };
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
@@ -36,6 +33,7 @@ use self::sender::Sender;
 use self::uploading::{Sound, Stopped, Uploads};
 
 mod addressing;
+mod changes;
 mod sealing;
 mod sender;
 mod uploading;
@@ -301,60 +299,6 @@ impl Engine {
             }
             Err(trouble) => Err(trouble),
         }
-    }
-
-    /// A room has changed since something was sealed for it, which the server has not taken and never will: it is sealed for
-    /// the room as it is now.
-    async fn seal_anew(
-        &self,
-        session: &Session,
-        place: i64,
-        (room, roster): (RoomId, RosterId),
-        (id, to): (MessageId, Address),
-    ) -> Result<Next, Trouble> {
-        let has_changed =
-            |known: &Option<Arc<Room>>| known.as_ref().is_some_and(|known| known.roster() != roster);
-        if !has_changed(&self.room(room).await?) {
-            match self.read_room_or_hold(session, room).await? {
-                Ok(read) if has_changed(&read) => {}
-                Ok(_) => {
-                    let reason = format!("the server says that {to} has changed, and does not show how");
-                    return Ok(self.held_up(id, to, Hold::new(HELD, reason)));
-                }
-                Err(hold) => return Ok(self.held_up(id, to, hold)),
-            }
-        }
-        self.db.write(move |db| outbox::unseal(db, place)).await?;
-        Ok(Next::Again { pause: Duration::ZERO, stale: false })
-    }
-
-    /// The server does not have what it was only asked for, and it can't be sent.
-    async fn stop_at(
-        &self,
-        obstacle: Obstacle,
-        (place, arrival): (i64, Option<i64>),
-        (id, to): (MessageId, Address),
-    ) -> Result<Next, Trouble> {
-        match obstacle {
-            Obstacle::ForNow(hold) => Ok(self.held_up(id, to, hold)),
-            Obstacle::Never(reason) => {
-                self.refuse(place, arrival, false, reason).await?;
-                Ok(Next::Go)
-            }
-        }
-    }
-
-    /// Members of a room that the server says it has left out.
-    async fn left_out_by_server(
-        &self,
-        conversation: &Conversation,
-        said: Vec<AccountId>,
-    ) -> Result<Vec<(AccountId, LeftOut)>, ClientError> {
-        let Conversation::Room { room, roster } = conversation else { return Ok(Vec::new()) };
-        let members = self.room(*room).await?.and_then(|room| room.members_at(roster)).unwrap_or_default();
-        let mut left: Vec<AccountId> = said.into_iter().filter(|account| members.contains(account)).collect();
-        left.dedup();
-        Ok(left.into_iter().map(|account| (account, LeftOut::MailboxFull)).collect())
     }
 
     /// Whether the directory's answer for a name waits for a decision, or for its log to agree.
