@@ -7,8 +7,8 @@ use crate::client::{Body, Delivery, MessageRef};
 use crate::crypto::MessageSecret;
 use crate::crypto::envelope::{Header, SealedEnvelope};
 use crate::model::{
-    AccountId, Address, Conversation, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position, RoomId,
-    RosterId,
+    AccountId, Address, BlobId, Conversation, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position,
+    RoomId, RosterId,
 };
 
 const PHONE: DeviceId = DeviceId::new([7; 32]);

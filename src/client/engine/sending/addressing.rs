@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use crate::client::ClientError;
 use crate::client::db::outbox::Item;
 use crate::client::db::rooms::{self, LeftOut, Standing};
@@ -14,6 +16,9 @@ use crate::crypto::room::Room;
 use crate::model::{AccountId, Conversation, Millis, Nickname, RoomId, RoomName, limits};
 
 use super::{Attempt, HELD, Hold, Obstacle, gone, unknown};
+
+/// Members of a room that are looked up at a time.
+const SIDE_BY_SIDE: usize = 16;
 
 /// Whom something is for, and the keys that it may be wrapped for now.
 pub(super) struct Addressed {
@@ -86,8 +91,13 @@ impl Engine {
         let conversation = item.link.map_or(newest, |link| link.to);
         let (present, gone) = self.others_in(&room, &conversation);
         let (mut keys, mut left) = (Vec::new(), Vec::new());
-        for account in present {
-            match self.keys_of_member(session, account, at_least).await? {
+        let looked_up = present.into_iter().map(async |account| {
+            let keys = self.keys_of_member(session, account, at_least).await?;
+            Ok::<_, Trouble>((account, keys))
+        });
+        let mut looked_up = stream::iter(looked_up).buffered(SIDE_BY_SIDE);
+        while let Some((account, usable)) = looked_up.try_next().await? {
+            match usable {
                 Ok(usable) => keys.push((account, usable)),
                 Err(reason) => left.push((account, reason)),
             }
