@@ -164,6 +164,14 @@ impl<'a> Sender<'a> {
         self.held.insert(to, hold);
     }
 
+    /// Rooms that have changed wait no longer; whether one did.
+    async fn release_rooms(&mut self) -> Result<bool, Trouble> {
+        let grown = self.engine.grown_rooms().await?;
+        let before = self.held.len();
+        self.held.retain(|to, _| to.room().is_none_or(|held| !grown.contains(held)));
+        Ok(self.held.len() < before)
+    }
+
     /// Waits until there may be something to send.
     async fn wait(&mut self) -> Result<(), Trouble> {
         tokio::select! {
@@ -172,6 +180,11 @@ impl<'a> Sender<'a> {
             () = self.engine.decided.notified() => {
                 self.held.clear();
                 self.begin_anew();
+            }
+            () = self.engine.rooms_grow() => {
+                if self.release_rooms().await? {
+                    self.begin_anew();
+                }
             }
             () = release(&self.held) => {
                 self.held.retain(|_, hold| Instant::now() < hold.until);
@@ -192,6 +205,10 @@ impl<'a> Sender<'a> {
             () = self.engine.decided.notified() => {
                 self.held.clear();
                 self.anew = true;
+                return Ok(());
+            }
+            () = self.engine.rooms_grow() => {
+                self.anew |= self.release_rooms().await?;
                 return Ok(());
             }
             () = release(&self.held) => {
