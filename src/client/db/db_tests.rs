@@ -7,8 +7,8 @@ use crate::client::{Body, Delivery, MessageRef};
 use crate::crypto::MessageSecret;
 use crate::crypto::envelope::{Header, SealedEnvelope};
 use crate::model::{
-    AccountId, Address, Conversation, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position, RoomId,
-    RosterId,
+    AccountId, Address, BlobId, Conversation, DeviceId, EnvelopeHash, MessageId, Millis, Nickname, Position,
+    RoomId, RosterId,
 };
 
 const PHONE: DeviceId = DeviceId::new([7; 32]);
@@ -456,6 +456,29 @@ fn what_was_sealed_for_a_room_as_it_was_is_unsealed_whole_and_has_its_place_in_t
     // Another chain begins; of the former one the place stays taken.
     assert_eq!(seal(as_it_was(2)).counter, 0);
     assert_eq!(outbox::next_link(&db, as_it_was(1)).unwrap().counter, 1);
+    // Sound that the server has may stay there: it is no part of the envelope.
+    let sound = |place| {
+        let item = outbox::next(&db, place - 1).unwrap().unwrap();
+        assert!(item.link.is_none() && item.sealed.is_none());
+        item.sound.map(|sound| (sound.sealed_for, sound.blob, sound.uploaded))
+    };
+    outbox::unseal_for_room(&db, place).unwrap();
+    assert_eq!(sound(place), None);
+    let blob = BlobId::new([6; 32]);
+    let seal_with = |roster, blob| {
+        let link = outbox::next_link(&db, as_it_was(roster)).unwrap();
+        let (body, secret) = (vec![1].into(), MessageSecret::generate());
+        let envelope = SealedEnvelope { body, hash: hash(1), header_hash: [2; 32], secret };
+        outbox::store_sealed(&db, place, &link, &envelope, Some((blob, 3))).unwrap();
+        outbox::next(&db, place - 1).unwrap().unwrap().sealed.unwrap().uploaded
+    };
+    assert!(!seal_with(3, blob));
+    outbox::mark_uploaded(&db, place, true).unwrap();
+    outbox::unseal_for_room(&db, place).unwrap();
+    assert_eq!(sound(place), Some((as_it_was(3), blob, true)));
+    assert!(seal_with(4, blob));
+    outbox::unseal_for_room(&db, place).unwrap();
+    assert!(!seal_with(5, BlobId::new([7; 32])), "another one is not there");
     // A void only held a place that nobody will look for.
     outbox::make_void(&db, place).unwrap();
     outbox::unseal(&db, place).unwrap();

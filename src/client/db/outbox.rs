@@ -12,6 +12,10 @@ use crate::model::{
 use super::messages::parsed;
 use super::{Sql, signed, unsigned};
 
+/// Columns of a row, as [`read`] takes them.
+const COLUMNS: &str = "place, COALESCE(message, closes), id, recipient, chain, counter, previous, body, header_hash, \
+     secret, blob, chunks, uploaded, closes IS NOT NULL, room";
+
 /// A row of the outbox.
 pub(in crate::client) struct Item {
     pub place: i64,
@@ -24,6 +28,17 @@ pub(in crate::client) struct Item {
     /// Its place in its chain, once it has one.
     pub link: Option<Link>,
     pub sealed: Option<Sealed>,
+    /// What there is already of a voice note that was unsealed.
+    pub sound: Option<Sound>,
+}
+
+/// Sound that was sealed for one room as it was, and may be at the server.
+pub(in crate::client) struct Sound {
+    pub sealed_for: Conversation,
+    pub secret: MessageSecret,
+    pub blob: BlobId,
+    /// Whether the server has all of it.
+    pub uploaded: bool,
 }
 
 /// A place in a chain, taken for good.
@@ -75,12 +90,16 @@ pub(in crate::client) fn remove_closing(db: &Connection, arrival: i64) -> Sql<()
 
 /// The first row behind a place.
 pub(in crate::client) fn next(db: &Connection, after: i64) -> Sql<Option<Item>> {
-    db.prepare_cached(
-        "SELECT place, COALESCE(message, closes), id, recipient, chain, counter, previous, body, header_hash, secret, blob,
-             chunks, uploaded, closes IS NOT NULL, room FROM outbox WHERE place > ?1 ORDER BY place LIMIT 1",
-    )?
-    .query_row([after], read)
-    .optional()
+    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE place > ?1 ORDER BY place LIMIT 1");
+    db.prepare_cached(&sql)?.query_row([after], read).optional()
+}
+
+/// The first row to this address behind a place, up to another.
+pub(in crate::client) fn next_to(db: &Connection, to: &Address, after: i64, until: i64) -> Sql<Option<Item>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM outbox WHERE place > ?1 AND place <= ?2 AND recipient = ?3 ORDER BY place LIMIT 1"
+    );
+    db.prepare_cached(&sql)?.query_row(params![after, until, to.written()], read).optional()
 }
 
 pub(in crate::client) fn count(db: &Connection) -> Sql<u64> {
@@ -121,7 +140,7 @@ pub(in crate::client) fn store_sealed(
 ) -> Sql<()> {
     db.prepare_cached(
         "UPDATE outbox SET chain = ?2, counter = ?3, previous = ?4, body = ?5, header_hash = ?6, secret = ?7,
-             blob = ?8, chunks = ?9, uploaded = 0, room = ?10 WHERE place = ?1",
+             blob = ?8, chunks = ?9, uploaded = uploaded AND blob IS ?8, room = ?10 WHERE place = ?1",
     )?
     .execute(params![
         place,
@@ -176,6 +195,17 @@ pub(in crate::client) fn unseal(db: &Connection, place: i64) -> Sql<()> {
     .map(drop)
 }
 
+/// The same where a room has changed. The sound of a voice note stays what it is.
+pub(in crate::client) fn unseal_for_room(db: &Connection, place: i64) -> Sql<()> {
+    let kept = db
+        .prepare_cached(
+            "UPDATE outbox SET counter = NULL, previous = NULL, body = NULL, header_hash = NULL
+             WHERE place = ?1 AND message IS NOT NULL AND room IS NOT NULL AND blob IS NOT NULL",
+        )?
+        .execute([place])?;
+    if kept == 0 { unseal(db, place) } else { Ok(()) }
+}
+
 /// The room of a chain that is one's.
 fn room_of(to: &Conversation) -> Option<RoomId> {
     match to {
@@ -210,30 +240,31 @@ pub(in crate::client) fn make_void(db: &Connection, place: i64) -> Sql<()> {
 }
 
 fn read(row: &Row<'_>) -> Sql<Item> {
-    let link = match (row.get::<_, Option<[u8; 32]>>(4)?, row.get::<_, Option<i64>>(5)?, row.get(6)?) {
-        (Some(chain), Some(counter), Some(previous)) => Some(Link {
-            to: match row.get::<_, Option<[u8; 32]>>(14)? {
-                Some(room) => Conversation::Room { room: RoomId::new(room), roster: RosterId::new(chain) },
-                None => Conversation::Account(AccountId::new(chain)),
-            },
-            counter: unsigned(counter),
-            previous: EnvelopeHash::new(previous),
-        }),
-        _ => None,
-    };
-    let sealed = match (row.get::<_, Option<Vec<u8>>>(7)?, row.get(8)?, row.get(9)?) {
-        (Some(body), Some(header_hash), Some(secret)) => {
-            let blob: Option<[u8; 32]> = row.get(10)?;
-            let chunks = row.get(11)?;
-            Some(Sealed {
-                body: body.into(),
-                header_hash,
-                secret,
-                blob: blob.map(|id| (BlobId::new(id), chunks)),
-                uploaded: row.get(12)?,
-            })
+    let room: Option<[u8; 32]> = row.get(14)?;
+    let to = row.get::<_, Option<[u8; 32]>>(4)?.map(|chain| match room {
+        Some(room) => Conversation::Room { room: RoomId::new(room), roster: RosterId::new(chain) },
+        None => Conversation::Account(AccountId::new(chain)),
+    });
+    let link = match (to, row.get::<_, Option<i64>>(5)?, row.get(6)?) {
+        (Some(to), Some(counter), Some(previous)) => {
+            Some(Link { to, counter: unsigned(counter), previous: EnvelopeHash::new(previous) })
         }
         _ => None,
+    };
+    let secret: Option<MessageSecret> = row.get(9)?;
+    let blob = row.get::<_, Option<[u8; 32]>>(10)?.map(BlobId::new);
+    let uploaded = row.get(12)?;
+    let (sealed, sound) = match (row.get::<_, Option<Vec<u8>>>(7)?, row.get(8)?, secret) {
+        (Some(body), Some(header_hash), Some(secret)) => {
+            let chunks = row.get(11)?;
+            let blob = blob.map(|id| (id, chunks));
+            (Some(Sealed { body: body.into(), header_hash, secret, blob, uploaded }), None)
+        }
+        (None, _, Some(secret)) => {
+            let sound = to.zip(blob);
+            (None, sound.map(|(sealed_for, blob)| Sound { sealed_for, secret, blob, uploaded }))
+        }
+        _ => (None, None),
     };
     Ok(Item {
         place: row.get(0)?,
@@ -243,5 +274,6 @@ fn read(row: &Row<'_>) -> Sql<Item> {
         to: parsed(row, 3)?,
         link,
         sealed,
+        sound,
     })
 }

@@ -41,9 +41,9 @@ impl Allowance {
         left.min(MOST_OF_ONE.saturating_sub(self.said.get(account).copied().unwrap_or_default()))
     }
 
-    /// So much is left of it.
-    pub(super) fn leave(&mut self, left: u32) {
-        self.left = left;
+    /// So many were said.
+    pub(super) fn spend(&mut self, said: u32) {
+        self.left = self.left.saturating_sub(said);
     }
 
     /// Whether one thing more may be said now.
@@ -53,7 +53,7 @@ impl Allowance {
 
     /// One was said.
     pub(super) fn use_up(&mut self) {
-        self.left = self.left.saturating_sub(1);
+        self.spend(1);
     }
 
     /// One was said about what an account sends.

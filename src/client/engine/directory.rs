@@ -132,10 +132,10 @@ impl Engine {
         let now = Millis::now();
         let answers = self.logged(session, verified(entries).await?).await?;
         let me = self.me.clone();
-        let mut left = lock(&self.alarm_allowance).left();
+        let most = lock(&self.alarm_allowance).left();
         let (met, left) = self
             .commit(move |db, events| {
-                let mut met = Vec::new();
+                let (mut met, mut left) = (Vec::new(), most);
                 for (((account, keys), entry), stands) in answers {
                     let person = |account, keys, entry: &DirectoryEntry, held, unlogged| {
                         let records = entry.chain.iter().map(record_hash).collect();
@@ -205,7 +205,7 @@ impl Engine {
                 Ok((met, left))
             })
             .await?;
-        lock(&self.alarm_allowance).leave(left);
+        lock(&self.alarm_allowance).spend(most - left);
         let mut people = lock(&self.people);
         for (person, _) in met.iter().filter(|(person, _)| !person.unlogged) {
             people.insert(person.account.id, person.clone());

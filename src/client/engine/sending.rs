@@ -1,18 +1,17 @@
 //! The outbox: sealed, stored, sent in order, several under way at a time, until the server's word has come.
 //!
 //! - [`addressing`]: for whom
+//! - [`changes`]: what the server says of a room that something was sealed for
 //! - [`sealing`]: an envelope out of what was written
 //! - [`sender`]: what leaves when
 //! - [`uploading`]: the sound of a long voice note, ahead of its envelope and beside what goes to others
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::client::db::outbox::Item;
-use crate::client::db::rooms::LeftOut;
 use crate::client::db::speaking::{self, Ended};
 use crate::client::db::{Sql, messages, outbox};
 use crate::client::link::Denied;
@@ -20,10 +19,8 @@ use crate::client::link::wire::Reply;
 use crate::client::{ClientError, Delivery, Event};
 use crate::crypto::SealError;
 use crate::crypto::envelope::wrap;
-use crate::crypto::room::Room;
 use crate::model::{
-    AccountId, Address, BlobId, Conversation, MessageId, Millis, Nickname, Recipient, RoomId, RoomName,
-    RosterId,
+    Address, BlobId, Conversation, MessageId, Millis, Nickname, Recipient, RoomName, RosterId,
 };
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
@@ -36,6 +33,7 @@ use self::sender::Sender;
 use self::uploading::{Sound, Stopped, Uploads};
 
 mod addressing;
+mod changes;
 mod sealing;
 mod sender;
 mod uploading;
@@ -53,19 +51,42 @@ struct Submission {
     id: MessageId,
     to: Address,
     conversation: Conversation,
+    /// What becomes of it unless the server has it already, which is all that it was asked.
+    unless_taken: Option<Obstacle>,
 }
 
 /// What became of an attempt to send something.
 enum Attempt {
-    Sent(Conversation, oneshot::Receiver<Reply>),
+    Sent(Sent),
     /// It waits: for a key to be accepted, for one that can be sent to, for room at the server.
     Held(Hold),
     /// It never can be sent.
     Refused(String),
     /// Its sound has to be at the server first.
     Uploads(Sound),
-    /// Another item is in its place now.
-    Replaced,
+}
+
+/// What was handed to the connection.
+struct Sent {
+    conversation: Conversation,
+    /// As in [`Submission`].
+    unless_taken: Option<Obstacle>,
+    reply: oneshot::Receiver<Reply>,
+}
+
+/// Why something can't be sent to a room as it is.
+enum Obstacle {
+    ForNow(Hold),
+    Never(String),
+}
+
+impl From<Obstacle> for Attempt {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::ForNow(hold) => Self::Held(hold),
+            Obstacle::Never(reason) => Self::Refused(reason),
+        }
+    }
 }
 
 /// What the server's word about a submission leads to.
@@ -129,7 +150,7 @@ impl Engine {
             Address::Person(name) => self.address_person(session, &item, &name, at_least).await?,
             Address::Room(room) => self.address_room(session, &item, &room, at_least).await?,
         };
-        let Addressed { conversation, keys } = match addressed {
+        let Addressed { conversation, keys, unless_taken } = match addressed {
             Ok(addressed) => addressed,
             Err(attempt) => return Ok(attempt),
         };
@@ -142,6 +163,10 @@ impl Engine {
             },
         };
         if let (Some((blob, chunks)), Some(arrival), false) = (sealed.blob, arrival, sealed.uploaded) {
+            // The server can't have what its sound was not brought for.
+            if let Some(obstacle) = unless_taken {
+                return Ok(obstacle.into());
+            }
             let secret = sealed.secret;
             return Ok(Attempt::Uploads(Sound::Note { place, arrival, id, secret, blob, chunks }));
         }
@@ -159,17 +184,25 @@ impl Engine {
         });
         let recipients: Result<Vec<_>, SealError> = wrapped.await?.into_iter().collect();
         let recipients = recipients.map_err(|error| ClientError::Internal(error.to_string()))?;
-        let verb = Verb::Submit { message: id, conversation, recipients, blobs };
-        Ok(Attempt::Sent(conversation, session.wire.send(verb, sealed.body).await))
+        // For the room as it began, which has changed since: taken is only what was taken before.
+        let named = match conversation {
+            Conversation::Room { room, .. } if unless_taken.is_some() => {
+                Conversation::Room { room, roster: RosterId::new(*room.as_bytes()) }
+            }
+            named => named,
+        };
+        let verb = Verb::Submit { message: id, conversation: named, recipients, blobs };
+        let reply = session.wire.send(verb, sealed.body).await;
+        Ok(Attempt::Sent(Sent { conversation, unless_taken, reply }))
     }
 
-    /// What becomes of a message whose sound the server does not take.
-    async fn stop(&self, place: i64, arrival: i64, stopped: Stopped) -> Result<Attempt, Trouble> {
+    /// What becomes of a message whose sound the server does not take: it waits, or is given up.
+    async fn stop(&self, place: i64, arrival: i64, stopped: Stopped) -> Result<Option<Hold>, Trouble> {
         match stopped {
-            Stopped::For(hold) => Ok(Attempt::Held(hold)),
+            Stopped::For(hold) => Ok(Some(hold)),
             Stopped::ForGood(code) => {
                 self.refuse(place, Some(arrival), true, refusal(code).to_owned()).await?;
-                Ok(Attempt::Replaced)
+                Ok(None)
             }
         }
     }
@@ -180,6 +213,12 @@ impl Engine {
         self.tell(Event::Delayed { id, reason, to: Some(to.clone()), limited });
     }
 
+    /// A message waits with its conversation, which is said.
+    fn held_up(&self, id: MessageId, to: Address, hold: Hold) -> Next {
+        self.say_held(id, &to, &hold);
+        Next::Hold(to, hold)
+    }
+
     /// Acts on the server's word about a submission.
     async fn settle(
         &self,
@@ -187,7 +226,7 @@ impl Engine {
         submission: Submission,
         reply: Result<Reply, oneshot::error::RecvError>,
     ) -> Result<Next, Trouble> {
-        let Submission { place, arrival, closes, id, to, conversation } = submission;
+        let Submission { place, arrival, closes, id, to, conversation, unless_taken } = submission;
         match reply.unwrap_or(Err(Denied::Lost)).map_err(Trouble::from) {
             Ok((Answer::Accepted { at, left_out }, _)) => {
                 let left_out = self.left_out_by_server(&conversation, left_out).await?;
@@ -220,12 +259,20 @@ impl Engine {
             Err(Trouble::Refused { code: RefusalCode::RoomChanged, .. })
                 if let Conversation::Room { room, roster } = conversation =>
             {
+                if let Some(known) = self.room(room).await?
+                    && known.roster() == roster
+                    && let Some(obstacle) = unless_taken
+                {
+                    return self.stop_at(obstacle, (place, arrival), (id, to)).await;
+                }
                 self.seal_anew(session, place, (room, roster), (id, to)).await
             }
             Err(Trouble::Refused { code: code @ RefusalCode::NotInRoom, .. })
                 if let Conversation::Room { room, .. } = conversation =>
             {
-                self.read_room(session, room).await?;
+                if let Err(hold) = self.read_room_or_hold(session, room).await? {
+                    return Ok(self.held_up(id, to, hold));
+                }
                 let reason = to.room().map_or_else(|| refusal(code).to_owned(), gone);
                 self.refuse(place, arrival, false, reason).await?;
                 Ok(Next::Go)
@@ -244,9 +291,7 @@ impl Engine {
             Err(Trouble::Refused { code, retry_after, .. }) => {
                 let wait = retry_after.unwrap_or(RETRY);
                 if matches!(code, RefusalCode::MailboxFull | RefusalCode::ShareFull) {
-                    let hold = Hold::refused(code, wait);
-                    self.say_held(id, &to, &hold);
-                    return Ok(Next::Hold(to, hold));
+                    return Ok(self.held_up(id, to, Hold::refused(code, wait)));
                 }
                 let limited = code == RefusalCode::Limited;
                 self.tell(Event::Delayed { id, reason: delayed(code, wait), to: None, limited });
@@ -254,50 +299,6 @@ impl Engine {
             }
             Err(trouble) => Err(trouble),
         }
-    }
-
-    /// A room has changed since something was sealed for it, which the server has not taken and never will: it is sealed for
-    /// the room as it is now.
-    async fn seal_anew(
-        &self,
-        session: &Session,
-        place: i64,
-        (room, roster): (RoomId, RosterId),
-        (id, to): (MessageId, Address),
-    ) -> Result<Next, Trouble> {
-        let has_changed = |known: Option<Arc<Room>>| known.is_some_and(|known| known.roster() != roster);
-        if !has_changed(self.room(room).await?) {
-            let read = match self.read_room(session, room).await {
-                // Whoever has made that record is not whom the log has.
-                Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => Err(error.to_string()),
-                read => Ok(has_changed(read?)),
-            };
-            let reason = match read {
-                Ok(true) => None,
-                Ok(false) => Some(format!("the server says that {to} has changed, and does not show how")),
-                Err(reason) => Some(reason),
-            };
-            if let Some(reason) = reason {
-                let hold = Hold::new(HELD, reason);
-                self.say_held(id, &to, &hold);
-                return Ok(Next::Hold(to, hold));
-            }
-        }
-        self.db.write(move |db| outbox::unseal(db, place)).await?;
-        Ok(Next::Again { pause: Duration::ZERO, stale: false })
-    }
-
-    /// Members of a room that the server says it has left out.
-    async fn left_out_by_server(
-        &self,
-        conversation: &Conversation,
-        said: Vec<AccountId>,
-    ) -> Result<Vec<(AccountId, LeftOut)>, ClientError> {
-        let Conversation::Room { room, roster } = conversation else { return Ok(Vec::new()) };
-        let members = self.room(*room).await?.and_then(|room| room.members_at(roster)).unwrap_or_default();
-        let mut left: Vec<AccountId> = said.into_iter().filter(|account| members.contains(account)).collect();
-        left.dedup();
-        Ok(left.into_iter().map(|account| (account, LeftOut::MailboxFull)).collect())
     }
 
     /// Whether the directory's answer for a name waits for a decision, or for its log to agree.

@@ -41,6 +41,9 @@ pub(super) struct Rooms {
     /// Of which the server has said that there is something new.
     changed: Mutex<HashSet<RoomId>>,
     news: Notify,
+    /// Of which there are new records here, since who sends has last looked.
+    grown: Mutex<HashSet<RoomId>>,
+    growth: Notify,
     /// One reads or makes records at a time.
     alone: tokio::sync::Mutex<()>,
 }
@@ -68,6 +71,28 @@ impl Engine {
 
     async fn is_alone_in(&self, id: RoomId) -> Result<bool, ClientError> {
         Ok(self.room(id).await?.is_none_or(|room| room.members.len() <= 1))
+    }
+
+    /// A room has new records: what was held because the server and this profile did not agree on it may leave.
+    fn note_growth(&self, id: RoomId) {
+        lock(&self.rooms.grown).insert(id);
+        self.rooms.growth.notify_one();
+    }
+
+    /// Waits until rooms have new records.
+    pub(super) async fn rooms_grow(&self) {
+        self.rooms.growth.notified().await;
+    }
+
+    /// What rooms are called here that have new records since this was last asked.
+    pub(super) async fn grown_rooms(&self) -> Result<Vec<RoomName>, ClientError> {
+        let grown = std::mem::take(&mut *lock(&self.rooms.grown));
+        self.db
+            .run(move |db| {
+                let stored = grown.iter().filter_map(|id| rooms::by_id(db, id).transpose());
+                stored.map(|stored| Ok(stored?.name)).collect()
+            })
+            .await
     }
 
     /// A room as far as its records are here; `None` where none are.

@@ -272,8 +272,7 @@ impl Engine {
         let room = room.map(Arc::new);
         if let Some(room) = room.as_ref().filter(|_| grown) {
             lock(&self.rooms.verified).insert(id, room.clone());
-            // What was held because the server and this profile did not agree may leave.
-            self.decided.notify_one();
+            self.note_growth(id);
         }
         match (stopped, room) {
             (Some(Stopped::For(error)), _) => Err(error.into()),

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use crate::client::ClientError;
 use crate::client::db::outbox::Item;
 use crate::client::db::rooms::{self, LeftOut, Standing};
@@ -13,12 +15,17 @@ use crate::crypto::record::MessageKey;
 use crate::crypto::room::Room;
 use crate::model::{AccountId, Conversation, Millis, Nickname, RoomId, RoomName, limits};
 
-use super::{Attempt, HELD, Hold, gone, unknown};
+use super::{Attempt, HELD, Hold, Obstacle, gone, unknown};
+
+/// Members of a room that are looked up at a time.
+const SIDE_BY_SIDE: usize = 16;
 
 /// Whom something is for, and the keys that it may be wrapped for now.
 pub(super) struct Addressed {
     pub conversation: Conversation,
     pub keys: Vec<(AccountId, Vec<MessageKey>)>,
+    /// What becomes of it unless the server has it already: all that it is asked for then, and it is given no wraps.
+    pub unless_taken: Option<Obstacle>,
 }
 
 impl Engine {
@@ -62,11 +69,12 @@ impl Engine {
             );
             return held(reason);
         }
-        Ok(Ok(Addressed { conversation, keys: vec![(person.account.id, keys)] }))
+        Ok(Ok(Addressed { conversation, keys: vec![(person.account.id, keys)], unless_taken: None }))
     }
 
-    /// The members of a room that something is for: of what is sealed already, those whom it was sealed for. Those that
-    /// nothing may be wrapped for now are said in the room. `Err`: what becomes of it instead.
+    /// The members of a room that something is for. Those that nothing may be wrapped for now are said in the room. Of what
+    /// is sealed already: all whom it was sealed for, and nothing for those who have gone since. It may be at the server,
+    /// which says so whatever has become of the room. `Err`: what becomes of it instead.
     pub(super) async fn address_room(
         &self,
         session: &Session,
@@ -74,36 +82,55 @@ impl Engine {
         name: &RoomName,
         at_least: Millis,
     ) -> Result<Result<Addressed, Attempt>, Trouble> {
-        let Some(room) = self.room_for(session, item, name).await? else {
-            return Ok(Err(Attempt::Refused(gone(name))));
+        let room = match self.room_for(session, item, name).await? {
+            Ok(Some(room)) => room,
+            Ok(None) => return Ok(Err(Attempt::Refused(gone(name)))),
+            Err(hold) => return Ok(Err(Attempt::Held(hold))),
         };
         let newest = Conversation::Room { room: room.id, roster: room.roster() };
         let conversation = item.link.map_or(newest, |link| link.to);
-        let others = self.others_in(&room, &conversation);
-        if others.is_empty() {
-            let alone = ClientError::AloneInRoom { room: name.clone() };
-            return Ok(Err(Attempt::Refused(alone.to_string())));
-        }
+        let (present, gone) = self.others_in(&room, &conversation);
         let (mut keys, mut left) = (Vec::new(), Vec::new());
-        for account in others {
-            match self.keys_of_member(session, account, at_least).await? {
+        let looked_up = present.into_iter().map(async |account| {
+            let keys = self.keys_of_member(session, account, at_least).await?;
+            Ok::<_, Trouble>((account, keys))
+        });
+        let mut looked_up = stream::iter(looked_up).buffered(SIDE_BY_SIDE);
+        while let Some((account, usable)) = looked_up.try_next().await? {
+            match usable {
                 Ok(usable) => keys.push((account, usable)),
                 Err(reason) => left.push((account, reason)),
             }
         }
-        let nobody = keys.is_empty();
-        self.say_left_out(room.id, false, left).await?;
-        if nobody {
-            let reason = format!("nobody in #{name} can be written to now: what is said there tells why");
-            return Ok(Err(Attempt::Held(Hold::new(HELD, reason))));
-        }
-        if keys.iter().map(|(_, keys)| keys.len()).sum::<usize>() > limits::WRAPS {
-            let reason = format!(
+        let unwrapped = left.iter().map(|(account, _)| *account).chain(gone);
+        let unwrapped: Vec<_> = unwrapped.map(|account| (account, Vec::new())).collect();
+        let obstacle = match keys.iter().map(|(_, keys)| keys.len()).sum::<usize>() {
+            0 if left.is_empty() => {
+                Some(Obstacle::Never(ClientError::AloneInRoom { room: name.clone() }.to_string()))
+            }
+            0 => {
+                let reason = format!("nobody in #{name} can be written to now: what is said there tells why");
+                Some(Obstacle::ForNow(Hold::new(HELD, reason)))
+            }
+            wraps if wraps > limits::WRAPS => Some(Obstacle::Never(format!(
                 "those in #{name} have more devices than one message can be sealed for: found a smaller room"
-            );
-            return Ok(Err(Attempt::Refused(reason)));
+            ))),
+            _ => None,
+        };
+        self.say_left_out(room.id, false, left).await?;
+        let sealed = item.sealed.is_some();
+        match obstacle {
+            Some(obstacle) if !sealed => Ok(Err(obstacle.into())),
+            Some(obstacle) => {
+                let asked = keys.into_iter().map(|(account, _)| (account, Vec::new())).chain(unwrapped);
+                let keys = asked.collect();
+                Ok(Ok(Addressed { conversation, keys, unless_taken: Some(obstacle) }))
+            }
+            None => {
+                keys.extend(unwrapped.into_iter().filter(|_| sealed));
+                Ok(Ok(Addressed { conversation, keys, unless_taken: None }))
+            }
         }
-        Ok(Ok(Addressed { conversation, keys }))
     }
 
     /// The room that something is for, unless one is not in it any more. What was sealed may be at the server already: it
@@ -113,29 +140,50 @@ impl Engine {
         session: &Session,
         item: &Item,
         name: &RoomName,
-    ) -> Result<Option<Arc<Room>>, Trouble> {
+    ) -> Result<Result<Option<Arc<Room>>, Hold>, Trouble> {
         let wanted = name.clone();
         let stored = self.db.run(move |db| rooms::by_name(db, &wanted)).await?;
         let is_sealed = item.sealed.is_some();
         let stored = stored.filter(|stored| is_sealed || stored.standing == Standing::Member);
-        let Some(stored) = stored else { return Ok(None) };
+        let Some(stored) = stored else { return Ok(Ok(None)) };
         let room = self.room(stored.id).await?;
         match room {
             // Perhaps somebody has joined since.
             Some(room) if room.members.len() <= 1 && !is_sealed => {
-                Ok(Some(self.read_room(session, stored.id).await?.unwrap_or(room)))
+                let read = self.read_room_or_hold(session, stored.id).await?;
+                Ok(read.map(|read| Some(read.unwrap_or(room))))
             }
-            room => Ok(room),
+            room => Ok(Ok(room)),
         }
     }
 
-    fn others_in(&self, room: &Room, conversation: &Conversation) -> BTreeSet<AccountId> {
+    /// Reads a room's records. `Err`: what is for it waits, as they can't be read or verified now.
+    pub(super) async fn read_room_or_hold(
+        &self,
+        session: &Session,
+        id: RoomId,
+    ) -> Result<Result<Option<Arc<Room>>, Hold>, Trouble> {
+        match self.read_room(session, id).await {
+            Ok(room) => Ok(Ok(room)),
+            // Whoever has made a record is not whom the log has.
+            Err(Trouble::Local(error @ ClientError::NotInLog { .. })) => {
+                Ok(Err(Hold::new(HELD, error.to_string())))
+            }
+            Err(Trouble::Refused { code, retry_after }) => {
+                Ok(Err(Hold::refused(code, retry_after.unwrap_or(HELD))))
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// The others whom something for a room is for: who still is in it, and who has gone since.
+    fn others_in(&self, room: &Room, conversation: &Conversation) -> (Vec<AccountId>, Vec<AccountId>) {
         let mut members = match conversation {
             Conversation::Room { roster, .. } => room.members_at(roster).unwrap_or_default(),
             Conversation::Account(_) => BTreeSet::new(),
         };
         members.remove(&self.me.account);
-        members
+        members.into_iter().partition(|account| room.members.contains(account))
     }
 
     /// What may be wrapped for a member of a room, or why nothing may.

@@ -49,6 +49,11 @@ impl Engine {
             Ok((link, What::Message(Box::new(message), sound)))
         });
         let (next, loaded) = loaded.await?;
+        let sound = match item.sound {
+            Some(sound) if self.may_hear(&sound.sealed_for, &to).await? => Some(sound),
+            _ => None,
+        };
+        let uploaded = sound.as_ref().is_some_and(|sound| sound.uploaded);
         let link = item.link.unwrap_or(next);
         let (sent_at, opens) = match &loaded {
             What::Message(message, _) => (message.sent_at, false),
@@ -67,10 +72,11 @@ impl Engine {
         };
         let key = self.device_key.clone();
         let sealing = compute(move || {
-            let mut secret = MessageSecret::generate();
+            let blob = sound.as_ref().map(|sound| sound.blob);
+            let mut secret = sound.map_or_else(MessageSecret::generate, |sound| sound.secret);
             let content = match loaded {
                 What::Void => Content::Void,
-                What::Message(message, sound) => content(message.body, sound),
+                What::Message(message, sound) => content(message.body, sound, blob),
                 What::Invitation(way, _) => Content::Invitation(way),
                 What::Closing(closing) => Content::LiveClosing(closing),
                 What::Opening(note, _) => {
@@ -103,12 +109,24 @@ impl Engine {
             self.speaking.notify_one();
         }
         let (body, header_hash, secret) = (envelope.body, envelope.header_hash, envelope.secret);
-        Ok(Ok(Sealed { body, header_hash, secret, blob, uploaded: false }))
+        Ok(Ok(Sealed { body, header_hash, secret, blob, uploaded }))
+    }
+
+    /// Whether everybody whom sound was sealed for is in the room, as it is now: who has gone is to hear nothing more.
+    async fn may_hear(&self, then: &Conversation, now: &Conversation) -> Result<bool, Trouble> {
+        let (Conversation::Room { room, roster: then }, Conversation::Room { room: same, roster: now }) =
+            (then, now)
+        else {
+            return Ok(false);
+        };
+        let Some(room) = self.room(*room).await?.filter(|room| room.id == *same) else { return Ok(false) };
+        let (then, now) = (room.members_at(then), room.members_at(now));
+        Ok(then.zip(now).is_some_and(|(then, now)| then.is_subset(&now)))
     }
 }
 
-/// What a message of one's own is sealed as.
-fn content(body: Body, sound: Measured) -> Content {
+/// What a message of one's own is sealed as. `blob`: where its sound is, or will be, if that is so already.
+fn content(body: Body, sound: Measured, blob: Option<BlobId>) -> Content {
     match body {
         Body::Text { text } | Body::Notice { text } => Content::Text(text),
         // It leads into a room, and is sealed as that.
@@ -118,9 +136,12 @@ fn content(body: Body, sound: Measured) -> Content {
             let data = match inline {
                 Some(sound) => VoiceData::Inline(sound.into()),
                 None => {
-                    let mut id = [0; 32];
-                    rand::fill(&mut id);
-                    VoiceData::Blob { id: BlobId::new(id), chunks: chunk::count(size) }
+                    let fresh = || {
+                        let mut id = [0; 32];
+                        rand::fill(&mut id);
+                        BlobId::new(id)
+                    };
+                    VoiceData::Blob { id: blob.unwrap_or_else(fresh), chunks: chunk::count(size) }
                 }
             };
             Content::Voice(VoiceManifest {

@@ -1,18 +1,21 @@
 //! What leaves when: several submissions under way at a time, each conversation in its order, no conversation held up by
 //! another's upload.
+//!
+//! To a room one at a time: the room may change at any moment, and what the server does not take then leaves anew, for the
+//! room as it is by then. Had it taken a later one meanwhile, their order would be lost.
 
 use std::collections::{HashMap, VecDeque};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::client::db::outbox;
+use crate::client::db::outbox::{self, Item};
 use crate::client::engine::{Engine, Session, Trouble};
 use crate::client::link::wire::Reply;
 use crate::model::{Address, MessageId, Millis};
 
 use super::uploading::{Stopped, Upload, Uploaded, Uploads};
-use super::{Attempt, HELD, Hold, Next, RETRY, Submission};
+use super::{Attempt, HELD, Hold, Next, RETRY, Sent, Submission};
 
 /// Submissions under way at a time.
 const WINDOW: usize = 16;
@@ -30,6 +33,8 @@ pub(super) struct Sender<'a> {
     under_way: VecDeque<UnderWay>,
     /// How far the outbox was gone through.
     after: i64,
+    /// Rooms that nothing is under way to any more, each with the place behind which what was passed over begins.
+    turns: VecDeque<(Address, i64)>,
     /// Conversations that wait: what comes later in them waits too, so that order is kept.
     held: HashMap<Address, Hold>,
     uploads: Uploads,
@@ -48,6 +53,7 @@ impl<'a> Sender<'a> {
             session,
             under_way: VecDeque::new(),
             after: 0,
+            turns: VecDeque::new(),
             held: HashMap::new(),
             uploads,
             anew: false,
@@ -63,7 +69,7 @@ impl<'a> Sender<'a> {
             if !self.under_way.is_empty() {
                 self.hear().await?;
             } else if self.anew {
-                (self.anew, self.after) = (false, 0);
+                self.begin_anew();
             } else {
                 self.wait().await?;
             }
@@ -73,15 +79,14 @@ impl<'a> Sender<'a> {
     /// Hands as much to the connection as may be under way.
     async fn fill(&mut self) -> Result<(), Trouble> {
         while self.has_room() {
-            let after = self.after;
-            let Some(item) = self.engine.db.run(move |db| outbox::next(db, after)).await? else { break };
-            self.after = item.place;
+            let Some(item) = self.next().await? else { break };
             let (place, arrival, id, to) = (item.place, item.arrival, item.id, item.to.clone());
-            if self.uploads.holds(&to) {
+            if self.uploads.holds(&to) || self.is_busy(&to) {
                 continue;
             }
             if let Some(hold) = self.held.get(&to) {
                 self.engine.say_held(id, &to, hold);
+                self.give_turn(to, place);
                 continue;
             }
             let closes = item.closes;
@@ -94,20 +99,60 @@ impl<'a> Sender<'a> {
                 attempt => attempt?,
             };
             match attempt {
-                Attempt::Sent(conversation, reply) => {
-                    let submission = Submission { place, arrival, closes, id, to, conversation };
+                Attempt::Sent(Sent { conversation, unless_taken, reply }) => {
+                    let submission =
+                        Submission { place, arrival, closes, id, to, conversation, unless_taken };
                     self.under_way.push_back(UnderWay { submission, reply });
                 }
                 Attempt::Uploads(sound) => {
                     let of = Upload { place, arrival: sound.arrival(), id, to };
                     self.uploads.begin(of, sound);
                 }
-                Attempt::Held(hold) => self.hold(id, to, hold),
-                Attempt::Replaced => self.after = place - 1,
-                Attempt::Refused(reason) => self.engine.refuse(place, arrival, false, reason).await?,
+                Attempt::Held(hold) => {
+                    self.give_turn(to.clone(), place);
+                    self.hold(id, to, hold);
+                }
+                Attempt::Refused(reason) => {
+                    self.give_turn(to, place);
+                    self.engine.refuse(place, arrival, false, reason).await?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// What comes next: of a room whose turn it is, or else in the outbox.
+    async fn next(&mut self) -> Result<Option<Item>, Trouble> {
+        let until = self.after;
+        while let Some((to, place)) = self.turns.pop_front() {
+            let passed_over = self.engine.db.run(move |db| outbox::next_to(db, &to, place, until)).await?;
+            if passed_over.is_some() {
+                return Ok(passed_over);
+            }
+        }
+        let next = self.engine.db.run(move |db| outbox::next(db, until)).await?;
+        if let Some(item) = &next {
+            self.after = item.place;
+        }
+        Ok(next)
+    }
+
+    /// Whether something is under way to a room.
+    fn is_busy(&self, to: &Address) -> bool {
+        to.room().is_some() && self.under_way.iter().any(|one| one.submission.to == *to)
+    }
+
+    /// What was passed over of a room behind this place is next. The others' order goes on by itself.
+    fn give_turn(&mut self, to: Address, place: i64) {
+        if to.room().is_some() && place < self.after {
+            self.turns.push_back((to, place));
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        self.anew = false;
+        self.after = 0;
+        self.turns.clear();
     }
 
     fn has_room(&self) -> bool {
@@ -119,6 +164,14 @@ impl<'a> Sender<'a> {
         self.held.insert(to, hold);
     }
 
+    /// Rooms that have changed wait no longer; whether one did.
+    async fn release_rooms(&mut self) -> Result<bool, Trouble> {
+        let grown = self.engine.grown_rooms().await?;
+        let before = self.held.len();
+        self.held.retain(|to, _| to.room().is_none_or(|held| !grown.contains(held)));
+        Ok(self.held.len() < before)
+    }
+
     /// Waits until there may be something to send.
     async fn wait(&mut self) -> Result<(), Trouble> {
         tokio::select! {
@@ -126,11 +179,16 @@ impl<'a> Sender<'a> {
             () = self.engine.outbox.notified() => {}
             () = self.engine.decided.notified() => {
                 self.held.clear();
-                self.after = 0;
+                self.begin_anew();
+            }
+            () = self.engine.rooms_grow() => {
+                if self.release_rooms().await? {
+                    self.begin_anew();
+                }
             }
             () = release(&self.held) => {
                 self.held.retain(|_, hold| Instant::now() < hold.until);
-                self.after = 0;
+                self.begin_anew();
             }
             ended = self.uploads.ended() => self.uploaded(ended).await?,
         }
@@ -149,6 +207,10 @@ impl<'a> Sender<'a> {
                 self.anew = true;
                 return Ok(());
             }
+            () = self.engine.rooms_grow() => {
+                self.anew |= self.release_rooms().await?;
+                return Ok(());
+            }
             () = release(&self.held) => {
                 self.held.retain(|_, hold| Instant::now() < hold.until);
                 self.anew = true;
@@ -157,6 +219,7 @@ impl<'a> Sender<'a> {
             ended = self.uploads.ended() => return self.uploaded(ended).await,
         };
         let Some(done) = self.under_way.pop_front() else { return Ok(()) };
+        self.give_turn(done.submission.to.clone(), done.submission.place);
         let mut next = self.settle(done.submission, reply).await?;
         if let Next::Again { pause, stale } = &mut next {
             // The rest of the window has been decided on already: heard out before the order begins anew.
@@ -180,7 +243,7 @@ impl<'a> Sender<'a> {
                 if stale {
                     self.at_least = Millis::now();
                 }
-                (self.anew, self.after) = (false, 0);
+                self.begin_anew();
                 tokio::select! {
                     () = self.session.wire.ended() => return Err(Trouble::Lost),
                     () = tokio::time::sleep(pause) => {}
@@ -216,7 +279,7 @@ impl<'a> Sender<'a> {
             }
             Err(trouble) => return Err(trouble),
         };
-        if let Attempt::Held(hold) = self.engine.stop(place, arrival, stopped).await? {
+        if let Some(hold) = self.engine.stop(place, arrival, stopped).await? {
             self.hold(id, to, hold);
         }
         Ok(())
