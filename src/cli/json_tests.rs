@@ -189,6 +189,7 @@ fn every_error_of_the_core_is_listed() {
         ClientError::NicknameTaken { nickname: nickname.clone() },
         ClientError::NotInRoom { room: room() },
         ClientError::RoomNameTaken { room: room() },
+        ClientError::RoomNamed { room: room() },
         ClientError::NotInvited { room: room() },
         ClientError::SeveralInvitations { room: room(), inviters: Vec::new() },
         ClientError::NotFounder { room: room(), founder: nickname.clone() },

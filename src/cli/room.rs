@@ -44,6 +44,9 @@ pub enum Verb {
         /// Which
         #[arg(value_name = "ROOM")]
         room: String,
+        /// Decline the invitation of this one, though you are in a room of that name
+        #[arg(long, value_name = "NICK")]
+        from: Option<String>,
     },
     /// Invite somebody into a room that you are in
     Invite {
@@ -123,7 +126,10 @@ pub async fn run(args: Args, app: App) -> Result<()> {
             let from = from.as_deref().map(nickname).transpose()?;
             (room, Deed::Join { as_name, from })
         }
-        Verb::Leave { room } => (room, Deed::Leave),
+        Verb::Leave { room, from } => {
+            let from = from.as_deref().map(nickname).transpose()?;
+            (room, Deed::Leave { from })
+        }
         Verb::Invite { room, nickname: whom } => (room, Deed::Invite(nickname(&whom)?)),
         Verb::Remove { room, nickname: whom } => (room, Deed::Remove(nickname(&whom)?)),
     };

@@ -379,12 +379,12 @@ impl Client {
         room(self.call(Command::JoinRoom { name, as_name, from }).await?)
     }
 
-    /// Leaves a room, or turns an invitation down.
+    /// Leaves a room, or turns an invitation down: that of `from` somebody where one is in a room of that name, too.
     ///
     /// # Errors
     /// [`ClientError::NotInRoom`]; [`ClientError::Unreachable`] and its like.
-    pub async fn leave_room(&self, name: &RoomName) -> Result<Room, ClientError> {
-        room(self.call(Command::LeaveRoom { name: name.clone() }).await?)
+    pub async fn leave_room(&self, name: &RoomName, from: Option<&Nickname>) -> Result<Room, ClientError> {
+        room(self.call(Command::LeaveRoom { name: name.clone(), from: from.cloned() }).await?)
     }
 
     /// Invites somebody into a room that one is in.

@@ -215,6 +215,8 @@ pub enum Command {
     LeaveRoom {
         /// Which.
         name: RoomName,
+        /// Whose invitation is turned down, where that is meant though one is in a room of that name.
+        from: Option<Nickname>,
     },
     /// Invite somebody into a room that one is in. Needs the server. Reply: [`Reply::Room`].
     Invite {

@@ -45,10 +45,17 @@ pub enum ClientError {
     },
     /// A room has that name here.
     #[error(
-        "a room called #{room} is here already: choose another name (`tellal room join {room} --as OTHER` joins one)"
+        "a room called #{room} is here already, see `tellal room list`: choose another name (to join one, \
+         `tellal room join {room} --as OTHER`)"
     )]
     RoomNameTaken {
         /// The name.
+        room: RoomName,
+    },
+    /// A room keeps the name that it has here.
+    #[error("it is called #{room} here, and keeps that name: leave out --as")]
+    RoomNamed {
+        /// What it is called.
         room: RoomName,
     },
     /// Nobody has invited this profile, as far as the server shows.

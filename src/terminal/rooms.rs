@@ -19,7 +19,10 @@ pub enum Deed {
         from: Option<Nickname>,
     },
     /// To leave it, or to decline an invitation.
-    Leave,
+    Leave {
+        /// That of this one.
+        from: Option<Nickname>,
+    },
     /// To invite somebody.
     Invite(Nickname),
     /// To remove somebody, or to take their invitation back.
@@ -35,7 +38,7 @@ impl Deed {
         match self {
             Self::Create => client.create_room(room).await,
             Self::Join { as_name, from } => client.join_room(room, as_name.as_ref(), from.as_ref()).await,
-            Self::Leave => client.leave_room(room).await,
+            Self::Leave { from } => client.leave_room(room, from.as_ref()).await,
             Self::Invite(nickname) => client.invite(room, nickname).await,
             Self::Remove(nickname) => client.remove_from_room(room, nickname).await,
         }
@@ -57,9 +60,18 @@ impl Deed {
                     others => format!("you are in {shown}; {others} others are, too"),
                 }
             }
-            Self::Leave => format!("you are not in {shown} any more, nor invited"),
+            Self::Leave { from: None } => format!("you are not in {shown}"),
+            Self::Leave { from: Some(from) } => {
+                format!("the invitation into {shown} by {} is declined", sanitize::line(from.as_str()))
+            }
             Self::Invite(nickname) => {
-                format!("{} is invited to {shown}", sanitize::line(nickname.as_str()))
+                let member = room.members.iter().find(|member| member.nickname == *nickname);
+                let who = sanitize::line(member.map_or(nickname, |member| &member.nickname).as_str());
+                if member.is_some_and(|member| member.joined) {
+                    format!("{who} is in {shown} already, and is shown the way once more")
+                } else {
+                    format!("{who} is invited to {shown}")
+                }
             }
             Self::Remove(nickname) => {
                 format!("{} is not in {shown} any more, nor invited", sanitize::line(nickname.as_str()))

@@ -57,7 +57,7 @@ pub fn join(profile: &Profile, name: &str) -> Result<Room, ClientError> {
 }
 
 pub fn leave(profile: &Profile, name: &str) -> Result<Room, ClientError> {
-    with(profile, async |client| client.leave_room(&room(name)).await)
+    with(profile, async |client| client.leave_room(&room(name), None).await)
 }
 
 pub fn remove(profile: &Profile, name: &str, who: &str) -> Result<Room, ClientError> {

@@ -345,7 +345,7 @@ mod tests {
         assert_eq!(command("/members"), Command::Members(None));
         assert_eq!(command("/members #garden"), Command::Members(Some("garden".parse().unwrap())));
         let garden = Some("garden".parse().unwrap());
-        assert_eq!(command("/room leave garden"), Command::Room(garden, Deed::Leave));
+        assert_eq!(command("/room leave garden"), Command::Room(garden, Deed::Leave { from: None }));
         assert_eq!(command("/block burak"), Command::Block("burak".parse().unwrap(), true));
         assert_eq!(command("/unblock 지민"), Command::Block("지민".parse().unwrap(), false));
         assert_eq!(command("/play"), Command::Play(MessageRef::Last, None));

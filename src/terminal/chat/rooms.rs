@@ -18,7 +18,7 @@ pub(super) enum Look {
 }
 
 /// How `/room` is used.
-const HOW: &str = "/room create ROOM, join ROOM [--as OTHER] [--from NICK], leave [ROOM], invite [ROOM] NICK, remove [ROOM] NICK; /rooms lists \
+const HOW: &str = "/room create ROOM, join ROOM [--as OTHER] [--from NICK], leave [ROOM [--from NICK]], invite [ROOM] NICK, remove [ROOM] NICK; /rooms lists \
      them, /members [ROOM] who is in one";
 
 /// Understands what follows `/room`. Where no room is named, it is the one that is talked in.
@@ -27,8 +27,9 @@ pub(super) fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Result<(Option<
     Ok(match words.as_slice() {
         ["create", room] => (Some(name(room)?), Deed::Create),
         ["join", room, options @ ..] => (Some(name(room)?), join(options)?),
-        ["leave"] => (None, Deed::Leave),
-        ["leave", room] => (Some(name(room)?), Deed::Leave),
+        ["leave"] => (None, Deed::Leave { from: None }),
+        ["leave", room] => (Some(name(room)?), Deed::Leave { from: None }),
+        ["leave", room, "--from", nick] => (Some(name(room)?), Deed::Leave { from: Some(nickname(nick)?) }),
         ["invite", nick] => (None, Deed::Invite(nickname(nick)?)),
         ["invite", room, nick] => (Some(name(room)?), Deed::Invite(nickname(nick)?)),
         ["remove", nick] => (None, Deed::Remove(nickname(nick)?)),
@@ -209,7 +210,7 @@ mod tests {
         );
         assert_eq!(
             (parsed("leave"), parsed("leave garden")),
-            (Ok((None, Deed::Leave)), Ok((garden(), Deed::Leave)))
+            (Ok((None, Deed::Leave { from: None })), Ok((garden(), Deed::Leave { from: None })))
         );
         assert_eq!(parsed("invite zoé"), Ok((None, Deed::Invite(zoé()))));
         assert_eq!(parsed("invite #garden zoé"), Ok((garden(), Deed::Invite(zoé()))));

@@ -128,6 +128,9 @@ impl Engine {
             let Some(way) = ways.first() else {
                 let room = rooms::by_name(db, &wanted)?.filter(|room| room.standing == Standing::Member);
                 return Ok(match room {
+                    Some(room) if as_name.is_some_and(|wanted| wanted != room.name) => {
+                        Err(ClientError::RoomNamed { room: room.name })
+                    }
                     Some(room) => Ok((room.id, true)),
                     None => Err(ClientError::NotInvited { room: wanted }),
                 });
@@ -136,7 +139,11 @@ impl Engine {
                 let inviters = inviters(db, &me, &ways)?;
                 return Ok(Err(ClientError::SeveralInvitations { room: wanted, inviters }));
             }
-            if rooms::by_id(db, &way.room)?.is_none() {
+            if let Some(known) = rooms::by_id(db, &way.room)? {
+                if as_name.is_some_and(|wanted| wanted != known.name) {
+                    return Ok(Err(ClientError::RoomNamed { room: known.name }));
+                }
+            } else {
                 let called = as_name.unwrap_or_else(|| way.name.clone());
                 if rooms::by_name(db, &called)?.is_some() {
                     return Ok(Err(ClientError::RoomNameTaken { room: called }));
@@ -208,14 +215,20 @@ impl Engine {
         }
     }
 
-    /// Leaves a room, or declines an invitation. Where the server shows nothing of it any more, or what can't be, one is
+    /// Leaves a room, or declines an invitation: that of `from` somebody, or the newest where one is in no room of that
+    /// name. Where the server shows nothing of it any more, or what can't be, one is
     /// out of it here all the same.
-    pub(super) async fn leave(&self, session: &Session, name: RoomName) -> Result<RoomId, Trouble> {
+    pub(super) async fn leave(
+        &self,
+        session: &Session,
+        name: RoomName,
+        from: Option<Nickname>,
+    ) -> Result<RoomId, Trouble> {
         let wanted = name.clone();
         let room = self.db.run(move |db| rooms::by_name(db, &wanted)).await?;
-        let (id, member) = match room.filter(|room| room.standing == Standing::Member) {
+        let (id, member) = match room.filter(|room| room.standing == Standing::Member && from.is_none()) {
             Some(room) => (room.id, true),
-            None => (self.invitation_to_decline(session, &name).await?, false),
+            None => (self.invitation_to_decline(session, &name, from).await?, false),
         };
         let me = self.me.account;
         let left = self.make_records(session, (id, &name), move |known, _| {
@@ -241,15 +254,20 @@ impl Engine {
 
     /// The room that the newest invitation with this name leads to, or else, where it is not clear where they lead, is said
     /// to lead to.
-    async fn invitation_to_decline(&self, session: &Session, name: &RoomName) -> Result<RoomId, Trouble> {
+    async fn invitation_to_decline(
+        &self,
+        session: &Session,
+        name: &RoomName,
+        from: Option<Nickname>,
+    ) -> Result<RoomId, Trouble> {
         let newest = async || {
-            let wanted = name.clone();
-            self.db.run(move |db| Ok(ways_named(db, &wanted, None)?.into_iter().next())).await
+            let (wanted, from) = (name.clone(), from.clone());
+            self.db.run(move |db| Ok(ways_named(db, &wanted, from.as_ref())?.into_iter().next())).await
         };
         if newest().await?.is_none() {
             return Err(ClientError::NotInRoom { room: name.clone() }.into());
         }
-        let way = match self.ways_that_lead(session, name, None).await {
+        let way = match self.ways_that_lead(session, name, from.clone()).await {
             Err(Trouble::Local(ClientError::RoomContradicted { .. } | ClientError::NotInLog { .. })) => None,
             ways => ways?.into_iter().next(),
         };
@@ -340,8 +358,14 @@ impl Engine {
 /// The ways into rooms with this name, the newest one first; those that somebody has shown, if that is given: whoever has
 /// that name as it is pinned.
 fn ways_named(db: &Connection, name: &RoomName, from: Option<&Nickname>) -> Sql<Vec<Way>> {
-    let mut ways = rooms::ways(db)?;
-    ways.retain(|way| way.name.folded() == name.folded());
+    let mut ways = Vec::new();
+    for way in rooms::ways(db)? {
+        // One that was here before is called as it was.
+        let called = rooms::by_id(db, &way.room)?.map(|room| room.name);
+        if way.name == *name || called.as_ref() == Some(name) {
+            ways.push(way);
+        }
+    }
     if let Some(from) = from {
         let from = contacts::by_name(db, from)?;
         ways.retain(|way| from.as_ref().is_some_and(|from| from.account == way.inviter));

@@ -20,13 +20,13 @@ impl Engine {
         let session = self.session().await?;
         // One that was declined has no name here.
         let declined = match &command {
-            Command::LeaveRoom { name } => Some(name.clone()),
+            Command::LeaveRoom { name, .. } => Some(name.clone()),
             _ => None,
         };
         let done = match command {
             Command::CreateRoom { name } => self.found_room(&session, name).await,
             Command::JoinRoom { name, as_name, from } => self.join(&session, name, as_name, from).await,
-            Command::LeaveRoom { name } => self.leave(&session, name).await,
+            Command::LeaveRoom { name, from } => self.leave(&session, name, from).await,
             Command::Invite { room, nickname } => self.invite(&session, room, nickname).await,
             Command::RemoveFromRoom { room, nickname } => {
                 self.remove_from_room(&session, room, nickname).await

@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, Transaction};
 
-use crate::client::Event;
 use crate::client::db::inbox::{self, Noticed};
 use crate::client::db::rooms::{self, LeftOut, Standing, Stored};
-use crate::client::db::{Sql, contacts};
+use crate::client::db::{Sql, contacts, messages};
 use crate::client::engine::{Me, notice_in};
+use crate::client::{Body, Event};
 use crate::crypto::room::{Change, Room, What};
 use crate::model::{AccountId, DeviceId, MessageId, RoomId, RoomName, RosterId};
 
@@ -22,9 +22,7 @@ pub(super) fn follow(
     let member = room.members.contains(&me.account);
     if let Some(Stored { name, standing: Standing::Member, .. }) = &stored {
         for place in before..room.changes.len() {
-            if let Some(text) = words(db, me, room, place, name)? {
-                events.push(Event::Message(notice_in(db, me, name, text)?));
-            }
+            remark(db, me, room, place, name, events)?;
         }
         if !member {
             rooms::set_standing(db, &room.id, Standing::Left)?;
@@ -47,6 +45,33 @@ pub(super) fn follow(
         _ => false,
     });
     if gone && !room.knows(&me.account) { rooms::end_ways(db, &room.id) } else { Ok(()) }
+}
+
+/// Keeps what a record has changed, as said by whoever has made it. What one has done oneself one knows: it is kept only.
+fn remark(
+    db: &Transaction<'_>,
+    me: &Me,
+    room: &Room,
+    place: usize,
+    name: &RoomName,
+    events: &mut Vec<Event>,
+) -> Sql<()> {
+    let (Some(text), Some(change)) = (words(db, me, room, place, name)?, room.changes.get(place)) else {
+        return Ok(());
+    };
+    let mine = change.actor == me.account;
+    let known = if mine { None } else { contacts::by_account(db, &change.actor)? };
+    let (from, color) = known.map_or((me.nickname.clone(), me.color), |known| (known.nickname, known.color));
+    let (body, to) = (Body::Notice { text }, name.clone().into());
+    let told = messages::New::told(me.device, color, &from, (&to, &to), &body);
+    let arrival = messages::insert(db, &messages::New { sent_at: change.made_at, ..told })?;
+    let message = messages::release(db, arrival)?;
+    if mine {
+        messages::mark_shown(db, &[message.number])
+    } else {
+        events.push(Event::Message(message));
+        Ok(())
+    }
 }
 
 /// One is in a room, and was not before.
