@@ -29,7 +29,7 @@ use support::{Profile, Server, schema};
 use tellal::crypto::room::{self, Room};
 use tellal::crypto::{MessageSecret, Purpose, envelope};
 use tellal::model::{Conversation, Millis, RoomId, RoomRecordKind, RosterId, Signed};
-use tellal::protocol::message::{Answer, Push, Verb};
+use tellal::protocol::message::{Answer, Push, RefusalCode, Verb};
 
 /// A server, ayşe who has founded a room, and burak who has come into it.
 fn garden() -> (Server, Profile, Profile) {
@@ -470,6 +470,33 @@ fn whose_room_is_meant_is_asked_where_two_have_invited_somebody_by_one_name() {
     assert_eq!(people::error_code(&zoé.run(["room", "join", "garden", "--json"])), "room_name_taken");
     zoé.run(["room", "join", "garden", "--as", "bahçe"]).ok();
     assert_eq!(members(&zoé, "bahçe"), ["zoé", "지민"]);
+}
+
+#[test]
+fn a_room_that_the_server_has_taken_and_says_it_has_not_is_founded_once() {
+    let (server, ayşe, _burak) = strangers();
+    let mut asked = None;
+    let liar = Liar::start(&server, &[&ayşe], move |mut passing, line| {
+        match &mut passing {
+            Passing::Up(request, _) if matches!(request.verb, Verb::PublishRoomRecord { .. }) => {
+                asked = Some(request.number);
+            }
+            Passing::Down(push @ Push::Reply { .. }, _) => {
+                if let Push::Reply { number, .. } = *push
+                    && asked == Some(number)
+                {
+                    *push = Push::Refusal { number, code: RefusalCode::StorageFailed, retry_after: None };
+                }
+            }
+            _ => {}
+        }
+        line.pass(passing);
+    });
+    let refused = ayşe.run(["room", "create", "garden", "--server", &liar.name]);
+    assert_eq!(refused.code(), 1, "{refused:?}");
+    drop(liar);
+    founded(&ayşe, "garden");
+    assert_eq!((chain(&server).changes.len(), members(&ayşe, "garden")), (1, vec!["ayşe".to_owned()]));
 }
 
 #[test]
