@@ -102,8 +102,6 @@ impl Engine {
                 Err(reason) => left.push((account, reason)),
             }
         }
-        let unwrapped = left.iter().map(|(account, _)| *account).chain(gone);
-        let unwrapped: Vec<_> = unwrapped.map(|account| (account, Vec::new())).collect();
         let obstacle = match keys.iter().map(|(_, keys)| keys.len()).sum::<usize>() {
             0 if left.is_empty() => {
                 Some(Obstacle::Never(ClientError::AloneInRoom { room: name.clone() }.to_string()))
@@ -117,20 +115,22 @@ impl Engine {
             ))),
             _ => None,
         };
-        self.say_left_out(room.id, false, left).await?;
-        let sealed = item.sealed.is_some();
-        match obstacle {
-            Some(obstacle) if !sealed => Ok(Err(obstacle.into())),
+        let without = |account| (account, Vec::new());
+        let addressed = match obstacle {
+            Some(obstacle) if item.sealed.is_none() => Err(obstacle.into()),
             Some(obstacle) => {
-                let asked = keys.into_iter().map(|(account, _)| (account, Vec::new())).chain(unwrapped);
-                let keys = asked.collect();
-                Ok(Ok(Addressed { conversation, keys, unless_taken: Some(obstacle) }))
+                let all =
+                    keys.iter().map(|(account, _)| *account).chain(left.iter().map(|(account, _)| *account));
+                let keys = all.chain(gone).map(without).collect();
+                Ok(Addressed { conversation, keys, unless_taken: Some(obstacle) })
             }
             None => {
-                keys.extend(unwrapped.into_iter().filter(|_| sealed));
-                Ok(Ok(Addressed { conversation, keys, unless_taken: None }))
+                keys.extend(gone.into_iter().filter(|_| item.sealed.is_some()).map(without));
+                Ok(Addressed { conversation, keys, unless_taken: None })
             }
-        }
+        };
+        self.say_left_out(room.id, false, left).await?;
+        Ok(addressed)
     }
 
     /// The room that something is for, unless one is not in it any more. What was sealed may be at the server already: it
