@@ -156,7 +156,7 @@ fn a_note_that_was_on_its_way_as_somebody_joined_is_brought_once_and_shown_befor
     zoé.receive();
     let home = zoé.home().to_owned();
     let (blobs, chunks) = send_note_across(&server, &ayşe, 3, move || {
-        by(&home, async |client| drop(client.join_room(&room("garden"), None).await.unwrap()));
+        by(&home, async |client| drop(client.join_room(&room("garden"), None, None).await.unwrap()));
     });
     assert_eq!((blobs, chunks), (1, wav::tone(100_000).len().div_ceil(65_536)));
     for member in [&burak, &zoé] {
@@ -173,7 +173,7 @@ fn a_note_that_was_on_its_way_as_somebody_left_is_sealed_with_another_key() {
     let (server, [ayşe, burak, 지민]) = garden(["ayşe", "burak", "지민"]);
     let home = burak.home().to_owned();
     let (blobs, _) = send_note_across(&server, &ayşe, 2, move || {
-        by(&home, async |client| drop(client.leave_room(&room("garden")).await.unwrap()));
+        by(&home, async |client| drop(client.leave_room(&room("garden"), None).await.unwrap()));
     });
     assert_eq!(blobs, 2);
     assert_eq!(texts(&지민), ["(sound)", "sonra"]);
@@ -196,7 +196,7 @@ fn what_is_refused_for_now_is_not_overtaken_though_the_room_changes_before_it_is
                 return;
             }
             Some((_, message, ..)) if first.is_some_and(|(_, one)| one == message) && !joined => {
-                by(&home, async |client| drop(client.join_room(&room("garden"), None).await.unwrap()));
+                by(&home, async |client| drop(client.join_room(&room("garden"), None, None).await.unwrap()));
                 joined = true;
             }
             _ => {}

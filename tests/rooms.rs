@@ -214,11 +214,11 @@ fn a_conversation_in_a_room_shows_who_says_what_where() {
     screen.wait_for("burak (new): anybody?");
     screen.wait_for_cursor("you → #garden> ");
 
-    // What is done with rooms; the room itself tells of it.
+    // What is done with rooms.
     screen.type_keys("/live\r");
     screen.wait_for("a room hears a voice note once it is recorded");
     screen.type_keys("/room remove burak\r");
-    screen.wait_for("* #garden: You have removed burak");
+    screen.wait_for("* burak is not in #garden any more, nor invited");
     screen.type_keys("/to #nowhere\r");
     screen.wait_for("you are not a member of #nowhere: /rooms lists");
     screen.type_keys("/rooms\r");
