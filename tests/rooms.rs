@@ -195,7 +195,7 @@ fn a_conversation_in_a_room_shows_who_says_what_where() {
     screen.wait_for(" burak: selam");
     screen.wait_for_cursor("you → #garden> ");
     zoé.send("ayşe", "psst");
-    screen.wait_for(" zoé: psst");
+    screen.wait_for(" zoé → you: psst");
     screen.type_keys("hello, both\r");
     screen.wait_for_cursor("you → #garden (zoé 1 new)> ");
     assert_eq!(zoé.wait_for_texts().last().unwrap(), &("ayşe".to_owned(), "hello, both".to_owned()));
@@ -233,6 +233,42 @@ fn a_conversation_in_a_room_shows_who_says_what_where() {
     screen.type_keys("\u{4}");
     assert_eq!(screen.finish(), 0);
     assert_eq!(ayşe.receive_texts(), [], "what stood on the screen counts as shown");
+}
+
+#[test]
+fn whoever_is_invited_comes_in_at_once() {
+    let (_server, [ayşe, burak, zoé]) = three();
+    ayşe.run(["room", "create", "garden"]).ok();
+    for other in [&burak, &zoé] {
+        ayşe.run(["room", "invite", "garden", &other.name]).ok();
+    }
+    // Nothing has fetched the invitation yet.
+    assert!(burak.run(["room", "join", "garden"]).ok().contains("you are in #garden"));
+    assert!(zoé.run(["room", "leave", "garden"]).ok().contains("you are not in #garden"));
+    assert_eq!(rooms(&ayşe)[0]["members"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_is_typed_behind_something_done_with_a_room_is_done_behind_it() {
+    let (_server, [ayşe, burak, _zoé]) = three();
+    ayşe.run(["room", "create", "garden"]).ok();
+    ayşe.run(["room", "invite", "garden", "burak"]).ok();
+    burak.receive();
+    let joined = b"/room join garden\n/to #garden\nhello from inside\n/room leave\n/room create kitchen\n/members #kitchen\n";
+    let piped = burak.run_with_stdin(["chat", "--mute"], joined);
+    let (shown, said) = (piped.ok(), &piped.stderr);
+    assert!(!said.contains("not sent") && !said.contains("not a member"), "{said}");
+    assert!(shown.lines().any(|line| line.starts_with("burak") && line.ends_with("you, founder")), "{shown}");
+    let new = receive(&ayşe);
+    assert_eq!(texts(&new), ["hello from inside"]);
+    assert!(notices(&new).contains(&"burak has left"), "{new:?}");
+
+    // On a terminal, too, where it is typed ahead.
+    let mut screen = Screen::start(&ayşe, &["chat", "--mute"], &[]);
+    screen.wait_for("connected");
+    screen.type_keys("/room create orchard\r/to #orchard\r");
+    screen.wait_for("you write to #orchard now, nobody else is in it yet");
+    screen.wait_for_cursor("you → #orchard> ");
 }
 
 #[test]

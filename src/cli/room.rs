@@ -123,6 +123,10 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     let room = named(&room)?;
     let client = app.open().await?;
     let mut events = client.events();
+    if matches!(deed, Deed::Join(_) | Deed::Leave) {
+        // The invitation may have come only now. That the server can't be asked is seen again at once.
+        let _ = client.drain().await;
+    }
     let done = deliver::patiently(&mut events, deed.carry_out(&client, &room)).await;
     if let Ok(room) = &done {
         app.out.put(&Shown { kind: "room", room }, || deed.said(room))?;

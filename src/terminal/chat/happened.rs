@@ -123,6 +123,7 @@ impl Talk {
             }
             Done::Room(done) => {
                 self.under_way -= 1;
+                self.deeds -= 1;
                 self.room_done(done);
             }
             Done::Safety(Ok(safety)) => {

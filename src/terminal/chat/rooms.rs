@@ -74,6 +74,7 @@ impl Talk {
     pub(super) fn room(&mut self, room: Option<RoomName>, deed: Deed) {
         let Some(room) = self.room_or_here(room) else { return };
         self.under_way += 1;
+        self.deeds += 1;
         self.spawn(|client| async move {
             let done = deed.carry_out(&client, &room).await;
             Done::Room(done.map(|room| (deed.said(&room), room)))

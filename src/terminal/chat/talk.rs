@@ -25,6 +25,7 @@ use crate::model::{Address, MessageId, Nickname};
 use crate::terminal::dictation::{Dictation, Recorded};
 use crate::terminal::unsent;
 
+mod asking;
 mod ending;
 
 /// Messages of the history shown at the beginning, where nothing more is new.
@@ -136,6 +137,10 @@ pub(super) struct Talk {
     settling: Settling,
     /// Stdin has ended; what is under way is waited for until then.
     ending: Option<Instant>,
+    /// Deeds done with rooms that are under way: what is typed behind one is done behind it.
+    pub(super) deeds: usize,
+    /// The next line is to be asked for at this time at the latest.
+    asks_at: Option<Instant>,
     terminate: Signal,
     hang_up: Signal,
 }
@@ -181,6 +186,8 @@ impl Talk {
             finished,
             settling: Settling::new(settled),
             ending: None,
+            deeds: 0,
+            asks_at: None,
             terminate,
             hang_up,
         };
@@ -285,7 +292,7 @@ impl Talk {
     async fn talk(&mut self) -> Result<(), ChatError> {
         loop {
             let flow = tokio::select! {
-                typed = self.face.typed.recv(), if !self.is_ending() => {
+                typed = self.face.typed.recv(), if self.is_read() => {
                     self.typed(typed.unwrap_or(Typed::End)).await?
                 }
                 event = self.events.next() => match event {
@@ -314,6 +321,10 @@ impl Talk {
                     self.look_at_level();
                     Flow::On
                 }
+                () = at(self.asks_at) => {
+                    self.ask();
+                    Flow::On
+                }
                 () = at(self.ending) => {
                     self.link = Link::Down { reason: "the server does not answer".to_owned() };
                     Flow::End
@@ -324,6 +335,7 @@ impl Talk {
             if flow == Flow::End || self.is_done() {
                 return Ok(());
             }
+            self.ask_at_last();
         }
     }
 
@@ -351,22 +363,6 @@ impl Talk {
         self.ending.is_some()
             && self.under_way == 0
             && self.unsent.values().all(|pending| down && pending.stored)
-    }
-
-    /// Asks for the next line.
-    pub(super) fn ask(&mut self) {
-        let (ask, to) = match &self.sound.taking {
-            Some(taking) => (self.view.recording(&taking.to), Some(&taking.to)),
-            None => (self.view.prompt(self.with.as_ref(), &self.people), self.with.as_ref()),
-        };
-        self.asked_for = to.cloned();
-        self.face.ask(ask);
-    }
-
-    /// Whom what is typed is for: the one whom the prompt in front of it names, whatever has begun or ended since it
-    /// was asked; without a prompt the one talked to.
-    pub(super) fn addressee(&self) -> Option<Address> {
-        if self.face.is_terminal() { self.asked_for.clone() } else { self.with.clone() }
     }
 
     /// Sends something, in its turn.
