@@ -117,14 +117,14 @@ impl Talk {
                 self.under_way -= 1;
                 self.words(&words);
             }
-            Done::Rooms { look, result } => {
+            Done::Rooms { look, blocked, result } => {
                 self.under_way -= 1;
-                self.rooms_known(look, result)?;
+                self.rooms_known(look, blocked.as_deref(), result)?;
             }
             Done::Room(done) => {
                 self.under_way -= 1;
                 self.deeds -= 1;
-                self.room_done(done);
+                self.room_done(done)?;
             }
             Done::Safety(Ok(safety)) => {
                 let lines = safety::shown(&safety, Qr::No, "/verify NUMBER");

@@ -15,7 +15,7 @@ use super::face::Face;
 use super::input::{Busy, Typed};
 use super::people::People;
 use super::render::Marks;
-use super::rooms::{self, Look};
+use super::rooms::{self, Acted, Look};
 use super::settling::Settling;
 use super::sound::Sound;
 use super::{ChatError, Settings, View, here};
@@ -84,10 +84,10 @@ pub(super) enum Done {
     Blocked(String),
     /// What was still being recorded is kept, or can't be; in words.
     Left(String),
-    /// Which rooms there are, and what for.
-    Rooms { look: Look, result: Result<Vec<Room>, ClientError> },
-    /// Something was done with a room: that, in words, and the room.
-    Room(Result<(String, Room), ClientError>),
+    /// Which rooms there are, and what for; where that is known, whom one has blocked.
+    Rooms { look: Look, blocked: Option<Vec<Nickname>>, result: Result<Vec<Room>, ClientError> },
+    /// Something was done with a room, or was not.
+    Room(Acted),
     /// How it stands with somebody's key.
     Safety(Result<Safety, ClientError>),
 }
