@@ -40,7 +40,7 @@ fn what_arrives_stands_above_the_line_being_typed_which_stays_as_it_is() {
     screen.wait_for("burak: selam");
     screen.wait_for_cursor("you → burak> 안녕하");
     지민.send("ayşe", "나도 왔어요");
-    screen.wait_for("지민: 나도 왔어요");
+    screen.wait_for("지민 → you: 나도 왔어요");
     screen.wait_for_cursor("you → burak> 안녕하");
     let lines = screen.lines();
     let first = place(&lines, "burak: selam");
@@ -259,15 +259,17 @@ fn a_text_goes_to_whom_the_prompt_names_also_where_nothing_could_be_recorded() {
     screen.type_keys("/play\r");
     screen.wait_for("* playing voice note 1 from zoé");
     screen.wait_for_cursor("you → burak (zoé 1 new)> ");
-    // There is no microphone, which is said when the line is being typed already.
+    // There is no microphone, which is said before the next line is asked for.
     screen.type_keys("/reply\r");
     screen.wait_for("no microphone");
-    screen.wait_for_cursor("recording for zoé, Enter sends> ");
-    screen.type_keys("yazıyorum\r");
     screen.wait_for_cursor("you → burak (zoé 1 new)> ");
+    assert!(!screen.lines().iter().any(|line| line.contains("recording for zoé")), "{:?}", screen.lines());
+    screen.type_keys("yazıyorum\r");
+    screen.type_keys("/to zoé\r");
+    screen.wait_for_cursor("you → zoé> ");
     screen.type_keys("ona yazdım\r");
-    assert_eq!(zoé.wait_for_texts(), [("ayşe".to_owned(), "yazıyorum".to_owned())]);
-    assert_eq!(burak.wait_for_texts(), [("ayşe".to_owned(), "ona yazdım".to_owned())]);
+    assert_eq!(zoé.wait_for_texts(), [("ayşe".to_owned(), "ona yazdım".to_owned())]);
+    assert_eq!(burak.wait_for_texts(), [("ayşe".to_owned(), "yazıyorum".to_owned())]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ mod support;
 mod rooms;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -91,8 +91,8 @@ fn send_what_waits(options: Options) {
 }
 
 /// Somebody comes or goes, in a process of their own, before this returns.
-fn by(home: &PathBuf, work: impl AsyncFnOnce(&Client) + Send + 'static) {
-    let home = home.clone();
+fn by(home: &Path, work: impl AsyncFnOnce(&Client) + Send + 'static) {
+    let home = home.to_owned();
     std::thread::spawn(move || with_options(Options::new(home), work)).join().unwrap();
 }
 

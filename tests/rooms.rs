@@ -79,7 +79,13 @@ fn three_people_talk_in_a_room_from_its_beginning_to_its_end() {
     );
     let listed = rooms(&burak);
     assert_eq!((&listed[0]["standing"], &listed[0]["invited_by"]), (&"invited".into(), &"ayşe".into()));
-    assert!(burak.run(["send", "#garden", "hi"]).failure().contains("not a member of #garden"));
+    assert!(
+        burak
+            .run(["send", "#garden", "hi"])
+            .failure()
+            .contains("you are invited to #garden, and not in it yet: `tellal room join garden`")
+    );
+    assert!(burak.run(["chat", "#garden"]).failure().contains("you are invited to #garden"));
     assert!(burak.run(["room", "join", "garden"]).ok().contains("you are in #garden"));
     // Each has names of their own for rooms.
     zoé.run(["room", "create", "garden"]).ok();
@@ -172,7 +178,17 @@ fn what_is_asked_of_rooms_that_there_are_not_is_said_in_one_line() {
         (&["room", "invite", "nowhere", "burak"], "not a member of #nowhere"),
         (&["room", "remove", "garden", "nobody"], "is not in #garden"),
         (&["send", "room:nowhere", "hi"], "not a member of #nowhere"),
-        (&["send", "#\u{1b}[2J", "hi"], "is not a name"),
+        (&["send", "#\u{1b}[2J", "hi"], "is not a room's name"),
+        (&["send", "#", "hi"], "\"#\" is not a room's name: a name has 1 to 32 characters"),
+        (&["send", "garden", "hi"], "nobody is called garden on this server: did you mean '#garden'?"),
+        (&["history", "garden"], "did you mean '#garden'?"),
+        (&["history", "#nowhere"], "not a member of #nowhere"),
+        (&["listen", "--unread", "#nowhere"], "not a member of #nowhere"),
+        (&["block", "#garden"], "#garden is a room"),
+        (&["verify", "#garden"], "#garden is a room"),
+        (&["voice-of", "#garden"], "#garden is a room"),
+        (&["sounds", "--for", "#garden"], "#garden is a room"),
+        (&["room", "remove", "garden", "ayşe"], "that is you: `tellal room leave garden` leaves it"),
         (&["chat", "#nowhere"], "not a member of #nowhere"),
     ] {
         let finished = ayşe.run(args);
@@ -195,7 +211,7 @@ fn a_conversation_in_a_room_shows_who_says_what_where() {
     screen.wait_for(" burak: selam");
     screen.wait_for_cursor("you → #garden> ");
     zoé.send("ayşe", "psst");
-    screen.wait_for(" zoé: psst");
+    screen.wait_for(" zoé → you: psst");
     screen.type_keys("hello, both\r");
     screen.wait_for_cursor("you → #garden (zoé 1 new)> ");
     assert_eq!(zoé.wait_for_texts().last().unwrap(), &("ayşe".to_owned(), "hello, both".to_owned()));
@@ -236,14 +252,71 @@ fn a_conversation_in_a_room_shows_who_says_what_where() {
 }
 
 #[test]
+fn whoever_is_invited_comes_in_at_once() {
+    let (_server, [ayşe, burak, zoé]) = three();
+    ayşe.run(["room", "create", "garden"]).ok();
+    for other in [&burak, &zoé] {
+        ayşe.run(["room", "invite", "garden", &other.name]).ok();
+    }
+    // Nothing has fetched the invitation yet.
+    assert!(burak.run(["room", "join", "garden"]).ok().contains("you are in #garden"));
+    assert!(zoé.run(["room", "leave", "garden"]).ok().contains("you are not in #garden"));
+    assert_eq!(rooms(&ayşe)[0]["members"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_is_typed_behind_something_done_with_a_room_is_done_behind_it() {
+    let (_server, [ayşe, burak, _zoé]) = three();
+    ayşe.run(["room", "create", "garden"]).ok();
+    ayşe.run(["room", "invite", "garden", "burak"]).ok();
+    burak.receive();
+    let joined = b"/room join garden\n/to #garden\nhello from inside\n/room leave\n/room create kitchen\n/members #kitchen\n";
+    let piped = burak.run_with_stdin(["chat", "--mute"], joined);
+    let (shown, said) = (piped.ok(), &piped.stderr);
+    assert!(!said.contains("not sent") && !said.contains("not a member"), "{said}");
+    assert!(shown.lines().any(|line| line.starts_with("burak") && line.ends_with("you, founder")), "{shown}");
+    let new = receive(&ayşe);
+    assert_eq!(texts(&new), ["hello from inside"]);
+    assert!(notices(&new).contains(&"burak has left"), "{new:?}");
+
+    // On a terminal, too, where it is typed ahead.
+    let mut screen = Screen::start(&ayşe, &["chat", "--mute"], &[]);
+    screen.wait_for("connected");
+    screen.type_keys("/room create orchard\r/to #orchard\r");
+    screen.wait_for("you write to #orchard now, nobody else is in it yet");
+    screen.wait_for_cursor("you → #orchard> ");
+}
+
+#[test]
 fn a_program_talks_in_a_room_through_pipes() {
     let (_server, [ayşe, burak, _zoé]) = garden();
     let piped = ayşe
         .run_with_stdin(["chat", "room:garden", "--json", "--mute"], b"from a script\n/members\n/rooms\n");
     let printed = piped.json();
+    printed.iter().filter(|object| object["kind"] == "room_member").for_each(|member| {
+        schema::check(member, &["room_member", "member"]);
+        assert_eq!(member["blocked"], false);
+    });
     let of = |kind: &str| printed.iter().filter(|object| object["kind"] == kind).count();
     assert_eq!((of("room_member"), of("room")), (3, 1), "{printed:?}");
     let new = receive(&burak);
     assert_eq!(texts(&new), ["from a script"]);
     assert_eq!(new[0]["to"], "room:garden");
+
+    // What is done with rooms is told on stdout as the command line tells it, and so is what can't be done.
+    burak.run(["block", "zoé"]).ok();
+    let piped = burak.run_with_stdin(
+        ["chat", "--json", "--mute"],
+        b"/room create kitchen\n/room join nowhere\n/members #garden\n",
+    );
+    let printed = piped.json();
+    let of = |kind: &str| printed.iter().filter(|object| object["kind"] == kind).collect::<Vec<_>>();
+    assert_eq!((of("room").len(), &of("room")[0]["name"]), (1, &"kitchen".into()), "{printed:?}");
+    assert_eq!((of("error").len(), &of("error")[0]["error"]), (1, &"not_invited".into()), "{printed:?}");
+    schema::check(of("room")[0], &["room"]);
+    schema::check(of("error")[0], &["error"]);
+    let blocked = |member: &&Value| member["blocked"] == true;
+    let blocked: Vec<&Value> = of("room_member").into_iter().filter(blocked).collect();
+    assert_eq!((blocked.len(), &blocked[0]["nickname"]), (1, &"zoé".into()), "{printed:?}");
+    assert!(burak.run(["room", "members", "garden"]).ok().contains("not verified, blocked"));
 }

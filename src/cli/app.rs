@@ -19,7 +19,7 @@ use crate::client::settings::Quiet;
 use crate::client::{Client, Options, Passphrase, Role, Settings};
 use crate::model::{Address, Color, Nickname};
 use crate::terminal::floor::Floor;
-use crate::terminal::{Cues, Lines, Palette, When};
+use crate::terminal::{Cues, Lines, Palette, When, names};
 
 /// How often somebody may mistype the passphrase.
 const ATTEMPTS: usize = 3;
@@ -223,8 +223,7 @@ impl App {
 /// # Errors
 /// With the rule that it breaks.
 pub fn nickname(text: &str) -> Result<Nickname> {
-    text.parse()
-        .map_err(|error| Failure::new("invalid_nickname", format!("{text:?} is not a name: {error}")).into())
+    names::nickname(text).map_err(|wrong| Failure::new("invalid_nickname", wrong).into())
 }
 
 /// Reads whom something is for: a nickname, or a room's name behind `#` or `room:`.
@@ -232,8 +231,8 @@ pub fn nickname(text: &str) -> Result<Nickname> {
 /// # Errors
 /// With the rule that it breaks.
 pub fn address(text: &str) -> Result<Address> {
-    text.parse()
-        .map_err(|error| Failure::new("invalid_nickname", format!("{text:?} is not a name: {error}")).into())
+    let code = if names::is_of_room(text) { "invalid_room_name" } else { "invalid_nickname" };
+    names::address(text).map_err(|wrong| Failure::new(code, wrong).into())
 }
 
 /// Wrong usage that the option parser could not see. `exit` on it tells so, with code 2.

@@ -6,13 +6,14 @@ use anyhow::Result;
 
 use super::app::{App, address};
 use super::deliver;
-use super::failure::Failure;
-use super::output::{Output, Unread};
+use super::failure::{self, Failure};
+use super::meant;
+use super::output::{Error, Output, Unread};
 use super::room::{Member, Shown};
 use super::stop;
 use super::verify::Verified;
-use crate::client::{Contact, Message, Role, Room, Safety};
-use crate::model::Address;
+use crate::client::{ClientError, Contact, Message, Role, Room, Safety};
+use crate::model::{Address, Nickname};
 use crate::terminal::chat::{self, ChatError, Plain, Settings};
 
 /// What can be pressed meanwhile.
@@ -51,7 +52,13 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     };
     // It ends by SIGTERM and SIGHUP as by /quit.
     stop::take_over();
-    let done = chat::run(&client, settings).await;
+    let done = chat::run(&client, settings).await.map_err(|error| match error {
+        ChatError::Client(error) => error.into(),
+        ChatError::NotUtf8 { .. } => Failure::new("not_utf8", error.to_string()).into(),
+        ChatError::Waiting { .. } => Failure::new("queued", error.to_string()).into(),
+        error => error.into(),
+    });
+    let done = meant::or(&client, done).await;
     // What was sent last is heard, too.
     let (waiting, ()) = tokio::join!(deliver::close(client, events), cues.speaker().idle());
     if waiting > 0 && done.is_ok() {
@@ -59,12 +66,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         app.out
             .note(&format!("tellal: {messages} still {wait} in the outbox, to leave when tellal next runs"));
     }
-    done.map_err(|error| match error {
-        ChatError::Client(error) => error.into(),
-        ChatError::NotUtf8 { .. } => Failure::new("not_utf8", error.to_string()).into(),
-        ChatError::Waiting { .. } => Failure::new("queued", error.to_string()).into(),
-        error => error.into(),
-    })
+    done
 }
 
 impl Plain for Output {
@@ -109,9 +111,28 @@ impl Plain for Output {
         self.flush()
     }
 
-    fn members(&mut self, room: &Room, lines: &str) -> io::Result<()> {
+    fn room(&mut self, room: &Room, line: &str) -> io::Result<()> {
+        if !self.json {
+            self.note(line);
+            return Ok(());
+        }
+        self.put(&Shown { kind: "room", room }, String::new)?;
+        self.flush()
+    }
+
+    fn room_failed(&mut self, error: &ClientError, line: &str) -> io::Result<()> {
+        self.note(line);
         if self.json {
-            Member::all(room).try_for_each(|member| self.put(&member, String::new))?;
+            let message = error.to_string();
+            let error = failure::code(&error.clone().into());
+            self.put(&Error { kind: "error", error, message, id: None }, String::new)?;
+        }
+        self.flush()
+    }
+
+    fn members(&mut self, room: &Room, blocked: Option<&[Nickname]>, lines: &str) -> io::Result<()> {
+        if self.json {
+            Member::all(room, blocked).try_for_each(|member| self.put(&member, String::new))?;
         } else {
             self.put(&(), || lines.to_owned())?;
         }

@@ -7,8 +7,8 @@ use anyhow::Result;
 
 use super::app::{App, address};
 use super::file;
+use super::meant;
 use super::output::{Saved, to_json};
-use crate::model::Address;
 use crate::terminal::{Lines, known, sanitize};
 
 /// How many messages are shown where nobody said.
@@ -40,8 +40,8 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     let limit = args.limit.unwrap_or(if args.export.is_some() { u32::MAX } else { LIMIT });
     let client = app.open().await?;
     let messages = client.history(with.as_ref(), args.search.as_deref(), limit).await?;
-    if let Some(with) = with.as_ref().and_then(Address::person).filter(|_| messages.is_empty()) {
-        known::check(&client, with).await?;
+    if let Some(with) = with.as_ref().filter(|_| messages.is_empty()) {
+        meant::or(&client, known::check(&client, with).await.map_err(Into::into)).await?;
     }
     if let Some(path) = args.export {
         let mut size = 0;

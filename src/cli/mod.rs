@@ -53,6 +53,8 @@ mod live;
 #[cfg(feature = "client")]
 pub mod lock;
 #[cfg(feature = "client")]
+mod meant;
+#[cfg(feature = "client")]
 pub mod modes;
 #[cfg(feature = "client")]
 pub mod output;

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::app::App;
 use super::deliver;
 use super::hearing::Hearing;
+use super::meant;
 use super::output::LiveEnded;
 use super::reply;
 use crate::client::settings::Quiet;
@@ -89,8 +90,10 @@ pub async fn run_as(role: Role, args: Args, which: Which, app: App) -> Result<()
         } else {
             let drained = client.drain().await;
             let shown = reader.show().await?;
-            match (drained, from.and_then(Address::person)) {
-                (Ok(()), Some(from)) if shown == 0 => known::check(&client, from).await.map_err(Into::into),
+            match (drained, from) {
+                (Ok(()), Some(from)) if shown == 0 => {
+                    meant::or(&client, known::check(&client, from).await.map_err(Into::into)).await
+                }
                 (drained, _) => drained.map_err(Into::into),
             }
         };

@@ -1,14 +1,20 @@
 //! `tellal room`: rooms, conversations of several people.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use serde::Serialize;
 
 use super::app::{App, nickname};
 use super::deliver;
 use super::failure::Failure;
-use crate::client::{Client, ClientError, Room, RoomMember, RoomStanding};
-use crate::model::RoomName;
+use crate::client::{ClientError, Room, RoomMember, RoomStanding};
+use crate::model::{Nickname, RoomName};
 use crate::terminal::rooms::{self, Deed};
+use crate::terminal::{known, names};
+
+/// How long the server may take to say whom one has blocked.
+const ASKING: Duration = Duration::from_secs(2);
 
 /// Options of `room`.
 #[derive(Debug, clap::Args)]
@@ -23,7 +29,7 @@ pub struct Args {
 pub enum Verb {
     /// Found a room: you are in it, and can invite others
     Create {
-        /// What it is to be called; the server never learns it
+        /// What it is to be called: 1 to 32 letters and digits, and - _ . inside; the server never learns it
         #[arg(value_name = "ROOM")]
         room: String,
     },
@@ -95,6 +101,8 @@ pub struct Member<'a> {
     pub room: &'a RoomName,
     /// Whether they have founded it.
     pub founder: bool,
+    /// Whether what they send is dropped, where that is known.
+    pub blocked: Option<bool>,
     /// Who.
     #[serde(flatten)]
     pub member: &'a RoomMember,
@@ -102,11 +110,12 @@ pub struct Member<'a> {
 
 impl<'a> Member<'a> {
     /// All of a room.
-    pub fn all(room: &'a Room) -> impl Iterator<Item = Self> {
-        room.members.iter().map(|member| Self {
+    pub fn all(room: &'a Room, blocked: Option<&'a [Nickname]>) -> impl Iterator<Item = Self> {
+        room.members.iter().map(move |member| Self {
             kind: "room_member",
             room: &room.name,
             founder: rooms::is_founder(member, room),
+            blocked: blocked.map(|blocked| blocked.contains(&member.nickname)),
             member,
         })
     }
@@ -136,6 +145,10 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     let room = named(&room)?;
     let client = app.open().await?;
     let mut events = client.events();
+    if matches!(deed, Deed::Join { .. } | Deed::Leave { .. }) {
+        // The invitation may have come only now. That the server can't be asked is seen again at once.
+        let _ = client.drain().await;
+    }
     let done = deliver::patiently(&mut events, deed.carry_out(&client, &room)).await;
     if let Ok(room) = &done {
         app.out.put(&Shown { kind: "room", room }, || deed.said(room))?;
@@ -143,28 +156,33 @@ pub async fn run(args: Args, app: App) -> Result<()> {
     }
     // An invitation that was just made is on its way.
     deliver::close(client, events).await;
-    Ok(done.map(drop)?)
+    match (done, &deed) {
+        (Err(error @ ClientError::OwnNickname), Deed::Remove(_)) => {
+            Err(Failure::new("own_nickname", deed.failed(&room, &error)).into())
+        }
+        (done, _) => Ok(done.map(drop)?),
+    }
 }
 
 /// Shows which rooms there are, or who is in one.
 async fn shown(app: &App, members_of: Option<RoomName>) -> Result<()> {
     let client = app.open().await?;
     let events = client.events();
-    let rooms = known(&client, app).await?;
+    let asked = client.drain().await;
+    if let Err(error) = &asked {
+        // Rooms are shown as they are known here.
+        app.out.note(&format!("tellal: {error}; this is what is known here"));
+    }
+    let rooms = client.rooms().await?;
     let shown = match members_of {
         None => list(&rooms, app),
-        Some(name) => members(&rooms, app, &name),
+        Some(name) => {
+            let blocked = if asked.is_ok() { known::blocked(&client, ASKING).await } else { None };
+            members(&rooms, app, &name, blocked.as_deref())
+        }
     };
     deliver::close(client, events).await;
     shown
-}
-
-/// Rooms as they are now; where the server can't be asked, as they are known here, which is said.
-async fn known(client: &Client, app: &App) -> Result<Vec<Room>> {
-    if let Err(error) = client.drain().await {
-        app.out.note(&format!("tellal: {error}; this is what is known here"));
-    }
-    Ok(client.rooms().await?)
 }
 
 fn list(rooms: &[Room], app: &App) -> Result<()> {
@@ -178,10 +196,11 @@ fn list(rooms: &[Room], app: &App) -> Result<()> {
     Ok(app.out.flush()?)
 }
 
-fn members(rooms: &[Room], app: &App, name: &RoomName) -> Result<()> {
+fn members(rooms: &[Room], app: &App, name: &RoomName, blocked: Option<&[Nickname]>) -> Result<()> {
     let found = rooms.iter().find(|room| room.name == *name);
     let Some(room) = found else { return Err(ClientError::NotInRoom { room: name.clone() }.into()) };
-    for (member, line) in Member::all(room).zip(rooms::members(room, &app.out.lines)) {
+    let lines = rooms::members(room, blocked.unwrap_or_default(), &app.out.lines);
+    for (member, line) in Member::all(room, blocked).zip(lines) {
         app.out.put(&member, || line)?;
     }
     if room.standing == RoomStanding::Left {
@@ -192,22 +211,5 @@ fn members(rooms: &[Room], app: &App, name: &RoomName) -> Result<()> {
 
 /// Reads a room's name.
 fn named(text: &str) -> Result<RoomName> {
-    let wrong = |error| Failure::new("invalid_room_name", format!("{text:?} is not a room's name: {error}"));
-    Ok(rooms::named(text).map_err(wrong)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rooms_name_is_taken_with_its_mark_and_without() {
-        for text in ["garden", "#garden", "room:garden", "GARDEN"] {
-            assert_eq!(named(text).unwrap().folded(), "garden");
-        }
-        for text in ["", "#", "room:", "a garden", "##garden", "room:#x", "\u{1b}[2J"] {
-            let error = named(text).map(|name| name.to_string()).unwrap_err().to_string();
-            assert!(error.contains("is not a room's name") && !error.contains('\u{1b}'), "{error:?}");
-        }
-    }
+    Ok(names::room(text).map_err(|wrong| Failure::new("invalid_room_name", wrong))?)
 }

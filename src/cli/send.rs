@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use super::app::{App, address, usage};
 use super::deliver;
 use super::failure::Failure;
+use super::meant;
 use crate::model::limits;
 
 /// Options of `send`.
@@ -46,6 +47,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         Ok(queued) => deliver::accepted(&client, &mut events, &queued).await,
         Err(error) => Err(error.into()),
     };
+    let sent = meant::or(&client, sent).await;
     let told = deliver::tell(&app, &cues, &to, &sent, |sent| app.out.put(sent, || sent.id.to_string()));
     tokio::join!(deliver::close(client, events), told).1?;
     sent.map(drop)

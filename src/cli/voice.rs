@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 
 use super::app::{App, address, usage};
 use super::failure::{Failure, Interrupted};
+use super::meant;
 use super::output::SentVoice;
 use super::stop::Stop;
 use super::{deliver, live, record};
@@ -92,7 +93,7 @@ pub async fn run(args: Args, app: App) -> Result<()> {
         }
         None => {
             let client = app.open().await?;
-            unsent::check(&client, &to).await?;
+            meant::or(&client, unsent::check(&client, &to).await.map_err(Into::into)).await?;
             let options =
                 Options { recorder, trim: !args.no_trim, review: args.review, even_silent: args.even_silent };
             let wanted = record::Wanted { options, timed };
@@ -141,7 +142,7 @@ async fn send(
             }
         }
         (Err(error), Some(wav)) => Err(kept(app, error, &wav)),
-        (Err(error), None) => Err(error),
+        (Err(error), None) => meant::or(&client, Err(error)).await,
     };
     if sent.as_ref().is_err_and(anyhow::Error::is::<Interrupted>) {
         return sent.map(drop);

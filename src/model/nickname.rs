@@ -20,13 +20,13 @@ pub struct Nickname {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NicknameError {
     /// Nothing, or more than 32 characters.
-    #[error("a nickname has 1 to 32 characters")]
+    #[error("a name has 1 to 32 characters")]
     Length,
     /// Begins with what the command line gives another meaning.
-    #[error("a nickname begins with a letter or a digit")]
+    #[error("a name begins with a letter or a digit")]
     Start,
     /// Has a space, a control character, a symbol, or letters that don't go together.
-    #[error("a nickname is made of letters and digits (and - _ . inside it), without spaces or symbols")]
+    #[error("a name is made of letters and digits (and - _ . inside it), without spaces or symbols")]
     Characters,
 }
 

@@ -18,6 +18,7 @@
 //! - [`gauge`]: how it stands meanwhile, drawn or in words
 //! - [`unsent`]: that no recording is lost
 //! - [`rooms`]: which rooms there are, and who is in one
+//! - [`names`]: names as they are typed
 //! - [`known`]: whether there is somebody of a name
 //! - [`progress`]: how far a note has been played
 //! - [`chat`]: a conversation, line by line
@@ -34,6 +35,7 @@ pub mod known;
 pub mod line;
 pub mod listening;
 pub mod live;
+pub mod names;
 pub mod progress;
 pub mod rooms;
 pub mod safety;

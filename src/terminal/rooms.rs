@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Lines, sanitize};
 use crate::client::{Client, ClientError, Room, RoomMember, RoomStanding};
-use crate::model::{Address, Nickname, NicknameError, RoomName};
+use crate::model::{Nickname, RoomName};
 
 /// What is done with a room.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +44,16 @@ impl Deed {
         }
     }
 
+    /// Why it is not done, in words.
+    pub fn failed(&self, room: &RoomName, error: &ClientError) -> String {
+        match (self, error) {
+            (Self::Remove(_), ClientError::OwnNickname) => {
+                format!("that is you: `tellal room leave {}` leaves it", sanitize::line(room.as_str()))
+            }
+            _ => error.to_string(),
+        }
+    }
+
     /// That it is done, in words.
     pub fn said(&self, room: &Room) -> String {
         let shown = name(&room.name);
@@ -80,20 +90,15 @@ impl Deed {
     }
 }
 
-/// Reads a room's name: `garden`, `#garden` or `room:garden`.
-///
-/// # Errors
-/// Which rule for names it breaks.
-pub fn named(text: &str) -> Result<RoomName, NicknameError> {
-    match text.parse() {
-        Ok(Address::Room(name)) => Ok(name),
-        Ok(Address::Person(_)) | Err(_) => text.parse(),
-    }
-}
-
 /// A room's name as people are shown it.
 pub fn name(name: &RoomName) -> String {
     format!("#{}", sanitize::line(name.as_str()))
+}
+
+/// That one may come into a room and has not; what is typed to come in has the name between these.
+pub fn only_invited(room: &Room, before: &str, behind: &str) -> String {
+    let bare = sanitize::line(room.name.as_str());
+    format!("you are invited to {}, and not in it yet: {before}{bare}{behind} goes in", name(&room.name))
 }
 
 /// How many people, in words.
@@ -140,13 +145,13 @@ pub fn is_founder(member: &RoomMember, room: &Room) -> bool {
     member.nickname == room.founder
 }
 
-/// Who is in a room and who is invited, a line each.
-pub fn members(room: &Room, lines: &Lines) -> Vec<String> {
+/// Who is in a room and who is invited, a line each; `blocked` are those whom one has blocked.
+pub fn members(room: &Room, blocked: &[Nickname], lines: &Lines) -> Vec<String> {
     let width = room.members.iter().map(|member| member.nickname.as_str().width()).max().unwrap_or(0);
-    room.members.iter().map(|member| person(member, room, width, lines)).collect()
+    room.members.iter().map(|member| person(member, room, blocked, width, lines)).collect()
 }
 
-fn person(member: &RoomMember, room: &Room, width: usize, lines: &Lines) -> String {
+fn person(member: &RoomMember, room: &Room, blocked: &[Nickname], width: usize, lines: &Lines) -> String {
     let standing = match (member.you, member.verified) {
         (true, _) => "you",
         (false, true) => "verified",
@@ -154,13 +159,14 @@ fn person(member: &RoomMember, room: &Room, width: usize, lines: &Lines) -> Stri
     };
     let founder = if is_founder(member, room) { ", founder" } else { "" };
     let invited = if member.joined { "" } else { ", invited" };
+    let blocked = if blocked.contains(&member.nickname) { ", blocked" } else { "" };
     let (shown, fingerprint) =
         (lines.name(&member.nickname, member.color), sanitize::line(&member.fingerprint));
     if lines.plain {
-        return format!("{shown}: {standing}{founder}{invited}; fingerprint {fingerprint}");
+        return format!("{shown}: {standing}{founder}{invited}{blocked}; fingerprint {fingerprint}");
     }
     let padding = " ".repeat(width.saturating_sub(member.nickname.as_str().width()));
-    format!("{shown}{padding}  {fingerprint}  {standing}{founder}{invited}")
+    format!("{shown}{padding}  {fingerprint}  {standing}{founder}{invited}{blocked}")
 }
 
 #[cfg(test)]
@@ -226,18 +232,28 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn whoever_removes_themselves_is_told_how_to_leave() {
+        let remove = Deed::Remove("ayşe".parse().unwrap());
+        let failed = |error| remove.failed(&"garden".parse().unwrap(), &error);
+        assert_eq!(failed(ClientError::OwnNickname), "that is you: `tellal room leave garden` leaves it");
+        assert_eq!(failed(ClientError::NoSuchMessage), ClientError::NoSuchMessage.to_string());
+    }
+
+    #[test]
     fn who_is_in_a_room_is_shown_with_what_is_known_of_their_keys() {
         assert_eq!(
-            members(&garden(), &lines()),
+            members(&garden(), &[], &lines()),
             [
                 "ayşe   SHA256:abc  you, founder",
                 "burak  SHA256:abc  verified",
                 "지민   SHA256:abc  not verified, invited",
             ]
         );
-        let plain = members(&garden(), &Lines { plain: true, ..lines() });
+        let blocked = members(&garden(), &["Burak".parse().unwrap()], &lines());
+        assert_eq!(blocked[1], "burak  SHA256:abc  verified, blocked");
+        let plain = members(&garden(), &[], &Lines { plain: true, ..lines() });
         assert_eq!(plain[2], "지민: not verified, invited; fingerprint SHA256:abc");
-        let coloured = members(&garden(), &Lines { palette: Palette::Xterm, ..lines() });
+        let coloured = members(&garden(), &[], &Lines { palette: Palette::Xterm, ..lines() });
         assert!(coloured[0].starts_with("\u{1b}[38;5;27mayşe\u{1b}[0m   SHA256"), "{coloured:?}");
     }
 }

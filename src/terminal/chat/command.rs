@@ -1,10 +1,11 @@
 //! What a typed line asks for. Parsing only: nothing is done here.
 
-use super::rooms;
+use super::rooms::{self, DEEDS};
 use crate::client::MessageRef;
 use crate::model::{Address, Nickname, RoomName};
 use crate::terminal::dictation::{Options, gain};
 use crate::terminal::listening::{Control, read_speed, read_time};
+use crate::terminal::names;
 use crate::terminal::rooms::Deed;
 use crate::terminal::voice_of::Wish;
 
@@ -110,7 +111,7 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("/help", "", "this list"),
     ("/users", "", "who there is, and who is online"),
     ("/to", "NICK|#ROOM", "talk to this person, or in this room, from now on"),
-    ("/rooms", "", "the rooms that you are in, or invited to"),
+    ("/rooms", "", "the rooms that you are in, are invited to or were in"),
     ("/members", "[ROOM]", "who is in this room, and who is invited"),
     ("/room", "WHAT …", "create ROOM, join ROOM, leave, invite NICK, remove NICK"),
     ("/voice", "[OPTIONS]", "record a voice note; Enter sends it, /cancel does not"),
@@ -167,23 +168,25 @@ fn parse(command: &str) -> Result<Command, String> {
         "room" => return rooms::parse(words).map(|(room, deed)| Command::Room(room, deed)),
         "voice-of" => {
             let nick = words.next().ok_or("whose? /voice-of NICK; /users lists who there is")?;
-            return Ok(Command::VoiceOf(nickname(nick)?, Wish::parse(words)?));
+            return Ok(Command::VoiceOf(names::nickname(nick)?, Wish::parse(words)?));
         }
         _ => {}
     }
     let argument = words.next();
-    if words.next().is_some() {
+    if words.next().is_some() && !DEEDS.contains(&name) {
         return Err(format!("/{name} takes one word at most; //{name} … sends it as a text"));
     }
     match (name, argument) {
         ("help" | "?", _) => Ok(Command::Help),
         ("users" | "who", None) => Ok(Command::Users),
-        ("to", Some(nick)) => address(nick).map(Command::To),
+        ("to", Some(nick)) => names::address(nick).map(Command::To),
         ("to", None) => Err("to whom? /to NICK; /users lists who there is".to_owned()),
-        ("block" | "unblock", Some(nick)) => nickname(nick).map(|nick| Command::Block(nick, name == "block")),
+        ("block" | "unblock", Some(nick)) => {
+            names::nickname(nick).map(|nick| Command::Block(nick, name == "block"))
+        }
         ("block" | "unblock", None) => Err(format!("whom? /{name} NICK; /users lists who there is")),
         ("rooms", None) => Ok(Command::Rooms),
-        ("members", room) => Ok(Command::Members(room.map(rooms::name).transpose()?)),
+        ("members", room) => Ok(Command::Members(room.map(names::room).transpose()?)),
         ("listen", None) => Ok(Command::Listen),
         ("cancel", None) => Ok(Command::Cancel),
         ("pause" | "resume", None) => Ok(Command::Pause),
@@ -203,7 +206,7 @@ fn parse(command: &str) -> Result<Command, String> {
         },
         ("unread" | "new", None) => Ok(Command::Unread),
         ("unread" | "new", Some("*")) => Ok(Command::HearUnread(None)),
-        ("unread" | "new", Some(nick)) => Ok(Command::HearUnread(Some(address(nick)?))),
+        ("unread" | "new", Some(nick)) => Ok(Command::HearUnread(Some(names::address(nick)?))),
         ("more", None) => Ok(Command::Heard(Heard::More)),
         ("again", None) => Ok(Command::Heard(Heard::Again)),
         ("slower", None) => Ok(Command::Heard(Heard::Slower)),
@@ -215,16 +218,11 @@ fn parse(command: &str) -> Result<Command, String> {
             | "again" | "skip" | "slower" | "faster" | "reply" | "quit" | "exit" | "q",
             Some(_),
         ) => Err(format!("/{name} takes nothing; //{name} … sends it as a text")),
+        (deed, _) if DEEDS.contains(&deed) => {
+            Err(format!("there is no /{name}: /room {name} does that; //{name} sends it as a text"))
+        }
         _ => Err(format!("there is no /{name}: /help lists what there is; //{name} sends it as a text")),
     }
-}
-
-fn nickname(nick: &str) -> Result<Nickname, String> {
-    nick.parse().map_err(|error| format!("{nick:?} is not a name: {error}"))
-}
-
-fn address(name: &str) -> Result<Address, String> {
-    name.parse().map_err(|error| format!("{name:?} is not a name: {error}"))
 }
 
 fn verify(rest: &str) -> Result<Verify, String> {
@@ -409,11 +407,14 @@ mod tests {
         assert!(wrong("/qiut").contains("there is no /qiut"));
         assert!(wrong("/quit now").contains("//quit"));
         assert!(wrong("/to").contains("/to NICK"));
-        assert!(wrong("/to a#room").contains("not a name") && wrong("/to #").contains("not a name"));
+        assert!(wrong("/to a#room").contains("not a name") && wrong("/to #").contains("not a room's name"));
         assert!(
             wrong("/room").contains("/room create ROOM") && wrong("/rooms now").contains("takes nothing")
         );
-        assert!(wrong("/block #room").contains("not a name"));
+        assert!(wrong("/block #room").contains("#room is a room"));
+        assert!(
+            wrong("/leave").contains("/room leave does that") && wrong("/join garden").contains("/room join")
+        );
         assert!(wrong("/voice-of").contains("/voice-of NICK"));
         assert!(wrong("/voice-of zoé louder").contains("higher"));
         assert!(wrong("/to a b").contains("one word"));

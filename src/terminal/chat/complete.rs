@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::model::Address;
 
 use super::command::COMMANDS;
+use super::rooms::DEEDS;
 
 /// The names that can be completed. Clones are the same list.
 #[derive(Clone, Default, Debug)]
@@ -41,17 +42,27 @@ impl Names {
             let choices = ["on", "off"].into_iter().filter(|choice| choice.starts_with(word));
             return (begin, choices.map(str::to_owned).collect());
         }
+        if argument.trim_end() == "/room" {
+            let deeds = DEEDS.into_iter().filter(|deed| deed.starts_with(word));
+            return (begin, deeds.map(|deed| format!("{deed} ")).collect());
+        }
         let naming = argument.trim_end() == "/to";
+        // Where a room is looked for it need not be marked.
+        let bare =
+            ["/to ", "/unread ", "/members ", "/room "].iter().any(|command| argument.starts_with(command));
         if word.is_empty() && !naming {
             return (position, Vec::new());
         }
         let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let folded = word.to_lowercase();
-        let typed = |name: &Address| match name {
-            Address::Person(name) => name.folded().to_owned(),
-            Address::Room(name) => format!("#{}", name.folded()),
+        let begins = |name: &&Address| match name {
+            Address::Person(name) => name.folded().starts_with(&folded),
+            Address::Room(name) => {
+                format!("#{}", name.folded()).starts_with(&folded)
+                    || bare && name.folded().starts_with(&folded)
+            }
         };
-        let found = list.iter().filter(|name| typed(name).starts_with(&folded));
+        let found = list.iter().filter(begins);
         (begin, found.map(Address::to_string).collect())
     }
 }
@@ -99,6 +110,10 @@ mod tests {
         let names = names();
         names.add(&["#Garden".parse().unwrap()]);
         assert_eq!(names.complete("/to #g", 6), (4, words(["#Garden"])));
+        assert_eq!(names.complete("/to g", 5), (4, words(["#Garden"])));
+        assert_eq!(names.complete("/room invite g", 14), (13, words(["#Garden"])));
+        assert_eq!(names.complete("the g", 5).1, words([]), "in a text it is marked");
+        assert_eq!(names.complete("/room inv", 9), (6, words(["invite "])));
         assert_eq!(names.complete("/room invite #", 14), (13, words(["#Garden"])));
     }
 

@@ -8,8 +8,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::complete::Names;
 use super::input::{Ask, Busy, Terminal, Typed};
 use super::people::People;
-use crate::client::{Contact, Message, Room, Safety};
-use crate::model::Address;
+use crate::client::{ClientError, Contact, Message, Room, Safety};
+use crate::model::{Address, Nickname};
 
 /// Plain output.
 pub trait Plain: Send {
@@ -38,11 +38,21 @@ pub trait Plain: Send {
     /// # Errors
     /// When it can't be written.
     fn rooms(&mut self, rooms: &[Room], lines: &str) -> io::Result<()>;
-    /// Who is in a room, and the same in lines for people.
+    /// A room that something was done with, as it is then, and what was done in a line for people.
     ///
     /// # Errors
     /// When it can't be written.
-    fn members(&mut self, room: &Room, lines: &str) -> io::Result<()>;
+    fn room(&mut self, room: &Room, line: &str) -> io::Result<()>;
+    /// What could not be done with a room, and the same in a line for people.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn room_failed(&mut self, error: &ClientError, line: &str) -> io::Result<()>;
+    /// Who is in a room and, where that is known, whom of them one has blocked; and the same in lines for people.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn members(&mut self, room: &Room, blocked: Option<&[Nickname]>, lines: &str) -> io::Result<()>;
     /// Help, which only people ask for.
     ///
     /// # Errors
@@ -168,9 +178,24 @@ impl Face {
         self.result(lines, |plain, lines| plain.rooms(rooms, lines))
     }
 
-    /// Shows who is in a room.
-    pub(super) fn members(&mut self, room: &Room, lines: String) -> io::Result<()> {
-        self.result(lines, |plain, lines| plain.members(room, lines))
+    /// Shows that something was done with a room.
+    pub(super) fn room(&mut self, room: &Room, line: String) -> io::Result<()> {
+        self.result(line, |plain, line| plain.room(room, line))
+    }
+
+    /// Shows what could not be done with a room.
+    pub(super) fn room_failed(&mut self, error: &ClientError, line: String) -> io::Result<()> {
+        self.result(line, |plain, line| plain.room_failed(error, line))
+    }
+
+    /// Shows who is in a room, and whom of them one has blocked.
+    pub(super) fn members(
+        &mut self,
+        room: &Room,
+        blocked: Option<&[Nickname]>,
+        lines: String,
+    ) -> io::Result<()> {
+        self.result(lines, |plain, lines| plain.members(room, blocked, lines))
     }
 
     /// Shows what can be typed.

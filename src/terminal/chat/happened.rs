@@ -103,8 +103,10 @@ impl Talk {
             Done::Directory { asked, result: Ok(contacts) } => self.directory(asked, &contacts)?,
             Done::Directory { asked: true, result: Err(error) } => self.words(&error.to_string()),
             Done::Directory { asked: false, .. } => {}
-            Done::Fetched(Ok((message, wav))) => self.hear(&message, wav),
-            Done::Fetched(Err(error)) => self.words(&error.to_string()),
+            Done::Fetched { silences, result, turn } => {
+                self.fetched(silences, result);
+                drop(turn);
+            }
             Done::Recording { id, started } => self.recording(id, started),
             Done::Recorded { to, recorded } => {
                 self.under_way -= 1;
@@ -117,13 +119,14 @@ impl Talk {
                 self.under_way -= 1;
                 self.words(&words);
             }
-            Done::Rooms { look, result } => {
+            Done::Rooms { look, blocked, result } => {
                 self.under_way -= 1;
-                self.rooms_known(look, result)?;
+                self.rooms_known(look, blocked.as_deref(), result)?;
             }
             Done::Room(done) => {
                 self.under_way -= 1;
-                self.room_done(done);
+                self.deeds -= 1;
+                self.room_done(done)?;
             }
             Done::Safety(Ok(safety)) => {
                 let lines = safety::shown(&safety, Qr::No, "/verify NUMBER");

@@ -47,9 +47,17 @@ impl View {
             let from = lines.name(&message.from, message.color);
             if message.verified { lines.verified(&from) } else { from }
         };
-        // What others write to oneself needs no word of whom it is for.
-        let is_plain = with == Some(&conversation) || conversation == message.from && message.from != self.me;
-        let who = if is_plain { from } else { lines.to(&from, &sanitize::line(&conversation.to_string())) };
+        let is_to_me = message.from != self.me && conversation == message.from;
+        let who = match with {
+            Some(with) if *with == conversation => from,
+            // A remark about somebody is to nobody.
+            _ if is_to_me && matches!(message.body, Body::Notice { .. }) => from,
+            // It is not to be taken for something that was said in the conversation that one is in.
+            Some(_) if is_to_me => lines.to(&from, "you"),
+            // What is said in rooms says so.
+            None if is_to_me => from,
+            _ => lines.to(&from, &sanitize::line(&conversation.to_string())),
+        };
         let what = match &message.body {
             Body::Text { text } => sanitize::block(text, INDENT),
             Body::Voice { duration_ms, live, cut_off, .. } => {
@@ -202,8 +210,8 @@ pub fn help(plain: bool) -> String {
     };
     let mut lines: Vec<String> = COMMANDS.iter().map(line).collect();
     let rest = [
-        "  Anything else is sent to the person whom the prompt names. Tab completes",
-        "  commands and names, Ctrl-C clears the line. Several lines that are pasted at",
+        "  Anything else is sent to whom the prompt names. Tab completes commands",
+        "  and names, Ctrl-C clears the line. Several lines that are pasted at",
         "  once are one message, sent with Enter.",
     ];
     lines.extend(rest.map(|line| if plain { line.trim() } else { line }.to_owned()));
@@ -265,6 +273,17 @@ mod tests {
         assert_eq!(line(&to_garden("burak"), "burak", none), "burak → #garden: selam");
         assert_eq!(line(&to_garden("ayşe"), "#garden", none), "you: selam");
         assert_eq!(line(&to_garden("ayşe"), "burak", none), "you → #garden: selam");
+        let private = text("burak", "ayşe", "psst");
+        assert_eq!(line(&private, "#garden", none), "burak → you: psst");
+        assert_eq!(line(&private, "zoé", none), "burak → you: psst");
+        assert_eq!(line(&private, "burak", none), "burak: psst");
+        assert!(view(Palette::None).message(&private, None, none).ends_with(" burak: psst"));
+        let mut plain = view(Palette::None);
+        plain.lines.plain = true;
+        let plainly = plain.message(&private, Some(&to("#garden")), none);
+        assert!(plainly.ends_with(" burak to you: psst"), "{plainly:?}");
+        let body = Body::Notice { text: "the key changed".to_owned() };
+        assert_eq!(line(&Message { body, ..private }, "#garden", none), "* burak: the key changed");
         let body = Body::Notice { text: "zoé has joined".to_owned() };
         let notice = Message { body, ..to_garden("burak") };
         assert_eq!(line(&notice, "#garden", none), "* #garden: zoé has joined");

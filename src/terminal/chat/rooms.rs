@@ -1,10 +1,12 @@
 //! Rooms in a conversation: what is typed about them, and doing it.
 
-use super::ChatError;
 use super::talk::{Done, Talk};
+use super::typed::ASKING;
+use super::{ChatError, here};
 use crate::client::{Client, ClientError, Room, RoomStanding};
 use crate::model::{Address, Nickname, RoomName};
 use crate::terminal::rooms::{self, Deed};
+use crate::terminal::{known, names};
 
 /// What rooms are looked up for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,6 +19,12 @@ pub(super) enum Look {
     Members(RoomName),
 }
 
+/// What was done with a room, or why not: in words, and the room or the error.
+pub(super) type Acted = Result<(String, Room), (String, ClientError)>;
+
+/// What `/room` can be followed by.
+pub(super) const DEEDS: [&str; 5] = ["create", "join", "leave", "invite", "remove"];
+
 /// How `/room` is used.
 const HOW: &str = "/room create ROOM, join ROOM [--as OTHER] [--from NICK], leave [ROOM [--from NICK]], invite [ROOM] NICK, remove [ROOM] NICK; /rooms lists \
      them, /members [ROOM] who is in one";
@@ -25,15 +33,17 @@ const HOW: &str = "/room create ROOM, join ROOM [--as OTHER] [--from NICK], leav
 pub(super) fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Result<(Option<RoomName>, Deed), String> {
     let words: Vec<&str> = words.collect();
     Ok(match words.as_slice() {
-        ["create", room] => (Some(name(room)?), Deed::Create),
-        ["join", room, options @ ..] => (Some(name(room)?), join(options)?),
+        ["create", room] => (Some(names::room(room)?), Deed::Create),
+        ["join", room, options @ ..] => (Some(names::room(room)?), join(options)?),
         ["leave"] => (None, Deed::Leave { from: None }),
-        ["leave", room] => (Some(name(room)?), Deed::Leave { from: None }),
-        ["leave", room, "--from", nick] => (Some(name(room)?), Deed::Leave { from: Some(nickname(nick)?) }),
-        ["invite", nick] => (None, Deed::Invite(nickname(nick)?)),
-        ["invite", room, nick] => (Some(name(room)?), Deed::Invite(nickname(nick)?)),
-        ["remove", nick] => (None, Deed::Remove(nickname(nick)?)),
-        ["remove", room, nick] => (Some(name(room)?), Deed::Remove(nickname(nick)?)),
+        ["leave", room] => (Some(names::room(room)?), Deed::Leave { from: None }),
+        ["leave", room, "--from", nick] => {
+            (Some(names::room(room)?), Deed::Leave { from: Some(names::nickname(nick)?) })
+        }
+        ["invite", nick] => (None, Deed::Invite(names::nickname(nick)?)),
+        ["invite", room, nick] => (Some(names::room(room)?), Deed::Invite(names::nickname(nick)?)),
+        ["remove", nick] => (None, Deed::Remove(names::nickname(nick)?)),
+        ["remove", room, nick] => (Some(names::room(room)?), Deed::Remove(names::nickname(nick)?)),
         _ => return Err(HOW.to_owned()),
     })
 }
@@ -43,28 +53,25 @@ fn join(options: &[&str]) -> Result<Deed, String> {
     let (mut as_name, mut from) = (None, None);
     for option in options.chunks(2) {
         match option {
-            ["--as", other] => as_name = Some(name(other)?),
-            ["--from", nick] => from = Some(nickname(nick)?),
+            ["--as", other] => as_name = Some(names::room(other)?),
+            ["--from", nick] => from = Some(names::nickname(nick)?),
             _ => return Err(HOW.to_owned()),
         }
     }
     Ok(Deed::Join { as_name, from })
 }
 
-/// Reads a room's name.
-pub(super) fn name(text: &str) -> Result<RoomName, String> {
-    rooms::named(text).map_err(|error| format!("{text:?} is not a room's name: {error}"))
-}
-
-fn nickname(text: &str) -> Result<Nickname, String> {
-    text.parse().map_err(|error| format!("{text:?} is not a name: {error}"))
-}
-
 impl Talk {
     /// Learns which rooms there are, or shows them, or who is in one.
     pub(super) fn look_at_rooms(&mut self, look: Look) {
         self.under_way += 1;
-        self.spawn(|client| async move { Done::Rooms { look, result: client.rooms().await } });
+        self.spawn(|client| async move {
+            let blocked = match &look {
+                Look::Members(_) => known::blocked(&client, ASKING).await,
+                Look::Names | Look::List => None,
+            };
+            Done::Rooms { look, blocked, result: client.rooms().await }
+        });
     }
 
     /// Shows who is in a room: in this one, or the one that is talked in.
@@ -87,27 +94,38 @@ impl Talk {
     pub(super) fn room(&mut self, room: Option<RoomName>, deed: Deed) {
         let Some(room) = self.room_or_here(room) else { return };
         self.under_way += 1;
+        self.deeds += 1;
         self.spawn(|client| async move {
             let done = deed.carry_out(&client, &room).await;
-            Done::Room(done.map(|room| (deed.said(&room), room)))
+            Done::Room(match done {
+                Ok(done) => Ok((deed.said(&done), done)),
+                Err(error) => Err((deed.failed(&room, &error), error)),
+            })
         });
     }
 
-    /// Something was done with a room; in words, where the room itself does not say it.
-    pub(super) fn room_done(&mut self, done: Result<(String, Room), ClientError>) {
+    /// Something was done with a room, or was not; in words, where the room itself does not say it.
+    pub(super) fn room_done(&mut self, done: Acted) -> Result<(), ChatError> {
+        let line = |talk: &Self, words: &str| talk.view.words(&here::commands(words, talk.with.as_ref()));
         match done {
             Ok((said, room)) => {
-                self.names.add([&Address::Room(room.name)]);
-                self.words(&said);
+                self.names.add([&Address::Room(room.name.clone())]);
+                let line = line(self, &said);
+                self.face.room(&room, line)?;
             }
-            Err(error) => self.words(&error.to_string()),
+            Err((why, error)) => {
+                let line = line(self, &why);
+                self.face.room_failed(&error, line)?;
+            }
         }
+        Ok(())
     }
 
     /// Rooms are known.
     pub(super) fn rooms_known(
         &mut self,
         look: Look,
+        blocked: Option<&[Nickname]>,
         result: Result<Vec<Room>, ClientError>,
     ) -> Result<(), ChatError> {
         let rooms = match result {
@@ -128,8 +146,8 @@ impl Talk {
             }
             Look::Members(name) => match rooms.iter().find(|room| room.name == name) {
                 Some(room) => {
-                    let lines = rooms::members(room, &self.view.lines).join("\n");
-                    self.face.members(room, lines)?;
+                    let lines = rooms::members(room, blocked.unwrap_or_default(), &self.view.lines);
+                    self.face.members(room, blocked, lines.join("\n"))?;
                 }
                 None => self.words(&ClientError::NotInRoom { room: name }.to_string()),
             },
@@ -147,11 +165,7 @@ impl Talk {
         let to = Address::Room(room.name.clone());
         let words = match room.standing {
             RoomStanding::Invited => {
-                let name = rooms::name(&room.name);
-                self.words(&format!(
-                    "you are invited to {name}, and not in it yet: /room join {}",
-                    room.name
-                ));
+                self.words(&rooms::only_invited(&room, "/room join ", ""));
                 return Ok(());
             }
             RoomStanding::Member => format!("you write to {to} now{}", others(&room)),
@@ -221,6 +235,6 @@ mod tests {
             assert_eq!(parsed(wrong), Err(HOW.to_owned()), "{wrong:?}");
         }
         assert!(parsed("create a#b").unwrap_err().contains("not a room's name"));
-        assert!(parsed("invite garden #zoé").unwrap_err().contains("not a name"));
+        assert!(parsed("invite garden #zoé").unwrap_err().contains("#zoé is a room"));
     }
 }

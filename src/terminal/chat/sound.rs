@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::ChatError;
 use super::input::Busy;
 use super::taking::Taking;
@@ -40,6 +42,8 @@ pub(super) struct Sound {
     last: Option<u64>,
     /// How often silence was asked for: what was begun before that is not gone on with.
     silences: u64,
+    /// Ends once what was asked for last has had its turn.
+    fetching: Option<oneshot::Receiver<()>>,
     busy: Busy,
 }
 
@@ -55,6 +59,7 @@ impl Sound {
             pace: Pace::default(),
             last: None,
             silences: 0,
+            fetching: None,
             busy,
         }
     }
@@ -192,19 +197,35 @@ impl Talk {
         Ok(())
     }
 
-    /// Fetches something to be heard.
-    pub(super) fn fetch(&self, which: MessageRef, voice: bool) {
+    /// Fetches something to be heard. It is heard in the order in which it was asked for, whichever is here first.
+    pub(super) fn fetch(&mut self, which: MessageRef, voice: bool) {
+        let silences = self.sound.silences;
+        let (turn, over) = oneshot::channel();
+        let before = self.sound.fetching.replace(over);
         self.spawn(move |client| async move {
-            Done::Fetched(if voice {
+            let result = if voice {
                 client.audio(which).await.map(|(message, wav)| (message, Some(wav)))
             } else {
                 client.message(which).await.map(|message| (message, None))
-            })
+            };
+            if let Some(before) = before {
+                // It ends with an error: the one before has had its turn.
+                let _ = before.await;
+            }
+            Done::Fetched { silences, result, turn }
         });
     }
 
-    /// Something to be heard is here.
-    pub(super) fn hear(&mut self, message: &Message, wav: Option<Vec<u8>>) {
+    /// Something that was asked for is here, or can't be; unless silence has been asked for since.
+    pub(super) fn fetched(&mut self, silences: u64, result: Result<(Message, Option<Vec<u8>>), ClientError>) {
+        match result {
+            Ok((message, wav)) if silences == self.sound.silences => self.hear(&message, wav),
+            Ok(_) => {}
+            Err(error) => self.words(&error.to_string()),
+        }
+    }
+
+    fn hear(&mut self, message: &Message, wav: Option<Vec<u8>>) {
         match (&message.body, wav) {
             (Body::Voice { live: true, .. }, _) => {
                 let turn = self.aloud(false).hear(message);

@@ -50,6 +50,13 @@ pub(super) enum Stage {
     Silent(Note),
 }
 
+impl Taking {
+    /// Whether the microphone is not open yet.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.stage, Stage::Opening)
+    }
+}
+
 impl Talk {
     /// Begins to record, for somebody or the one whom the prompt names; to be heard after the end or `live`.
     pub(super) fn record(&mut self, to: Option<Address>, options: Options, live: bool) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 pub use self::ending::counted;
@@ -15,7 +16,7 @@ use super::face::Face;
 use super::input::{Busy, Typed};
 use super::people::People;
 use super::render::Marks;
-use super::rooms::{self, Look};
+use super::rooms::{self, Acted, Look};
 use super::settling::Settling;
 use super::sound::Sound;
 use super::{ChatError, Settings, View, here};
@@ -25,6 +26,7 @@ use crate::model::{Address, MessageId, Nickname};
 use crate::terminal::dictation::{Dictation, Recorded};
 use crate::terminal::unsent;
 
+mod asking;
 mod ending;
 
 /// Messages of the history shown at the beginning, where nothing more is new.
@@ -65,8 +67,13 @@ pub(super) enum Done {
     Directory { asked: bool, result: Result<Vec<Contact>, ClientError> },
     /// Messages that tell whom one has talked with.
     Met(Vec<Message>),
-    /// Something to be heard, with its sound.
-    Fetched(Result<(Message, Option<Vec<u8>>), ClientError>),
+    /// Something to be heard, with its sound, asked for before silence was asked for that often. What was asked for
+    /// after it comes once `turn` is gone.
+    Fetched {
+        silences: u64,
+        result: Result<(Message, Option<Vec<u8>>), ClientError>,
+        turn: oneshot::Sender<()>,
+    },
     /// The microphone is open, or is not, and why.
     Recording { id: MessageId, started: Result<Dictation, String> },
     /// A note was recorded.
@@ -83,10 +90,10 @@ pub(super) enum Done {
     Blocked(String),
     /// What was still being recorded is kept, or can't be; in words.
     Left(String),
-    /// Which rooms there are, and what for.
-    Rooms { look: Look, result: Result<Vec<Room>, ClientError> },
-    /// Something was done with a room: that, in words, and the room.
-    Room(Result<(String, Room), ClientError>),
+    /// Which rooms there are, and what for; where that is known, whom one has blocked.
+    Rooms { look: Look, blocked: Option<Vec<Nickname>>, result: Result<Vec<Room>, ClientError> },
+    /// Something was done with a room, or was not.
+    Room(Acted),
     /// How it stands with somebody's key.
     Safety(Result<Safety, ClientError>),
 }
@@ -136,6 +143,10 @@ pub(super) struct Talk {
     settling: Settling,
     /// Stdin has ended; what is under way is waited for until then.
     ending: Option<Instant>,
+    /// Deeds done with rooms that are under way: what is typed behind one is done behind it.
+    pub(super) deeds: usize,
+    /// The next line is to be asked for at this time at the latest.
+    asks_at: Option<Instant>,
     terminate: Signal,
     hang_up: Signal,
 }
@@ -181,6 +192,8 @@ impl Talk {
             finished,
             settling: Settling::new(settled),
             ending: None,
+            deeds: 0,
+            asks_at: None,
             terminate,
             hang_up,
         };
@@ -285,7 +298,7 @@ impl Talk {
     async fn talk(&mut self) -> Result<(), ChatError> {
         loop {
             let flow = tokio::select! {
-                typed = self.face.typed.recv(), if !self.is_ending() => {
+                typed = self.face.typed.recv(), if self.is_read() => {
                     self.typed(typed.unwrap_or(Typed::End)).await?
                 }
                 event = self.events.next() => match event {
@@ -314,6 +327,10 @@ impl Talk {
                     self.look_at_level();
                     Flow::On
                 }
+                () = at(self.asks_at) => {
+                    self.ask();
+                    Flow::On
+                }
                 () = at(self.ending) => {
                     self.link = Link::Down { reason: "the server does not answer".to_owned() };
                     Flow::End
@@ -324,6 +341,7 @@ impl Talk {
             if flow == Flow::End || self.is_done() {
                 return Ok(());
             }
+            self.ask_at_last();
         }
     }
 
@@ -351,22 +369,6 @@ impl Talk {
         self.ending.is_some()
             && self.under_way == 0
             && self.unsent.values().all(|pending| down && pending.stored)
-    }
-
-    /// Asks for the next line.
-    pub(super) fn ask(&mut self) {
-        let (ask, to) = match &self.sound.taking {
-            Some(taking) => (self.view.recording(&taking.to), Some(&taking.to)),
-            None => (self.view.prompt(self.with.as_ref(), &self.people), self.with.as_ref()),
-        };
-        self.asked_for = to.cloned();
-        self.face.ask(ask);
-    }
-
-    /// Whom what is typed is for: the one whom the prompt in front of it names, whatever has begun or ended since it
-    /// was asked; without a prompt the one talked to.
-    pub(super) fn addressee(&self) -> Option<Address> {
-        if self.face.is_terminal() { self.asked_for.clone() } else { self.with.clone() }
     }
 
     /// Sends something, in its turn.

@@ -13,8 +13,8 @@ use super::talk::{Done, Flow, Link, Outgoing, Talk};
 use crate::client::ClientError;
 use crate::model::{Address, Nickname};
 
-/// How long the server may take to say whether there is somebody of a name: nothing else happens in the conversation
-/// meanwhile, and the next line is not asked for.
+/// How long the server may take to say whether there is somebody of a name, or to do something with a room, and the
+/// microphone to open: the next line is not asked for meanwhile.
 pub(super) const ASKING: Duration = Duration::from_secs(2);
 
 impl Talk {
@@ -65,7 +65,7 @@ impl Talk {
             }
         };
         if flow == Flow::On {
-            self.ask();
+            self.ask_when_settled();
         }
         Ok(flow)
     }
