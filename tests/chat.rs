@@ -40,7 +40,7 @@ fn what_arrives_stands_above_the_line_being_typed_which_stays_as_it_is() {
     screen.wait_for("burak: selam");
     screen.wait_for_cursor("you → burak> 안녕하");
     지민.send("ayşe", "나도 왔어요");
-    screen.wait_for("지민 → you: 나도 왔어요");
+    screen.wait_for("지민: 나도 왔어요");
     screen.wait_for_cursor("you → burak> 안녕하");
     let lines = screen.lines();
     let first = place(&lines, "burak: selam");

@@ -243,7 +243,7 @@ fn a_conversation_in_a_room_shows_who_says_what_where() {
     screen.wait_for("* #garden: zoé has left");
     zoé.run(["room", "create", "kitchen"]).ok();
     zoé.run(["room", "invite", "kitchen", "ayşe"]).ok();
-    screen.wait_for("zoé: invitation to the room #kitchen (/room join kitchen goes in)");
+    screen.wait_for("zoé → you: invitation to the room #kitchen (/room join kitchen goes in)");
     screen.type_keys("/room join kitchen\r");
     screen.wait_for("* #kitchen: You have joined #kitchen: zoé is in it");
     screen.type_keys("\u{4}");

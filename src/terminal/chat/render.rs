@@ -52,10 +52,9 @@ impl View {
             Some(with) if *with == conversation => from,
             // A remark about somebody is to nobody.
             _ if is_to_me && matches!(message.body, Body::Notice { .. }) => from,
-            // It is not to be taken for something that was said in the conversation that one is in.
-            Some(_) if is_to_me => lines.to(&from, "you"),
-            // What is said in rooms says so.
-            None if is_to_me => from,
+            // Nobody but oneself reads it, unlike what stands beside it.
+            Some(Address::Room(_)) if is_to_me => lines.to(&from, "you"),
+            _ if is_to_me => from,
             _ => lines.to(&from, &sanitize::line(&conversation.to_string())),
         };
         let what = match &message.body {
@@ -275,7 +274,7 @@ mod tests {
         assert_eq!(line(&to_garden("ayşe"), "burak", none), "you → #garden: selam");
         let private = text("burak", "ayşe", "psst");
         assert_eq!(line(&private, "#garden", none), "burak → you: psst");
-        assert_eq!(line(&private, "zoé", none), "burak → you: psst");
+        assert_eq!(line(&private, "zoé", none), "burak: psst");
         assert_eq!(line(&private, "burak", none), "burak: psst");
         assert!(view(Palette::None).message(&private, None, none).ends_with(" burak: psst"));
         let mut plain = view(Palette::None);

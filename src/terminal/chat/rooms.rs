@@ -1,5 +1,7 @@
 //! Rooms in a conversation: what is typed about them, and doing it.
 
+use tokio::time::timeout;
+
 use super::talk::{Done, Talk};
 use super::typed::ASKING;
 use super::{ChatError, here};
@@ -95,7 +97,19 @@ impl Talk {
         let Some(room) = self.room_or_here(room) else { return };
         self.under_way += 1;
         self.deeds += 1;
+        // What was written before is for those who were in it then.
+        let address = Address::Room(room.clone());
+        let written = self.unsent.values().filter(|pending| pending.to == address);
+        let written: Vec<_> = written.map(|pending| pending.under_way.subscribe()).collect();
         self.spawn(|client| async move {
+            let settled = async {
+                for mut one in written {
+                    // It ends with an error, once the other end is gone.
+                    while one.changed().await.is_ok() {}
+                }
+            };
+            // What can't be sent now leaves as well without having waited any longer.
+            let _ = timeout(ASKING, settled).await;
             let done = deed.carry_out(&client, &room).await;
             Done::Room(match done {
                 Ok(done) => Ok((deed.said(&done), done)),

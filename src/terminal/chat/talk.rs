@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 pub use self::ending::counted;
@@ -55,6 +55,8 @@ pub(super) struct Pending {
     pub(super) stored: bool,
     /// It was said that it waits.
     pub(super) told: bool,
+    /// Gone with this, once the server has accepted it, or has not.
+    pub(super) under_way: watch::Sender<()>,
 }
 
 /// What was done beside the conversation.
@@ -382,7 +384,10 @@ impl Talk {
     /// A message of one's own is waited for until the server has it.
     pub(super) fn await_outcome(&mut self, id: MessageId, to: &Address) {
         self.events.follow(id);
-        self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false });
+        self.unsent.insert(
+            id,
+            Pending { to: to.clone(), stored: false, told: false, under_way: watch::Sender::new(()) },
+        );
     }
 
     /// Messages stand on the screen.
