@@ -6,6 +6,7 @@ use std::str::FromStr;
 use precis_profiles::precis_core::profile::PrecisFastInvocation;
 use precis_profiles::{UsernameCaseMapped, UsernameCasePreserved};
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::{GeneralSecurityProfile, MixedScript, skeleton};
 
 /// A name as its owner writes it. Equal to, and hashed like, the same name in another case.
@@ -62,12 +63,13 @@ impl FromStr for Nickname {
     type Err = NicknameError;
 
     fn from_str(text: &str) -> Result<Self, NicknameError> {
-        let length = text.chars().count();
-        if length == 0 || length > Self::MAX_CHARS {
+        // Put together first: some systems write a Hangul syllable as its letters, which PRECIS refuses one by one.
+        let text: String = text.nfc().take(Self::MAX_CHARS + 1).collect();
+        if text.is_empty() || text.chars().count() > Self::MAX_CHARS {
             return Err(NicknameError::Length);
         }
-        let shown = UsernameCasePreserved::enforce(text).map_err(|_| NicknameError::Characters)?;
-        let folded = UsernameCaseMapped::enforce(text).map_err(|_| NicknameError::Characters)?;
+        let shown = UsernameCasePreserved::enforce(text.as_str()).map_err(|_| NicknameError::Characters)?;
+        let folded = UsernameCaseMapped::enforce(text.as_str()).map_err(|_| NicknameError::Characters)?;
         if !shown.chars().all(|c| c.is_alphanumeric() || is_joining(c)) {
             return Err(NicknameError::Characters);
         }
@@ -155,6 +157,9 @@ mod tests {
     fn case_does_not_make_another_person() {
         assert_eq!(name("Zoé"), name("ZOÉ"));
         assert_eq!(name("Zoe\u{301}"), name("Zoé"));
+        assert_eq!(name("\u{110c}\u{1175}\u{1106}\u{1175}\u{11ab}").as_str(), "지민");
+        let decomposed = "\u{1112}\u{1161}\u{11ab}".repeat(32);
+        assert_eq!(name(&decomposed).as_str(), "한".repeat(32));
         assert_ne!(name("zoe"), name("zoé"));
     }
 
