@@ -49,7 +49,7 @@ impl fmt::Display for RoomName {
 /// use tellal::model::Address;
 ///
 /// let room: Address = "#garden".parse()?;
-/// assert_eq!(room, "room:Garden".parse()?);
+/// assert_eq!(room, "room:Garden".parse::<Address>()?);
 /// assert_eq!((room.to_string(), room.written()), ("#garden".to_owned(), "room:garden".to_owned()));
 /// assert_eq!("ayşe".parse::<Address>()?.written(), "ayşe");
 /// assert!("#".parse::<Address>().is_err());

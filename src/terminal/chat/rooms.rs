@@ -97,9 +97,9 @@ impl Talk {
         let Some(room) = self.room_or_here(room) else { return };
         self.under_way += 1;
         self.deeds += 1;
-        // What was written before is for those who were in it then.
+        // What was written before is for those who were in it then; what can't leave now does not hold this up.
         let address = Address::Room(room.clone());
-        let written = self.unsent.values().filter(|pending| pending.to == address);
+        let written = self.unsent.values().filter(|pending| pending.to == address && !pending.told);
         let written: Vec<_> = written.map(|pending| pending.under_way.subscribe()).collect();
         self.spawn(|client| async move {
             let settled = async {

@@ -100,6 +100,7 @@ impl Talk {
 
     /// This queue falls silent for good; another takes its place once it is needed.
     fn leave_queue(&mut self) {
+        self.sound.silences += 1;
         if let Some(aloud) = self.sound.aloud.take() {
             self.sound.pace = aloud.end();
             self.sound.last = aloud.last_note().or(self.sound.last);
