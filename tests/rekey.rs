@@ -16,7 +16,8 @@ mod liar;
 mod raw;
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use liar::{Liar, Line, Passing};
@@ -26,7 +27,7 @@ use support::people::{error, profile_json, strangers, texts, user};
 use support::swap::database;
 use support::{Profile, Server, schema};
 use tellal::model::{AccountId, Millis};
-use tellal::protocol::message::{Push, RefusalCode, Verb};
+use tellal::protocol::message::{Answer, Push, RefusalCode, Request, Verb};
 
 /// Two people who have written to each other, and have not read it yet.
 fn friends() -> (Server, Profile, Profile) {
@@ -324,6 +325,57 @@ fn new_keys_wait_for_a_server_that_takes_no_more_for_now_and_say_so() {
     let liar = Liar::start(&server, &[&ayşe], busy(1, 1_500, &asked));
     let ended = ayşe.run(["rekey", "--revoke", "ayşe", "--server", &liar.name]);
     assert!(ended.ok().starts_with("the account has ended") && ended.stderr.contains("waits: "), "{ended:?}");
+}
+
+#[test]
+fn what_the_server_has_taken_under_the_old_keys_is_not_sent_once_more_under_the_new() {
+    let (server, ayşe, burak) = friends();
+    ayşe.receive();
+    ayşe.run(["room", "create", "garden"]).ok();
+    ayşe.run(["room", "invite", "garden", "burak"]).ok();
+    burak.run(["room", "join", "garden"]).ok();
+    burak.receive();
+    // Its word that it has taken something is lost, unless it was only asked whether it has.
+    let (mut under_way, mut limited, (tell, told)) = (HashMap::new(), false, mpsc::channel());
+    let liar = Liar::start(&server, &[&ayşe], move |passing, line| {
+        match &passing {
+            Passing::Up(Request { verb: Verb::Login { .. }, .. }, _) => under_way.clear(),
+            Passing::Up(Request { number, verb: Verb::Submit { message, recipients, .. } }, _) => {
+                let mut wraps = recipients.iter().flat_map(|recipient| &recipient.wraps);
+                if wraps.any(|wrap| wrap.ciphertext.iter().any(|byte| *byte != 0)) {
+                    under_way.insert(*number, *message);
+                } else if !std::mem::replace(&mut limited, true) {
+                    let (number, code) = (*number, RefusalCode::Limited);
+                    return line.tell(&Push::Refusal { number, code, retry_after: Some(1_000) }, b"");
+                }
+            }
+            Passing::Down(Push::Reply { number, answer: Answer::Accepted { .. } }, _) => {
+                if let Some(message) = under_way.remove(number) {
+                    let _ = tell.send(message);
+                    return;
+                }
+            }
+            _ => {}
+        }
+        line.pass(passing);
+    });
+    let mut taken = HashSet::new();
+    for (to, text) in [("burak", "bir"), ("#garden", "iki")] {
+        let sending = ayşe.start(["send", to, text, "--server", &liar.name]);
+        // What was there before is given to it once more.
+        while !taken.insert(told.recv_timeout(support::TIMEOUT).unwrap()) {}
+        sending.signal("KILL");
+        sending.wait();
+    }
+    let rekeyed = ayşe.run(["rekey", "--server", &liar.name]);
+    rekeyed.ok();
+    assert!(rekeyed.stderr.contains("tellal: waits: "), "{rekeyed:?}");
+    ayşe.send("burak", "üç");
+    assert_eq!(texts(&burak.receive()), ["bir", "iki", "üç"]);
+    let history = ayşe.run(["history", "--json"]).json();
+    let own = history.iter().filter(|message| message["kind"] == "text" && message["from"] == "ayşe");
+    let states: Vec<_> = own.map(|message| message["delivery"]["state"].clone()).collect();
+    assert_eq!(states, ["accepted"; 4], "{history:?}");
 }
 
 #[test]

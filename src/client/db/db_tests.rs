@@ -232,6 +232,36 @@ fn the_outbox_keeps_order_and_counts_each_chain() {
     assert_eq!(outbox::next(&db, 0).unwrap().unwrap().arrival, Some(rows[1]));
 }
 
+#[test]
+fn a_note_that_was_begun_under_other_keys_leaves_whole_as_a_note_of_its_own() {
+    let db = memory();
+    let names = between("burak", "ayşe");
+    let body = Body::live(24_000);
+    let new = messages::New { own: true, delivery: Some(&Delivery::Queued), ..incoming(&body, &names, true) };
+    let row = messages::insert(&db, &new).unwrap();
+    speaking::begin(&db, row, Millis(1)).unwrap();
+    outbox::append(&db, Some(row), &new.id, &names.peer).unwrap();
+    // The server has its opening.
+    speaking::set_opening(&db, row, &[1; 32]).unwrap();
+    let opening = outbox::next(&db, 0).unwrap().unwrap();
+    assert!(outbox::remove(&db, opening.place).unwrap());
+    assert!(!outbox::remove(&db, opening.place).unwrap(), "it is gone already");
+    let note = speaking::of(&db, row).unwrap().unwrap();
+    speaking::end(&db, &note, speaking::Ended::Done, &[0; 4]).unwrap();
+    outbox::begin_anew(&db).unwrap();
+    speaking::begin_anew(&db).unwrap();
+    let anew = speaking::of(&db, row).unwrap().unwrap();
+    assert!(anew.opening.is_none() && anew.blob != note.blob);
+    let opening = outbox::next(&db, 0).unwrap().unwrap();
+    assert_eq!((opening.arrival, opening.closes, opening.id), (Some(row), false, new.id));
+    let closing = outbox::next(&db, opening.place).unwrap().unwrap();
+    assert_eq!((closing.arrival, closing.closes), (Some(row), true));
+    assert!(outbox::next(&db, closing.place).unwrap().is_none());
+    // What has not left yet keeps its place.
+    speaking::begin_anew(&db).unwrap();
+    assert_eq!(outbox::next(&db, 0).unwrap().unwrap().place, opening.place);
+}
+
 #[tokio::test]
 async fn a_commit_is_on_the_disk_before_it_is_one_and_what_is_deleted_is_overwritten() {
     let folder = tempfile::tempdir().unwrap();

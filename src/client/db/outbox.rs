@@ -74,6 +74,20 @@ pub(in crate::client) fn append(
         .map(drop)
 }
 
+/// Appends a message that had been taken from another device.
+pub(in crate::client) fn append_again(db: &Connection, arrival: i64) -> Sql<()> {
+    db.prepare_cached(
+        "INSERT INTO outbox (message, id, recipient) SELECT arrival, id, recipient FROM messages WHERE arrival = ?1",
+    )?
+    .execute([arrival])
+    .map(drop)
+}
+
+/// Whether a message is on its way out.
+pub(in crate::client) fn has(db: &Connection, arrival: i64) -> Sql<bool> {
+    db.prepare_cached("SELECT 1 FROM outbox WHERE message = ?1")?.exists([arrival])
+}
+
 /// Appends the envelope that closes a live note, which has a name of its own.
 pub(in crate::client) fn append_closing(db: &Connection, arrival: i64) -> Sql<()> {
     db.prepare_cached(
@@ -91,6 +105,13 @@ pub(in crate::client) fn remove_closing(db: &Connection, arrival: i64) -> Sql<()
 /// The first row behind a place.
 pub(in crate::client) fn next(db: &Connection, after: i64) -> Sql<Option<Item>> {
     let sql = format!("SELECT {COLUMNS} FROM outbox WHERE place > ?1 ORDER BY place LIMIT 1");
+    db.prepare_cached(&sql)?.query_row([after], read).optional()
+}
+
+/// The first one behind a place that is sealed, and may be at the server.
+pub(in crate::client) fn next_sealed(db: &Connection, after: i64) -> Sql<Option<Item>> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM outbox WHERE place > ?1 AND body IS NOT NULL ORDER BY place LIMIT 1");
     db.prepare_cached(&sql)?.query_row([after], read).optional()
 }
 
@@ -224,9 +245,9 @@ pub(in crate::client) fn begin_anew(db: &Connection) -> Sql<()> {
     )
 }
 
-/// It has arrived, or never will.
-pub(in crate::client) fn remove(db: &Connection, place: i64) -> Sql<()> {
-    db.prepare_cached("DELETE FROM outbox WHERE place = ?1")?.execute([place]).map(drop)
+/// It has arrived, or never will. Whether it was there still.
+pub(in crate::client) fn remove(db: &Connection, place: i64) -> Sql<bool> {
+    Ok(db.prepare_cached("DELETE FROM outbox WHERE place = ?1")?.execute([place])? > 0)
 }
 
 /// Turns a refused message into the void that fills its place in the chain.

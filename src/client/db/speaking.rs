@@ -112,6 +112,30 @@ pub(in crate::client) fn stale(db: &Connection, before: Millis) -> Sql<Vec<i64>>
         .collect()
 }
 
+/// Another device sends from now on: what is not all at the server leaves as a note of its own, from its opening on. What
+/// was taken back has nothing to leave.
+pub(in crate::client) fn begin_anew(db: &Connection) -> Sql<()> {
+    let notes: Vec<(i64, bool)> = db
+        .prepare_cached("SELECT message, ended <> 0 FROM speaking WHERE ended <> 3 ORDER BY message")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Sql<_>>()?;
+    for (arrival, has_ended) in notes {
+        let mut blob = [0_u8; 32];
+        rand::fill(&mut blob);
+        db.prepare_cached("UPDATE speaking SET opening = NULL, blob = ?2 WHERE message = ?1")?
+            .execute(params![arrival, blob])?;
+        if outbox::has(db, arrival)? {
+            continue;
+        }
+        outbox::remove_closing(db, arrival)?;
+        outbox::append_again(db, arrival)?;
+        if has_ended {
+            outbox::append_closing(db, arrival)?;
+        }
+    }
+    Ok(())
+}
+
 /// The server has all of it, or won't have it.
 pub(in crate::client) fn remove(db: &Connection, arrival: i64) -> Sql<()> {
     db.prepare_cached("DELETE FROM speaking WHERE message = ?1")?.execute([arrival]).map(drop)

@@ -105,6 +105,8 @@ pub(super) struct Engine {
     told: tokio::sync::Mutex<presence::Told>,
     /// One replaces keys at a time.
     renewing: tokio::sync::Mutex<()>,
+    /// Held by whatever is about to hand something of the outbox to the connection.
+    handing: tokio::sync::RwLock<()>,
     /// One changes the profile at a time.
     saving: tokio::sync::Mutex<()>,
     /// One asks for the mailbox's end at a time.
@@ -249,6 +251,7 @@ impl Engine {
             presence_news: Notify::new(),
             told: tokio::sync::Mutex::default(),
             renewing: tokio::sync::Mutex::default(),
+            handing: tokio::sync::RwLock::default(),
             saving: tokio::sync::Mutex::default(),
             draining: tokio::sync::Mutex::default(),
             people: Mutex::default(),

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::client::db::{contacts, log, outbox};
+use tokio::time::Instant;
+
+use crate::client::db::{contacts, log, outbox, speaking};
 use crate::client::link::Wire;
 use crate::client::profile::{Pending, Profile, device_name, identity_name, message_key_name};
 use crate::client::{ClientError, Event, Settings};
@@ -118,6 +120,10 @@ impl Engine {
         let published = record.clone();
         // What was wrapped for this device, nobody else can open: as much of it as there is comes before.
         self.drain_on(session).await?;
+        // What this device has sent is not sent once more by the one that takes its place.
+        self.settle_sealed(session, Instant::now() + PATIENCE)
+            .await
+            .map_err(|trouble| self.explain(session, trouble))?;
         let refused = match self.publish_record(session, record, Some(message_key)).await {
             Ok(()) => false,
             Err(Trouble::Refused { code: RefusalCode::Invalid, .. }) => true,
@@ -147,7 +153,16 @@ impl Engine {
             let Pending::Rekey { record, .. } = &pending else { continue };
             let taken = self.has_taken(session, record).await;
             if taken.map_err(|trouble| self.explain(session, trouble))? {
+                // Nothing leaves under the old keys any more.
+                let taken = pending.clone();
+                self.change_profile(|profile| {
+                    profile.refused.retain(|refused| *refused != taken);
+                    profile.pending = Some(taken);
+                })
+                .await?;
                 self.drain_on(session).await?;
+                let settled = self.settle_sealed(session, Instant::now() + PATIENCE).await;
+                settled.map_err(|trouble| self.explain(session, trouble))?;
                 self.finish_rekey(pending).await?;
                 return Ok(true);
             }
@@ -173,7 +188,8 @@ impl Engine {
             .write(move |db| {
                 contacts::set_own(db, &me, &identity)?;
                 log::settle_own_account(db)?;
-                outbox::begin_anew(db)
+                outbox::begin_anew(db)?;
+                speaking::begin_anew(db)
             })
             .await?;
         self.change_profile(|profile| {
@@ -209,6 +225,9 @@ impl Engine {
             return Err(ClientError::NoPlaceForKeys { nickname: self.me.nickname.clone() });
         }
         let (home, profile) = (self.home.clone(), lock(&self.profile).clone());
+        // From the moment on that the record will name, nothing leaves under the old keys: it would be refused by whoever
+        // reads the record first.
+        let _nothing_leaves = self.handing.write().await;
         let made = compute(move || make(&home, &profile, &account));
         let pending = made.await??;
         let begun = pending.clone();
@@ -229,9 +248,10 @@ impl Engine {
         })
     }
 
-    /// Whether new keys are about to take the old ones' places, so that nothing more is sealed under those.
+    /// Whether new keys are about to take the old ones' places, or have, so that nothing more is sealed under those.
     pub(super) fn is_rekeying(&self) -> bool {
-        matches!(lock(&self.profile).pending, Some(Pending::Rekey { .. }))
+        let profile = lock(&self.profile);
+        matches!(profile.pending, Some(Pending::Rekey { .. })) || profile.device != self.me.device
     }
 
     /// New keys that the server may have taken, whatever it has said of them.

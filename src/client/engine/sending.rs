@@ -1,6 +1,7 @@
 //! The outbox: sealed, stored, sent in order, several under way at a time, until the server's word has come.
 //!
 //! - [`addressing`]: for whom
+//! - [`asking`]: what the server has already
 //! - [`changes`]: what the server says of a room that something was sealed for
 //! - [`sealing`]: an envelope out of what was written
 //! - [`sender`]: what leaves when
@@ -19,9 +20,7 @@ use crate::client::link::wire::Reply;
 use crate::client::{ClientError, Delivery, Event};
 use crate::crypto::SealError;
 use crate::crypto::envelope::wrap;
-use crate::model::{
-    Address, BlobId, Conversation, MessageId, Millis, Nickname, Recipient, RoomName, RosterId,
-};
+use crate::model::{Address, BlobId, Conversation, MessageId, Millis, Nickname, Recipient, RoomName};
 use crate::protocol::message::{Answer, RefusalCode, Verb};
 
 use super::pool::compute_each;
@@ -33,6 +32,7 @@ use self::sender::Sender;
 use self::uploading::{Sound, Stopped, Uploads};
 
 mod addressing;
+mod asking;
 mod changes;
 mod sealing;
 mod sender;
@@ -142,6 +142,7 @@ impl Engine {
         at_least: Millis,
         brought: bool,
     ) -> Result<Attempt, Trouble> {
+        let _handing = self.handing.read().await;
         if self.is_rekeying() {
             let reason = "new keys are about to take the old ones' places".to_owned();
             return Ok(Attempt::Held(Hold::new(HELD, reason)));
@@ -184,13 +185,7 @@ impl Engine {
         });
         let recipients: Result<Vec<_>, SealError> = wrapped.await?.into_iter().collect();
         let recipients = recipients.map_err(|error| ClientError::Internal(error.to_string()))?;
-        // For the room as it began, which has changed since: taken is only what was taken before.
-        let named = match conversation {
-            Conversation::Room { room, .. } if unless_taken.is_some() => {
-                Conversation::Room { room, roster: RosterId::new(*room.as_bytes()) }
-            }
-            named => named,
-        };
+        let named = if unless_taken.is_some() { asking::long_ago(conversation) } else { conversation };
         let verb = Verb::Submit { message: id, conversation: named, recipients, blobs };
         let reply = session.wire.send(verb, sealed.body).await;
         Ok(Attempt::Sent(Sent { conversation, unless_taken, reply }))
@@ -232,7 +227,10 @@ impl Engine {
                 let left_out = self.left_out_by_server(&conversation, left_out).await?;
                 let me = self.me.clone();
                 self.commit(move |db, events| {
-                    outbox::remove(db, place)?;
+                    if !outbox::remove(db, place)? {
+                        // Known already: it was asked for beside this.
+                        return Ok(());
+                    }
                     if let Conversation::Room { room, .. } = conversation {
                         rooms::left_out(db, &me, &room, true, &left_out, events)?;
                     }
@@ -328,10 +326,10 @@ impl Engine {
                     }
                     messages::settle(db, arrival, &Delivery::Refused { reason: reason.clone() }, None)?;
                     events.push(Event::Refused { id, reason });
-                    if fill { outbox::make_void(db, place) } else { outbox::remove(db, place) }
+                    if fill { outbox::make_void(db, place) } else { outbox::remove(db, place).map(drop) }
                 }
                 // A void that is refused too leaves the gap to be announced.
-                None => outbox::remove(db, place),
+                None => outbox::remove(db, place).map(drop),
             }
         })
         .await
