@@ -232,9 +232,12 @@ async fn client(verb: ClientVerb, globals: app::Globals) -> ExitCode {
     let heeds = matches!(&verb, ClientVerb::Voice(_) | ClientVerb::Play(_));
     // So has a conversation, unless it is interrupted.
     let chats = matches!(&verb, ClientVerb::Chat(_));
+    // Heeded before the verb begins: who is asked for a passphrase may leave at once.
+    let mut come = stop::come();
     let asked = async {
         let interrupted = loop {
-            let interrupted = stop::come().await;
+            let interrupted = come.await;
+            come = stop::come();
             let own = heeds || (chats && interrupted != failure::Interrupted::default());
             if !(own && stop::is_taken_over()) {
                 break interrupted;
