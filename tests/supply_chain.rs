@@ -124,6 +124,44 @@ fn every_licence_is_one_that_lets_the_program_be_mit_or_apache() {
 }
 
 #[test]
+fn default_features_are_on_where_they_are_used_and_nowhere_else() {
+    let metadata = cargo(["metadata", "--format-version", "1", "--filter-platform", PLATFORM]);
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
+    let list = |value: &Value| -> Vec<Value> { value.as_array().cloned().unwrap_or_default() };
+    let packages = list(&metadata["packages"]);
+    let all = |name: &str| packages.iter().filter(|package| package["name"] == *name).collect::<Vec<_>>();
+    let nodes = list(&metadata["resolve"]["nodes"]);
+    let root = nodes.iter().find(|node| node["id"] == metadata["resolve"]["root"]).unwrap();
+    let direct: Vec<Value> = list(&root["deps"]).iter().map(|dependency| dependency["pkg"].clone()).collect();
+    let mut brought: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in all("tellal") {
+        let with_defaults = |dependency: &&Value| dependency["uses_default_features"] == true;
+        for dependency in
+            list(&package["dependencies"]).iter().filter(|one| one["kind"] != "dev").filter(with_defaults)
+        {
+            let of = all(dependency["name"].as_str().unwrap());
+            let of = of.iter().filter(|package| direct.contains(&package["id"]));
+            let defaults = of.flat_map(|package| list(&package["features"]["default"]));
+            let defaults = defaults.map(|feature| feature.as_str().unwrap().to_owned());
+            let more: BTreeSet<String> =
+                defaults.filter(|feature| !["std", "alloc"].contains(&feature.as_str())).collect();
+            if !more.is_empty() {
+                brought.insert(dependency["name"].as_str().unwrap().to_owned(), more);
+            }
+        }
+    }
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let rows = document.lines().skip_while(|line| !line.starts_with("| crate | default features |")).skip(2);
+    let said = rows.take_while(|line| line.starts_with('|')).map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert!(!cells[3].is_empty(), "{row} gives no reason");
+        (cells[1].trim_matches('`').to_owned(), cells[2].split(", ").map(str::to_owned).collect())
+    });
+    assert_eq!(brought, said.collect::<BTreeMap<String, BTreeSet<String>>>());
+}
+
+#[test]
 fn no_crate_comes_twice_but_those_with_a_reason_and_none_from_elsewhere() {
     let rules = &rules()["bans"];
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
