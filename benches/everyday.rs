@@ -19,6 +19,7 @@ const STARTS: usize = 31;
 const REGISTRATIONS: usize = 15;
 const MESSAGES: usize = 201;
 const OPERATIONS: usize = 101;
+const ROTATIONS: usize = 21;
 
 /// Ends with the bench.
 struct Running(Child);
@@ -81,6 +82,9 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let shown = runtime.block_on(messages(ayşe.path(), burak.path()))?;
     shown.row("a text: sent by one connected client to shown by `receive --follow`, 3072 bits");
+    let [replaced, sent] = runtime.block_on(rotation(ayşe.path(), burak.path()))?;
+    replaced.row("`rekey --message-key`, 3072 bits: process start to end");
+    sent.row("the first text to somebody whose message key was just replaced: sent to shown");
     Times::of(STARTS, |_| prompt(ayşe.path()))?.row("`chat`: process start to prompt");
     let entered = entered(ayşe.path(), burak.path())?;
     entered.row("a text: Enter in one `chat` to shown in another, 3072 bits");
@@ -116,34 +120,70 @@ fn time(operation: impl Fn() -> bool) -> Result<Times> {
     })
 }
 
-/// From the words' being handed to the client core to the line on the other one's terminal.
+/// A connected client, and somebody who sees on a terminal what it sends.
+struct Pair {
+    client: Client,
+    lines: Option<BufReader<ChildStdout>>,
+    _reader: Running,
+}
+
+impl Pair {
+    async fn begin(from: &Path, to: &Path) -> Result<Self> {
+        let mut reader = tellal(to);
+        let mut reader = reader.args(["receive", "--follow", "--mute"]).stdout(Stdio::piped()).spawn()?;
+        let lines = Some(BufReader::new(reader.stdout.take().context("a pipe")?));
+        let reader = Running(reader);
+        let client = Client::open(Options::new(from)).await?;
+        client.drain().await?;
+        Ok(Self { client, lines, _reader: reader })
+    }
+
+    /// From the words' being handed to the client core to the line on the other one's terminal.
+    async fn send(&mut self, text: &str) -> Result<Duration> {
+        let mut lines = self.lines.take().context("the lines of before")?;
+        let began = Instant::now();
+        self.client.send_text(&"person1".parse()?, text).await?;
+        let (line, rest) = tokio::task::spawn_blocking(move || (line(&mut lines), lines)).await?;
+        let took = began.elapsed();
+        self.lines = Some(rest);
+        ensure!(line?.contains(text), "another message came");
+        Ok(took)
+    }
+}
+
 async fn messages(from: &Path, to: &Path) -> Result<Times> {
-    let mut reader = tellal(to);
-    let mut reader = reader.args(["receive", "--follow", "--mute"]).stdout(Stdio::piped()).spawn()?;
-    let mut lines = BufReader::new(reader.stdout.take().context("a pipe")?);
-    let _reader = Running(reader);
-    let client = Client::open(Options::new(from)).await?;
-    client.drain().await?;
-    let to = "person1".parse()?;
+    let mut pair = Pair::begin(from, to).await?;
     let mut times = Vec::new();
     // The first ones look people up, and wait for the other one to have connected.
     for number in 0..MESSAGES + 5 {
-        let text = format!("This is message {number}");
-        let began = Instant::now();
-        client.send_text(&to, &text).await?;
-        let (line, rest) = tokio::task::spawn_blocking(move || {
-            let line = line(&mut lines);
-            (line, lines)
-        })
-        .await?;
-        lines = rest;
-        ensure!(line?.contains(&text), "another message came");
-        times.push(began.elapsed());
+        times.push(pair.send(&format!("This is message {number}")).await?);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    client.close().await;
+    pair.client.close().await;
     let mut times = times.split_off(5).into_iter();
     Times::of(MESSAGES, |_| times.next().context("a time"))
+}
+
+/// A message key replaced, beside a process that has the profile open; and the first text to its owner after that, which
+/// the sender wraps for the old key, and once more for the new one.
+async fn rotation(from: &Path, to: &Path) -> Result<[Times; 2]> {
+    let mut pair = Pair::begin(from, to).await?;
+    for number in 0..5 {
+        pair.send(&format!("Before message {number}")).await?;
+    }
+    let (mut replaced, mut sent) = (Vec::new(), Vec::new());
+    for number in 0..ROTATIONS {
+        let mut command = tellal(to);
+        command.args(["rekey", "--message-key"]);
+        replaced.push(tokio::task::spawn_blocking(move || timed(&mut command)).await??);
+        sent.push(pair.send(&format!("Behind a new key {number}")).await?);
+    }
+    pair.client.close().await;
+    let times = |times: Vec<Duration>| {
+        let mut times = times.into_iter();
+        Times::of(ROTATIONS, |_| times.next().context("a time"))
+    };
+    Ok([times(replaced)?, times(sent)?])
 }
 
 fn line(lines: &mut BufReader<ChildStdout>) -> Result<String> {
