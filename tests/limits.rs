@@ -488,6 +488,7 @@ async fn a_full_mailbox_holds_up_its_own_conversation_alone() {
         let (sent, refused) = fill(ayşe, "burak", &long);
         let said = refused.one_line();
         assert!(said.contains("mailbox is full") && said.contains("waits in the outbox"), "{said}");
+        assert!(said.contains("it is tried again in 60 s"), "{said}");
         // Beside what waits, the others are written to.
         ayşe.send("zoé", "bonjour");
         assert_eq!(zoé.receive_texts(), [("ayşe".to_owned(), "bonjour".to_owned())]);
@@ -513,6 +514,7 @@ async fn one_sender_fills_a_share_of_a_mailbox_and_others_go_on() {
         let said = refused.one_line();
         assert!(said.contains("your share of the recipient's mailbox is full"), "{said}");
         assert!(said.contains("waits in the outbox"), "{said}");
+        assert!(said.contains("it is tried again in 60 s"), "{said}");
         // Burak is away still.
         zoé.send("burak", "bonjour");
         ayşe.send("zoé", "merhaba");
@@ -536,9 +538,8 @@ async fn blobs_over_the_quota_wait_and_others_do_not() {
     for index in 0..5 {
         assert_eq!(raw.ask(put(index), &[7; 65_000]).await, Ok(Answer::Done));
     }
-    let (code, retry_after) = raw.refusal(put(5), &[7; 65_000]).await;
-    assert_eq!(code, RefusalCode::BlobQuota);
-    assert!(retry_after.is_some());
+    let refused = raw.refusal(put(5), &[7; 65_000]).await;
+    assert_eq!(refused, (RefusalCode::BlobQuota, Some(600_000)));
 
     let address = served.address.to_string();
     let done = tokio::task::spawn_blocking(move || {
@@ -551,7 +552,7 @@ async fn blobs_over_the_quota_wait_and_others_do_not() {
         let said = finished.stderr.lines().last().unwrap();
         assert!(
             said.contains("of the last day, and older ones that were not fetched yet")
-                && said.contains("waits in the outbox"),
+                && said.contains("it is tried again in 10 min; the message waits in the outbox"),
             "{said}"
         );
         burak.send("지민", "안녕");
