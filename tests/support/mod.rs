@@ -293,6 +293,19 @@ impl Server {
         Self { running, data, options: Vec::new(), address, fingerprint }
     }
 
+    /// The same where whatever does not say who may read it is for everybody (umask 0), in a folder that is not there yet.
+    pub fn start_without_umask() -> Self {
+        let data = TempDir::new().unwrap();
+        std::fs::remove_dir(data.path()).unwrap();
+        let server = Self::command(data.path(), "127.0.0.1:0", &[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 0; exec \"$0\" \"$@\""]).arg(server.get_program()).args(server.get_args());
+        command.env_clear().stdin(Stdio::null());
+        command.envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let (running, address, fingerprint) = Self::launched(&mut command);
+        Self { running, data, options: Vec::new(), address, fingerprint }
+    }
+
     /// The same with limits of its own: the text of a `server.toml`.
     pub fn start_limited(config: &str) -> Self {
         let data = TempDir::new().unwrap();
