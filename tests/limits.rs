@@ -376,8 +376,12 @@ fn an_invitation_is_good_for_as_many_as_it_says_and_is_stored_nowhere() {
         let path = entry.unwrap().path();
         let bytes = if path.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
         for token in [&once, &twice] {
-            let there = bytes.windows(token.len()).any(|window| window == token.as_bytes());
-            assert!(!there, "{} holds an invitation", path.display());
+            let plain = token.replace('-', "");
+            // As it is shown, and as it may be typed: in letters of any size.
+            for form in [token, &plain] {
+                let is_it = |window: &[u8]| window.eq_ignore_ascii_case(form.as_bytes());
+                assert!(!bytes.windows(form.len()).any(is_it), "{} holds an invitation", path.display());
+            }
         }
     }
     ayşe.send("burak", "merhaba");
@@ -488,6 +492,7 @@ async fn a_full_mailbox_holds_up_its_own_conversation_alone() {
         let (sent, refused) = fill(ayşe, "burak", &long);
         let said = refused.one_line();
         assert!(said.contains("mailbox is full") && said.contains("waits in the outbox"), "{said}");
+        assert!(said.contains("it is tried again in 60 s"), "{said}");
         // Beside what waits, the others are written to.
         ayşe.send("zoé", "bonjour");
         assert_eq!(zoé.receive_texts(), [("ayşe".to_owned(), "bonjour".to_owned())]);
@@ -513,6 +518,7 @@ async fn one_sender_fills_a_share_of_a_mailbox_and_others_go_on() {
         let said = refused.one_line();
         assert!(said.contains("your share of the recipient's mailbox is full"), "{said}");
         assert!(said.contains("waits in the outbox"), "{said}");
+        assert!(said.contains("it is tried again in 60 s"), "{said}");
         // Burak is away still.
         zoé.send("burak", "bonjour");
         ayşe.send("zoé", "merhaba");
@@ -536,9 +542,8 @@ async fn blobs_over_the_quota_wait_and_others_do_not() {
     for index in 0..5 {
         assert_eq!(raw.ask(put(index), &[7; 65_000]).await, Ok(Answer::Done));
     }
-    let (code, retry_after) = raw.refusal(put(5), &[7; 65_000]).await;
-    assert_eq!(code, RefusalCode::BlobQuota);
-    assert!(retry_after.is_some());
+    let refused = raw.refusal(put(5), &[7; 65_000]).await;
+    assert_eq!(refused, (RefusalCode::BlobQuota, Some(600_000)));
 
     let address = served.address.to_string();
     let done = tokio::task::spawn_blocking(move || {
@@ -551,7 +556,7 @@ async fn blobs_over_the_quota_wait_and_others_do_not() {
         let said = finished.stderr.lines().last().unwrap();
         assert!(
             said.contains("of the last day, and older ones that were not fetched yet")
-                && said.contains("waits in the outbox"),
+                && said.contains("it is tried again in 10 min; the message waits in the outbox"),
             "{said}"
         );
         burak.send("지민", "안녕");
@@ -583,8 +588,13 @@ async fn a_request_over_a_limit_is_refused_by_its_type() {
 
 /// Kilobytes of memory that a process holds.
 fn resident(process: u32) -> u64 {
+    memory(process, "VmRSS:")
+}
+
+/// A line of what the system says of a process's memory.
+fn memory(process: u32, which: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(which)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
@@ -593,7 +603,10 @@ const MANY: u64 = 400;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_not_logged_in_costs_less_than_64_kib() {
-    let server = Server::start_limited("[connections]\nper_address = 2000\nlogin_seconds = 60\n");
+    let server = Server::start_limited(
+        "[connections]\nper_address = 2000\nper_address_and_minute = 5000\nlogin_seconds = 60\n\
+         [logins]\nper_address_and_minute = 1000000\n[registration]\nper_address_and_hour = 1000000\n",
+    );
     let warm: Vec<Raw> = {
         let mut warm = Vec::new();
         for _ in 0..20 {
@@ -621,8 +634,15 @@ async fn a_connection_that_is_not_logged_in_costs_less_than_64_kib() {
         sockets.push(socket);
     }
     let hellos = settled(server.id(), middle);
-    println!("KiB each: {frames} with most of a frame sent, {hellos} with most of a handshake sent");
-    assert!(frames < 64 && hellos < 64, "{frames} KiB, {hellos} KiB");
+    let last = resident(server.id());
+    let refusals = refused(&server, last).await;
+    println!(
+        "KiB each: {frames} with most of a frame sent, {hellos} with most of a handshake sent, {refusals} with \
+         registrations and logins refused"
+    );
+    for each in [frames, hellos, refusals] {
+        assert!(each < 64, "{each} KiB");
+    }
     // Still there for others.
     drop(warm);
     Profile::register(&server, "ayşe").run(["users"]).ok();
@@ -635,6 +655,36 @@ async fn a_connection_that_is_not_logged_in_costs_less_than_64_kib() {
     let mut rest = Vec::new();
     let _ = socket.read_to_end(&mut rest);
     assert!(rest.len() < 100, "closed, perhaps with an alert");
+}
+
+/// As many connections, each of which tries to register with what was signed for another one, then to log in again and
+/// again, and reads nothing until all have: what each costs at most meanwhile, in KiB.
+async fn refused(server: &Server, before: u64) -> u64 {
+    let zoé = Person::new("zoé");
+    let elsewhere = Raw::connect(server.address).await;
+    let (registration, login) = (elsewhere.registration(&zoé), elsewhere.login_verb(&zoé));
+    let mut held = Vec::new();
+    for _ in 0..MANY {
+        held.push(Raw::connect(server.address).await);
+    }
+    for raw in &mut held {
+        raw.send(registration.clone(), b"").await;
+    }
+    for raw in &mut held {
+        for _ in 0..20 {
+            raw.send(login.clone(), b"").await;
+        }
+    }
+    for raw in &mut held {
+        let mut codes = Vec::new();
+        for _ in 0..=20 {
+            let Some((Push::Refusal { code, .. }, _)) = raw.next().await else { panic!("no refusal") };
+            codes.push(code);
+        }
+        assert_eq!(codes.remove(0), RefusalCode::Invalid);
+        assert_eq!(codes, [RefusalCode::LoginRefused; 20]);
+    }
+    memory(server.id(), "VmHWM:").saturating_sub(before) / MANY
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde_json::Value;
 use signed_note::{Note, StandardVerifier, VerifierList};
 use support::mail::carry_mail;
-use support::people::user;
+use support::people::{profile_json, user};
 use support::screen::Screen;
 use support::swap::database;
 use support::{Profile, Server, schema};
@@ -67,6 +67,27 @@ fn audit(profile: &Profile, args: &[&str]) -> (Value, bool) {
 fn kinds(report: &Value) -> Vec<String> {
     let alarms = report["alarms"].as_array().unwrap();
     alarms.iter().map(|alarm| alarm["alarm"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_message_key_is_no_entry_of_the_log_and_new_keys_for_everything_are_one() {
+    let server = Server::start();
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let heads = || {
+        [&ayşe, &burak].map(|who| {
+            let (report, content) = audit(who, &[]);
+            assert!(content, "{report}");
+            (report["size"].as_u64().unwrap(), report["root"].clone())
+        })
+    };
+    let before = heads();
+    assert_eq!(before[0].0, 2);
+    let key = profile_json(&ayşe)["message_key"].clone();
+    ayşe.run(["rekey", "--message-key"]).ok();
+    assert_ne!(profile_json(&ayşe)["message_key"], key);
+    assert_eq!(heads(), before, "nothing of it is in the log");
+    ayşe.run(["rekey"]).ok();
+    assert_eq!(heads().map(|(size, _)| size), [3, 3]);
 }
 
 #[test]

@@ -5,21 +5,29 @@
 
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use bytes::{Bytes, BytesMut};
 use hound::{SampleFormat, WavSpec, WavWriter};
-use minicbor::bytes::ByteArray;
+use minicbor::bytes::{ByteArray, ByteVec};
 use peak_alloc::PeakAlloc;
 use tellal::audio::wav;
+use tellal::crypto::chunk::{open_chunk, seal_chunk};
 use tellal::crypto::envelope::{Content, parse};
-use tellal::crypto::record::verify_account;
-use tellal::crypto::{Evidence, LogKey, LogWord, PublicKey};
+use tellal::crypto::live::{Note, open_group, seal_group};
+use tellal::crypto::record::{verify_account, verify_message_key};
+use tellal::crypto::room::{Room, roster_id};
+use tellal::crypto::{
+    Evidence, LogKey, LogWord, MessageSecret, PrivateKey, PublicKey, TwoLogKeys, certificate, proof,
+};
 use tellal::model::{
-    AccountId, AccountRecord, BlobId, DeviceId, DirectoryEntry, KeyId, Leaf, LogCertificate, MessageId,
-    MessageKeyRecord, Millis, Recipient, RoomRecord, ServerId, Signed, Wrap, from_canonical_cbor, to_cbor,
+    AccountId, AccountRecord, BlobId, DeviceId, DirectoryEntry, Head, KeyId, Leaf, LogCertificate, MessageId,
+    MessageKeyRecord, Millis, Recipient, RoomId, RoomRecord, RoomRecordKind, ServerId, Signed, Wrap,
+    from_canonical_cbor, limits, to_cbor,
 };
 use tellal::protocol::frame::{self, Limit};
 use tellal::protocol::message::{Answer, Push, Request, Verb};
+use tellal::server::{LogSigner, tls};
 
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
@@ -50,11 +58,15 @@ const RECIPIENT: usize = items::<Recipient>(36);
 /// A hash in a proof.
 const HASH: usize = items::<ByteArray<32>>(34);
 
+/// A Fernet token is put into base64 for the library (four bytes for three), which decodes it, takes it apart and decrypts
+/// it.
+const TOKEN: usize = 6;
+
 /// Its name, what it makes of bytes that came, and what that may take: however few they are, and for each of them.
 type Decoder = (&'static str, fn(&Bytes), usize, usize);
 
-/// All that looks at bytes before anybody has been trusted.
-const DECODERS: [Decoder; 14] = [
+/// All that looks at bytes before anybody has been trusted, as in `fuzz/targets.rs`.
+const DECODERS: [Decoder; 19] = [
     ("request", |bytes| drop(minicbor::decode::<Request>(bytes)), SMALL, COPY + RECIPIENT),
     ("push", |bytes| drop(minicbor::decode::<Push>(bytes)), SMALL, COPY + SIGNED),
     ("frames", frames, SMALL, 2 * COPY + SIGNED),
@@ -65,9 +77,16 @@ const DECODERS: [Decoder; 14] = [
     ("account record", |bytes| drop(from_canonical_cbor::<AccountRecord>(bytes)), SMALL, COPY + CANONICAL),
     ("message key", |bytes| drop(from_canonical_cbor::<MessageKeyRecord>(bytes)), SMALL, COPY + CANONICAL),
     ("room record", |bytes| drop(from_canonical_cbor::<RoomRecord>(bytes)), SMALL, COPY + CANONICAL),
+    ("room", room, SMALL, COPY + SIGNED),
     ("envelope", |bytes| drop(parse(bytes)), SMALL, COPY + CANONICAL),
     ("content", |bytes| drop(Content::decode(bytes)), SMALL, COPY + HASH + CANONICAL),
     ("log word", |bytes| drop(from_canonical_cbor::<LogWord>(bytes)), SMALL, COPY + HASH + CANONICAL),
+    // What the library of a signature takes for the largest keys and signatures that are looked at.
+    ("certificate", certified, 16 * 1024, COPY + SIGNED),
+    // The nodes on the way through the largest tree that there can be.
+    ("proof", proven, 8 * 1024, COPY + HASH + CANONICAL),
+    ("chunk", chunk, SMALL, TOKEN),
+    ("group", group, 16 * 1024, TOKEN),
     ("log", log, SMALL, size_of::<Leaf>().div_ceil(Leaf::SIZE) + COPY),
     // Sound of eight bits at another rate becomes samples of four bytes, at ours. The converter has its own room.
     ("wav", sound, 1024 * 1024, 4 * GROWTH + COPY),
@@ -85,16 +104,74 @@ fn frames(bytes: &Bytes) {
 }
 
 fn verified(bytes: &Bytes) {
-    if let Ok((chain, _)) = minicbor::decode::<(Vec<Signed>, Signed)>(bytes) {
-        drop(verify_account(&chain));
+    if let Ok((chain, key)) = minicbor::decode::<(Vec<Signed>, Signed)>(bytes)
+        && let Ok(account) = verify_account(&chain)
+    {
+        drop(verify_message_key(&account, &key));
     }
+}
+
+/// Who is in a room.
+fn room(bytes: &Bytes) {
+    if let Ok(chain) = minicbor::decode::<Vec<Signed>>(bytes) {
+        drop(Room::read_verified(&chain));
+    }
+}
+
+/// The certificates of logs' keys, where they come.
+fn certified(bytes: &Bytes) {
+    if let Ok(Push::Hello { log: Some(certificate), .. }) = minicbor::decode(bytes) {
+        let _ = certificate::verify(&certificate);
+    }
+    if let Ok(LogWord { certificate, .. }) = from_canonical_cbor(bytes) {
+        let _ = certificate::verify(&certificate);
+        let other = LogCertificate { log_key: [0; 32], ..certificate.clone() };
+        let _ = TwoLogKeys { one: certificate, other }.check();
+    }
+}
+
+/// That an entry is in a log, that a log has grown, that two of its heads contradict each other.
+fn proven(bytes: &Bytes) {
+    type Held = (Head, u64, ByteVec, Vec<ByteArray<32>>);
+    if let Ok((head, place, leaf, path)) = minicbor::decode::<Held>(bytes) {
+        proof::holds(&head, place, &leaf, &path);
+    }
+    if let Ok((from, to, path)) = minicbor::decode::<(Head, Head, Vec<ByteArray<32>>)>(bytes) {
+        proof::has_grown(&from, &to, &path);
+    }
+    if let Ok(LogWord { evidence: Some(evidence), .. }) = from_canonical_cbor(bytes) {
+        let _ = evidence.check(&LOG_KEY);
+    }
+}
+
+const LOG_KEY: LogKey = LogKey { server: ServerId::new([0x5e; 32]), public: [0x5e; 32] };
+
+/// A device, and a note of its that is spoken or sent in parts.
+struct Spoken {
+    device: PrivateKey,
+    secret: MessageSecret,
+    note: Note,
+}
+
+static SPOKEN: LazyLock<Spoken> = LazyLock::new(|| Spoken {
+    device: PrivateKey::generate(2048).unwrap(),
+    secret: MessageSecret::from_bytes(&[0x5c; 32]),
+    note: Note { opening: [0x0c; 32], message: MessageId::from_bytes([0x0d; 16]) },
+});
+
+fn chunk(bytes: &Bytes) {
+    drop(open_chunk(&SPOKEN.secret, &SPOKEN.note.message, 0, bytes));
+}
+
+fn group(bytes: &Bytes) {
+    drop(open_group(&SPOKEN.secret, SPOKEN.device.public(), &SPOKEN.note, 0, bytes));
 }
 
 /// Checkpoints and leaves.
 fn log(bytes: &Bytes) {
     drop(Leaf::all(bytes));
     if let Ok(note) = std::str::from_utf8(bytes) {
-        let _ = LogKey { server: ServerId::new([0x5e; 32]), public: [0x5e; 32] }.verify(note);
+        let _ = LOG_KEY.verify(note);
     }
 }
 
@@ -155,7 +232,7 @@ fn lists() -> Vec<Vec<u8>> {
     };
     let recipient = |wraps| Recipient { account: id.into(), wraps };
     let wrap = Wrap { device: id.into(), key: id, ciphertext: Vec::new().into() };
-    let proof = vec![ByteArray::from([7; 32]); MANY];
+    let proof = hashes(MANY);
     let evidence =
         Evidence { smaller: "a".repeat(9_000), larger: String::new(), root: [7; 32].into(), proof };
     let certificate = LogCertificate {
@@ -193,8 +270,72 @@ fn lists() -> Vec<Vec<u8>> {
         Content::Text("ş".repeat(24_000)).encode().unwrap().to_vec(),
         Content::Log(Box::new(word)).encode().map_or_else(|_| Vec::new(), |plain| plain.to_vec()),
         vec![7; Leaf::SIZE * MANY],
+        to_cbor(&(Head { size: u64::MAX, root: [7; 32] }, 5u64, ByteVec::from(vec![7; 9_000]), hashes(MANY))),
+        to_cbor(&(Head { size: 5, root: [7; 32] }, Head { size: u64::MAX, root: [7; 32] }, hashes(MANY))),
+        hello(),
+        room_chain(),
+        sealed_chunk(),
+        sealed_group(),
         wav_file(),
     ]
+}
+
+fn hashes(many: usize) -> Vec<ByteArray<32>> {
+    vec![ByteArray::from([7; 32]); many]
+}
+
+/// What a server begins with.
+fn hello() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerId::new([7; 32]);
+    let identity = tls::from_folder(folder.path()).unwrap();
+    let certificate = LogSigner::from_folder(folder.path()).unwrap().certify(server, &identity).unwrap();
+    assert!(certificate::verify(&certificate).is_ok());
+    let log = Some(certificate);
+    to_cbor(&Push::Hello { versions: vec![1], server, nonce: [7; 32].into(), time: Millis(1), log })
+}
+
+/// A room to which as many are invited as its chain has places for.
+fn room_chain() -> Vec<u8> {
+    let founder = AccountId::new([7; 32]);
+    let mut chain: Vec<Signed> = Vec::new();
+    for index in 0..limits::ROOM_RECORDS as u32 {
+        let mut invited = [9; 32];
+        invited[..4].copy_from_slice(&index.to_be_bytes());
+        let record = RoomRecord {
+            version: 1,
+            room: chain.first().map(|first| RoomId::new(*roster_id(first).as_bytes())),
+            index,
+            previous: chain.last().map(roster_id),
+            made_at: Millis(1),
+            account: founder,
+            device: DeviceId::new([7; 32]),
+            kind: match index {
+                0 => RoomRecordKind::Founded { nonce: [7; 32].into() },
+                _ => RoomRecordKind::Invited { account: AccountId::new(invited) },
+            },
+        };
+        chain.push(Signed { body: to_cbor(&record).into(), signature: Vec::new().into() });
+    }
+    let read = Room::read_verified(&chain).unwrap();
+    assert_eq!(read.invited.len() + 1, limits::ROOM_RECORDS);
+    to_cbor(&chain)
+}
+
+/// As much sound as goes into a chunk.
+fn sealed_chunk() -> Vec<u8> {
+    let Spoken { secret, note, .. } = &*SPOKEN;
+    let sealed = seal_chunk(secret, &note.message, 0, false, &vec![7; limits::CHUNK]).unwrap();
+    assert!(open_chunk(secret, &note.message, 0, &sealed).is_ok());
+    sealed
+}
+
+/// As much as is spoken in 400 ms.
+fn sealed_group() -> Vec<u8> {
+    let Spoken { device, secret, note } = &*SPOKEN;
+    let sealed = seal_group(secret, device, note, 0, false, &vec![7; limits::LIVE_GROUP]).unwrap();
+    assert!(open_group(secret, device.public(), note, 0, &sealed.clone().into()).is_ok());
+    sealed
 }
 
 /// A minute of sound that has to be converted.

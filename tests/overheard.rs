@@ -17,8 +17,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use support::forms::{forms, forms_of_text, is_in};
 use support::{Profile, Server, wav};
 
 const WORDS: &str = "gökyüzü bu akşam çok güzel görünüyor";
@@ -69,30 +68,6 @@ fn pass(mut from: TcpStream, mut to: TcpStream, heard: &Stream) {
     }
     // Whoever has ended it already does not mind.
     let _ = to.shutdown(Shutdown::Write);
-}
-
-/// The forms that bytes might have somewhere: as they are, in hexadecimal, in base64 at any place in it.
-fn forms(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let base64 = (0..3).map(|from| {
-        let bytes = &bytes[from..];
-        STANDARD.encode(&bytes[..bytes.len() / 3 * 3]).into_bytes()
-    });
-    let plain = [bytes.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes()];
-    plain.into_iter().chain(base64).collect()
-}
-
-/// The same of a text: also in UTF-16.
-fn forms_of_text(text: &str) -> Vec<Vec<u8>> {
-    let wide = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
-    [text.as_bytes().to_vec(), wide(u16::to_le_bytes), wide(u16::to_be_bytes)]
-        .iter()
-        .flat_map(|bytes| forms(bytes))
-        .collect()
-}
-
-fn is_in(form: &[u8], bytes: &[u8]) -> bool {
-    bytes.windows(form.len()).any(|window| window == form)
 }
 
 /// A text, a note that fits into its envelope and one that does not, from ayşe to burak; what nobody else may see of them.

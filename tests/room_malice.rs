@@ -16,6 +16,8 @@ mod liar;
 mod raw;
 mod support;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use bytes::Bytes;
 use liar::{Liar, Passing, key};
 use serde_json::Value;
 use support::forge::{Forger, account};
+use support::forms::{forms_of_text, is_in};
 use support::people::{self, count, receive, strangers, texts};
 use support::swap::database;
 use support::{Profile, Server, schema};
@@ -501,16 +504,43 @@ fn a_room_that_the_server_has_taken_and_says_it_has_not_is_founded_once() {
 
 #[test]
 fn the_server_never_learns_what_a_room_is_called() {
-    let (mut server, ayşe, burak) = strangers();
+    let mut server = Server::start_with(["-vv".as_ref()]);
+    let (ayşe, burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    let secrets: Vec<Vec<u8>> = ["gizlibahçe", "gizlibah", "kimse bilmesin", "bilmesin"]
+        .iter()
+        .flat_map(|&text| forms_of_text(text))
+        .collect();
+    let look = |what: &str, bytes: &[u8]| {
+        for secret in &secrets {
+            assert!(!is_in(secret, bytes), "{what} shows {:?}", String::from_utf8_lossy(secret));
+        }
+    };
+    let look_at_files = |server: &Server| {
+        let files = people::files(server.data());
+        // One that is gone meanwhile shows nothing.
+        let kept: Vec<(String, Vec<u8>)> = files
+            .iter()
+            .filter_map(|file| Some((file.display().to_string(), std::fs::read(file).ok()?)))
+            .collect();
+        kept.iter().for_each(|(name, bytes)| look(name, bytes));
+        assert!(kept.iter().any(|(_, bytes)| is_in(b"burak", bytes)), "what is not hidden is found");
+    };
     founded(&ayşe, "gizlibahçe");
-    comes(&ayşe, &burak, "gizlibahçe");
+    ayşe.run(["room", "invite", "gizlibahçe", "burak"]).ok();
+    // While the invitation waits, and what is written.
+    look_at_files(&server);
+    burak.receive();
+    burak.run(["room", "join", "gizlibahçe"]).ok();
+    ayşe.receive();
     send(&ayşe, "gizlibahçe", "kimse bilmesin");
+    look_at_files(&server);
     assert_eq!(texts(&burak.receive()), ["kimse bilmesin"]);
-    server.stop();
-    let kept: Vec<Vec<u8>> =
-        people::files(server.data()).iter().map(|file| std::fs::read(file).unwrap()).collect();
-    let shows =
-        |what: &str| kept.iter().any(|file| file.windows(what.len()).any(|part| part == what.as_bytes()));
-    assert!(!shows("gizlibah") && !shows("kimse bilmesin"));
-    assert!(shows("burak"), "what is not hidden is found");
+    // Something that it says at this level alone.
+    let mut broken = TcpStream::connect(server.address).unwrap();
+    broken.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    broken.read_to_end(&mut Vec::new()).unwrap_or(0);
+    let log = server.stop_by("TERM");
+    assert!(log.contains("record of a room") && log.contains("DEBUG"), "{log}");
+    look("the log", log.as_bytes());
+    look_at_files(&server);
 }

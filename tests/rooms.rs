@@ -12,7 +12,7 @@
 mod support;
 
 use serde_json::Value;
-use support::people::texts;
+use support::people::{error_code, texts};
 use support::screen::Screen;
 use support::{Profile, Server, schema, wav};
 
@@ -319,4 +319,27 @@ fn a_program_talks_in_a_room_through_pipes() {
     let blocked: Vec<&Value> = of("room_member").into_iter().filter(blocked).collect();
     assert_eq!((blocked.len(), &blocked[0]["nickname"]), (1, &"zoé".into()), "{printed:?}");
     assert!(burak.run(["room", "members", "garden"]).ok().contains("not verified, blocked"));
+}
+
+#[test]
+fn who_finds_a_room_full_is_told_so_and_goes_on_once_somebody_has_left() {
+    let server = Server::start_limited("[rooms]\npeople = 2\nper_account = 1\n");
+    let [ayşe, burak, zoé] = ["ayşe", "burak", "zoé"].map(|name| Profile::register(&server, name));
+    ayşe.run(["room", "create", "garden"]).ok();
+    ayşe.run(["room", "invite", "garden", "burak"]).ok();
+    // Nothing is said of a time: who is invited may stay for ever.
+    let full = "tellal: the server refused: as many people are in the room, or invited, as may be, or you have as many \
+                rooms as you may; somebody has to leave first";
+    assert_eq!(ayşe.run(["room", "invite", "garden", "zoé"]).failure(), full);
+    assert_eq!(ayşe.run(["room", "create", "kitchen"]).failure(), full);
+    assert_eq!(error_code(&ayşe.run(["room", "invite", "garden", "zoé", "--json"])), "refused");
+    // Nobody was invited by halves, and no room was begun.
+    assert_eq!(receive(&zoé), [] as [Value; 0]);
+    assert_eq!(rooms(&ayşe).len(), 1);
+
+    burak.run(["room", "leave", "garden"]).ok();
+    ayşe.run(["room", "invite", "garden", "zoé"]).ok();
+    zoé.run(["room", "join", "garden"]).ok();
+    ayşe.send("room:garden", "hoş geldin");
+    assert_eq!(texts(&receive(&zoé)), ["hoş geldin"]);
 }

@@ -12,8 +12,11 @@
 mod support;
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use support::disk::Disk;
@@ -68,6 +71,56 @@ fn its_log_holds_no_words_no_keys_and_no_invitations() {
             }
         }
     }
+}
+
+/// Folders and files, each with its mode.
+fn modes(folder: &Path) -> Vec<(PathBuf, bool, u32)> {
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mut found = vec![(folder.to_owned(), true, mode(folder))];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(modes(&path));
+        } else {
+            found.push((path.clone(), false, mode(&path)));
+        }
+    }
+    found
+}
+
+#[test]
+fn all_that_a_server_makes_is_its_users_alone_and_a_folder_of_others_is_said() {
+    let mut server = Server::start_without_umask();
+    let (ayşe, _burak) = (Profile::register(&server, "ayşe"), Profile::register(&server, "burak"));
+    ayşe.send("burak", "merhaba");
+    ayşe.send_note("burak", &wav::rising(6));
+    server.beside(["invite"]).ok();
+    let found = modes(server.data());
+    for (path, is_folder, mode) in &found {
+        assert_eq!(*mode, if *is_folder { 0o700 } else { 0o600 }, "{}", path.display());
+    }
+    let is_there = |name: &str| found.iter().any(|(path, ..)| path.ends_with(name));
+    for name in ["server.db", "server.db-wal", "tls-key.pem", "log-key.pem", "lock"] {
+        assert!(is_there(name), "{name} is not among {found:?}");
+    }
+    let blobs = server.data().join("blobs");
+    assert!(
+        found.iter().any(|(path, is_folder, _)| !is_folder && path.parent() == Some(&blobs)),
+        "{found:?}"
+    );
+    let words = "others on this machine may look into ";
+    assert!(!server.stop_by("TERM").contains(words));
+
+    std::fs::set_permissions(server.data(), Permissions::from_mode(0o755)).unwrap();
+    server.restart_on_same_port();
+    let said = server.stop_by("TERM");
+    let remedy = format!("to do: chmod -R go-rwx '{}'", server.data().display());
+    assert!(said.contains("WARN") && said.contains(words) && said.contains(&remedy), "{said}");
+    let done = Command::new("sh").args(["-c", remedy.strip_prefix("to do: ").unwrap()]).status().unwrap();
+    assert!(done.success());
+    server.restart_on_same_port();
+    assert!(!server.stop_by("TERM").contains(words));
+    assert_eq!(modes(server.data())[0].2, 0o700);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod floor;
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -40,7 +41,8 @@ struct Running {
 
 impl Running {
     fn start(command: impl FnOnce(&Path) -> Result<Command>) -> Result<Self> {
-        let folder = TempDir::new()?;
+        let private = std::fs::Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().permissions(private).tempdir()?;
         let mut child = command(folder.path())?.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("no stdout")?;
         let mut running = Self { child, address: String::new(), _folder: folder };

@@ -54,7 +54,6 @@ mod live;
 pub mod lock;
 #[cfg(feature = "client")]
 mod meant;
-#[cfg(feature = "client")]
 pub mod modes;
 #[cfg(feature = "client")]
 pub mod output;

@@ -1,4 +1,4 @@
-//! Who else on this machine may read a profile's files: the modes of what holds keys.
+//! Who else on this machine may read a profile's files, or look into a server's folder: the modes of what holds keys.
 
 use std::fs;
 use std::io;

@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use super::modes;
 use crate::model::{Millis, invite};
 use crate::server::{self, Config, tls};
 use crate::store::{NewInvite, SqliteStore, Store as _};
@@ -136,6 +138,7 @@ pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
         has_store(&data)?;
     }
     make_private_folder(&data)?;
+    warn_of_others(&data);
     raise_open_files(&config);
     let _lock = lock(&data)?;
     let identity = match (&args.tls_cert, &args.tls_key) {
@@ -258,7 +261,6 @@ fn default_data() -> anyhow::Result<PathBuf> {
 }
 
 fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -266,10 +268,22 @@ fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("can't make the folder {}: choose another with --data", folder.display()))
 }
 
+/// A folder that was there already keeps the mode that somebody has given it: what the server makes in it is its own
+/// user's alone all the same, but not what was copied into it.
+fn warn_of_others(data: &Path) {
+    if fs::metadata(data).is_ok_and(|folder| folder.permissions().mode() & 0o077 != 0) {
+        tracing::warn!(
+            "others on this machine may look into {}; to do: {}",
+            data.display(),
+            modes::remedy(data)
+        );
+    }
+}
+
 /// Two servers on one folder would each answer for half of the mail.
 fn lock(data: &Path) -> anyhow::Result<File> {
     let path = data.join("lock");
-    let file = File::options().write(true).create(true).truncate(false).open(&path);
+    let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.with_context(|| {
         format!("can't write in {}: choose a folder of your own with --data", data.display())
     })?;

@@ -60,7 +60,7 @@ pub enum RefusalCode {
     /// A room has newer records than the one that was acted on: read them, and act anew.
     #[n(17)]
     RoomChanged,
-    /// No more people may be in the room, or the account may not begin more rooms.
+    /// No more people may be in the room, or the account may have no more rooms. No time changes that.
     #[n(18)]
     RoomFull,
     /// The account is not in the room, or there is none.

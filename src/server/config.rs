@@ -291,6 +291,66 @@ mod tests {
         assert_eq!(some.options().limits.registrations, 60);
     }
 
+    /// Each key with a value of its own: two that were taken for each other would show.
+    #[test]
+    fn every_key_sets_what_it_names_and_nothing_else() {
+        let written = "
+            [connections]
+            total = 1001
+            per_address = 102
+            per_address_and_minute = 103
+            login_seconds = 104
+            idle_seconds = 105
+            [logins]
+            per_address_and_minute = 106
+            [registration]
+            who = \"invited\"
+            per_address_and_hour = 107
+            [sending]
+            messages_per_minute = 108
+            mib_per_minute = 109
+            [requests]
+            per_minute = 110
+            changes_per_minute = 111
+            [storage]
+            mailbox_mib = 1200
+            sender_percent = 13
+            blobs_mib = 114
+            [rooms]
+            people = 115
+            per_account = 116";
+        let config = Config::parse(written).unwrap();
+        let keys = |text: &str| text.lines().filter(|line| line.contains('=')).count();
+        assert_eq!(keys(written), keys(&config.to_toml()), "every key is there");
+        let seconds = Duration::from_secs;
+        let options = Options {
+            login: seconds(104),
+            idle: seconds(105),
+            // Nobody needs to set these.
+            drain: seconds(10),
+            prune: seconds(60),
+            limits: Limits {
+                connections: 1001,
+                connections_per_address: 102,
+                begun: 103,
+                logins: 106,
+                registrations: 107,
+                invited: true,
+                messages: 108,
+                bytes: 109 * 1024 * 1024,
+                requests: 110,
+                changes: 111,
+                room: 115,
+                minute: seconds(60),
+                hour: seconds(3600),
+            },
+        };
+        assert_eq!(config.options(), options);
+        const MIB: u64 = 1024 * 1024;
+        let quotas = Quotas { mailbox: 1200 * MIB, sender: 156 * MIB, blobs: 114 * MIB, rooms: 116 };
+        assert_eq!(config.quotas(), quotas);
+    }
+
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         let wrong = |text: &str| Config::parse(text).unwrap_err();

@@ -19,6 +19,8 @@ const FLOOD: u64 = 10 << 20;
 
 /// More memory than a flooded client may hold, in bytes.
 const MOST: u64 = 200 << 20;
+/// Fewer bytes for a frame than half of what is kept of it, if it is one pointer.
+const NOTHING: u64 = 4;
 /// After so long without a byte it reads no more.
 const STALLED: Duration = Duration::from_secs(3);
 
@@ -160,10 +162,17 @@ fn withstands(what: &str, flood: &[u8]) {
         }
         (flooded.frames(), peak(flooded.client.id()))
     };
-    let mut before = until(FLOOD / 2);
-    // Some may wait for its reader. Whatever kept each frame would grow on and on.
-    let settled = (2..=6).any(|halves| {
+    // Some may wait for its reader. Whatever kept each frame would grow on and on: if it has room in advance, by half of
+    // what is kept at least, each time that there are three times as many.
+    let mut marks = Vec::new();
+    let settled = (1..=9).any(|halves| {
         let after = until(halves * FLOOD / 2);
+        marks.push(after);
+        assert!(after.1 < MOST, "{what}: {} bytes", after.1);
+        if halves % 3 > 0 {
+            return false;
+        }
+        let before = marks[marks.len() / 3 - 1];
         // The system's figure is not exact: it may be a little less afterwards.
         let (more, grown) = (after.0 - before.0, after.1.saturating_sub(before.1));
         println!(
@@ -172,9 +181,7 @@ fn withstands(what: &str, flood: &[u8]) {
             after.1 >> 20,
             grown >> 10
         );
-        assert!(after.1 < MOST, "{what}: {} bytes", after.1);
-        before = after;
-        grown < 40 * more
+        grown < NOTHING * more
     });
     assert!(settled, "{what}: it takes more and more");
     flooded.end();

@@ -21,6 +21,7 @@ fn a_command_says_what_the_servers_last_words_were() {
         (GoodbyeReason::TimedOut, "the server heard nothing for too long"),
         (GoodbyeReason::Replaced, "this profile has connected from somewhere else"),
         (GoodbyeReason::Limited, "the server has too many connections"),
+        (GoodbyeReason::OutOfOrder, "the server was asked something out of order"),
     ];
     for (reason, says) in goodbyes {
         // Once the client is logged in, whatever it waits for then.

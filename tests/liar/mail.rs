@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde_json::Value;
 use tellal::crypto::Purpose;
 use tellal::model::{MessageId, Millis, Position};
 use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Request, Verb};
@@ -155,6 +156,7 @@ fn what_is_delayed_is_missed_and_shown_when_it_comes() {
 #[test]
 fn what_is_forged_is_not_believed() {
     let (server, ayşe, burak) = friends();
+    let before = kept(&burak);
     ayşe.send("burak", "önce");
     let mallory = Person::new("mallory");
     let mallory_account = mallory.account();
@@ -208,6 +210,7 @@ fn what_is_forged_is_not_believed() {
             text("önce"),
         ]
     );
+    assert_eq!(kept(&burak), before, "presence and news of the log change nothing");
     // A reason of the server's making ends the connection, and nothing else.
     let liar = Liar::start(&server, &[&burak], |passing, line| match passing {
         Passing::Down(Push::Reply { answer: Answer::Subscribed { .. }, .. }, _) => {
@@ -219,6 +222,13 @@ fn what_is_forged_is_not_believed() {
     let refused = burak.run(["receive", "--server", &liar.name]);
     assert!(refused.failure().contains("this profile has connected from somewhere else"), "{refused:?}");
     assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "sonra".to_owned())]);
+    assert_eq!(kept(&burak), before, "nor does a goodbye");
+}
+
+/// What somebody's profile has of people and of the log, beside messages: whom it knows under which keys, who is online,
+/// the verified checkpoint, what was found wrong.
+fn kept(profile: &Profile) -> [Vec<Value>; 2] {
+    [["users", "--json"], ["audit", "--json"]].map(|command| profile.run(command).json())
 }
 
 #[test]

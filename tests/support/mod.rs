@@ -24,6 +24,7 @@ pub mod clock;
 pub mod disk;
 pub mod follow;
 pub mod forge;
+pub mod forms;
 pub mod keyring;
 pub mod mail;
 pub mod pages;
@@ -36,8 +37,10 @@ pub mod voice;
 pub mod wav;
 
 use std::ffi::{OsStr, OsString};
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -260,6 +263,11 @@ impl Finished {
     }
 }
 
+/// A folder into which nobody else may look.
+fn private_folder() -> TempDir {
+    tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap()
+}
+
 /// A server process with a folder of its own.
 pub struct Server {
     running: Running,
@@ -279,7 +287,7 @@ impl Server {
 
     /// The same with further options.
     pub fn start_with<const N: usize>(options: [&OsStr; N]) -> Self {
-        let data = TempDir::new().unwrap();
+        let data = private_folder();
         let options: Vec<OsString> = options.map(OsStr::to_owned).to_vec();
         let (running, address, fingerprint) = Self::launch(data.path(), "127.0.0.1:0", &options);
         Self { running, data, options, address, fingerprint }
@@ -287,15 +295,28 @@ impl Server {
 
     /// The same on a disk that a test can hold up. It holds up no longer what is started again.
     pub fn start_on(disk: &Disk) -> Self {
-        let data = TempDir::new().unwrap();
+        let data = private_folder();
         let mut command = Self::command(data.path(), "127.0.0.1:0", &[]);
         let (running, address, fingerprint) = Self::launched(command.envs(disk.variables()));
         Self { running, data, options: Vec::new(), address, fingerprint }
     }
 
+    /// The same where whatever does not say who may read it is for everybody (umask 0), in a folder that is not there yet.
+    pub fn start_without_umask() -> Self {
+        let data = private_folder();
+        std::fs::remove_dir(data.path()).unwrap();
+        let server = Self::command(data.path(), "127.0.0.1:0", &[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 0; exec \"$0\" \"$@\""]).arg(server.get_program()).args(server.get_args());
+        command.env_clear().stdin(Stdio::null());
+        command.envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let (running, address, fingerprint) = Self::launched(&mut command);
+        Self { running, data, options: Vec::new(), address, fingerprint }
+    }
+
     /// The same with limits of its own: the text of a `server.toml`.
     pub fn start_limited(config: &str) -> Self {
-        let data = TempDir::new().unwrap();
+        let data = private_folder();
         std::fs::write(data.path().join("server.toml"), config).unwrap();
         Self::start_in(data)
     }
@@ -308,7 +329,7 @@ impl Server {
 
     /// A copy of its folder. It must not be running.
     pub fn backup(&self) -> TempDir {
-        let copy = TempDir::new().unwrap();
+        let copy = private_folder();
         let from = self.data.path().join(".");
         let done = Command::new("cp").arg("-a").arg(from).arg(copy.path()).status().unwrap();
         assert!(done.success());

@@ -102,7 +102,10 @@ pub(super) fn refusal(code: RefusalCode) -> &'static str {
         RefusalCode::MailboxFull => "the recipient's mailbox is full until they fetch their mail",
         RefusalCode::ShareFull => "your share of the recipient's mailbox is full until they fetch their mail",
         RefusalCode::RoomChanged => "the room has changed; send it again",
-        RefusalCode::RoomFull => "no more people may be in the room, or you may not begin more rooms",
+        RefusalCode::RoomFull => {
+            "as many people are in the room, or invited, as may be, or you have as many rooms as you may; somebody has \
+             to leave first"
+        }
         RefusalCode::NotInRoom => "you are not in the room, or there is none",
         RefusalCode::BlobQuota => {
             "your voice notes of the last day, and older ones that were not fetched yet, take all the room that it has for \

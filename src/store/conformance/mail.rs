@@ -247,6 +247,9 @@ pub async fn blocking<S: Store>(folder: &Path, open: impl Fn(&Path) -> S) {
     assert_eq!(held(&store, &burak).await, [(1, 1), (2, 4)], "numbered without a hole");
     assert_eq!(held(&store, &ayşe).await, [(1, 5)], "the other way it goes on");
     assert_eq!(wakeups.next().await.unwrap().seq, 2, "nobody was woken for what was dropped");
+    let dropped = store.read(nobody, 0, usize::MAX).await.unwrap();
+    let dropped: Vec<_> = dropped.iter().map(|entry| (entry.sender, entry.body.as_ref())).collect();
+    assert_eq!(dropped, [(ayşe.account, &[2][..])], "it is written as for somebody, once");
     store.prune(Millis::now()).await.unwrap();
     assert_eq!(store.submit(submission(&ayşe, &burak, 2, &[2])).await, accepted(at), "still known");
     assert!(store.read(nobody, 0, usize::MAX).await.unwrap().is_empty(), "what was dropped is gone");
