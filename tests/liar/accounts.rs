@@ -57,9 +57,19 @@ fn keys_that_are_swapped_are_not_written_to() {
     // Who knows burak is told that the key is another one, as soon as it is shown.
     let users = zoé.run(["users", "--json", "--server", &liar.name]).json();
     let user = users.iter().find(|user| user["nickname"] == "burak").unwrap();
-    assert!(user["warning"].as_str().unwrap().contains("the key has changed"), "{user}");
-    let known = zoé.run(["send", "burak", "gizli", "--server", &liar.name]);
-    assert!(known.failure().contains("the key of burak has changed"), "{known:?}");
+    let fingerprint = |of: &Profile| {
+        let users = of.run(["users", "--json"]).json();
+        let of = users.iter().find(|user| user["nickname"] == "burak").unwrap();
+        of["fingerprint"].as_str().unwrap().to_owned()
+    };
+    let (known, shown) = (fingerprint(&burak), fingerprint(&impostor));
+    assert_ne!(known, shown);
+    let says_both = |text: &str, says: &str| {
+        assert!([says, &known, &shown].iter().all(|part| text.contains(part)), "{text}");
+    };
+    says_both(user["warning"].as_str().unwrap(), "the key has changed");
+    let refused = zoé.run(["send", "burak", "gizli", "--server", &liar.name]);
+    says_both(refused.failure(), "the key of burak has changed");
     assert_eq!(burak.receive_texts(), []);
 
     // A true chain, with message keys that are not that account's: there is nothing to wrap for.
