@@ -14,7 +14,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::card::RATE;
-use support::people::user;
+use support::people::{files, user};
 use support::signal::sounds;
 use support::swap::swap;
 use support::voice::{Scene, give_up, texts};
@@ -110,6 +110,19 @@ fn what_looks_like_a_command_is_only_spoken() {
     let finished = scene.run(&["receive", "--speak", "--mute"]);
     finished.ok();
     assert_eq!(finished.stderr, "");
+}
+
+#[test]
+fn what_was_read_aloud_is_not_in_the_list_of_voices_that_is_kept() {
+    let scene = Scene::new();
+    heard(&scene, "lavanta");
+    assert_eq!(scene.asked()[0].text, "ayşe: lavanta");
+    let kept = files(&scene.card.env()[0].1.join(".cache"));
+    assert!(kept.iter().any(|file| file.ends_with("voices.json")), "{kept:?}");
+    for file in kept {
+        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+        assert!(!["lavanta", "ayşe", "burak"].iter().any(|word| text.contains(word)), "{file:?}: {text}");
+    }
 }
 
 /// Takes a minute to read.
