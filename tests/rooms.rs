@@ -194,7 +194,10 @@ fn a_member_whose_key_was_compared_is_marked_in_the_room() {
         new.iter().map(|message| (message["text"].as_str().unwrap(), &message["verified"])).collect();
     assert_eq!(marks, [("selam", &yes), ("salut", &no)]);
     let shown = ayşe.run(["history", "#garden", "--color", "never"]).ok().to_owned();
-    assert!(shown.contains(" burak ✓ → #garden: selam") && shown.contains(" zoé → #garden: salut"), "{shown}");
+    assert!(
+        shown.contains(" burak ✓ → #garden: selam") && shown.contains(" zoé → #garden: salut"),
+        "{shown}"
+    );
     let mut screen = Screen::start(&ayşe, &["chat", "#garden", "--mute"], &[]);
     screen.wait_for(" burak ✓: selam");
     screen.wait_for(" zoé: salut");

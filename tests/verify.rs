@@ -162,7 +162,8 @@ fn a_key_that_changes_is_said_in_the_middle_of_a_conversation_and_to_who_listens
     for friend in ["ayşe", "지민"] {
         impostor.send(friend, "bana güven");
     }
-    let warning = format!("WARNING: the key of burak has changed. Known: {known} (never compared). Shown since 2");
+    let warning =
+        format!("WARNING: the key of burak has changed. Known: {known} (never compared). Shown since 2");
     let key = format!("Z: {shown}. ");
     for screen in [&chat, &listening] {
         screen.wait(&format!("{warning}…{key}"), |parser| {

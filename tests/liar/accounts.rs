@@ -17,7 +17,8 @@ use crate::liar::{self, Liar, Line, Passing};
 use crate::log::about_accounts;
 use crate::raw::{Person, Raw};
 use crate::support::forge::{account, directory_entry};
-use crate::support::{Profile, Server};
+use crate::support::people::user;
+use crate::support::{Profile, Server, schema};
 use crate::{Lie, alarm, friends, receive, text};
 
 /// Gives out other records in the place of an account's, wherever they are asked for, and stays with it.
@@ -118,6 +119,8 @@ fn an_end_of_an_account_that_its_owner_has_not_signed_ends_nothing() {
     let (server, ayşe, burak) = friends();
     ayşe.send("burak", "bir");
     assert_eq!(burak.receive_texts().len(), 1);
+    let known = user(&ayşe, "burak");
+    assert_eq!(known["warning"], Value::Null);
     // burak's chain with one more record, signed by somebody else.
     let mallory = Person::new("mallory");
     let mut entry = directory_entry(&server, account(&burak));
@@ -126,10 +129,29 @@ fn an_end_of_an_account_that_its_owner_has_not_signed_ends_nothing() {
     entry.chain.push(Signed { body, signature: signature.into() });
     let liar = Liar::start(&server, &[&ayşe], with_entry(account(&burak), entry));
     let users = ayşe.run(["users", "--json", "--server", &liar.name]).json();
-    assert!(users.iter().all(|user| user["nickname"] != "burak"), "records that don't verify are nobody's");
-    // What is known of burak stays in force.
+    // Records that don't verify are nobody's, and what is known of burak stays in force.
+    let stays = |users: &[Value]| {
+        users.iter().for_each(|user| schema::check(user, &["user"]));
+        let shown = users.iter().find(|user| user["nickname"] == "burak").unwrap();
+        assert_eq!((&shown["fingerprint"], &shown["online"]), (&known["fingerprint"], &false.into()));
+        let warning = shown["warning"].as_str().unwrap();
+        assert!(warning.starts_with("the server does not show them now"), "{warning}");
+    };
+    stays(&users);
     ayşe.run(["send", "burak", "iki", "--server", &liar.name]).ok();
     assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "iki".to_owned())]);
+
+    // So it does where burak is left out of the directory.
+    let out = account(&burak);
+    let liar = Liar::start(&server, &[&ayşe], move |passing, line| match passing {
+        Passing::Down(Push::Reply { number, answer: Answer::Directory { mut entries, more } }, _) => {
+            entries.retain(|entry| verify_account(&entry.chain).unwrap().id != out);
+            line.answer(number, Answer::Directory { entries, more });
+        }
+        other => line.pass(other),
+    });
+    stays(&ayşe.run(["users", "--json", "--server", &liar.name]).json());
+    assert_eq!(user(&ayşe, "burak"), known);
 }
 
 /// The files of a profile's keys.
