@@ -271,6 +271,20 @@ fn a_new_passphrase_is_typed_twice() {
     same.wait_for("sealed now");
     assert_eq!(same.finish(), 0);
     assert!(with(&ayşe, "bir", &["history"]).code() == 0);
+    let mut changed = Screen::start(&ayşe, &["lock", "--change"], &[]);
+    changed.wait_for_cursor("passphrase: ");
+    changed.type_keys("bir\r");
+    changed.wait_for("new passphrase");
+    changed.type_keys("üç\r");
+    changed.wait_for("once more:");
+    changed.type_keys("üç\r");
+    changed.wait_for("is changed");
+    assert_eq!(changed.finish(), 0);
+    assert!(with(&ayşe, "üç", &["history"]).code() == 0);
+    for (screen, typed) in [(different, ["bir", "iki"]), (same, ["bir"; 2]), (changed, ["bir", "üç"])] {
+        let raw = String::from_utf8_lossy(&screen.raw()).into_owned();
+        assert!(!typed.iter().any(|typed| raw.contains(typed)), "what is typed is not echoed: {raw}");
+    }
 }
 
 /// Follows what comes, with the passphrase.

@@ -507,6 +507,35 @@ fn what_was_recorded_is_not_lost_where_a_conversation_ends_before_it_is_ready() 
 }
 
 #[test]
+fn who_leaves_a_room_right_behind_a_note_has_said_it_before() {
+    let scene = Scene::new();
+    let spoken = wav::siren();
+    let Scene { ayşe, burak, .. } = &scene;
+    burak.run(["room", "create", "garden"]).ok();
+    burak.run(["room", "invite", "garden", "ayşe"]).ok();
+    ayşe.run(["room", "join", "garden"]).ok();
+    for one in [ayşe, burak] {
+        one.receive();
+    }
+    let mut chat = scene.card.screen(ayşe, &["chat", "#garden", "--mute"]);
+    chat.wait_for("connected; you write to #garden");
+    chat.type_keys("/voice\r");
+    chat.wait_for("* recording for #garden");
+    scene.speak(&spoken);
+    // The note is still being finished when the room is to be left.
+    chat.type_keys("\r/room leave\r");
+    chat.wait_for("* you are not in #garden");
+    chat.type_keys("/quit\r");
+    assert_eq!(chat.finish(), 0);
+    let shown = chat.lines().join("\n");
+    assert!(!shown.contains("not sent"), "{shown}");
+    let new = burak.receive();
+    let of = |kind: &str| new.iter().find(|message| message["kind"] == kind).unwrap();
+    assert_eq!((new.len(), &of("voice")["to"]), (2, &"room:garden".into()), "{new:?}");
+    assert_eq!(of("notice")["text"], "ayşe has left");
+}
+
+#[test]
 fn a_recording_that_a_signal_ends_is_kept_and_by_ctrl_c_given_up_and_the_terminal_given_back() {
     let scene = Scene::new();
     let spoken = wav::siren();

@@ -166,6 +166,46 @@ fn a_voice_note_for_a_room_comes_to_everybody_in_it() {
 }
 
 #[test]
+fn a_member_whose_key_was_compared_is_marked_in_the_room() {
+    let (_server, [ayşe, burak, zoé]) = garden();
+    let number = ayşe.run(["verify", "burak", "--json"]).json()[0]["number"].as_str().unwrap().to_owned();
+    ayşe.run(["verify", "burak", "--code", &number]).ok();
+
+    let members = ayşe.run(["room", "members", "garden", "--json"]).json();
+    members.iter().for_each(|member| schema::check(member, &["room_member", "member"]));
+    let marks: Vec<_> =
+        members.iter().map(|member| (member["nickname"].as_str().unwrap(), &member["verified"])).collect();
+    let (no, yes) = (Value::from(false), Value::from(true));
+    assert_eq!(marks, [("ayşe", &no), ("burak", &yes), ("zoé", &no)]);
+    let shown = ayşe.run(["room", "members", "garden"]).ok().to_owned();
+    let ends = |name: &str, end: &str| {
+        shown.lines().any(|line| line.starts_with(name) && line.ends_with(&format!("  {end}")))
+    };
+    assert!(ends("burak", "verified") && ends("zoé", "not verified"), "{shown}");
+    let listed = &rooms(&ayşe)[0];
+    let listed = listed["members"].as_array().unwrap().iter().find(|member| member["nickname"] == "burak");
+    assert_eq!(listed.unwrap()["verified"], true);
+
+    // What each of them says in it, now and in the history.
+    burak.send("#garden", "selam");
+    zoé.send("#garden", "salut");
+    let new = receive(&ayşe);
+    let marks: Vec<_> =
+        new.iter().map(|message| (message["text"].as_str().unwrap(), &message["verified"])).collect();
+    assert_eq!(marks, [("selam", &yes), ("salut", &no)]);
+    let shown = ayşe.run(["history", "#garden", "--color", "never"]).ok().to_owned();
+    assert!(
+        shown.contains(" burak ✓ → #garden: selam") && shown.contains(" zoé → #garden: salut"),
+        "{shown}"
+    );
+    let mut screen = Screen::start(&ayşe, &["chat", "#garden", "--mute"], &[]);
+    screen.wait_for(" burak ✓: selam");
+    screen.wait_for(" zoé: salut");
+    screen.type_keys("\u{4}");
+    assert_eq!(screen.finish(), 0);
+}
+
+#[test]
 fn what_is_asked_of_rooms_that_there_are_not_is_said_in_one_line() {
     let (_server, [ayşe, burak, _zoé]) = garden();
     for (args, said) in [

@@ -146,23 +146,34 @@ fn a_key_that_changes_is_said_in_the_middle_of_a_conversation_and_to_who_listens
     for friend in [&ayşe, &jimin] {
         friend.send("burak", "merhaba");
     }
+    let known = user(&ayşe, "burak")["fingerprint"].as_str().unwrap().to_owned();
     drop(burak);
-    let mut chat = Screen::start(&ayşe, &["chat", "burak", "--mute"], &[]);
+    // As wide as the warning, which is one line.
+    let wide = (800, 24);
+    let mut chat = Screen::sized(&ayşe, &["chat", "burak", "--mute"], wide);
     chat.wait_for("connected; burak is");
     chat.wait_for_cursor("you → burak> ");
-    let listening = Screen::start(&jimin, &["listen", "--mute"], &[]);
+    let listening = Screen::sized(&jimin, &["listen", "--mute"], wide);
     listening.wait_for("(keys:");
 
     let impostor = swap(&mut server, "burak");
+    let shown = user(&impostor, "burak")["fingerprint"].as_str().unwrap().to_owned();
+    assert_ne!(known, shown);
     for friend in ["ayşe", "지민"] {
         impostor.send(friend, "bana güven");
     }
-    let warning = "WARNING: the key of burak has changed";
-    chat.wait_for(warning);
+    let warning =
+        format!("WARNING: the key of burak has changed. Known: {known} (never compared). Shown since 2");
+    let key = format!("Z: {shown}. ");
+    for screen in [&chat, &listening] {
+        screen.wait(&format!("{warning}…{key}"), |parser| {
+            let lines = parser.screen().contents();
+            lines.lines().any(|line| line.contains(&warning) && line.contains(&key))
+        });
+    }
     chat.wait_for("burak (UNDER A CHANGED KEY): bana güven");
     chat.type_keys("\r");
     chat.wait_for_cursor("you → burak (KEY CHANGED)> ");
-    listening.wait_for(warning);
     // What stands there can be accepted, and is said.
     chat.type_keys("/verify accept\r");
     chat.wait_for("the key of burak is accepted, not verified: SHA256:");

@@ -23,7 +23,8 @@ pub struct Contact {
     pub me: bool,
     /// Whether what they send is dropped.
     pub blocked: bool,
-    /// What there is to be wary of: a changed key, a name that looks like another's.
+    /// What there is to be wary of: a changed key, a name that looks like another's, somebody known whom the server does
+    /// not show any more.
     pub warning: Option<String>,
     /// A changed key that waits for a decision.
     pub key_change: Option<KeyChange>,

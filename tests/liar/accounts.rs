@@ -17,7 +17,8 @@ use crate::liar::{self, Liar, Line, Passing};
 use crate::log::about_accounts;
 use crate::raw::{Person, Raw};
 use crate::support::forge::{account, directory_entry};
-use crate::support::{Profile, Server};
+use crate::support::people::user;
+use crate::support::{Profile, Server, schema};
 use crate::{Lie, alarm, friends, receive, text};
 
 /// Gives out other records in the place of an account's, wherever they are asked for, and stays with it.
@@ -57,9 +58,19 @@ fn keys_that_are_swapped_are_not_written_to() {
     // Who knows burak is told that the key is another one, as soon as it is shown.
     let users = zoé.run(["users", "--json", "--server", &liar.name]).json();
     let user = users.iter().find(|user| user["nickname"] == "burak").unwrap();
-    assert!(user["warning"].as_str().unwrap().contains("the key has changed"), "{user}");
-    let known = zoé.run(["send", "burak", "gizli", "--server", &liar.name]);
-    assert!(known.failure().contains("the key of burak has changed"), "{known:?}");
+    let fingerprint = |of: &Profile| {
+        let users = of.run(["users", "--json"]).json();
+        let of = users.iter().find(|user| user["nickname"] == "burak").unwrap();
+        of["fingerprint"].as_str().unwrap().to_owned()
+    };
+    let (known, shown) = (fingerprint(&burak), fingerprint(&impostor));
+    assert_ne!(known, shown);
+    let says_both = |text: &str, says: &str| {
+        assert!([says, &known, &shown].iter().all(|part| text.contains(part)), "{text}");
+    };
+    says_both(user["warning"].as_str().unwrap(), "the key has changed");
+    let refused = zoé.run(["send", "burak", "gizli", "--server", &liar.name]);
+    says_both(refused.failure(), "the key of burak has changed");
     assert_eq!(burak.receive_texts(), []);
 
     // A true chain, with message keys that are not that account's: there is nothing to wrap for.
@@ -108,6 +119,8 @@ fn an_end_of_an_account_that_its_owner_has_not_signed_ends_nothing() {
     let (server, ayşe, burak) = friends();
     ayşe.send("burak", "bir");
     assert_eq!(burak.receive_texts().len(), 1);
+    let known = user(&ayşe, "burak");
+    assert_eq!(known["warning"], Value::Null);
     // burak's chain with one more record, signed by somebody else.
     let mallory = Person::new("mallory");
     let mut entry = directory_entry(&server, account(&burak));
@@ -116,10 +129,29 @@ fn an_end_of_an_account_that_its_owner_has_not_signed_ends_nothing() {
     entry.chain.push(Signed { body, signature: signature.into() });
     let liar = Liar::start(&server, &[&ayşe], with_entry(account(&burak), entry));
     let users = ayşe.run(["users", "--json", "--server", &liar.name]).json();
-    assert!(users.iter().all(|user| user["nickname"] != "burak"), "records that don't verify are nobody's");
-    // What is known of burak stays in force.
+    // Records that don't verify are nobody's, and what is known of burak stays in force.
+    let stays = |users: &[Value]| {
+        users.iter().for_each(|user| schema::check(user, &["user"]));
+        let shown = users.iter().find(|user| user["nickname"] == "burak").unwrap();
+        assert_eq!((&shown["fingerprint"], &shown["online"]), (&known["fingerprint"], &false.into()));
+        let warning = shown["warning"].as_str().unwrap();
+        assert!(warning.starts_with("the server does not show them now"), "{warning}");
+    };
+    stays(&users);
     ayşe.run(["send", "burak", "iki", "--server", &liar.name]).ok();
     assert_eq!(burak.receive_texts(), [("ayşe".to_owned(), "iki".to_owned())]);
+
+    // So it does where burak is left out of the directory.
+    let out = account(&burak);
+    let liar = Liar::start(&server, &[&ayşe], move |passing, line| match passing {
+        Passing::Down(Push::Reply { number, answer: Answer::Directory { mut entries, more } }, _) => {
+            entries.retain(|entry| verify_account(&entry.chain).unwrap().id != out);
+            line.answer(number, Answer::Directory { entries, more });
+        }
+        other => line.pass(other),
+    });
+    stays(&ayşe.run(["users", "--json", "--server", &liar.name]).json());
+    assert_eq!(user(&ayşe, "burak"), known);
 }
 
 /// The files of a profile's keys.

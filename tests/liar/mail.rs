@@ -14,7 +14,7 @@ use tellal::protocol::message::{Answer, GoodbyeReason, Push, RefusalCode, Reques
 use crate::liar::{Liar, Passing};
 use crate::raw::Person;
 use crate::support::forge::{account, join, parts};
-use crate::support::{Profile, TIMEOUT, give_way, wav};
+use crate::support::{Profile, TIMEOUT, give_way, schema, wav};
 use crate::{friends, notice, receive, text, with_mail};
 
 #[test]
@@ -45,6 +45,42 @@ fn what_is_dropped_is_missed_once_something_later_comes() {
     let missing = "1 message from ayşe did not arrive: ask ayşe to send again";
     assert_eq!(receive(&burak, &liar.name), [text("üç"), notice(missing)]);
     assert_eq!(receive(&burak, &liar.name), [], "that is said once");
+}
+
+#[test]
+fn what_is_dropped_while_somebody_follows_is_missed_without_their_connecting_anew() {
+    let (server, ayşe, burak) = friends();
+    let mut delivered = 0;
+    let liar = Liar::start(
+        &server,
+        &[&burak],
+        with_mail(move |push, body, line| {
+            delivered += usize::from(matches!(push, Push::Delivery { .. }));
+            // The second one, for good. From then on nothing tells of the mailbox's end, either.
+            match push {
+                Push::Delivery { .. } if delivered == 2 => {}
+                Push::Drained { .. } if delivered >= 2 => {}
+                push => line.tell(&push, &body),
+            }
+        }),
+    );
+    let mut following = burak.start(["receive", "--follow", "--json", "--mute", "--server", &liar.name]);
+    let mut next = || -> (String, String) {
+        let message: Value = serde_json::from_str(&following.line().unwrap()).unwrap();
+        schema::check_message(&message);
+        let word = |field: &str| message[field].as_str().unwrap().to_owned();
+        (word("kind"), word("text"))
+    };
+    ayşe.send("burak", "bir");
+    assert_eq!(next(), text("bir"));
+    ayşe.send("burak", "iki");
+    ayşe.send("burak", "üç");
+    let missing = "1 message from ayşe did not arrive: ask ayşe to send again";
+    assert_eq!([next(), next()], [text("üç"), notice(missing)]);
+    ayşe.send("burak", "dört");
+    assert_eq!(next(), text("dört"), "that is said once");
+    following.signal("INT");
+    following.wait().ok();
 }
 
 #[test]

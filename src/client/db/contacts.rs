@@ -214,6 +214,13 @@ pub(in crate::client) fn names(db: &Connection) -> Sql<Vec<Nickname>> {
     db.prepare_cached("SELECT nickname FROM contacts")?.query_map([], |row| parsed(row, 0))?.collect()
 }
 
+/// Everybody whom a name is pinned to, by name.
+pub(in crate::client) fn pinned(db: &Connection) -> Sql<Vec<(AccountId, Nickname)>> {
+    db.prepare_cached("SELECT account, nickname FROM contacts WHERE pinned = 1 ORDER BY folded")?
+        .query_map([], |row| Ok((AccountId::new(row.get(0)?), parsed(row, 1)?)))?
+        .collect()
+}
+
 /// The account that a name is pinned to, and what was chosen for its voice.
 pub(in crate::client) fn voice(db: &Connection, name: &Nickname) -> Sql<Option<(AccountId, Option<String>)>> {
     db.prepare_cached("SELECT account, voice FROM contacts WHERE folded = ?1 AND pinned = 1")?

@@ -1,6 +1,6 @@
 //! What is told of people: what the directory has of them, and what there is to be wary of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::client::db::contacts::{self, Stored};
@@ -11,12 +11,35 @@ use crate::model::Nickname;
 use super::verification::key_change;
 use super::{Engine, Person, Session, Trouble};
 
+/// Said of somebody whom the server does not show any more.
+const HIDDEN: &str = "the server does not show them now, or not with records that verify: what is known of them stays in force";
+
 impl Engine {
-    /// What is told of everybody in the directory.
+    /// What is told of everybody in the directory, and of whom the server has shown before and does not show now.
     pub(super) async fn users(&self, session: &Session) -> Result<Vec<Contact>, Trouble> {
         self.audit_soon(session).await?;
-        let found = self.everybody(session).await?;
-        self.contacts(found).await
+        let mut people = self.everybody(session).await?;
+        let listed = people.len();
+        people.extend(self.hidden(&people).await?.into_iter().map(|person| (person, false)));
+        let mut contacts = self.contacts(people).await?;
+        for contact in contacts.iter_mut().skip(listed) {
+            let also = contact.warning.take().map(|warning| format!("; {warning}"));
+            contact.warning = Some(HIDDEN.to_owned() + &also.unwrap_or_default());
+        }
+        contacts.sort_by(|one, other| one.nickname.folded().cmp(other.nickname.folded()));
+        Ok(contacts)
+    }
+
+    /// Those who are known, and under whose names the server has shown nobody: it takes no account out of its directory.
+    async fn hidden(&self, shown: &[(Arc<Person>, bool)]) -> Result<Vec<Arc<Person>>, Trouble> {
+        let shown: HashSet<&str> = shown.iter().map(|(person, _)| person.account.nickname.folded()).collect();
+        let mut hidden = Vec::new();
+        for (account, name) in self.db.run(|db| contacts::pinned(db)).await? {
+            if !shown.contains(name.folded()) {
+                hidden.extend(self.known(account).await?);
+            }
+        }
+        Ok(hidden)
     }
 
     /// What is told of people.

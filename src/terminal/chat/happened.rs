@@ -108,9 +108,9 @@ impl Talk {
                 drop(turn);
             }
             Done::Recording { id, started } => self.recording(id, started),
-            Done::Recorded { to, recorded } => {
+            Done::Recorded { to, recorded, under_way } => {
                 self.under_way -= 1;
-                self.recorded(to, recorded);
+                self.recorded(to, recorded, under_way);
             }
             Done::Heard { number, heard, silences } => self.heard(number, heard, silences),
             Done::Next { asked, next, silences } => self.next_found(asked, next, silences),

@@ -1,6 +1,6 @@
 //! A voice note of a conversation that is heard while it is spoken.
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::ChatError;
 use super::talk::{Done, Talk};
@@ -53,7 +53,7 @@ impl Talk {
     pub(super) fn speak_live(&mut self, begun: Begun) {
         let Begun { id, to: nickname, blocks, ends } = begun;
         let to: Address = nickname.clone().into();
-        self.await_outcome(id, &to);
+        self.await_outcome(id, &to, watch::Sender::new(()));
         // Until it is said how it ends: otherwise it would be cut off, or not taken back.
         self.under_way += 1;
         let done = self.done.clone();

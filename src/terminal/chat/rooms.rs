@@ -100,7 +100,8 @@ impl Talk {
         // What was written before is for those who were in it then; what can't leave now does not hold this up.
         let address = Address::Room(room.clone());
         let written = self.unsent.values().filter(|pending| pending.to == address && !pending.told);
-        let written: Vec<_> = written.map(|pending| pending.under_way.subscribe()).collect();
+        let recorded = self.finishing.iter().filter(|(to, _)| *to == address).map(|(_, until)| until.clone());
+        let written: Vec<_> = written.map(|pending| pending.under_way.subscribe()).chain(recorded).collect();
         self.spawn(|client| async move {
             let settled = async {
                 for mut one in written {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::live::Live;
@@ -213,14 +214,17 @@ impl Talk {
                 }
                 self.busy(false);
                 self.under_way += 1;
+                // What is done with a room behind it waits until the server has it.
+                let (under_way, until) = watch::channel(());
+                self.finishing.push((to.clone(), until));
                 self.spawn(|_| async move {
                     let recorded = dictation.finish().await;
                     // Nothing is heard before the microphone is closed.
                     drop(floor);
-                    Done::Recorded { to, recorded }
+                    Done::Recorded { to, recorded, under_way }
                 });
             }
-            Stage::Silent(note) if send => self.send_note(to, note),
+            Stage::Silent(note) if send => self.send_note(to, note, watch::Sender::new(())),
             _ => {
                 self.busy(false);
                 self.words("not sent: what was recorded is forgotten");
@@ -265,7 +269,13 @@ impl Talk {
     }
 
     /// A note is ready.
-    pub(super) fn recorded(&mut self, to: Address, recorded: Result<Recorded, AudioError>) {
+    pub(super) fn recorded(
+        &mut self,
+        to: Address,
+        recorded: Result<Recorded, AudioError>,
+        under_way: watch::Sender<()>,
+    ) {
+        self.finishing.retain(|(_, until)| !until.same_channel(&under_way.subscribe()));
         match recorded {
             Ok(Recorded { note, words, silent }) => {
                 words.iter().for_each(|words| self.words(words));
@@ -283,14 +293,14 @@ impl Talk {
                         Some(Taking { id, to, stage, look, say: AGAIN, floor: None, live: None });
                     return;
                 }
-                self.send_note(to, note);
+                self.send_note(to, note, under_way);
             }
             Err(error) => self.words(&format!("not sent: {error}")),
         }
     }
 
-    fn send_note(&mut self, to: Address, note: Note) {
+    fn send_note(&mut self, to: Address, note: Note, under_way: watch::Sender<()>) {
         self.words(&format!("voice note for {to}, {}", duration(note.duration_ms)));
-        self.send_out(to, Outgoing::Voice(note));
+        self.send_out(to, Outgoing::Voice(note), under_way);
     }
 }

@@ -78,8 +78,8 @@ pub(super) enum Done {
     },
     /// The microphone is open, or is not, and why.
     Recording { id: MessageId, started: Result<Dictation, String> },
-    /// A note was recorded.
-    Recorded { to: Address, recorded: Result<Recorded, AudioError> },
+    /// A note was recorded; what waits for it is held by `under_way`.
+    Recorded { to: Address, recorded: Result<Recorded, AudioError>, under_way: watch::Sender<()> },
     /// What was heard while it was spoken is over; without a result it never began.
     Spoken { id: MessageId, to: Address, result: Option<Result<Message, ClientError>> },
     /// A note was heard, or stopped; how often silence had been asked for when it was begun.
@@ -127,6 +127,8 @@ pub(super) struct Talk {
     /// Whether the directory has been heard of yet.
     pub(super) acquainted: bool,
     pub(super) unsent: HashMap<MessageId, Pending>,
+    /// Notes that were recorded and are not ready yet: for whom, and until when.
+    pub(super) finishing: Vec<(Address, watch::Receiver<()>)>,
     /// What has to be done before the end: blocks that are being carried out, and notes that are not in the outbox yet.
     pub(super) under_way: usize,
     /// Messages that were said to wait and have left since.
@@ -182,6 +184,7 @@ impl Talk {
             link: if status.connected { Link::Up } else { Link::Connecting },
             acquainted: false,
             unsent: HashMap::new(),
+            finishing: Vec::new(),
             under_way: 0,
             left: 0,
             outgoing,
@@ -374,20 +377,17 @@ impl Talk {
     }
 
     /// Sends something, in its turn.
-    pub(super) fn send_out(&mut self, to: Address, what: Outgoing) {
+    pub(super) fn send_out(&mut self, to: Address, what: Outgoing, under_way: watch::Sender<()>) {
         let id = MessageId::generate();
-        self.await_outcome(id, &to);
+        self.await_outcome(id, &to, under_way);
         // The other end is held for as long as this.
         let _ = self.outgoing.send((id, to, what));
     }
 
     /// A message of one's own is waited for until the server has it.
-    pub(super) fn await_outcome(&mut self, id: MessageId, to: &Address) {
+    pub(super) fn await_outcome(&mut self, id: MessageId, to: &Address, under_way: watch::Sender<()>) {
         self.events.follow(id);
-        self.unsent.insert(
-            id,
-            Pending { to: to.clone(), stored: false, told: false, under_way: watch::Sender::new(()) },
-        );
+        self.unsent.insert(id, Pending { to: to.clone(), stored: false, told: false, under_way });
     }
 
     /// Messages stand on the screen.

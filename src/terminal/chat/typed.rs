@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::ChatError;
@@ -85,7 +86,7 @@ impl Talk {
             self.words("not sent: to whom? /to NICK, then say it again (the up arrow brings it back)");
             return;
         };
-        self.send_out(to, Outgoing::Text(text.to_owned()));
+        self.send_out(to, Outgoing::Text(text.to_owned()), watch::Sender::new(()));
     }
 
     async fn command(&mut self, command: Command) -> Result<Flow, ChatError> {

@@ -1,8 +1,8 @@
 //! The end of a conversation.
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Flow, Link, PATIENCE, Talk};
+use super::{Link, PATIENCE, Talk};
 use crate::client::{ClientError, Event};
 use crate::terminal::chat::ChatError;
 
@@ -15,16 +15,20 @@ impl Talk {
         // What was typed and said is safe in the outbox before the end.
         let patience = Instant::now() + PATIENCE;
         // What can't be shown any more is no reason to forget what can be stored.
-        let mut shown = Ok(Flow::On);
-        while (self.under_way > 0 || self.unsent.values().any(|pending| !pending.stored))
-            && let Ok(Some(done)) = timeout_at(patience, self.finished.recv()).await
-        {
-            shown = shown.and(self.done(done));
+        let mut shown = Ok(());
+        while self.under_way > 0 || self.unsent.values().any(|pending| !pending.stored) {
+            tokio::select! {
+                Some(done) = self.finished.recv() => shown = shown.and(self.done(done).map(drop)),
+                // What is done with a room waits for what was written to it before.
+                Some(event) = self.events.next() => {
+                    let told = self.outcome(event).await;
+                    shown = shown.and(told);
+                }
+                () = sleep_until(patience) => break,
+            }
         }
         while let Ok(Some(event)) = timeout_at(Instant::now(), self.events.next()).await {
-            if let Event::Accepted { .. } = event {
-                self.happened(event).await?;
-            }
+            self.outcome(event).await?;
         }
         while let Ok(numbers) = self.face.printed.try_recv() {
             if !self.face.is_terminal() {
@@ -54,6 +58,14 @@ impl Talk {
             }
             (None, waiting) => waiting.map_or(Ok(()), Err),
         }
+    }
+
+    /// What has become of a message of one's own is still told; what else happens is new the next time.
+    async fn outcome(&mut self, event: Event) -> Result<(), ChatError> {
+        if let Event::Accepted { .. } | Event::Refused { .. } = event {
+            self.happened(event).await?;
+        }
+        Ok(())
     }
 
     /// What stands on the screen counts as shown.
