@@ -316,12 +316,19 @@ fn without_a_speech_service_one_line_says_so_and_texts_go_on() {
 fn a_safety_number_is_read_out_slowly_group_by_group() {
     let scene = Scene::new();
     let heard = scene.card.record_loudspeaker();
-    let shown = scene.run(&["verify", "ayşe", "--speak", "--json", "--mute"]).json();
+    let reading = Running::start(&mut scene.command(&["verify", "ayşe", "--speak", "--json", "--mute"]));
+    // It takes most of a minute, and more on a machine that stutters.
+    scene.wait_for_asked(6);
+    scene.wait_for_asked(12);
+    let shown = reading.wait().json();
     assert_eq!(shown[0]["number"].as_str().unwrap().len(), 60);
     let groups = signal::bursts(&heard.stop(), RATE, 0.7);
     println!("read out in {:.1} s: {groups:?}", groups.last().unwrap().1);
-    assert_eq!(groups.len(), 12, "{groups:?}");
-    assert!(groups.iter().all(|(begin, end)| end - begin > 1.0), "{groups:?}");
+    // Each is asked for by itself; a machine that stutters makes more pieces of them, and no fewer.
+    assert_eq!(scene.asked().len(), 12);
+    assert!(groups.len() >= 12, "{groups:?}");
+    let spoken: f32 = groups.iter().map(|(begin, end)| end - begin).sum();
+    assert!(spoken > 24.0, "five digits take two seconds: {groups:?}");
 }
 
 #[test]
