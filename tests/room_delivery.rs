@@ -26,7 +26,7 @@ use std::sync::mpsc::channel;
 use liar::{Liar, Line, Passing};
 use rooms::{create, garden, invite, join, leave, members, nick, remove, room, with, with_options};
 use serde_json::Value;
-use support::{Profile, Server, wav};
+use support::{Profile, Server, schema, wav};
 use tellal::client::{ClientError, Options, RoomStanding, VoiceNote};
 use tellal::model::{Address, Conversation};
 use tellal::protocol::message::{Answer, Push, Request, Verb};
@@ -223,7 +223,21 @@ fn who_has_a_changed_key_is_left_out_until_somebody_has_accepted_it_and_that_is_
     assert!(notices.iter().any(|text| text.contains("`tellal verify burak`")), "{notices:?}");
     assert_eq!(receive(&지민).1, said("ayşe", &["bir", "iki"]));
     assert_eq!(receive(&burak), (vec![], vec![]));
+    // Among the members, too.
+    let change = || {
+        let members = ayşe.run(["room", "members", "garden", "--json"]).json();
+        let burak = members.iter().find(|member| member["nickname"] == "burak").unwrap();
+        schema::check(burak, &["room_member", "member"]);
+        burak["key_change"].clone()
+    };
+    let changed = change();
+    let shown = ayşe.run(["room", "members", "garden"]);
+    let line = shown.ok().lines().find(|line| line.contains("; THE KEY HAS CHANGED: known ")).unwrap();
+    for fingerprint in [&changed["known"], &changed["shown"]] {
+        assert!(line.contains(fingerprint.as_str().unwrap()), "{line}");
+    }
     ayşe.run(["verify", "burak", "--accept-change"]).ok();
+    assert!(change().is_null());
     ayşe.send("#garden", "üç");
     let (notices, messages) = receive(&burak);
     assert_eq!(messages, said("ayşe", &["üç"]));

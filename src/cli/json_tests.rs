@@ -138,6 +138,7 @@ fn rooms_are_as_described() {
         joined: true,
         fingerprint: String::new(),
         verified: false,
+        key_change: None,
         you: false,
     };
     let room = Room {

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Color, Millis, Nickname, RoomId, RoomName};
 
+use super::KeyChange;
+
 /// A room that this profile is in, invited to, or was in.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Room {
@@ -48,6 +50,8 @@ pub struct RoomMember {
     pub fingerprint: String,
     /// Whether that fingerprint was compared and found right.
     pub verified: bool,
+    /// A changed key that waits for a decision: nothing is sent to them meanwhile, here neither.
+    pub key_change: Option<KeyChange>,
     /// Whether this is oneself.
     pub you: bool,
 }

@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::{Lines, sanitize};
-use crate::client::{Client, ClientError, Room, RoomMember, RoomStanding};
+use crate::client::{Client, ClientError, KeyChange, Room, RoomMember, RoomStanding};
 use crate::model::{Nickname, RoomName};
 
 /// What is done with a room.
@@ -160,13 +160,21 @@ fn person(member: &RoomMember, room: &Room, blocked: &[Nickname], width: usize, 
     let founder = if is_founder(member, room) { ", founder" } else { "" };
     let invited = if member.joined { "" } else { ", invited" };
     let blocked = if blocked.contains(&member.nickname) { ", blocked" } else { "" };
+    let change = member.key_change.as_ref().map_or_else(String::new, |KeyChange { known, shown, since, .. }| {
+        sanitize::line(&format!(
+            "; THE KEY HAS CHANGED: known {known}, since {since} {shown}; nothing is sent to them until you decide \
+             (`tellal verify {}`)",
+            member.nickname
+        ))
+        .into_owned()
+    });
     let (shown, fingerprint) =
         (lines.name(&member.nickname, member.color), sanitize::line(&member.fingerprint));
     if lines.plain {
-        return format!("{shown}: {standing}{founder}{invited}{blocked}; fingerprint {fingerprint}");
+        return format!("{shown}: {standing}{founder}{invited}{blocked}; fingerprint {fingerprint}{change}");
     }
     let padding = " ".repeat(width.saturating_sub(member.nickname.as_str().width()));
-    format!("{shown}{padding}  {fingerprint}  {standing}{founder}{invited}{blocked}")
+    format!("{shown}{padding}  {fingerprint}  {standing}{founder}{invited}{blocked}{change}")
 }
 
 #[cfg(test)]
@@ -184,6 +192,7 @@ pub(crate) mod tests {
             joined,
             fingerprint: "SHA256:abc".to_owned(),
             verified: nickname == "burak",
+            key_change: None,
             you,
         }
     }

@@ -162,7 +162,8 @@ impl Talk {
             Look::Members(name) => match rooms.iter().find(|room| room.name == name) {
                 Some(room) => {
                     let lines = rooms::members(room, blocked.unwrap_or_default(), &self.view.lines);
-                    self.face.members(room, blocked, lines.join("\n"))?;
+                    let lines = here::commands(&lines.join("\n"), self.with.as_ref());
+                    self.face.members(room, blocked, lines)?;
                 }
                 None => self.words(&ClientError::NotInRoom { room: name }.to_string()),
             },

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use crate::client::db::rooms::{self, Standing};
 use crate::client::db::{Sql, contacts};
+use crate::client::engine::verification::key_change;
 use crate::client::engine::{Engine, Me};
 use crate::client::{ClientError, Command, Reply, Room as Told, RoomMember, RoomStanding};
 use crate::crypto::room::{Room, What};
@@ -134,13 +135,18 @@ fn members(db: &Connection, me: &Me, room: &Room) -> Sql<Vec<RoomMember>> {
         let joined = room.members.contains(&account);
         if account == me.account {
             let (nickname, color, fingerprint) = (me.nickname.clone(), me.color, me.identity.fingerprint());
-            members.push(RoomMember { nickname, color, joined, fingerprint, verified: false, you: true });
+            let (verified, key_change, you) = (false, None, true);
+            members.push(RoomMember { nickname, color, joined, fingerprint, verified, key_change, you });
         } else if let Some(stored) = contacts::by_account(db, &account)? {
+            // The name may be another account's, as it is known here.
+            let named = contacts::by_name(db, &stored.nickname)?;
+            let rival = named.as_ref().and_then(|known| Some((known, known.rival.as_ref()?)));
             members.push(RoomMember {
                 color: stored.color,
                 joined,
                 fingerprint: stored.identity.fingerprint(),
                 verified: stored.verified && !stored.is_held(),
+                key_change: rival.map(|(known, rival)| key_change(known, rival)),
                 nickname: stored.nickname,
                 you: false,
             });
